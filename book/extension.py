@@ -1,0 +1,44 @@
+"""The Sphinx extension of the course; `_config.yml` names it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from myst_nb.core.render import load_mime_renders
+from sphinx.application import Sphinx
+
+from book import labels, offline, quiz
+from book.charts import SliderRenderer
+
+ASSETS = Path(__file__).parent / "assets"
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    # The list is myst-nb's own, kept by it for the process. An entry point would do the same, but it would
+    # have to be in glmmlib's wheel, which does not hold this package.
+    if SliderRenderer not in load_mime_renders():
+        load_mime_renders().append(SliderRenderer)
+    app.add_directive("quiz", quiz.Quiz)
+    quiz.add_nodes(app)
+    app.add_directive("slide-index", labels.SlideIndex)
+    app.add_node(labels.slide_index)
+    app.add_transform(labels.CourseLabels)
+    app.connect("doctree-resolved", labels.fill_slide_index)
+    app.connect("config-inited", _add_assets)
+    app.connect("builder-inited", offline.copy_scripts)
+    app.connect("html-page-context", _add_page_scripts)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def _add_assets(app: Sphinx, config) -> None:
+    config.html_static_path.append(str(ASSETS))
+    app.add_css_file("book.css")
+
+
+def _add_page_scripts(app: Sphinx, pagename: str, templatename: str, context: dict, doctree) -> None:
+    """Load a script only on the pages that use it."""
+    body = context.get("body", "")
+    if 'class="slider-chart"' in body:
+        app.add_js_file("charts.js", loading_method="defer")
+    if 'class="quiz"' in body:
+        app.add_js_file("quiz.js", loading_method="defer")

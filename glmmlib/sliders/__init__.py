@@ -1,0 +1,28 @@
+"""Charts with sliders that work on a built page, with no kernel and no network.
+
+Each chart is a Vega-Lite 5 specification whose formula the browser evaluates, made with Altair (an optional
+dependency: ``pip install "glmmlib[book]"``). Beside each chart stands a plain Python function with the same
+formula, and a test holds the two to each other. One file holds one chart; none is imported before it is used.
+
+==================  ===========================================================================
+chart               what moves
+==================  ===========================================================================
+`type_one_rate`     the pooled slope test as the predictor moves from between to within groups
+==================  ===========================================================================
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+__all__ = ["type_one_rate"]
+
+
+def __getattr__(name: str):
+    if name in __all__:
+        return import_module(f"glmmlib.sliders._{name}").chart
+    raise AttributeError(f"glmmlib.sliders has no chart {name!r}; there are {', '.join(__all__)}.")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,76 @@
+"""What all slider charts share: the object that Jupyter shows, the sliders, the look."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from glmmlib.palette import POOLED
+
+MIME = "application/vnd.vegalite.v5+json"
+
+
+@dataclass(frozen=True)
+class Slider:
+    """A chart with sliders, as Jupyter and the built page show it.
+
+    Attributes
+    ----------
+    spec : dict
+        The Vega-Lite 5 specification.
+    description : str
+        What the chart shows, in words, for a reader who does not see it.
+    """
+
+    spec: dict[str, Any] = field(repr=False)
+    description: str
+
+    def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, Any]:
+        return {MIME: self.spec, "text/plain": self.description}
+
+
+def altair():
+    """Import Altair, or say how to get it."""
+    try:
+        import altair
+    except ImportError as error:
+        raise ImportError('Slider charts need Altair 5: pip install "glmmlib[book]".') from error
+    if not altair.SCHEMA_VERSION.startswith("v5"):
+        raise ImportError(
+            f"Slider charts need Altair 5 (Vega-Lite v5), found Altair {altair.__version__}: "
+            'pip install "altair>=5.5,<6".'
+        )
+    return altair
+
+
+def slider(name: str, label: str, value: float, low: float, high: float, step: float):
+    """An Altair parameter with a range input: `name` in formulas, `label` beside the input."""
+    alt = altair()
+    return alt.param(name=name, value=value, bind=alt.binding_range(min=low, max=high, step=step, name=label))
+
+
+def finish(chart, title: str, description: str, height: int = 280) -> Slider:
+    """Give `chart` the course's look and wrap it.
+
+    The width follows the page. A colour that belongs to the course's palette is exchanged for its partner when
+    the page is dark; axes and text take the page's own colours there.
+    """
+    alt = altair()
+    spec = (
+        chart.properties(
+            title=alt.Title(title, anchor="start", frame="group", fontSize=15, offset=12),
+            description=description,
+            width="container",
+            height=height,
+        )
+        .configure(
+            background="transparent",
+            padding={"left": 5, "right": 12, "top": 5, "bottom": 5},
+            view={"stroke": None},
+            axis={"labelFontSize": 12, "titleFontSize": 13, "titleFontWeight": "normal", "gridOpacity": 0.4},
+            legend={"labelFontSize": 12, "titleFontSize": 12},
+            text={"fontSize": 14, "color": POOLED},
+        )
+        .to_dict()
+    )
+    return Slider(spec, description)
