@@ -1,0 +1,130 @@
+"""Quasi-Newton minimisation that judges convergence in the metric of the problem."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class Optimum:
+    """Where a minimisation ended: point, value, gradient there, and what it took.
+
+    ``decrement`` is ``g' H^-1 g``, the (doubled) decrease that a further step could promise: a number on the
+    scale of the objective, whatever the units of the parameters.
+    """
+
+    x: np.ndarray
+    value: float
+    gradient: np.ndarray
+    decrement: float
+    n_evaluations: int
+    converged: bool
+    message: str
+    inverse_hessian: np.ndarray
+    path: tuple
+
+
+def minimise(
+    objective: Callable, x0, inverse_hessian, *, tolerance=1e-7, max_iterations=500, rectify=lambda x: x
+) -> Optimum:
+    """Minimise a smooth function by BFGS with backtracking.
+
+    Parameters
+    ----------
+    objective : callable
+        ``objective(x)`` returns the value and a function that gives the gradient there; so a rejected step
+        costs no gradient.  A value that is not finite is a rejected step.
+    x0 : (k,) array
+    inverse_hessian : (k, k) array
+        First guess; it sets the length of the first step.
+    tolerance : float
+        Stop when ``g' H^-1 g`` is below it twice in a row, or once below a hundredth of it.
+    rectify : callable
+        Maps a point to an equivalent one (the sign of a column of Lambda is arbitrary).
+
+    Returns
+    -------
+    Optimum
+
+    Notes
+    -----
+    Nocedal and Wright (2006), *Numerical Optimization*, chapter 6.
+    """
+    x, H = np.array(x0, dtype=float), np.array(inverse_hessian, dtype=float)
+    value, get_gradient = objective(x)
+    gradient = get_gradient()
+    n_evaluations, path, calm = 1, [(x.copy(), value)], 0
+    message = f"no convergence in {max_iterations} iterations"
+    converged = False
+    for _ in range(max_iterations):
+        step = -H @ gradient
+        slope = gradient @ step
+        if not slope < 0:  # H lost its meaning: start it afresh
+            H = np.array(inverse_hessian, dtype=float)
+            step = -H @ gradient
+            slope = gradient @ step
+        calm = calm + 1 if -slope < tolerance else 0
+        if calm == 2 or -slope < 1e-2 * tolerance:
+            converged, message = True, "converged"
+            break
+        found = _backtrack(objective, x, value, step, slope)
+        n_evaluations += found[3]
+        if found[0] is None:
+            if calm:
+                converged, message = True, "converged to the precision of the objective"
+            elif H is not None and not np.array_equal(H, inverse_hessian):
+                H = np.array(inverse_hessian, dtype=float)
+                continue
+            else:
+                message = "no step lowers the objective although the gradient is not zero"
+            break
+        x_new, value_new, get_gradient, _ = found
+        gradient_new = get_gradient()
+        H = _bfgs_update(H, x_new - x, gradient_new - gradient)
+        x, value, gradient = x_new, value_new, gradient_new
+        path.append((x.copy(), value))
+    decrement = float(gradient @ H @ gradient)
+    return Optimum(x, float(value), gradient, decrement, n_evaluations, converged, message, H, tuple(path))
+
+
+def _backtrack(objective, x, value, step, slope):
+    """Shorten the step until the objective falls enough (Armijo), by quadratic interpolation."""
+    length = 1.0
+    noise = 4.0 * np.finfo(float).eps * max(abs(value), 1.0)
+    for trial in range(1, 31):
+        candidate = x + length * step
+        new, get_gradient = objective(candidate)
+        if np.isfinite(new) and new <= value + 1e-4 * length * slope + noise:
+            return candidate, new, get_gradient, trial
+        shrink = 0.1
+        if np.isfinite(new):
+            curvature = new - value - length * slope
+            shrink = np.clip(-0.5 * length * slope / curvature, 0.1, 0.5) if curvature > 0 else 0.5
+        length *= shrink
+        if -length * slope < noise:
+            break
+    return None, None, None, trial
+
+
+def _bfgs_update(H, s, y):
+    """Return the BFGS update of an inverse Hessian; a step without positive curvature teaches nothing."""
+    sy = s @ y
+    if not sy > 1e-10 * np.sqrt((s @ s) * (y @ y)):
+        return H
+    Hy = H @ y
+    return H + np.outer(s, s) * (1.0 + y @ Hy / sy) / sy - (np.outer(Hy, s) + np.outer(s, Hy)) / sy
+
+
+def gradient_hessian(gradient, x, step):
+    """Return the Hessian as symmetrised central differences of an exact gradient.
+
+    ``step`` (k,) is the half-width for each parameter; the error is of the order of its square.
+    """
+    k = len(x)
+    H = np.empty((k, k))
+    for i in range(k):
+        shift = np.zeros(k)
+        shift[i] = step[i]
+        H[i] = (gradient(x + shift) - gradient(x - shift)) / (2.0 * step[i])
+    return 0.5 * (H + H.T)
