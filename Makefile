@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 SITE := _build/html/index.html
 
 # The environment is keyed on what goes into it: the two files and the Python version.
+# (The base interpreter: an activated .venv must not be asked to replace itself.)
+BASE := $(shell $(PYTHON) -c 'import sys; print(sys._base_executable)')
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 KEY := $(shell cat requirements.txt pyproject.toml | cksum | cut -d' ' -f1)
 READY := $(VENV)/ready-$(VERSION)-$(KEY)
@@ -41,10 +43,12 @@ $(READY): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
 	    || { echo "Python $(VERSION) found; the course needs 3.11, 3.12 or 3.13: make PYTHON=python3.12 ..." >&2; exit 1; }
 	@test -e $(VENV)/python-$(VERSION) \
-	    || { echo "Making the environment in $(VENV) (Python $(VERSION))"; $(PYTHON) -m venv --clear $(VENV); }
+	    || { echo "Making the environment in $(VENV) (Python $(VERSION))"; $(BASE) -m venv --clear $(VENV); }
 	@touch $(VENV)/python-$(VERSION)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@# the kernel warns on each start that its channel to this same machine is not encrypted
+	@mkdir -p $(VENV)/etc/ipython && echo 'c.IPKernelApp.log_level = 40' > $(VENV)/etc/ipython/ipython_kernel_config.py
 	@rm -f $(VENV)/ready-*
 	@touch $@
 

@@ -42,9 +42,18 @@ def page_for(browser, width: int = 1280, theme: str = "light"):
     return context.new_page()
 
 
+def settle(page) -> None:
+    """Wait for equations, fonts and slider charts."""
+    page.wait_for_load_state("load")
+    page.wait_for_function("!window.MathJax?.startup || MathJax.startup.promise.then(() => true)")
+    page.wait_for_function("document.fonts.ready.then(() => true)")
+    for chart in page.locator(".slider-view").all():
+        chart.locator("svg").wait_for(timeout=30_000)
+
+
 def picture(page, name: str, target: Path, selector: str | None = None) -> None:
     page.goto((SITE / f"{name}.html").resolve().as_uri())
-    page.wait_for_timeout(2500)  # fonts, equations and charts
+    settle(page)
     if selector:
         page.locator(selector).first.screenshot(path=target)
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from hashlib import sha256
 from html import escape
 
 from docutils import nodes
@@ -22,13 +23,15 @@ class SliderRenderer:
         if inline or data.mime_type != VEGALITE:
             return None
         spec = data.content if isinstance(data.content, dict) else json.loads(data.content)
-        text = spec.get("description", "")
+        title, words = spec["title"]["text"], spec["description"]
+        ident = "chart-" + sha256(title.encode()).hexdigest()[:8]
         # `</` would end the script element early
         body = json.dumps({"spec": spec, "dark": IN_THE_DARK}).replace("</", "<\\/")
         html = (
-            f'<div class="slider-chart"><div class="slider-view"></div>'
+            f'<div class="slider-chart"><p class="slider-title" id="{ident}">{escape(title)}</p>'
+            f'<div class="slider-view"></div>'
             f'<script type="application/json" class="slider-spec">{body}</script>'
             f'<details class="slider-text"><summary>What this chart shows, in words</summary>'
-            f"<p>{escape(text)}</p></details></div>"
+            f"<p>{escape(words)}</p></details></div>"
         )
         return [nodes.raw("", html, format="html")]

@@ -26,7 +26,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("doctree-resolved", labels.fill_slide_index)
     app.connect("config-inited", _add_assets)
     app.connect("builder-inited", offline.copy_scripts)
-    app.connect("html-page-context", _add_page_scripts)
+    app.connect("html-page-context", _choose_page_scripts)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -35,10 +35,11 @@ def _add_assets(app: Sphinx, config) -> None:
     app.add_css_file("book.css")
 
 
-def _add_page_scripts(app: Sphinx, pagename: str, templatename: str, context: dict, doctree) -> None:
-    """Load a script only on the pages that use it."""
+def _choose_page_scripts(app: Sphinx, pagename: str, templatename: str, context: dict, doctree) -> None:
+    """Load a script only on the pages that use it; leave out thebe, whose kernel would come from the network."""
     body = context.get("body", "")
     if 'class="slider-chart"' in body:
         app.add_js_file("charts.js", loading_method="defer")
     if 'class="quiz"' in body:
         app.add_js_file("quiz.js", loading_method="defer")
+    context["script_files"] = [s for s in context["script_files"] if "thebe" not in f"{s.filename} {s.attributes}"]

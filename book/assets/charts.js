@@ -20,7 +20,23 @@
   const isDark = () => document.documentElement.dataset.theme === "dark";
   const pageColour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
-  function themed(text, dark) {
+  // Break the axis titles that are longer than their axis: Vega cuts them off.
+  function wrapTitles(part, width) {
+    for (const unit of part.layer ?? []) wrapTitles(unit, width);
+    for (const [channel, length] of [["x", width - 60], ["y", part.height ?? 280]]) {
+      const encoding = part.encoding?.[channel];
+      if (typeof encoding?.title !== "string") continue;
+      const room = Math.max(12, Math.floor(length / 7));
+      const lines = [""];
+      for (const word of encoding.title.split(" ")) {
+        if (lines.at(-1) && lines.at(-1).length + word.length >= room) lines.push("");
+        lines.push(`${lines.pop()} ${word}`.trim());
+      }
+      encoding.title = lines;
+    }
+  }
+
+  function themed(text, dark, width) {
     if (isDark()) {
       for (const [light, colour] of Object.entries(dark)) text = text.replaceAll(`"${light}"`, `"${colour}"`);
     }
@@ -30,9 +46,10 @@
     const line = pageColour("--pst-color-border");
     const config = (spec.config ??= {});
     config.font = getComputedStyle(document.body).fontFamily;
-    config.axis = { labelColor: muted, titleColor: ink, domainColor: line, tickColor: line, gridColor: line, ...config.axis };
+    wrapTitles(spec, width);
+    delete spec.title; // the page shows it as text, which wraps
+    config.axis = { labelColor: muted, titleColor: ink, domainColor: line, tickColor: line, gridColor: line, labelOverlap: "greedy", labelSeparation: 6, ...config.axis };
     config.legend = { labelColor: ink, titleColor: ink, ...config.legend };
-    spec.title = { color: ink, ...spec.title };
     return spec;
   }
 
@@ -40,6 +57,7 @@
     constructor(root) {
       const { spec, dark } = JSON.parse(root.querySelector(".slider-spec").textContent);
       this.view = root.querySelector(".slider-view");
+      this.title = root.querySelector(".slider-title");
       this.text = JSON.stringify(spec);
       this.dark = dark;
       this.names = (spec.params ?? []).map((param) => param.name);
@@ -57,18 +75,18 @@
     async embed() {
       await loadBundle();
       const values = this.current ? this.names.map((name) => [name, this.current.view.signal(name)]) : [];
-      const spec = themed(this.text, this.dark);
+      const spec = themed(this.text, this.dark, this.view.clientWidth);
       for (const [name, value] of values) spec.params.find((param) => param.name === name).value = value;
       this.current?.finalize();
       this.current = await vegaEmbed(this.view, spec, { actions: false, renderer: "svg", tooltip: false });
-      this.describe(spec);
+      this.describe();
     }
 
     // One picture with one description instead of a hundred unnamed marks.
-    describe(spec) {
+    describe() {
       const svg = this.view.querySelector("svg");
       svg.setAttribute("role", "img");
-      svg.setAttribute("aria-label", spec.title?.text ?? spec.description);
+      svg.setAttribute("aria-labelledby", this.title.id);
       for (const part of svg.querySelectorAll("[role], [aria-label], [aria-roledescription]")) {
         for (const name of ["role", "aria-label", "aria-roledescription"]) part.removeAttribute(name);
       }
