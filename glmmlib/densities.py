@@ -218,7 +218,8 @@ def poisson_identity(y, eta, order):
 def negbinomial_log(y, eta, k, order):
     """mu = exp(eta): l = y eta - (y + k) log(1 + mu/k).
 
-    These are y successes and k failures at logit eta - log k. As k grows this goes to the Poisson's y eta - mu without losing digits.
+    These are y successes and k failures at logit eta - log k. As k grows this goes to the Poisson's y eta - mu
+    without losing digits.
     """
     softplus, p, q = _logistic(eta - np.log(k))
     kernel = y * eta - (y + k) * softplus

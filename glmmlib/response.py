@@ -30,8 +30,8 @@ def check_binomial(y, trials=None, weights=None, name="response", labels=None):
     y = _numbers(y, name, labels)
     if trials is not None and weights is not None:
         raise DataError(
-            "A binomial response takes its trials either from cbind(successes, failures) or from weights, not "
-            "from both: leave out weights."
+            "A binomial response takes its trials either from cbind(successes, failures) or from weights, "
+            "not from both: leave out weights."
         )
     if trials is None and weights is None:
         _refuse(
