@@ -218,7 +218,7 @@ def poisson_identity(y, eta, order):
 def negbinomial_log(y, eta, k, order):
     """mu = exp(eta): l = y eta - (y + k) log(1 + mu/k).
 
-    These are y successes and k failures at logit eta - log k. As k grows this goes to the Poisson's y eta - mu
+    These are y successes and k failures at logit eta - log k. As k grows it goes to the Poisson's y eta - mu
     without losing digits.
     """
     softplus, p, q = _logistic(eta - np.log(k))
