@@ -1,0 +1,110 @@
+"""Grouping factors: a code for every row, a label for every group."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from glmmlib.errors import DataError
+
+
+@dataclass(frozen=True, eq=False)
+class Grouping:
+    """The groups of one column, or of the observed combinations of several.
+
+    Attributes
+    ----------
+    name : str
+        ``"batch"``, or ``"batch:cask"``.
+    levels : pandas.Index
+        The J labels: the column's own values, or text such as ``"A:a"`` for combinations. Those of a
+        categorical keep their order, others are sorted; levels without rows are not there.
+    codes : (n,) integer array
+        The group of each row, 0 to J - 1; every code occurs.
+
+    Examples
+    --------
+    >>> rows = pd.DataFrame({"batch": ["A", "A", "B"], "cask": ["a", "b", "a"]})
+    >>> grouping = Grouping.of(rows, ("batch", "cask"))
+    >>> list(grouping.levels), grouping.codes.tolist()
+    (['A:a', 'A:b', 'B:a'], [0, 1, 2])
+    """
+
+    name: str
+    levels: pd.Index = field(repr=False)
+    codes: np.ndarray = field(repr=False)
+    _columns: tuple[str, ...] = field(repr=False)
+    _parts: tuple[pd.Index, ...] = field(repr=False)
+    _cells: np.ndarray = field(repr=False)
+
+    @classmethod
+    def of(cls, rows: pd.DataFrame, columns: Sequence[str]) -> Grouping:
+        """Group complete rows by the combinations of `columns`.
+
+        Raises
+        ------
+        DataError
+            When there is one group only.
+        """
+        coded = [_factorize(rows[column]) for column in columns]
+        parts = tuple(levels for _, levels in coded)
+        if len(columns) == 1:
+            codes, levels = coded[0]
+            cells = np.arange(len(levels))
+        else:
+            codes, cells = pd.factorize(_combined([codes for codes, _ in coded], parts), sort=True)
+            levels = pd.Index(_labels(cells, parts))
+        name = ":".join(columns)
+        if len(levels) < 2:
+            raise DataError(f"the grouping factor '{name}' has one level only ({levels[0]}): a variance "
+                            "between groups needs at least two")  # fmt: skip
+        codes = np.asarray(codes, dtype=np.intp)
+        codes.flags.writeable = False
+        return cls(name, levels, codes, tuple(columns), parts, cells)
+
+    def codes_of(self, rows: pd.DataFrame) -> tuple[np.ndarray, list[str]]:
+        """Return the codes of other rows, -1 for a group not seen here, and the labels of those."""
+        values = [_values(rows[column]) for column in self._columns]
+        coded = [part.get_indexer(value) for part, value in zip(self._parts, values, strict=True)]
+        known = np.all([codes >= 0 for codes in coded], axis=0)
+        cell = _combined(coded, self._parts)
+        codes = np.minimum(np.searchsorted(self._cells, cell), len(self._cells) - 1)
+        known &= self._cells[codes] == cell
+        labels = zip(*(value[~known] for value in values), strict=True)
+        return np.where(known, codes, -1), list(dict.fromkeys(":".join(map(str, label)) for label in labels))
+
+
+def _factorize(column: pd.Series) -> tuple[np.ndarray, pd.Index]:
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        used, codes = np.unique(column.cat.codes, return_inverse=True)
+        return codes, column.cat.categories[used]
+    codes, levels = pd.factorize(column, sort=True)
+    return codes, pd.Index(levels)
+
+
+def _values(column: pd.Series) -> pd.Index:
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        column = column.astype(column.cat.categories.dtype)
+    return pd.Index(column)
+
+
+def _combined(codes: Sequence[np.ndarray], parts: Sequence[pd.Index]) -> np.ndarray:
+    """Number the cell of a cross table that each row falls into."""
+    cell = np.zeros(len(codes[0]), dtype=np.int64)
+    for code, part in zip(codes, parts, strict=True):
+        cell = cell * len(part) + code
+    return cell
+
+
+def _labels(cells: np.ndarray, parts: Sequence[pd.Index]) -> list[str]:
+    """Join the labels of each cell by ':'; where that is ambiguous, parts that hold a ':' get backticks."""
+    columns = np.unravel_index(cells, [len(part) for part in parts])
+    texts = [[str(part[i]) for i in column] for part, column in zip(parts, columns, strict=True)]
+    labels = [":".join(label) for label in zip(*texts, strict=True)]
+    if len(set(labels)) == len(labels):
+        return labels
+    texts = [[f"`{text}`" if ":" in text else text for text in column] for column in texts]
+    return [":".join(label) for label in zip(*texts, strict=True)]
