@@ -12,12 +12,13 @@ and the REML criterion adds :math:`\log|X'V^{-1}X|` and replaces n by n - p (Bat
 *Journal of Statistical Software* 67(1), sections 3.3 and 3.4).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.linalg import solve_triangular
 
 from . import blocks
+from .covariance import lower_factor, rectify
 from .optimize import gradient_hessian, minimise
 from .pls import Factorisation, cross_products
 from .standardise import triangular_factor
@@ -229,7 +230,24 @@ class ProfiledDeviance:
             if again.value >= optimum.value - 1e-9:
                 break
             optimum = again
-        return optimum
+        return self._snap(optimum)
+
+    def _snap(self, optimum):
+        """Put a Lambda that is singular but for rounding on the boundary itself, where that costs nothing."""
+        Lambdas = []
+        for pattern, L in zip(self.patterns, self.Lambdas(optimum.x), strict=True):
+            snapped = np.zeros_like(L)
+            for block in pattern.blocks:
+                here = np.ix_(block, block)
+                U, s, _ = np.linalg.svd(L[here])
+                snapped[here] = lower_factor(U * np.where(s < 0.01, 0.0, s)) if s[-1] < 0.01 else rectify(L[here])
+            Lambdas.append(snapped)
+        theta = self.theta(Lambdas)
+        value, gradient = self.objective(theta)
+        if not value <= optimum.value + 1e-8:
+            theta = self.theta([rectify(L) for L in self.Lambdas(optimum.x)])
+            value, gradient = self.objective(theta)
+        return replace(optimum, x=theta, value=value, gradient=gradient())
 
     def gradient(self, theta):
         return self.objective(theta)[1]()

@@ -1,0 +1,3 @@
+"""Mixed models in NumPy and SciPy, short enough to be read."""
+
+from .lmer import lmer

@@ -1,0 +1,284 @@
+"""What a fitted mixed model knows: the part that linear and generalised models share."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sparse
+
+from .varcorr import VarCorr, group_covariance
+
+SINGULAR = 1e-4  # a relative SD (or a remainder after correlation) below this counts as zero
+
+
+@dataclass(frozen=True)
+class Convergence:
+    """How the optimiser ended.
+
+    ``promise`` is the decrease of -2 log L that a further step could still bring, on the scale of
+    -2 log L itself; ``gradient`` the largest entry of the gradient in standardised parameters.
+    """
+
+    converged: bool
+    message: str
+    promise: float
+    gradient: float
+    n_evaluations: int
+
+    def __str__(self):
+        return f"{self.message} after {self.n_evaluations} evaluations (a further step would gain {self.promise:.1e})"
+
+
+@dataclass(frozen=True, eq=False)
+class Estimates:
+    """The numbers an optimiser found, on the scale of the user's columns and in the order of ``groups``."""
+
+    theta: np.ndarray
+    beta: np.ndarray
+    beta_cov: np.ndarray
+    sigma: float | None
+    modes: tuple
+    deviance: float
+    convergence: Convergence
+
+
+class MixedModelFit:
+    """A fitted mixed model.  Made by :func:`glmmlib.lmer` and :func:`glmmlib.glmer`, and never changed.
+
+    Attributes
+    ----------
+    params, fixef : Series (p,)
+        Fixed effects.
+    bse, tvalues : Series (p,)
+        Their standard errors, and the ratios of the two.
+    theta : Series
+        Free entries of the relative covariance factor, in the order of the formula, column by column.
+    sigma : float
+        Residual SD; None where the distribution has none.
+    varcorr : VarCorr
+        SDs and correlations of the random effects.
+    llf, deviance : float
+        Log-likelihood with all constants, and minus twice it (for a REML fit the REML criterion).
+    aic, bic : float
+        ``deviance + 2 k`` and ``deviance + k log(nobs)``, with k parameters: fixed effects, theta and dispersion.
+    nobs, df_resid : int
+        Rows used, and ``nobs - k``.
+    ngroups : dict
+        Number of levels of each grouping factor.
+    is_singular : bool
+        Is some variance zero, or some correlation plus or minus one?
+    convergence : Convergence
+    X, Z, Lambda : read-only arrays (Z and Lambda sparse)
+        The matrices of the model; columns of Z run level by level within each grouping factor.
+    """
+
+    has_dispersion = False
+
+    def __init__(self, design, groups, theta_names, estimates):
+        self.design, self.groups = design, groups
+        self._theta_names, self._estimates = theta_names, estimates
+
+    # -- fixed effects -----------------------------------------------------------------------------------
+
+    @property
+    def formula(self):
+        return str(self.design.formula.text)
+
+    @property
+    def _names(self):
+        return pd.Index(self.design.coef_names)
+
+    @cached_property
+    def params(self):
+        return pd.Series(self._estimates.beta, self._names, name="estimate")
+
+    @property
+    def fixef(self):
+        return self.params
+
+    def cov_params(self):
+        """Return the covariance matrix of the fixed effects, (p, p)."""
+        return pd.DataFrame(self._estimates.beta_cov, self._names, self._names)
+
+    @cached_property
+    def bse(self):
+        return pd.Series(np.sqrt(np.diag(self._estimates.beta_cov)), self._names, name="se")
+
+    @property
+    def tvalues(self):
+        return (self.params / self.bse).rename(self._statistic)
+
+    _statistic = "z"
+
+    # -- variance components -----------------------------------------------------------------------------
+
+    @cached_property
+    def theta(self):
+        return pd.Series(self._estimates.theta, list(self._theta_names), name="theta")
+
+    @property
+    def sigma(self):
+        return self._estimates.sigma
+
+    @cached_property
+    def _Lambdas(self):
+        return [g.pattern.Lambda(self._estimates.theta) for g in self.groups]
+
+    @cached_property
+    def varcorr(self):
+        scale = 1.0 if self.sigma is None else self.sigma
+        return VarCorr(
+            [group_covariance(g, L, scale) for g, L in zip(self.groups, self._Lambdas, strict=True)], self.sigma
+        )
+
+    @cached_property
+    def is_singular(self):
+        return bool(self.singular_terms)
+
+    @cached_property
+    def singular_terms(self):
+        """One sentence for each random-effects term that is on the boundary of its parameter space."""
+        found = []
+        for g, L in zip(self.groups, self._Lambdas, strict=True):
+            standard = g.to_standard_Lambda(L)
+            for block in g.pattern.blocks:
+                here = np.ix_(block, block)
+                if np.linalg.svd(standard[here], compute_uv=False)[-1] < SINGULAR:
+                    found.append(_boundary_sentence(g, block, standard[here]))
+        return tuple(found)
+
+    # -- fit ---------------------------------------------------------------------------------------------
+
+    @property
+    def deviance(self):
+        return self._estimates.deviance
+
+    @property
+    def llf(self):
+        return -0.5 * self.deviance
+
+    @property
+    def n_parameters(self):
+        return len(self.params) + len(self.theta) + int(self.has_dispersion)
+
+    @property
+    def aic(self):
+        return self.deviance + 2 * self.n_parameters
+
+    @property
+    def bic(self):
+        return self.deviance + np.log(self.nobs) * self.n_parameters
+
+    @property
+    def nobs(self):
+        return self.design.nobs
+
+    @property
+    def df_resid(self):
+        return self.nobs - self.n_parameters
+
+    @property
+    def ngroups(self):
+        return {g.name: len(g.levels) for g in self.groups}
+
+    @property
+    def convergence(self):
+        return self._estimates.convergence
+
+    # -- random effects ----------------------------------------------------------------------------------
+
+    def ranef(self, cond_sd=False):
+        """Return the conditional modes of the random effects (BLUPs, for a linear model).
+
+        Parameters
+        ----------
+        cond_sd : bool
+            Add the conditional standard deviations, in columns named ``"sd Days"``.
+
+        Returns
+        -------
+        dict of DataFrame
+            For each grouping factor, one row for each level and one column for each random effect.
+
+        Notes
+        -----
+        ``sd(b_j | y, theta, beta)``: conditional on the estimates of theta and (as in lme4) of beta.  So they leave out
+        that these are estimates, and are a little too small.
+        """
+        tables = {}
+        for k, g in enumerate(self.groups):
+            table = pd.DataFrame(self._estimates.modes[k].T, g.levels, list(g.columns))
+            if cond_sd:
+                variances = np.einsum("aaj->ja", self.conditional_covariances[k])
+                for i, column in enumerate(g.columns):
+                    table[f"sd {column}"] = np.sqrt(np.maximum(variances[:, i], 0.0))
+            tables[g.name] = table
+        return tables
+
+    def coef(self):
+        """Return the coefficients of each group: fixed effects plus conditional modes, by grouping factor."""
+        tables = {}
+        for name, modes in self.ranef().items():
+            table = pd.DataFrame({c: np.full(len(modes), b) for c, b in self.params.items()}, modes.index)
+            for column in modes:
+                table[column] = (table[column] if column in table else 0.0) + modes[column]
+            tables[name] = table
+        return tables
+
+    # -- matrices ----------------------------------------------------------------------------------------
+
+    @property
+    def X(self):
+        return self.design.X
+
+    @cached_property
+    def Z(self):
+        blocks = []
+        for g in self.groups:
+            n, J = self.nobs, len(g.levels)
+            column = g.factor.codes * g.q + np.arange(g.q)[:, None]
+            rows = np.broadcast_to(np.arange(n), (g.q, n))
+            values = g.factor.Z.ravel(), (rows.ravel(), column.ravel())
+            blocks.append(sparse.csr_array(values, shape=(n, J * g.q)))
+        return sparse.hstack(blocks, format="csr")
+
+    @cached_property
+    def Lambda(self):
+        return sparse.block_diag(
+            [sparse.kron(sparse.eye_array(len(g.levels)), L) for g, L in zip(self.groups, self._Lambdas, strict=True)],
+            format="csr",
+        )
+
+    def _series(self, values, name):
+        return pd.Series(values, self.design.index, name=name)
+
+    def _linear_predictor(self, beta=None, modes=None):
+        """``X beta + Z b + offset`` for the rows of the fit."""
+        eta = self.X @ (self._estimates.beta if beta is None else beta)
+        for g, b in zip(self.groups, self._estimates.modes if modes is None else modes, strict=True):
+            for z, effect in zip(g.factor.Z, b, strict=True):
+                eta += z * effect[g.factor.codes]
+        return eta if self.design.offset is None else eta + self.design.offset
+
+
+def _boundary_sentence(group, block, standard):
+    names = [group.columns[i] for i in block]
+    sizes = np.sqrt((standard**2).sum(axis=1))
+    term = next(group.terms[k].text for k, (_, s) in enumerate(group.parts) if s.start <= block[0] < s.stop)
+    if len(names) == 1 or sizes.max() < SINGULAR:
+        which = " and ".join(names)
+        verb = "variances of" if len(names) > 1 else "variance of"
+        return f"the {verb} {which} between the levels of {group.name} is estimated as zero"
+    zero = [n for n, s in zip(names, sizes, strict=True) if s < SINGULAR]
+    if zero:
+        return f"the variance of {' and '.join(zero)} between the levels of {group.name} is estimated as zero"
+    if len(names) == 2:
+        return (
+            f"{names[0]} and {names[1]} are perfectly correlated between the levels of {group.name}: the term {term}"
+            " has fewer directions of variation than it asks for"
+        )
+    return (
+        f"the random effects {', '.join(names)} of {group.name} are linearly dependent: the term {term} has fewer"
+        " directions of variation than it asks for"
+    )

@@ -1,0 +1,196 @@
+"""``lmer``: linear mixed models from a formula and a data frame."""
+
+import warnings
+from functools import cached_property
+
+import numpy as np
+from scipy.linalg import solve_triangular
+
+from . import blocks
+from .design import build_design, check_lmm_sizes
+from .errors import ConvergenceWarning, ModelError, SingularFitWarning
+from .fit import Convergence, Estimates, MixedModelFit
+from .lmm import ProfiledDeviance
+from .randomeffects import arrange
+from .threads import one_blas_thread
+
+
+def lmer(formula, data, reml=True, weights=None, offset=None, na_action="drop"):
+    r"""Fit a linear mixed model.
+
+    .. math:: y = X\beta + Z b + \epsilon, \quad b \sim N(0, \sigma^2 \Lambda\Lambda'), \;
+              \epsilon \sim N(0, \sigma^2 W^{-1}).
+
+    Parameters
+    ----------
+    formula : str
+        As in R's lme4: ``"y ~ x + (x | group)"``.  On the left of a bar stands what varies, on its right the grouping
+        factor; ``||`` leaves correlations out; ``(1 | a/b)`` is ``(1 | a) + (1 | a:b)``.
+    data : DataFrame
+        One row for each observation.  Rows with missing values in the columns used are dropped and counted.
+    reml : bool
+        Restricted maximum likelihood (the default, as in lme4) or maximum likelihood.
+    weights : column name or array, optional
+        Known precisions: the residual variance of row i is ``sigma**2 / weights[i]``.
+    offset : column name or array, optional
+        A known part of the mean; terms ``offset(...)`` of the formula are added to it.
+    na_action : {"drop", "raise"}
+
+    Returns
+    -------
+    LinearMixedModelFit
+
+    Raises
+    ------
+    FormulaError, DataError, ModelError
+        One sentence each: what was found, where, and what to try.
+
+    Warns
+    -----
+    SingularFitWarning
+        A variance is estimated as zero or a correlation as plus or minus one.
+    ConvergenceWarning
+        The optimiser stopped early.
+
+    References
+    ----------
+    Bates, Mächler, Bolker and Walker (2015), Fitting linear mixed-effects models using lme4, *Journal of
+    Statistical Software* 67(1).
+
+    Examples
+    --------
+    >>> import glmmlib as gl
+    >>> fit = gl.lmer("Reaction ~ Days + (Days | Subject)", gl.load("sleepstudy"))
+    >>> fit.params.round(3).to_dict()
+    {'Intercept': 251.405, 'Days': 10.467}
+    >>> round(fit.sigma, 3)
+    25.592
+    """
+    design = build_design(formula, data, weights, offset, na_action)
+    if design.trials is not None:
+        raise ModelError("cbind(successes, failures) is a binomial response: fit it with glmer(..., family='binomial')")
+    if not design.random:
+        raise ModelError(
+            f"{design.formula.text!r} has no random-effects term; add one such as (1 | group), or fit it by ordinary"
+            " least squares with statsmodels"
+        )
+    check_lmm_sizes(design)
+    groups, theta_names = arrange(design.random)
+    with one_blas_thread():
+        fit = _fit(design, groups, theta_names, reml)
+    warn_about(fit)
+    return fit
+
+
+def _fit(design, groups, theta_names, reml):
+    problem = ProfiledDeviance(design.y, design.X, groups, reml, design.weights, design.offset)
+    optimum = problem.minimise()
+    return LinearMixedModelFit(design, groups, theta_names, problem, problem.Lambdas(optimum.x), optimum)
+
+
+def warn_about(fit):
+    """Warn where an estimate is on the boundary, or where the optimiser gave up."""
+    if not fit.convergence.converged:
+        warnings.warn(
+            f"The fit of {fit.formula!r} has not converged: {fit.convergence}; look at gl.check(fit), and try fewer"
+            " random effects or rescaled columns.",
+            ConvergenceWarning,
+            stacklevel=3,
+        )
+    if fit.singular_terms:
+        warnings.warn(
+            f"Singular fit: {'; '.join(fit.singular_terms)}.  The estimates are valid maximum likelihood answers, but"
+            " the data do not support this much variation; consider a simpler random-effects term.",
+            SingularFitWarning,
+            stacklevel=3,
+        )
+
+
+class LinearMixedModelFit(MixedModelFit):
+    """A fitted linear mixed model, made by :func:`lmer`.
+
+    Beside what every :class:`~glmmlib.fit.MixedModelFit` has: ``reml`` tells the criterion.
+    """
+
+    has_dispersion = True
+    _statistic = "t"
+
+    def __init__(self, design, groups, theta_names, problem, Lambdas, optimum):
+        self._problem, self._standard = problem, Lambdas
+        self.reml = problem.reml
+        convergence = Convergence(
+            optimum.converged, optimum.message, 0.5 * optimum.decrement, float(np.abs(optimum.gradient).max()),
+            optimum.n_evaluations,
+        )  # fmt: skip
+        super().__init__(design, groups, theta_names, self._estimate(groups, convergence))
+
+    def _estimate(self, groups, convergence):
+        """Map the solution in standardised columns back to the user's."""
+        problem, point = self._problem, self._point
+        R = problem.R
+        sigma = np.sqrt(point.r2 / problem.df)
+        beta = problem.beta_ols + solve_triangular(R, point.beta) if problem.p else np.zeros(0)
+        m = problem.structure.m
+        half = solve_triangular(point.factorisation.L[m:, m:], np.eye(problem.p), lower=True)
+        half = half @ solve_triangular(R, np.eye(problem.p)).T if problem.p else half
+        Lambdas, modes = [None] * len(groups), [None] * len(groups)
+        for k, L, u in zip(problem.structure.order, point.Lambda, point.u, strict=True):
+            Lambdas[k] = groups[k].from_standard_Lambda(L)
+            modes[k] = groups[k].factor.to_standard @ L @ u
+        theta = np.empty(problem.n_theta)
+        for g, L in zip(groups, Lambdas, strict=True):
+            g.pattern.read(L, theta)
+        return Estimates(theta, beta, sigma**2 * half.T @ half, float(sigma), tuple(modes), point.value, convergence)
+
+    @cached_property
+    def _point(self):
+        return self._problem.at(self._standard)
+
+    @cached_property
+    def conditional_covariances(self):
+        """Covariances of the random effects given y, theta and beta: for each group an array (q, q, J)."""
+        inverse = self._point.factorisation.inverse(with_X=False)
+        found = [None] * len(self.groups)
+        for k, L, block in zip(self._problem.structure.order, self._standard, inverse.block, strict=True):
+            T = self.sigma * self.groups[k].factor.to_standard @ L
+            found[k] = blocks.right(blocks.left(T, block), T.T)
+        return found
+
+    def objective(self, theta):
+        """Return the profiled deviance (or the REML criterion) at any theta, in the units and order of ``fit.theta``.
+
+        Examples
+        --------
+        >>> import glmmlib as gl
+        >>> fit = gl.lmer("Yield ~ 1 + (1 | Batch)", gl.load("Dyestuff"), reml=False)
+        >>> round(fit.objective(fit.theta) - fit.deviance, 9)
+        0.0
+        >>> fit.objective([0.0]) > fit.deviance
+        True
+        """
+        theta = np.asarray(theta, dtype=float)
+        if theta.shape != (len(self.theta),):
+            raise ModelError(f"theta has {len(self.theta)} entries ({', '.join(self.theta.index)}), not {theta.size}")
+        groups = [self.groups[k] for k in self._problem.structure.order]
+        return self._problem.at([g.to_standard_Lambda(g.pattern.Lambda(theta)) for g in groups]).value
+
+    @cached_property
+    def fittedvalues(self):
+        return self._series(self._linear_predictor(), "fitted")
+
+    @property
+    def resid(self):
+        """Response residuals: observed minus fitted."""
+        return self._series(self.design.y - self.fittedvalues.to_numpy(), "resid")
+
+    @property
+    def resid_pearson(self):
+        """Residuals divided by their SD given the random effects, ``sigma / sqrt(weights)``."""
+        w = 1.0 if self.design.weights is None else np.sqrt(self.design.weights)
+        return self._series(self.resid.to_numpy() * w / self.sigma, "resid_pearson")
+
+    @property
+    def resid_deviance(self):
+        """Deviance residuals: for a normal response, the residuals times the square root of their weights."""
+        w = 1.0 if self.design.weights is None else np.sqrt(self.design.weights)
+        return self._series(self.resid.to_numpy() * w, "resid_deviance")
