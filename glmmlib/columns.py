@@ -22,14 +22,23 @@ from glmmlib.errors import DataError
 
 #: What a formula may call besides formulaic's own transforms (``scale``, ``poly``, ``bs``, ``C`` ...).
 FUNCTIONS = {
-    "sqrt": np.sqrt, "log1p": np.log1p, "expm1": np.expm1, "exp10": lambda x: np.power(10.0, x),
-    "sin": np.sin, "cos": np.cos, "tan": np.tan, "floor": np.floor, "ceil": np.ceil,
-    "factor": C, "TRUE": True, "FALSE": False,
-}  # fmt: skip
+    "sqrt": np.sqrt,
+    "log1p": np.log1p,
+    "expm1": np.expm1,
+    "exp10": lambda x: np.power(10.0, x),
+    "sin": np.sin,
+    "cos": np.cos,
+    "tan": np.tan,
+    "floor": np.floor,
+    "ceil": np.ceil,
+    "factor": C,
+    "TRUE": True,
+    "FALSE": False,
+}
 
 
 def as_frame(data) -> pd.DataFrame:
-    """Return `data` as a DataFrame: as it is, or made from anything that pandas or ``to_pandas()`` turns into one.
+    """Return `data` as a DataFrame: as it is, or made from what pandas or its ``to_pandas()`` can read.
 
     Raises
     ------
@@ -47,8 +56,9 @@ def as_frame(data) -> pd.DataFrame:
             raise TypeError
         return pd.DataFrame(data)
     except (TypeError, ValueError) as error:
-        raise DataError(f"data must be a pandas DataFrame or a dict of columns of one length, "
-                        f"not {type(data).__name__}") from error  # fmt: skip
+        raise DataError(
+            f"data must be a pandas DataFrame or a dict of columns of one length, not {type(data).__name__}"
+        ) from error
 
 
 def names_in(expression: str) -> tuple[set[str], set[str]]:
@@ -80,8 +90,10 @@ def variables_of(formula: Iterable, columns: pd.Index, where: str = "the data") 
                 read, called = names_in(factor.expr)
                 for name in called:
                     if name not in columns and not _is_known(name):
-                        raise DataError(f"the formula calls '{name}()', which is not known here: "
-                                        "compute the column beforehand")  # fmt: skip
+                        raise DataError(
+                            f"the formula calls '{name}()', which is not known here: "
+                            "compute the column beforehand"
+                        )
                 for name in read:
                     if name in columns:
                         needed.add(name)
@@ -103,9 +115,12 @@ def require(name: str, columns: pd.Index, where: str = "the data", expression: s
     names = [column for column in columns if isinstance(column, str)]
     dotted = [column for column in names if column.startswith(name + ".") and column in expression]
     if dotted:
-        raise DataError(f"'{name}' is not a column of {where}; inside a function write `{dotted[0]}` in backticks")
-    near = difflib.get_close_matches(name, names, n=1) or [c for c in names if c.lower() == name.lower()]
-    hint = f"did you mean '{near[0]}'?" if near else f"the columns are {listed(names)}"
+        raise DataError(
+            f"'{name}' is not a column of {where}; inside a function write `{dotted[0]}` in backticks"
+        )
+    lower = {column.lower(): column for column in names}
+    near = difflib.get_close_matches(name.lower(), lower, n=1)
+    hint = f"did you mean '{lower[near[0]]}'?" if near else f"the columns are {listed(names)}"
     raise DataError(f"'{name}' is not a column of {where}; {hint}")
 
 
@@ -165,7 +180,9 @@ def _wide(column: pd.Series) -> pd.Series:
     return pd.Series(column.to_numpy(dtype=kind), index=column.index, name=column.name)
 
 
-def check_finite(values: np.ndarray, what: str, index: pd.Index, hint: str = "remove or correct them") -> None:
+def check_finite(
+    values: np.ndarray, what: str, index: pd.Index, hint: str = "remove or correct them"
+) -> None:
     """Raise a DataError that counts the values of `what` which are not finite and names the first row."""
     if values.dtype.kind in "biu":
         return
@@ -210,7 +227,9 @@ def argument(value, what: str, data: pd.DataFrame) -> np.ndarray | None:
         raise DataError(f"{what} must be numbers, one for each row of the data") from error
     if values.shape != (len(data),):
         found = f"{len(values)} values" if values.ndim == 1 else f"the shape {values.shape}"
-        raise DataError(f"{what} has {found}, but the data have {len(data)} rows: give one number for each row")
+        raise DataError(
+            f"{what} has {found}, but the data have {len(data)} rows: give one number for each row"
+        )
     return values
 
 
@@ -219,8 +238,10 @@ def check_weights(weights: np.ndarray, index: pd.Index) -> None:
     check_finite(weights, "weights", index)
     bad = np.flatnonzero(weights <= 0)
     if len(bad):
-        raise DataError(f"weights must be positive, but {weights[bad[0]]:g} stands at row {index[bad[0]]} "
-                        f"({len(bad)} such rows): drop rows of weight zero")  # fmt: skip
+        raise DataError(
+            f"weights must be positive, but {weights[bad[0]]:g} stands at row {index[bad[0]]} "
+            f"({len(bad)} such rows): drop rows of weight zero"
+        )
 
 
 def is_categorical(column: pd.Series) -> bool:
@@ -233,6 +254,8 @@ def with_levels(column: pd.Series, levels: pd.Index) -> pd.Series:
     values = column.astype(column.cat.categories.dtype) if is_categorical(column) else column
     unseen = pd.Index(values).unique().difference(levels, sort=False)
     if len(unseen):
-        raise DataError(f"column '{column.name}' of the new data has levels that the fit has not seen "
-                        f"({listed(unseen)}); the fit knows {listed(levels)}")  # fmt: skip
+        raise DataError(
+            f"column '{column.name}' of the new data has levels that the fit has not seen "
+            f"({listed(unseen)}); the fit knows {listed(levels)}"
+        )
     return pd.Series(pd.Categorical(values, categories=levels), index=column.index, name=column.name)

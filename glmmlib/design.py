@@ -7,7 +7,6 @@ row that says to which group the row belongs; the big sparse Z is never formed.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -22,12 +21,17 @@ from glmmlib.columns import (
     clean,
     complete_rows,
     is_categorical,
-    listed,
     require,
 )
-from glmmlib.errors import DataError, ModelError, RankDeficientWarning
+from glmmlib.errors import DataError, ModelError
 from glmmlib.formula import MixedFormula, RandomTerm, parse_formula
 from glmmlib.grouping import Grouping
+from glmmlib.identifiable import (
+    check_no_constant,
+    check_random_effects,
+    check_terms_have_columns,
+    independent_columns,
+)
 from glmmlib.matrices import (
     frozen,
     materialise,
@@ -39,7 +43,6 @@ from glmmlib.matrices import (
     term_columns,
 )
 from glmmlib.newdata import NewDesign, new_design
-from glmmlib.rank import independent_rows
 from glmmlib.scan import plain_name
 
 
@@ -97,6 +100,8 @@ class Design:
         The response; for ``cbind(a, b)`` the successes a. None if the response was not asked for.
     trials : (n,) array or None
         For ``cbind(a, b)`` the trials a + b.
+    response_levels : tuple or None
+        For a binary factor as response, what 0 and 1 stand for.
     X : (n, p) array
         Fixed-effects columns, in Fortran order (``X.T`` is C-contiguous).
     coef_names : tuple of str
@@ -128,6 +133,7 @@ class Design:
     offset: np.ndarray | None = field(repr=False)
     weights: np.ndarray | None = field(repr=False)
     n_missing: int
+    response_levels: tuple | None
     specs: dict[str, ModelSpec] = field(repr=False)
     kept_columns: np.ndarray = field(repr=False)
     category_levels: dict[str, pd.Index] = field(repr=False)
@@ -148,14 +154,23 @@ class Design:
         """The left-hand side as written."""
         return str(self.formula.response)
 
-    def new_data(self, newdata, *, random: Sequence[int] | None = None, allow_new_levels: bool = False,
-                 offset=None) -> NewDesign:  # fmt: skip
+    def new_data(
+        self, newdata, *, random: Sequence[int] | None = None, allow_new_levels: bool = False, offset=None
+    ) -> NewDesign:
         """Build the arrays of this model for new data; see :func:`glmmlib.newdata.new_design`."""
         return new_design(self, newdata, random=random, allow_new_levels=allow_new_levels, offset=offset)
 
 
-def build_design(formula: str | MixedFormula, data, weights=None, offset=None, na_action: str = "drop", *,
-                 response: bool = True) -> Design:  # fmt: skip
+def build_design(
+    formula: str | MixedFormula,
+    data,
+    weights=None,
+    offset=None,
+    na_action: str = "drop",
+    *,
+    response: bool = True,
+    binary: bool = False,
+) -> Design:
     """Turn a formula and a data frame into the arrays of a mixed model.
 
     Parameters
@@ -171,6 +186,8 @@ def build_design(formula: str | MixedFormula, data, weights=None, offset=None, n
         are dropped before ``scale(x)`` and the like are computed.
     response : bool
         False leaves the left-hand side unread (to simulate a response that does not exist yet).
+    binary : bool
+        True takes a factor of two levels as a response, as R does: the first is 0, the second 1.
 
     Returns
     -------
@@ -192,7 +209,7 @@ def build_design(formula: str | MixedFormula, data, weights=None, offset=None, n
     >>> design.coef_names, design.random[0].columns, list(design.random[0].levels)
     (('Intercept', 'x'), ('Intercept', 'x'), ['a', 'b'])
     """
-    if isinstance(formula, str):
+    if not isinstance(formula, MixedFormula):
         formula = parse_formula(formula)
     if na_action not in ("drop", "raise"):
         raise DataError(f"na_action is 'drop' or 'raise', not {na_action!r}")
@@ -213,28 +230,48 @@ def build_design(formula: str | MixedFormula, data, weights=None, offset=None, n
     columns = {name: clean(rows, name) for name in needed}
     matrices = materialise(formulas, columns, rows.index)
     source = matrices if plain is None else columns[plain]
-    y, trials = response_arrays(formula, source, rows.index) if response else (None, None)
+    y, trials, response_levels = (
+        response_arrays(formula, source, rows.index, binary) if response else (None, None, None)
+    )
     names = tuple(matrices["fixed"].columns)
     x = stack(matrices["fixed"], rows.index)
     blocks = [term_columns(matrices[f"random{i}"], x, names, rows.index) for i in range(len(formula.random))]
     total_offset = summed_offset(matrices, given_offset, rows.index)
-    specs = {key: matrix.model_spec for key, matrix in matrices.items() if key not in ("response", "failures")}
+    specs = {
+        key: matrix.model_spec for key, matrix in matrices.items() if key not in ("response", "failures")
+    }
+    check_terms_have_columns(specs)
     del matrices, source  # formulaic's copies of the columns
 
-    groupings = {groups: Grouping.of(rows, groups) for groups in dict.fromkeys(t.groups for t in formula.random)}
-    random = tuple(RandomDesign(term, groupings[term.groups], *block)
-                   for term, block in zip(formula.random, blocks, strict=True))  # fmt: skip
-    kept = _independent_columns(x, names)
-    _check_random(random, x if kept.all() else None)
+    groupings = {
+        groups: Grouping.of(rows, groups) for groups in dict.fromkeys(t.groups for t in formula.random)
+    }
+    random = tuple(
+        RandomDesign(term, groupings[term.groups], *block)
+        for term, block in zip(formula.random, blocks, strict=True)
+    )
+    check_no_constant(columns, names, x)
+    kept = independent_columns(x, names)
+    check_random_effects(random, x if kept.all() else None)
     return Design(
-        formula=formula, data=rows, y=frozen(y), trials=frozen(trials),
+        formula=formula,
+        data=rows,
+        y=frozen(y),
+        trials=frozen(trials),
         X=x.T if kept.all() else frozen(x[kept]).T,
-        coef_names=tuple(np.array(names, dtype=object)[kept]), aliased=tuple(np.array(names, dtype=object)[~kept]),
-        term_slices=_term_slices(specs["fixed"], kept), random=random, offset=frozen(total_offset),
-        weights=frozen(weights), n_missing=n_missing, specs=specs, kept_columns=kept,
+        coef_names=tuple(np.array(names, dtype=object)[kept]),
+        aliased=tuple(np.array(names, dtype=object)[~kept]),
+        term_slices=_term_slices(specs["fixed"], kept),
+        random=random,
+        offset=frozen(total_offset),
+        weights=frozen(weights),
+        n_missing=n_missing,
+        response_levels=response_levels,
+        specs=specs,
+        kept_columns=kept,
         category_levels={name: c.cat.categories for name, c in columns.items() if is_categorical(c)},
         offset_argument=offset if isinstance(offset, str) else offset is not None,
-    )  # fmt: skip
+    )
 
 
 def check_lmm_sizes(design: Design) -> None:
@@ -251,61 +288,32 @@ def check_lmm_sizes(design: Design) -> None:
     if p >= n:
         raise ModelError(f"{p} fixed effects cannot be estimated from {n} observations: leave terms out")
     if design.y is not None and (design.y == design.y[0]).all():
-        raise ModelError(f"the response '{design.response_name}' is constant ({design.y[0]:g}): "
-                         "there is no variation to model")  # fmt: skip
+        raise ModelError(
+            f"the response '{design.response_name}' is constant ({design.y[0]:g}): "
+            "there is no variation to model"
+        )
     if design.weights is not None and (design.weights != design.weights[0]).any():
         return
     for random in design.random:
         q, levels = len(random.columns), len(random.levels)
         if levels >= n:
-            raise ModelError(f"'{random.group}' has one observation per level ({levels} levels, {n} observations), "
-                             "so its variance cannot be told from the residual one: leave the term "
-                             f"{random.term.text} out, or give known weights")  # fmt: skip
+            raise ModelError(
+                f"'{random.group}' has one observation per level ({levels} levels, {n} observations), "
+                "so its variance cannot be told from the residual one: leave the term "
+                f"{random.term.text} out, or give known weights"
+            )
         if q * levels >= n:
-            raise ModelError(f"the term {random.term.text} has {q * levels} random effects ({q} for each of {levels} "
-                             f"levels) for {n} observations: it needs more observations per level, or fewer "
-                             "effects on the left of the bar")  # fmt: skip
-
-
-# --- what can be estimated ----------------------------------------------------------------------
-
-
-def _independent_columns(x: np.ndarray, names: Sequence[str]) -> np.ndarray:
-    """Mark the columns of X to keep, and warn of the others by name."""
-    kept = independent_rows(x)
-    if not kept.all():
-        aliased = [f"{names[k]} (constant)" if (x[k] == x[k, 0]).all() else names[k] for k in np.flatnonzero(~kept)]
-        warnings.warn("left out of the fixed effects, because constant or a linear combination of the columns "
-                      f"before: {', '.join(aliased)}", RankDeficientWarning, stacklevel=4)  # fmt: skip
-    return kept
+            raise ModelError(
+                f"the term {random.term.text} has {q * levels} random effects ({q} for each of {levels} "
+                f"levels) for {n} observations: it needs more observations per level, or fewer "
+                "effects on the left of the bar"
+            )
 
 
 def _term_slices(spec: ModelSpec, kept: np.ndarray) -> dict[str, slice]:
     """Return the columns of each fixed-effects term, counted among those kept."""
     position = np.concatenate([[0], np.cumsum(kept)])
-    return {"Intercept" if str(term) == "1" else str(term): slice(int(position[s.start]), int(position[s.stop]))
-            for term, s in spec.term_slices.items()}  # fmt: skip
-
-
-def _check_random(random: Sequence[RandomDesign], independent: np.ndarray | None) -> None:
-    """Refuse random effects whose variances no response could tell apart.
-
-    A Z that is a view of `independent`, the rows of a full-rank X, needs no second look.
-    """
-    seen: dict[tuple, RandomTerm] = {}
-    for design in random:
-        for column in design.columns:
-            key = (column, frozenset(design.term.groups))
-            if key in seen:
-                raise ModelError(f"the random effect '{column}' of {design.group} stands in both {seen[key].text} and "
-                                 f"{design.term.text}: leave it out of one of them (0 + removes an intercept)")  # fmt: skip
-            seen[key] = design.term
-        if not design.columns:
-            raise ModelError(f"nothing varies on the left of the bar in {design.term.text}: its factor has one level")
-        if independent is not None and np.may_share_memory(design.Z, independent):
-            continue
-        repeated = [name for name, keep in zip(design.columns, independent_rows(design.Z), strict=True) if not keep]
-        if repeated:
-            raise ModelError(f"in {design.term.text} the effect of {listed(repeated)} is constant or a linear "
-                             "combination of the others, so its variance cannot be told from theirs: leave it "
-                             "out")  # fmt: skip
+    return {
+        "Intercept" if str(term) == "1" else str(term): slice(int(position[s.start]), int(position[s.stop]))
+        for term, s in spec.term_slices.items()
+    }

@@ -131,18 +131,22 @@ def parse_formula(text: str) -> MixedFormula:
 def _parse(text: str) -> MixedFormula:
     tildes = [i for i, char, depth in outside_quotes(text) if char == "~" and depth == 0]
     if not tildes:
-        raise FormulaError("a formula needs a '~' between the response and its model: y ~ x + (1 | g)",
-                           text, len(text))
+        raise FormulaError(
+            "a formula needs a '~' between the response and its model: y ~ x + (1 | g)", text, len(text)
+        )
     if len(tildes) > 1:
         raise FormulaError("a formula has one '~'; this is a second one", text, tildes[1])
     tilde = tildes[0]
     if not text[:tilde].strip():
         raise FormulaError("there is no response on the left of '~'", text, tilde)
-    if not text[tilde + 1:].strip():
-        raise FormulaError("there is no model on the right of '~': write 1 for an intercept alone", text, tilde)
+    if not text[tilde + 1 :].strip():
+        raise FormulaError(
+            "there is no model on the right of '~': write 1 for an intercept alone", text, tilde
+        )
     heaps = _sort_summands(text, tilde + 1)
-    return MixedFormula(text.strip(), _response(text, tilde), heaps.fixed_text(), tuple(heaps.random),
-                        tuple(heaps.offsets))
+    return MixedFormula(
+        text.strip(), _response(text, tilde), heaps.fixed_text(), tuple(heaps.random), tuple(heaps.offsets)
+    )
 
 
 def random_only(text: str) -> tuple[RandomTerm, ...]:
@@ -167,14 +171,18 @@ def random_only(text: str) -> tuple[RandomTerm, ...]:
     heaps = _sort_summands(text, start)
     if heaps.offsets or (heaps.fixed_text() not in ("0", "-1") if heaps.fixed else not heaps.random):
         at = heaps.fixed[0].start if heaps.fixed else start
-        raise FormulaError("only random-effects terms can stand here, such as ~(1 | g), or ~0 for none", text, at)
+        raise FormulaError(
+            "only random-effects terms can stand here, such as ~(1 | g), or ~0 for none", text, at
+        )
     return tuple(heaps.random)
 
 
 def _flat(text: str) -> str:
     """Put the formula on one line; every character keeps its position."""
     if not isinstance(text, str):
-        raise FormulaError(f"a formula is text, such as 'y ~ x + (1 | g)'; this is of type {type(text).__name__}")
+        raise FormulaError(
+            f"a formula is text, such as 'y ~ x + (1 | g)'; this is of type {type(text).__name__}"
+        )
     return re.sub(r"\s", " ", text).rstrip()
 
 
@@ -193,7 +201,7 @@ class _Heaps:
         joined = ""
         for span in self.fixed:
             sign = self.text[span.sign] if span.sign is not None else "+"
-            piece = with_powers(self.text[span.start:span.stop])
+            piece = with_powers(self.text[span.start : span.stop])
             joined += f" {sign} {piece}" if joined else ("" if sign == "+" else "-") + piece
         return joined or "1"
 
@@ -201,7 +209,7 @@ class _Heaps:
 def _sort_summands(text: str, start: int) -> _Heaps:
     heaps = _Heaps(text)
     for span in summands(text, start):
-        piece = text[span.start:span.stop]
+        piece = text[span.start : span.stop]
         bars = plain_bars(piece)
         if bars:
             for term in _random_terms(text, span, bars):
@@ -210,8 +218,12 @@ def _sort_summands(text: str, start: int) -> _Heaps:
                 heaps.random.append(term)
         elif is_call(piece, "offset"):
             if span.sign is not None and text[span.sign] == "-":
-                raise FormulaError("an offset is added, not subtracted: write offset(-(...))", text, span.sign)
-            heaps.offsets.append(_expression(text, span.start + piece.index("(") + 1, span.stop - 1, "offset()"))
+                raise FormulaError(
+                    "an offset is added, not subtracted: write offset(-(...))", text, span.sign
+                )
+            heaps.offsets.append(
+                _expression(text, span.start + piece.index("(") + 1, span.stop - 1, "offset()")
+            )
         else:
             heaps.fixed.append(span)
     _check_fixed(heaps, start)
@@ -222,7 +234,7 @@ def _check_fixed(heaps: _Heaps, start: int) -> None:
     """Let formulaic read the fixed effects where they stand, all else blanked out."""
     blank = [" "] * len(heaps.text)
     for span in heaps.fixed:
-        blank[span.start:span.stop] = heaps.text[span.start:span.stop]
+        blank[span.start : span.stop] = heaps.text[span.start : span.stop]
         if span.sign is not None:
             blank[span.sign] = heaps.text[span.sign]
     if heaps.fixed:
@@ -231,30 +243,41 @@ def _check_fixed(heaps: _Heaps, start: int) -> None:
 
 def _random_terms(text: str, span: Span, bars: list[tuple[int, int]]) -> list[RandomTerm]:
     """Read one summand that holds a bar: ``(lhs | group)`` or ``(lhs || group)``."""
-    piece = text[span.start:span.stop]
+    piece = text[span.start : span.stop]
     bar, depth = bars[0]
     if depth == 0:
-        raise FormulaError("put a random-effects term in parentheses, as in y ~ x + (1 | g)", text, span.start + bar)
+        raise FormulaError(
+            "put a random-effects term in parentheses, as in y ~ x + (1 | g)", text, span.start + bar
+        )
     if depth > 1 or piece[0] != "(" or closing(piece, 0) != len(piece) - 1:
-        raise FormulaError("a random-effects term stands on its own, joined by '+': ... + (1 | g)",
-                           text, span.start + bar)
+        raise FormulaError(
+            "a random-effects term stands on its own, joined by '+': ... + (1 | g)", text, span.start + bar
+        )
     if span.sign is not None and text[span.sign] == "-":
-        raise FormulaError("a random-effects term can be added, not subtracted: leave it out instead",
-                           text, span.sign)
+        raise FormulaError(
+            "a random-effects term can be added, not subtracted: leave it out instead", text, span.sign
+        )
     double = piece[bar + 1] == "|"
     if len(bars) > 1 + double:
-        raise FormulaError("a random-effects term has one bar; for two grouping factors write "
-                           "(1 | a) + (1 | b)", text, span.start + bars[1 + double][0])
+        raise FormulaError(
+            "a random-effects term has one bar; for two grouping factors write (1 | a) + (1 | b)",
+            text,
+            span.start + bars[1 + double][0],
+        )
     lhs = _random_lhs(text, span.start + 1, span.start + bar)
     mark = "||" if double else "|"
-    return [RandomTerm(f"({lhs} {mark} {':'.join(map(quoted, groups))})", lhs, groups, not double)
-            for groups in _groupings(text, span.start + bar + 1 + double, span.stop - 1)]
+    return [
+        RandomTerm(f"({lhs} {mark} {':'.join(map(quoted, groups))})", lhs, groups, not double)
+        for groups in _groupings(text, span.start + bar + 1 + double, span.stop - 1)
+    ]
 
 
 def _random_lhs(text: str, start: int, stop: int) -> str:
     """Read the left of a bar and return it in canonical form."""
     if not text[start:stop].strip():
-        raise FormulaError("nothing stands on the left of this bar: write 1 for a random intercept", text, stop)
+        raise FormulaError(
+            "nothing stands on the left of this bar: write 1 for a random intercept", text, stop
+        )
     formula = _read(text, text[start:stop], start)
     terms = [_term_text(term) for term in formula]
     if not terms:
@@ -282,14 +305,17 @@ def _factor_text(factor) -> str:
 def _groupings(text: str, start: int, stop: int) -> list[tuple[str, ...]]:
     """Read the right of a bar: ``g``, ``a:b``, or ``a/b`` for a and a:b."""
     if not text[start:stop].strip():
-        raise FormulaError("nothing stands on the right of this bar: write the grouping column there", text, start)
+        raise FormulaError(
+            "nothing stands on the right of this bar: write the grouping column there", text, start
+        )
     groupings: list[tuple[str, ...]] = []
     outer: tuple[str, ...] = ()
     for level_start, level in split_outermost(text, start, stop, "/"):
         for name_start, name in split_outermost(text, level_start, level_start + len(level), ":"):
             outer += (_group_name(text, name_start, name),)
         if len(set(outer)) < len(outer):
-            raise FormulaError("a column is named twice in one grouping factor", text, level_start)
+            at = level_start + len(level) - len(level.lstrip())
+            raise FormulaError("a column is named twice in one grouping factor", text, at)
         groupings.append(outer)
     return groupings
 
@@ -307,7 +333,9 @@ def _group_name(text: str, start: int, piece: str) -> str:
     elif "+" in bare or "*" in bare:
         advice = "for two grouping factors write (1 | a) + (1 | b), (1 | a/b) or (1 | a:b)"
     elif "(" in bare:
-        advice = "a grouping factor is a plain column: every column on the right of a bar is taken as a factor"
+        advice = (
+            "a grouping factor is a plain column: every column on the right of a bar is taken as a factor"
+        )
     else:
         advice = "this is not the name of a column; put a name with spaces or signs in backticks"
     raise FormulaError(advice, text, at)
@@ -322,10 +350,14 @@ def _response(text: str, tilde: int) -> str | Cbind:
     if not is_call(piece, "cbind"):
         return _expression(text, begin, begin + len(piece), "the response")
     inner, stop = begin + piece.index("(") + 1, begin + len(piece) - 1
-    commas = [i for i, char, depth in outside_quotes(text) if inner <= i < stop and char == "," and depth == 1]
+    commas = [
+        i for i, char, depth in outside_quotes(text) if inner <= i < stop and char == "," and depth == 1
+    ]
     if len(commas) != 1:
         raise FormulaError("cbind takes two columns: cbind(successes, failures)", text, inner)
-    return Cbind(_expression(text, inner, commas[0], "cbind()"), _expression(text, commas[0] + 1, stop, "cbind()"))
+    return Cbind(
+        _expression(text, inner, commas[0], "cbind()"), _expression(text, commas[0] + 1, stop, "cbind()")
+    )
 
 
 def _expression(text: str, start: int, stop: int, where: str) -> str:

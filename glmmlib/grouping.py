@@ -59,8 +59,10 @@ class Grouping:
             levels = pd.Index(_labels(cells, parts))
         name = ":".join(columns)
         if len(levels) < 2:
-            raise DataError(f"the grouping factor '{name}' has one level only ({levels[0]}): a variance "
-                            "between groups needs at least two")  # fmt: skip
+            raise DataError(
+                f"the grouping factor '{name}' has one level only ({levels[0]}): a variance "
+                "between groups needs at least two"
+            )
         codes = np.asarray(codes, dtype=np.intp)
         codes.flags.writeable = False
         return cls(name, levels, codes, tuple(columns), parts, cells)

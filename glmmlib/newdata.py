@@ -75,8 +75,14 @@ class NewDesign:
     complete: np.ndarray = field(repr=False)
 
 
-def new_design(design: Design, newdata, *, random: Sequence[int] | None = None, allow_new_levels: bool = False,
-               offset=None) -> NewDesign:  # fmt: skip
+def new_design(
+    design: Design,
+    newdata,
+    *,
+    random: Sequence[int] | None = None,
+    allow_new_levels: bool = False,
+    offset=None,
+) -> NewDesign:
     """Build the arrays of a model for new data.
 
     Parameters
@@ -115,8 +121,11 @@ def new_design(design: Design, newdata, *, random: Sequence[int] | None = None, 
     """
     frame = as_frame(newdata)
     chosen = list(range(len(design.random)) if random is None else random)
-    specs = {key: spec for key, spec in design.specs.items()
-             if not key.startswith("random") or int(key.removeprefix("random")) in chosen}  # fmt: skip
+    specs = {
+        key: spec
+        for key, spec in design.specs.items()
+        if not key.startswith("random") or int(key.removeprefix("random")) in chosen
+    }
     needed = needed_columns(specs, frame.columns, _WHERE)
     groups = [require(name, frame.columns, _WHERE) for i in chosen for name in design.random[i].term.groups]
     if offset is None and design.offset_argument is True:
@@ -138,10 +147,17 @@ def new_design(design: Design, newdata, *, random: Sequence[int] | None = None, 
     terms = {i: _new_random(design.random[i], matrices[f"random{i}"], rows, allow_new_levels) for i in chosen}
     if mask is None:
         return NewDesign(frame.index, x.T, total, terms, complete)
-    spread = {i: replace(term, Z=_spread(term.Z, complete), codes=_spread(term.codes, complete, -1))
-              for i, term in terms.items()}  # fmt: skip
-    return NewDesign(frame.index, _spread(x, complete).T, None if total is None else _spread(total, complete),
-                     spread, complete)  # fmt: skip
+    spread = {
+        i: replace(term, Z=_spread(term.Z, complete), codes=_spread(term.codes, complete, -1))
+        for i, term in terms.items()
+    }
+    return NewDesign(
+        frame.index,
+        _spread(x, complete).T,
+        None if total is None else _spread(total, complete),
+        spread,
+        complete,
+    )
 
 
 def _as_in_fit(column: pd.Series, design: Design) -> pd.Series:
@@ -149,23 +165,33 @@ def _as_in_fit(column: pd.Series, design: Design) -> pd.Series:
     if column.name in design.category_levels:
         return with_levels(column, design.category_levels[column.name])
     if is_categorical(column):
-        raise DataError(f"column '{column.name}' of {_WHERE} is categorical ({listed(column.cat.categories, 3)}), "
-                        "but the fit had numbers there")  # fmt: skip
+        raise DataError(
+            f"column '{column.name}' of {_WHERE} is categorical ({listed(column.cat.categories, 3)}), "
+            "but the fit had numbers there"
+        )
     return column
 
 
 def _new_random(random: RandomDesign, matrix, rows: pd.DataFrame, allow_new_levels: bool) -> NewRandom:
     codes, unseen = random.grouping.codes_of(rows)
     if unseen and not allow_new_levels:
-        raise DataError(f"'{random.group}' has levels in {_WHERE} that the fit has not seen ({listed(unseen)}): pass "
-                        "allow_new_levels=True to predict for a new group")  # fmt: skip
+        raise DataError(
+            f"'{random.group}' has levels in {_WHERE} that the fit has not seen ({listed(unseen)}): pass "
+            "allow_new_levels=True to predict for a new group"
+        )
     return NewRandom(random.columns, stack(matrix, rows.index), codes)
 
 
-def _nothing_complete(design: Design, frame: pd.DataFrame, chosen: Sequence[int], complete: np.ndarray) -> NewDesign:
+def _nothing_complete(
+    design: Design, frame: pd.DataFrame, chosen: Sequence[int], complete: np.ndarray
+) -> NewDesign:
     n = len(frame)
-    terms = {i: NewRandom(design.random[i].columns, np.full((len(design.random[i].columns), n), np.nan),
-                          np.full(n, -1)) for i in chosen}  # fmt: skip
+    terms = {
+        i: NewRandom(
+            design.random[i].columns, np.full((len(design.random[i].columns), n), np.nan), np.full(n, -1)
+        )
+        for i in chosen
+    }
     offset = None if design.offset is None else np.full(n, np.nan)
     return NewDesign(frame.index, np.full((n, design.X.shape[1]), np.nan), offset, terms, complete)
 

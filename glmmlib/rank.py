@@ -41,7 +41,7 @@ def independent_rows(rows: np.ndarray) -> np.ndarray:
     shift = np.where(np.arange(p) > 0, rows.mean(axis=1), 0.0) if centred else np.zeros(p)
     gram = np.zeros((p, p))
     for start in range(0, n, _CHUNK):
-        chunk = rows[:, start:start + _CHUNK] - shift[:, None]
+        chunk = rows[:, start : start + _CHUNK] - shift[:, None]
         gram += chunk @ chunk.T
     length = np.sqrt(np.diag(gram))
     raw = np.sqrt(length**2 + n * shift**2)

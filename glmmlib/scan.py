@@ -78,7 +78,7 @@ def split_outermost(text: str, start: int, stop: int, separator: str) -> list[tu
     """Split text[start:stop] at the outermost separators, keeping positions."""
     cuts = [i for i, char, _ in outside_quotes(text) if start <= i < stop and char == separator]
     edges = [start - 1, *cuts, stop]
-    return [(a + 1, text[a + 1:b]) for a, b in pairwise(edges)]
+    return [(a + 1, text[a + 1 : b]) for a, b in pairwise(edges)]
 
 
 def plain_bars(piece: str) -> list[tuple[int, int]]:
@@ -106,7 +106,9 @@ def is_call(piece: str, function: str) -> bool:
 def closing(piece: str, opening: int) -> int:
     """Index of the bracket that closes the one at `opening`."""
     level = next(depth for i, _, depth in outside_quotes(piece) if i == opening)
-    return next(i for i, char, depth in outside_quotes(piece) if i > opening and char in _CLOSE and depth == level)
+    return next(
+        i for i, char, depth in outside_quotes(piece) if i > opening and char in _CLOSE and depth == level
+    )
 
 
 def with_powers(expression: str) -> str:
