@@ -22,14 +22,15 @@ Each data set is a CSV file in the folder `data/`. In Python, its name is enough
 ```python
 import glmmlib as gl
 
-gl.datasets()              # what there is
-birds = gl.load("birds")   # a pandas DataFrame; factors are categoricals, first level the reference
-gl.codebook("birds")       # kind, unit and meaning of each column
-gl.load_truth("birds")     # for a simulated set: the parameters it was drawn from
+gl.datasets()             # what there is
+birds = gl.load("birds")  # a pandas DataFrame
+gl.codebook("birds")      # kind, unit and meaning of each column
+gl.load_truth("birds")    # simulated sets: what they were drawn from
 ```
 
-A *group* is a grouping factor, whose levels are a sample of more; a *factor* has levels that are of interest
-themselves; *binary* is 0 or 1.
+Groups and factors come as categoricals; the first level is the reference. A *group* is a grouping factor,
+whose levels are a sample of more; a *factor* has levels that are of interest themselves; *binary* is 0 or
+1.
 
 ## Simulated for this course
 
@@ -64,7 +65,10 @@ def chapters_that_load(root):
     """Names of data sets to the chapters of the table of contents that load them."""
     used = {}
     for path in re.findall(r"file: (chapters/\d\d_\w+)", (root / "_toc.yml").read_text(encoding="utf-8")):
-        notebook = json.loads((root / f"{path}.ipynb").read_text(encoding="utf-8"))
+        file = root / f"{path}.ipynb"
+        if not file.is_file():
+            continue
+        notebook = json.loads(file.read_text(encoding="utf-8"))
         code = "".join("".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code")
         for name in sorted(set(re.findall(r"""load\(["'](\w+)["']\)""", code))):
             used.setdefault(name, []).append(Path(path).name)
@@ -88,7 +92,7 @@ def truth_box(look, truth):
     """What the set shows and what it was drawn from, closed until opened: fit first."""
     numbers = [(f"`{name}`", f"{value:g}") for name, value in truth["parameters"].items()]
     numbers += [(f"`{name}` (tadpoles)", f"{value:g}") for name, value in truth.get("tadpoles", {}).items()]
-    equations = "\n".join(fill(line.strip(), 76, subsequent_indent="    ")
+    equations = "\n".join(fill(line.strip(), 66, subsequent_indent="    ")
                           for line in truth["model"].split(";"))
     title = f"What it shows, and the truth (seed {truth['seed']})"
     values = table(["parameter", "true value"], numbers)
@@ -97,10 +101,10 @@ def truth_box(look, truth):
 
 def section(name, about, chapters, truth=None):
     """One data set."""
-    rows = [(f"`{column}`", col["kind"], col.get("unit", ""), about_column(col))
+    rows = [(f"`{column}`", ", ".join(filter(None, [col["kind"], col.get("unit")])), about_column(col))
             for column, col in about["columns"].items()]
     parts = [f"\n(data-{name})=\n### {name}: {about['title']}\n", about["description"],
-             f"\n{about['rows']:,} rows.\n", table(["column", "kind", "unit", "meaning"], rows)]
+             f"\n{about['rows']:,} rows.\n", table(["column", "kind", "meaning"], rows)]
     if truth:
         parts.append(truth_box(about["look"], truth))
     if chapters:

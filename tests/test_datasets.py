@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from scipy.stats import linregress, t
 
+import glmmlib as gl
 from glmmlib.errors import DataError
 
 datasets = importlib.import_module("glmmlib.datasets")  # gl.datasets is the function that lists them
@@ -324,6 +325,54 @@ def test_frogs_rise_and_tadpoles_have_a_hump():
     assert share.loc["middle", "tadpoles"] > 1.5 * share.loc[["shallow", "deep"], "tadpoles"].max()
     assert abs(np.corrcoef(frogs["depth"], frogs["tadpoles"])[0, 1]) < 2 / np.sqrt(len(frogs))
     assert frogs["depth"].between(0.1, 2.5).all()
+
+
+def misses(fit, truth, names):
+    """How many standard errors each fixed effect lies from the truth."""
+    return abs(fit.params.to_numpy() - [truth[name] for name in names]) / fit.bse.to_numpy()
+
+
+def test_exam_the_correct_model_gives_back_the_truth():
+    exam, truth = gl.load("exam"), gl.load_truth("exam").parameters
+    exam["size"] = exam.groupby("classroom", observed=True)["score"].transform("size") - 423 / 24
+    fit = gl.lmer("score ~ teaching + I(hours - 6) + size + (1 | classroom)", exam)
+    assert (misses(fit, truth, ["intercept", "teaching_workshop", "hours", "size"]) < 1.5).all()
+    assert fit.sigma == pytest.approx(truth["sigma"], rel=0.1)
+    assert fit.varcorr["classroom"].sd["Intercept"] == pytest.approx(truth["sd_class"], rel=0.2)
+
+
+def test_soil_the_correct_model_gives_back_the_truth():
+    soil, truth = gl.load("soil_pH"), gl.load_truth("soil_pH").parameters
+    soil["x"] = soil["temperature"] - truth["origin"]
+    fit = gl.lmer("ph_change ~ x * fertiliser + (x | site)", soil)
+    names = ["intercept", "temperature", "fertiliser_B", "temperature:fertiliser_B"]
+    assert (misses(fit, truth, names) < 1.5).all()
+    assert fit.sigma == pytest.approx(truth["sigma"], rel=0.1)
+    site = fit.varcorr["site"]
+    assert site.sd.to_numpy() == pytest.approx([truth["sd_intercept"], truth["sd_slope"]], rel=0.2)
+    assert site.corr.loc["Intercept", "x"] == pytest.approx(truth["corr"], abs=0.15)
+
+
+def test_soil_the_same_fit_has_another_correlation_at_another_origin():
+    soil = gl.load("soil_pH")
+    raw = gl.lmer("ph_change ~ temperature + (temperature | site)", soil)
+    centred = gl.lmer("ph_change ~ x + (x | site)", soil.assign(x=soil["temperature"] - 15))
+    assert raw.llf == pytest.approx(centred.llf, abs=1e-6)
+    assert raw.varcorr["site"].corr.iloc[0, 1] < -0.9
+    assert centred.varcorr["site"].corr.iloc[0, 1] > 0.3
+
+
+def test_birds_the_random_intercept_and_the_site_mean_find_nothing_within_sites():
+    birds = gl.load("birds")
+    birds["site_mean"] = birds.groupby("site", observed=True)["temperature"].transform("mean")
+    intercepts = gl.lmer("np.log(count + 1) ~ temperature + (1 | site)", birds)
+    mundlak = gl.lmer("np.log(count + 1) ~ temperature + site_mean + (1 | site)", birds)
+    for fit in (intercepts, mundlak):
+        assert abs(fit.params["temperature"]) < 1.5 * fit.bse["temperature"]
+    assert mundlak.params["site_mean"] > 5 * mundlak.bse["site_mean"]
+    null = gl.lmer("np.log(count + 1) ~ 1 + (1 | site)", birds)
+    between = null.varcorr["site"].sd["Intercept"] ** 2
+    assert 0.4 < between / (between + null.sigma**2) < 0.7
 
 
 def test_sets_named_in_chapters_exist():
