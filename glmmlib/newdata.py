@@ -93,6 +93,8 @@ def new_design(
         Needs neither the response nor a column that only a left-out term uses.
     random : sequence of int, optional
         Positions in ``design.random`` of the terms to build: all by default, none for ``()``.
+    ungrouped : sequence of int
+        Those of them whose group is left open: code -1 in every row, and no grouping column is needed.
     allow_new_levels : bool
         Give a group that the fit has not seen the code -1 instead of raising.
     offset : (n,) array or str, optional
@@ -127,7 +129,8 @@ def new_design(
         if not key.startswith("random") or int(key.removeprefix("random")) in chosen
     }
     needed = needed_columns(specs, frame.columns, _WHERE)
-    groups = [require(name, frame.columns, _WHERE) for i in chosen for name in design.random[i].term.groups]
+    groups = [require(name, frame.columns, _WHERE) for i in chosen if i not in ungrouped
+              for name in design.random[i].term.groups]  # fmt: skip
     if offset is None and design.offset_argument is True:
         raise DataError("the fit was given its offset as an array, so new data need one too: pass offset=")
     if offset is None and design.offset_argument:
@@ -144,7 +147,8 @@ def new_design(
     matrices = materialise(specs, columns, rows.index)
     x = stack(matrices["fixed"], rows.index)[design.kept_columns]
     total = summed_offset(matrices, None if given is None else given[complete], rows.index)
-    terms = {i: _new_random(design.random[i], matrices[f"random{i}"], rows, allow_new_levels) for i in chosen}
+    terms = {i: _new_random(design.random[i], matrices[f"random{i}"], rows, allow_new_levels, i not in ungrouped)
+             for i in chosen}  # fmt: skip
     if mask is None:
         return NewDesign(frame.index, x.T, total, terms, complete)
     spread = {
@@ -172,7 +176,9 @@ def _as_in_fit(column: pd.Series, design: Design) -> pd.Series:
     return column
 
 
-def _new_random(random: RandomDesign, matrix, rows: pd.DataFrame, allow_new_levels: bool) -> NewRandom:
+def _new_random(random: RandomDesign, matrix, rows: pd.DataFrame, allow_new_levels: bool, grouped: bool) -> NewRandom:
+    if not grouped:
+        return NewRandom(random.columns, stack(matrix, rows.index), np.full(len(rows), -1))
     codes, unseen = random.grouping.codes_of(rows)
     if unseen and not allow_new_levels:
         raise DataError(
