@@ -175,7 +175,7 @@ class Factorisation:
             self.values[f] = values
             S[:m, :m] -= dense.gram(values)
             S[m:, :m] -= dense.transpose_times(values, TX).T
-        flat = TX.swapaxes(0, 1).reshape(self.p, -1)
+        flat = TX.swapaxes(0, 1).reshape(self.p, TX.shape[0] * TX.shape[2])  # -1 fails where p = 0
         S[m:, m:] -= flat @ flat.T
 
     def _dense_values(self, f):
