@@ -74,11 +74,12 @@
 
     async embed() {
       await loadBundle();
-      const values = this.current ? this.names.map((name) => [name, this.current.view.signal(name)]) : [];
+      const values = this.current ? this.names.map((name) => [name, this.current.signal(name)]) : [];
       const spec = themed(this.text, this.dark, this.view.clientWidth);
       for (const [name, value] of values) spec.params.find((param) => param.name === name).value = value;
       this.current?.finalize();
-      this.current = await vegaEmbed(this.view, spec, { actions: false, renderer: "svg", tooltip: false });
+      const options = { mode: "vega-lite", actions: false, renderer: "svg", tooltip: false };
+      this.current = (await vegaEmbed(this.view, spec, options)).view;
       this.describe();
     }
 

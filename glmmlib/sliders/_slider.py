@@ -49,8 +49,8 @@ def slider(name: str, label: str, value: float, low: float, high: float, step: f
     return alt.param(name=name, value=value, bind=alt.binding_range(min=low, max=high, step=step, name=label))
 
 
-def finish(chart, title: str, description: str, height: int = 280) -> Slider:
-    """Give `chart` the course's look and wrap it.
+def finish(chart, name: str, title: str, description: str, height: int = 280) -> Slider:
+    """Give `chart` the course's look, the `name` of its module, and wrap it.
 
     The width follows the page. A colour that belongs to the course's palette is exchanged for its partner when
     the page is dark; axes and text take the page's own colours there.
@@ -62,6 +62,7 @@ def finish(chart, title: str, description: str, height: int = 280) -> Slider:
             description=description,
             width="container",
             height=height,
+            usermeta={"slider": name},
         )
         .configure(
             background="transparent",

@@ -56,6 +56,11 @@ def type_one_rate(between, icc, group_size, n_groups):
     return 2 * norm.cdf(-norm.isf(NOMINAL / 2) * np.sqrt(claimed / true))
 
 
+def shown(share: float, icc: float, size: float, groups: float) -> str:
+    """The number that the chart writes beside its point for these positions of the sliders."""
+    return f"{100 * type_one_rate(share, icc, size, groups):.1f} %"
+
+
 TRUE = "(1 + icc * (size * {b} - 1))"
 CLAIMED = "((size * groups - (1 + icc * (size - 1)) - " + TRUE + ") / (size * groups - 2))"
 RATE = "2 * cumulativeNormal(-quantileNormal(0.975) * sqrt(" + CLAIMED + " / " + TRUE + "))"
@@ -91,21 +96,24 @@ def chart(between: float = 0.5, icc: float = 0.3, group_size: int = 24, n_groups
         slider("groups", "Number of groups ", n_groups, 5, 60, 1),
     ]
     x = alt.X("b:Q", title="Share of the predictor's variation between groups", scale=alt.Scale(domain=[0, 1]))
-    y = alt.Y("rate:Q", title="Type I error rate", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="%"))
+    percent = alt.Axis(labelExpr="format(100 * datum.value, '.0f') + ' %'")
+    y = alt.Y("rate:Q", title="Type I error rate", scale=alt.Scale(domain=[0, 1]), axis=percent)
     curve = (
         alt.Chart(alt.sequence(0, 1.0001, 0.01, as_="b"))
         .transform_calculate(rate=RATE.format(b="datum.b"))
         .mark_line(color=MODEL, strokeWidth=3)
         .encode(x, y)
     )
-    nominal = alt.Chart(alt.InlineData([{"rate": NOMINAL}])).mark_rule(color=POOLED, strokeDash=[5, 4]).encode(y)
+    level = alt.Chart(alt.InlineData([{"b": 1, "rate": NOMINAL}]))
+    nominal = level.mark_rule(color=POOLED, strokeDash=[5, 4]).encode(y)
+    name = level.mark_text(align="right", dy=10, fontSize=12).encode(x, y, text=alt.value("nominal 5 %"))
     here = alt.Chart(alt.InlineData([{}])).transform_calculate(
-        b="share", rate=RATE.format(b="share"), words="format(datum.rate, '.1%')"
+        b="share", rate=RATE.format(b="share"), words="format(100 * datum.rate, '.1f') + ' %'"
     )
     point = here.mark_point(color=MODEL, filled=True, size=140, opacity=1).encode(x, y)
     words = here.mark_text(dy=-18, fontWeight="bold").encode(x, y, text="words:N")
     description = DESCRIPTION.format(
         within=100 * type_one_rate(0, 0.3, 24, 15), all=100 * type_one_rate(1, 0.3, 24, 15)
     )
-    layers = alt.layer(nominal, curve, point, words).add_params(*sliders)
-    return finish(layers, "The pooled test rejects a true null too often, or too rarely", description)
+    layers = alt.layer(nominal, name, curve, point, words).add_params(*sliders)
+    return finish(layers, "type_one_rate", "The pooled test rejects a true null too often, or too rarely", description)

@@ -1,0 +1,40 @@
+"""What the course consists of: the pages of `_toc.yml` and the notebooks among them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import nbformat
+from sphinx_external_toc.parsing import parse_toc_yaml
+
+ROOT = Path(__file__).parent.parent
+
+
+def pages(root: Path = ROOT) -> list[str]:
+    """Every page of the table of contents, without suffix, in reading order."""
+    return list(parse_toc_yaml(root / "_toc.yml"))
+
+
+def chapters(root: Path = ROOT) -> list[Path]:
+    """The notebooks of the table of contents whose names begin with a chapter number."""
+    notebooks = ((root / page).with_suffix(".ipynb") for page in pages(root))
+    return [path for path in notebooks if path.exists() and re.match(r"\d\d_", path.name)]
+
+
+def read(path: Path) -> nbformat.NotebookNode:
+    return nbformat.read(path, as_version=4)
+
+
+def markdown(path: Path) -> str:
+    """All Markdown of a notebook, cells separated by blank lines."""
+    return "\n\n".join(cell.source for cell in read(path).cells if cell.cell_type == "markdown")
+
+
+def stored_text(cell: nbformat.NotebookNode) -> str:
+    """What a stored code cell printed or displayed, as text."""
+    parts = []
+    for output in cell.outputs:
+        parts.append(output.get("text", ""))
+        parts.extend(str(v) for k, v in output.get("data", {}).items() if k in ("text/plain", "text/html"))
+    return "\n".join(parts)

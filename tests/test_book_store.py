@@ -1,0 +1,158 @@
+"""Storing a notebook is repeatable, and a notebook that is not what its code gives does not pass."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from book.store import StoreError, main, problems, stable_ids, store
+
+ROOT = Path(__file__).parent.parent
+FIGURE = "import matplotlib.pyplot as plt\nfig, ax = plt.subplots()\nax.plot([1, 2])\nplt.show()"
+TABLE = "import pandas as pd\npd.DataFrame({'mean': [1.25]})"
+
+
+def write(path, *cells):
+    nbformat.write(new_notebook(cells=list(cells)), path)
+    return path
+
+
+def edit(path, change):
+    """Apply `change` to the notebook's code cells and write it back as it is."""
+    notebook = nbformat.read(path, as_version=4)
+    change([cell for cell in notebook.cells if cell.cell_type == "code"])
+    nbformat.write(notebook, path)
+
+
+@pytest.fixture(scope="module")
+def stored_text(tmp_path_factory):
+    """A small stored notebook with a number, a figure and a table, run once."""
+    path = write(
+        tmp_path_factory.mktemp("stored") / "chapter.ipynb",
+        new_markdown_cell("# A chapter"),
+        new_code_cell("mean = 0.32\nprint(f'mean {mean:.2f}')", metadata={"name": "mean", "execution": {"a": "b"}}),
+        new_code_cell(FIGURE, metadata={"mystnb": {"image": {"alt": "A line."}}, "scrolled": True}),
+        new_code_cell(TABLE),
+    )
+    store(path)
+    return path.read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def stored(stored_text, tmp_path):
+    path = tmp_path / "chapter.ipynb"
+    path.write_text(stored_text, encoding="utf-8")
+    return path
+
+
+def nbval(path):
+    """Run nbval on one notebook as `make test` does; the exit code and the output."""
+    config = ROOT / "tests" / "nbval_sanitize.cfg"
+    command = [sys.executable, "-m", "pytest", "--nbval", "--nbval-current-env", "--nbval-sanitize-with", str(config)]
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")} | {"PYTHONPATH": str(ROOT)}
+    result = subprocess.run(
+        [*command, "-p", "book.notebook_times", "-p", "no:cacheprovider", "--rootdir=.", path.name],
+        cwd=path.parent, capture_output=True, text=True, env=environment,
+    )
+    return result.returncode, result.stdout + result.stderr
+
+
+def test_storing_again_changes_nothing(stored, stored_text):
+    store(stored)
+    assert stored.read_text(encoding="utf-8") == stored_text
+    assert problems(stored) == []
+
+
+def test_stored_notebook_holds_text_but_no_picture_time_or_machine(stored, stored_text):
+    assert "image/png" not in stored_text and "<Figure size" in stored_text and "mean 0.32" in stored_text
+    notebook = nbformat.read(stored, as_version=4)
+    assert notebook.metadata == {
+        "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
+        "language_info": {"name": "python"},
+    }
+    assert [dict(c.metadata) for c in notebook.cells] == [
+        {}, {"name": "mean"}, {"mystnb": {"image": {"alt": "A line."}}}, {},
+    ]  # fmt: skip
+    assert stored_text.endswith("}\n")
+
+
+def test_a_cell_keeps_its_id_when_others_come_and_go():
+    first, second = new_code_cell("a = 1"), new_code_cell("b = 2")
+    named = new_code_cell("c = 3", metadata={"name": "result"})
+    assert stable_ids([first, second, named])[1:] == stable_ids([second, named])
+    assert stable_ids([named]) == ["result"]
+    assert len(set(stable_ids([first, first, first]))) == 3
+
+
+@pytest.mark.parametrize("names", [("Result",), ("two words",), ("same", "same")])
+def test_bad_cell_names_are_refused(names):
+    with pytest.raises(StoreError, match="name"):
+        stable_ids([new_code_cell("1", metadata={"name": name}) for name in names])
+
+
+def test_nbval_passes_what_was_stored_and_reports_its_time(stored):
+    code, output = nbval(stored)
+    assert code == 0, output
+    assert "run time per notebook" in output and "chapter.ipynb" in output, output
+
+
+def test_nbval_fails_a_changed_number(stored, stored_text):
+    stored.write_text(stored_text.replace("mean 0.32", "mean 0.33"), encoding="utf-8")
+    code, output = nbval(stored)
+    assert code == 1 and "mean 0.33" in output
+
+
+def test_nbval_fails_a_changed_table_cell(stored, stored_text):
+    stored.write_text(stored_text.replace("1.25", "1.26").replace("[1.26]", "[1.25]"), encoding="utf-8")
+    assert nbval(stored)[0] == 1
+
+
+def test_nbval_fails_code_that_now_gives_another_number(stored, stored_text):
+    stored.write_text(stored_text.replace("mean = 0.32", "mean = 0.3231 + 0.01"), encoding="utf-8")
+    assert nbval(stored)[0] == 1
+
+
+def test_nbval_fails_a_figure_that_is_no_longer_drawn(stored):
+    edit(stored, lambda code: code[1].update(source="fig = None"))
+    assert nbval(stored)[0] == 1
+
+
+def test_nbval_fails_a_cell_that_raises(stored):
+    edit(stored, lambda code: code[0].update(source="raise ValueError('broken')"))
+    code, output = nbval(stored)
+    assert code == 1 and "broken" in output
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (lambda code: code[0].update(outputs=[], execution_count=None), "was cleared"),
+        (lambda code: [cell.update(outputs=[], execution_count=None) for cell in code], "was cleared"),
+        (lambda code: code[0].update(execution_count=9), "top to bottom"),
+        (lambda code: code[0].update(id="other"), "not those that"),
+        (lambda code: code[0].metadata.update(scrolled=True), "not those that"),
+        (lambda code: code[1].outputs[0].data.update({"image/png": "iVBO"}), "picture"),
+        (
+            lambda code: code[0].outputs.append(nbformat.v4.new_output("error", ename="E", evalue="", traceback=[])),
+            "holds the error E",
+        ),
+        (lambda code: code[0].outputs.append(nbformat.v4.new_output("stream", name="stderr", text="!")), "stderr"),
+    ],
+)
+def test_check_refuses(stored, change, complaint, capsys):
+    edit(stored, change)
+    assert main(["--check", str(stored)]) == 1
+    assert complaint in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("source", ["1 / 0", "import sys; print('!', file=sys.stderr)", "import warnings; warnings.warn('!')"])
+def test_a_notebook_that_fails_or_warns_is_not_stored(source, tmp_path, capsys):
+    path = write(tmp_path / "bad.ipynb", new_code_cell(source))
+    before = path.read_text(encoding="utf-8")
+    assert main([str(path)]) == 1
+    assert "bad.ipynb" in capsys.readouterr().err
+    assert path.read_text(encoding="utf-8") == before

@@ -1,0 +1,30 @@
+"""Each row of claims.csv - a bullet of the deck and the number that shows it - holds in the stored chapter."""
+
+import csv
+import re
+from pathlib import Path
+
+import pytest
+
+from book.contents import chapters, read, stored_text
+from book.tables import slides
+
+with open(Path(__file__).parent / "claims.csv", encoding="utf-8", newline="") as file:
+    CLAIMS = list(csv.DictReader(file))
+WRITTEN = {path.stem: path for path in chapters()}
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=[f"{c['slide']}-{c['cell']}-{c['number']}" for c in CLAIMS])
+def test_the_named_cell_prints_the_number(claim):
+    cells = {cell.id: cell for cell in read(WRITTEN[claim["chapter"]]).cells if cell.cell_type == "code"}
+    assert claim["cell"] in cells, f"{claim['chapter']} has no code cell named {claim['cell']}"
+    number = re.escape(claim["number"])
+    assert re.search(rf"(?<![\d.]){number}(?![\d]|\.\d)", stored_text(cells[claim["cell"]]))
+
+
+@pytest.mark.parametrize("chapter", WRITTEN)
+def test_every_chapter_has_claims_and_they_are_about_slides(chapter):
+    rows = [claim for claim in CLAIMS if claim["chapter"] == chapter]
+    assert rows
+    assert {claim["slide"] for claim in rows} <= {slide.id for slide in slides()}
+    assert all(claim["bullet"].strip() for claim in rows)

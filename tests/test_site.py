@@ -1,0 +1,95 @@
+"""The built site, read as files: pages, links, pictures, and nothing from elsewhere."""
+
+import re
+from functools import cache
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+from bs4 import BeautifulSoup
+
+from book.contents import chapters, pages
+
+pytestmark = pytest.mark.site
+PAGES = pages()
+by_page = pytest.mark.parametrize("page", PAGES)
+# What a browser fetches by itself, as opposed to a link that a reader may follow.
+FETCHED = {"script": "src", "link": "href", "img": "src", "iframe": "src", "source": "src", "audio": "src", "video": "src"}
+
+
+@cache
+def html(path: Path) -> BeautifulSoup:
+    return BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+
+
+@cache
+def anchors(path: Path) -> frozenset[str]:
+    return frozenset(element["id"] for element in html(path).find_all(id=True))
+
+
+@by_page
+def test_page_of_the_table_of_contents_has_its_html(site, page):
+    assert (site / f"{page}.html").exists()
+
+
+@by_page
+def test_links_and_anchors_within_the_site_lead_somewhere(site, page):
+    path = site / f"{page}.html"
+    broken = []
+    for element in html(path).find_all(["a", "link", "img", "script"]):
+        url = urlsplit(element.get("href") or element.get("src") or "")
+        if url.scheme or url.netloc or not (url.path or url.fragment):
+            continue
+        target = (path.parent / unquote(url.path)).resolve() if url.path else path
+        if not target.exists():
+            broken.append(url.geturl())
+        elif url.fragment and target.suffix == ".html" and unquote(url.fragment) not in anchors(target):
+            broken.append(url.geturl())
+    assert not broken
+
+
+@by_page
+def test_page_fetches_nothing_from_elsewhere(site, page):
+    text = html(site / f"{page}.html")
+    urls = [element.get(FETCHED[element.name], "") for element in text.find_all(list(FETCHED))]
+    assert not [url for url in urls if url.startswith(("http:", "https:", "//"))]
+    scripts = " ".join(element.text for element in text.find_all("script", type=lambda kind: kind != "application/json"))
+    assert not re.findall(r"https?://[^\s\"']+", scripts)
+
+
+def test_own_and_copied_style_sheets_fetch_nothing_from_elsewhere(site):
+    for sheet in site.rglob("*.css"):
+        assert not re.findall(r"(?:url\(|@import)\s*[\"']?(?:https?:)?//", sheet.read_text(encoding="utf-8")), sheet
+
+
+@by_page
+def test_every_picture_has_words_for_alternative_text(site, page):
+    for image in html(site / f"{page}.html").select("article img"):
+        alt = image.get("alt", "")
+        assert alt and not re.search(r"\.(png|svg|jpe?g)$|_images/", alt), image
+
+
+@by_page
+def test_page_is_below_one_megabyte(site, page):
+    assert (site / f"{page}.html").stat().st_size < 1_000_000
+
+
+@by_page
+def test_no_id_stands_twice(site, page):
+    ids = [element["id"] for element in html(site / f"{page}.html").find_all(id=True)]
+    assert len(ids) == len(set(ids)), {i for i in ids if ids.count(i) > 1}
+
+
+@by_page
+def test_scripts_for_charts_and_quizzes_only_where_they_are_used(site, page):
+    text = html(site / f"{page}.html")
+    sources = " ".join(element.get("src", "") for element in text.find_all("script"))
+    assert bool(text.select(".slider-chart")) == ("charts.js" in sources)
+    assert bool(text.select("form.quiz")) == ("quiz.js" in sources)
+    assert "vega.js" not in sources, "the Vega bundle must not hold up the page"
+
+
+@pytest.mark.parametrize("chapter", chapters(), ids=lambda path: path.stem)
+def test_no_output_of_a_chapter_is_an_error_or_a_warning(site, chapter):
+    text = html(site / "chapters" / f"{chapter.stem}.html")
+    assert not text.select(".output.stderr, .output.traceback, .system-message")
