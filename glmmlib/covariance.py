@@ -52,6 +52,19 @@ def lower_factor(A):
     return rectify(R.T)
 
 
+def snapped(patterns, Lambdas):
+    """Return factors whose small singular values (below 0.01) are exactly zero, their signs rectified."""
+    result = []
+    for pattern, L in zip(patterns, Lambdas, strict=True):
+        new = np.zeros_like(L)
+        for block in pattern.blocks:
+            here = np.ix_(block, block)
+            U, s, _ = np.linalg.svd(L[here])
+            new[here] = lower_factor(U * np.where(s < 0.01, 0.0, s)) if s[-1] < 0.01 else rectify(L[here])
+        result.append(new)
+    return result
+
+
 def sds_and_correlations(covariance):
     """Split a covariance matrix into SDs (q,) and the correlation matrix (q, q); NaN where an SD is zero."""
     sd = np.sqrt(np.maximum(np.diag(covariance), 0.0))

@@ -20,14 +20,14 @@ class Factor:
 
     ``codes`` (n,) numbers the level of each row, ``Z`` (q, n) holds one row for each column of random
     effects, and ``to_standard`` (q, q) maps raw columns to the well-conditioned ones that the
-    algebra uses: ``z_standard = to_standard' z``.
+    algebra uses: ``z_standard = to_standard' z`` (None: they are standardised already).
     """
 
     name: str
     codes: np.ndarray
     Z: np.ndarray
     n_levels: int
-    to_standard: np.ndarray
+    to_standard: np.ndarray | None
 
     @property
     def q(self):
@@ -39,7 +39,7 @@ class Factor:
 
     def columns(self, rows=slice(None)):
         """Return the standardised columns ``(q, rows)``."""
-        return self.to_standard.T @ self.Z[:, rows]
+        return self.Z[:, rows] if self.to_standard is None else self.to_standard.T @ self.Z[:, rows]
 
 
 @dataclass(frozen=True, eq=False)

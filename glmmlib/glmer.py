@@ -1,0 +1,240 @@
+"""``glmer``: generalised linear mixed models from a formula and a data frame."""
+
+from functools import cached_property
+
+import numpy as np
+
+from . import blocks
+from .design import build_design
+from .errors import ModelError
+from .families import family as find_family
+from .fit import Convergence, Estimates, MixedModelFit
+from .glmm import LaplaceDeviance, RangeError
+from .lmer import warn_about
+from .quadrature import Quadrature
+from .randomeffects import arrange
+from .threads import one_blas_thread
+
+
+def glmer(formula, data, family, link=None, n_agq=1, weights=None, offset=None, na_action="drop"):
+    r"""Fit a generalised linear mixed model by maximum likelihood.
+
+    .. math:: y_i \mid b \sim \text{family}(\mu_i), \quad g(\mu) = X\beta + Zb + \text{offset}, \quad b \sim N(0, \Lambda\Lambda').
+
+    Parameters
+    ----------
+    formula : str
+        As for :func:`lmer`; a binomial response is 0/1, a proportion with ``weights``, or ``cbind(successes, failures)``.
+    data : DataFrame
+    family : {"binomial", "poisson", "negbinomial", "gamma"}
+    link : str, optional
+        Binomial: logit, probit, cloglog.  Poisson: log, sqrt, identity.  Negative binomial: log.  Gamma: log, inverse.
+        The first is the default.
+    n_agq : int
+        Points of adaptive Gauss-Hermite quadrature for each random effect; 1 is Laplace's approximation.  More than one needs
+        one grouping factor with one or two random effects.
+    weights : column name or array, optional
+        Binomial: the number of trials of each proportion.  Gamma: the dispersion of row i is phi / weights[i].  Otherwise
+        they multiply the log-density.
+    offset : column name or array, optional
+    na_action : {"drop", "raise"}
+
+    Returns
+    -------
+    GeneralizedMixedModelFit
+
+    Raises
+    ------
+    FormulaError, DataError, ModelError
+
+    Warns
+    -----
+    SingularFitWarning, ConvergenceWarning, QuadratureWarning, SeparationWarning
+
+    Notes
+    -----
+    The log-likelihood holds all constants.  Laplace's approximation uses the second derivative of the log-density itself
+    (observed information), as glmmTMB does; lme4 uses the expected one, which differs for links that are not
+    canonical.  Standard errors come from the Hessian in all parameters together.
+
+    Examples
+    --------
+    >>> import glmmlib as gl
+    >>> fit = gl.glmer("cbind(incidence, size - incidence) ~ period + (1 | herd)", gl.load("cbpp"), family="binomial")
+    >>> fit.params.round(3).to_dict()
+    {'Intercept': -1.399, 'period[T.2]': -0.992, 'period[T.3]': -1.128, 'period[T.4]': -1.58}
+    >>> round(fit.varcorr["herd"].sd["Intercept"], 3)
+    0.642
+    """
+    family = find_family(family, link) if isinstance(family, str) else family
+    is_binomial = family.name == "binomial"
+    design = build_design(formula, data, weights, offset, na_action, binary=is_binomial)
+    if not design.random:
+        raise ModelError(
+            f"{design.formula.text!r} has no random-effects term; add one such as (1 | group), or fit it as a generalised"
+            " linear model with statsmodels"
+        )
+    y, prior = family.check_response(
+        design.y, design.trials, design.weights, design.response_name, design.index
+    )
+    groups, theta_names = arrange(design.random)
+    quadrature = _quadrature(n_agq, groups)
+    with one_blas_thread():
+        problem = LaplaceDeviance(family, y, design.X, groups, prior, design.offset, quadrature)
+        try:
+            optimum, hessian = problem.minimise()
+        except RangeError:
+            raise ModelError(_range_sentence(family)) from None
+        fit = GeneralizedMixedModelFit(design, groups, theta_names, problem, optimum, hessian)
+    warn_about(fit)
+    return fit
+
+
+def _quadrature(n_agq, groups):
+    """Return the quadrature rule, or None for Laplace; refuse what quadrature cannot do."""
+    if not isinstance(n_agq, int | np.integer) or n_agq < 1:
+        raise ModelError(f"n_agq is the number of quadrature points, a whole number from 1 on, not {n_agq!r}")
+    if n_agq == 1:
+        return None
+    if len(groups) > 1:
+        names = ", ".join(g.name for g in groups)
+        raise ModelError(
+            f"n_agq={n_agq} asks for quadrature, which needs one grouping factor; this model has {len(groups)} ({names}):"
+            " the integral does not split into one for each group; use n_agq=1"
+        )
+    if groups[0].q > 2:
+        raise ModelError(
+            f"n_agq={n_agq} asks for quadrature over {groups[0].q} random effects of {groups[0].name}, that is"
+            f" {n_agq}^{groups[0].q} points for each group; it is done for one or two: use n_agq=1"
+        )
+    return Quadrature(int(n_agq), groups[0].q)
+
+
+def _range_sentence(family):
+    return (
+        f"The {family.link.name} link of the {family.name} family needs a positive linear predictor in every row, and none of"
+        f" the values tried keeps it there; use the {family.links[0].name} link, which has no such limit."
+    )
+
+
+class GeneralizedMixedModelFit(MixedModelFit):
+    """A fitted generalised linear mixed model, made by :func:`glmer`.
+
+    Beside what every :class:`~glmmlib.fit.MixedModelFit` has:
+
+    Attributes
+    ----------
+    family : Family
+        Distribution and link.
+    dispersion : float or None
+        Negative binomial: k of Var = mu + mu^2 / k (R's theta).  Gamma: phi of Var = phi mu^2.
+    n_agq : int
+        Quadrature points; 1 is Laplace's approximation.
+    """
+
+    def __init__(self, design, groups, theta_names, problem, optimum, hessian):
+        self._problem, self._optimum, self._hessian = problem, optimum, hessian
+        self.family = problem.family
+        self.n_agq = 1 if problem.quadrature is None else problem.quadrature.n_points
+        convergence = Convergence(
+            optimum.converged, optimum.message, 0.5 * optimum.decrement, float(np.abs(optimum.gradient).max()),
+            optimum.n_evaluations,
+        )  # fmt: skip
+        super().__init__(design, groups, theta_names, self._estimate(groups, convergence))
+
+    reml = False
+
+    @property
+    def has_dispersion(self):
+        return self.family.has_dispersion
+
+    @cached_property
+    def _parts(self):
+        """Beta, Lambdas and dispersion at the optimum, standardised."""
+        return self._problem.split(self._optimum.x)
+
+    @property
+    def dispersion(self):
+        return self._parts[2]
+
+    def _estimate(self, groups, convergence):
+        """Map the solution in standardised columns back to the user's."""
+        problem = self._problem
+        beta, Lambdas, dispersion = self._parts
+        mode = self._mode
+        user, modes = [None] * len(groups), [None] * len(groups)
+        for k, L, u in zip(problem.structure.order, Lambdas, mode.u, strict=True):
+            user[k] = groups[k].from_standard_Lambda(L)
+            modes[k] = groups[k].factor.to_standard @ L @ u
+        theta = np.empty(problem.n_theta)
+        for g, L in zip(groups, user, strict=True):
+            g.pattern.read(L, theta)
+        T = np.linalg.inv(problem.R) if problem.p else np.zeros((0, 0))
+        covariance = T @ self._joint_covariance[: problem.p, : problem.p] @ T.T
+        return Estimates(theta, T @ beta, covariance, None, tuple(modes), float(self._optimum.value), convergence)
+
+    @cached_property
+    def _joint_covariance(self):
+        """Covariance matrix of all parameters (standardised): twice the inverse Hessian of -2 log L."""
+        H = 0.5 * (self._hessian + self._hessian.T)
+        scale = 1.0 / np.sqrt(np.maximum(np.abs(np.diag(H)), 1e-300))
+        return 2.0 * np.linalg.pinv(H * np.outer(scale, scale), rcond=1e-12, hermitian=True) * np.outer(scale, scale)
+
+    @cached_property
+    def _mode(self):
+        beta, Lambdas, dispersion = self._parts
+        return self._problem.mode(beta, Lambdas, dispersion)
+
+    @cached_property
+    def conditional_covariances(self):
+        """Covariances of the random effects given y and the parameters: for each group an array (q, q, J)."""
+        inverse = self._mode.factorisation.inverse()
+        found = [None] * len(self.groups)
+        for k, L, block in zip(self._problem.structure.order, self._parts[1], inverse.block, strict=True):
+            T = self.groups[k].factor.to_standard @ L
+            found[k] = blocks.right(blocks.left(T, block), T.T)
+        return found
+
+    # -- fitted values ---------------------------------------------------------------------------------
+
+    @cached_property
+    def linear_predictor(self):
+        """X beta + Z b + offset, on the scale of the link."""
+        return self._series(self._linear_predictor(), "linear_predictor")
+
+    @cached_property
+    def fittedvalues(self):
+        """Means given the conditional modes: probabilities, or expected counts."""
+        return self._series(self.family.link.inverse(self.linear_predictor.to_numpy()), "fitted")
+
+    @cached_property
+    def _response(self):
+        """Response and prior weights as the family takes them, in the order of the data."""
+        problem = self._problem
+        y, weights = np.empty(self.nobs), None
+        y[problem.rows] = problem.y
+        if problem.weights is not None:
+            weights = np.empty(self.nobs)
+            weights[problem.rows] = problem.weights
+        return y, weights
+
+    @property
+    def resid(self):
+        """Response residuals: observed minus fitted, on the scale of the mean (proportions for binomial data)."""
+        y, weights = self._response
+        return self._series(self.family.observed(y, weights) - self.fittedvalues.to_numpy(), "resid")
+
+    @property
+    def resid_pearson(self):
+        """Residuals divided by the SD of the response given the random effects."""
+        weights = self._response[1]
+        variance = self.family.variance(self.fittedvalues.to_numpy(), weights, self.dispersion)
+        return self._series(self.resid.to_numpy() / np.sqrt(variance), "resid_pearson")
+
+    @property
+    def resid_deviance(self):
+        """Signed roots of each row's contribution to the deviance."""
+        y, weights = self._response
+        mu = self.fittedvalues.to_numpy()
+        unit = self.family.unit_deviance(y, mu, weights, self.dispersion)
+        return self._series(np.sign(self.resid.to_numpy()) * np.sqrt(np.maximum(unit, 0.0)), "resid_deviance")
