@@ -7,9 +7,13 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sparse
 
+from .covariance import SINGULAR
+from .inference import coef_tests, conf_int
+from .predict import predict as predict_rows
+from .simulate import simulate_fit
+from .summary import one_line, summary
+from .update import update
 from .varcorr import VarCorr, group_covariance
-
-SINGULAR = 1e-4  # a relative SD (or a remainder after correlation) below this counts as zero
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,9 @@ class MixedModelFit:
     """
 
     has_dispersion = False
+    reml = False
+    family = None  # the normal distribution, with the identity link
+    is_refit = False  # is the response that of refit(), not that of the data?
 
     def __init__(self, design, groups, theta_names, estimates):
         self.design, self.groups = design, groups
@@ -110,6 +117,59 @@ class MixedModelFit:
         return (self.params / self.bse).rename(self._statistic)
 
     _statistic = "z"
+
+    @property
+    def df(self):
+        """Degrees of freedom of the t tests of the fixed effects (Satterthwaite's); infinite where the tests are normal."""
+        return self._tests["df"]
+
+    @property
+    def pvalues(self):
+        """Two-sided p-values of the fixed effects, each against zero, with the degrees of freedom ``df``."""
+        return self._tests["p"]
+
+    @cached_property
+    def _tests(self):
+        return coef_tests(self)
+
+    @cached_property
+    def _kept(self):
+        """What tests rest on and is dear to compute."""
+        return {}
+
+    def conf_int(self, level=0.95, method="wald", parm=None, **options):
+        """Return confidence intervals.
+
+        Parameters
+        ----------
+        level : float
+            Between 0 and 1.
+        method : {"wald"}
+            ``"wald"``: estimate -+ quantile * standard error, for fixed effects; the quantile is that of the distribution
+            which ``pvalues`` uses.  Option: ``ddf``, as in :func:`glmmlib.coef_tests`.
+        parm : str or list of str, optional
+            Names of the parameters; all of the method by default.
+
+        Returns
+        -------
+        DataFrame
+            Columns ``lower`` and ``upper``, one row for each parameter.
+
+        Raises
+        ------
+        ModelError
+            For a level outside (0, 1), an unknown method or parameter.
+
+        Examples
+        --------
+        >>> import glmmlib as gl
+        >>> fit = gl.lmer("Reaction ~ Days + (Days | Subject)", gl.load("sleepstudy"))
+        >>> fit.conf_int().round(2)
+                    lower   upper
+        Intercept  237.01  265.80
+        Days         7.21   13.73
+        """
+        return conf_int(self, level, method, parm, **options)
 
     # -- variance components -----------------------------------------------------------------------------
 
@@ -226,6 +286,102 @@ class MixedModelFit:
             tables[name] = table
         return tables
 
+    # -- new rows, new responses, new models ---------------------------------------------------------------
+
+    def predict(self, newdata=None, re_form=None, kind="response", allow_new_levels=False, interval=None, level=0.95,
+                offset=None, weights=None):  # fmt: skip
+        return predict_rows(self, newdata, re_form, kind, allow_new_levels, interval, level, offset, weights)
+
+    predict.__doc__ = predict_rows.__doc__
+
+    def simulate(self, n=None, rng=None, conditional=False):
+        """Draw responses from the fitted model, with its estimates taken for the truth (parametric bootstrap).
+
+        Parameters
+        ----------
+        n : int, optional
+            How many responses.
+        rng : numpy.random.Generator
+            The source of randomness, always to be given.
+        conditional : bool
+            Keep the conditional modes of the random effects (lme4's ``use.u``) instead of drawing new ones.
+
+        Returns
+        -------
+        Series or array
+            One response with the index of the rows, or for given `n` an array (nobs, n), such as
+            :meth:`refit_many` takes.
+
+        Raises
+        ------
+        ModelError
+            Without a Generator.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import glmmlib as gl
+        >>> fit = gl.lmer("Yield ~ 1 + (1 | Batch)", gl.load("Dyestuff"))
+        >>> fit.simulate(1000, rng=np.random.default_rng(1)).std(axis=0).mean().round(0).item()
+        61.0
+        """
+        return simulate_fit(self, n, rng, conditional)
+
+    def update(self, formula=None, data=None, **changes):
+        """Fit a changed model to the rows of this fit, or to other data.
+
+        Parameters
+        ----------
+        formula : str, optional
+            A dot stands for what was on that side: ``". ~ . + x"``, ``"~ . - (1 | g)"``.
+        data : DataFrame, optional
+            Without it the rows that this fit used, so that the two fits can be compared.
+        **changes
+            Other arguments of :func:`glmmlib.lmer` or :func:`glmmlib.glmer`, such as ``reml=False``.
+
+        Returns
+        -------
+        MixedModelFit
+
+        Raises
+        ------
+        FormulaError, DataError, ModelError
+            Also when weights or an offset belong to the old rows and must be given again.
+
+        Examples
+        --------
+        >>> import glmmlib as gl
+        >>> fit = gl.lmer("Reaction ~ Days + (Days | Subject)", gl.load("sleepstudy"))
+        >>> fit.update("~ . - Days", reml=False).formula
+        'Reaction ~ Days - Days + (Days | Subject)'
+        """
+        return update(self, formula, data, **changes)
+
+    # -- shown -------------------------------------------------------------------------------------------
+
+    def summary(self, ddf=None):
+        """Return the :class:`~glmmlib.summary.Summary` of the fit, to print or to show in a notebook.
+
+        Parameters
+        ----------
+        ddf : {"satterthwaite", "kenward-roger", "z"}, optional
+            Degrees of freedom of the tests of the fixed effects, as in :func:`glmmlib.coef_tests`.
+
+        Examples
+        --------
+        >>> import glmmlib as gl
+        >>> print(gl.lmer("Yield ~ 1 + (1 | Batch)", gl.load("Dyestuff")).summary())
+        Linear mixed model by REML
+        ...
+        """
+        return summary(self, ddf)
+
+    def __repr__(self):
+        return one_line(self)
+
+    def _repr_html_(self):
+        return self.summary()._repr_html_()
+
     # -- matrices ----------------------------------------------------------------------------------------
 
     @property
@@ -252,6 +408,11 @@ class MixedModelFit:
 
     def _series(self, values, name):
         return pd.Series(values, self.design.index, name=name)
+
+    def _fixed_predictor(self):
+        """``X beta + offset`` for the rows of the fit."""
+        eta = self.X @ self._estimates.beta
+        return eta if self.design.offset is None else eta + self.design.offset
 
     def _linear_predictor(self, beta=None, modes=None):
         """``X beta + Z b + offset`` for the rows of the fit."""

@@ -1,18 +1,22 @@
 """``lmer``: linear mixed models from a formula and a data frame."""
 
 import warnings
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
 from scipy.linalg import solve_triangular
 
 from . import blocks
+from .columns import argument
 from .design import build_design, check_lmm_sizes
-from .errors import ConvergenceWarning, ModelError, SingularFitWarning
+from .errors import ConvergenceWarning, DataError, ModelError, SingularFitWarning
 from .fit import Convergence, Estimates, MixedModelFit
 from .lmm import ProfiledDeviance
+from .matrices import frozen
 from .randomeffects import arrange
 from .refits import refit_many
+from .simulate import draw_responses
 from .threads import one_blas_thread
 
 
@@ -195,6 +199,63 @@ class LinearMixedModelFit(MixedModelFit):
         """Deviance residuals: for a normal response, the residuals times the square root of their weights."""
         w = 1.0 if self.design.weights is None else np.sqrt(self.design.weights)
         return self._series(self.resid.to_numpy() * w, "resid_deviance")
+
+    def _call(self):
+        return lmer, {"reml": self.reml}
+
+    def _draw(self, eta, rng):
+        return draw_responses(eta, rng, None, self.sigma, self.design.weights)
+
+    def refit(self, y):
+        """Fit the same model to another response; formula and design are not read again.
+
+        Parameters
+        ----------
+        y : (nobs,) array, or Series with the index of the rows
+
+        Returns
+        -------
+        LinearMixedModelFit
+
+        Raises
+        ------
+        DataError, ModelError
+            For a response of another length, with missing or infinite values, or without variation.
+
+        Warns
+        -----
+        SingularFitWarning, ConvergenceWarning
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import glmmlib as gl
+        >>> fit = gl.lmer("Reaction ~ Days + (Days | Subject)", gl.load("sleepstudy"))
+        >>> y = fit.simulate(rng=np.random.default_rng(1))
+        >>> fit.refit(y).params.round(1).to_dict()
+        {'Intercept': 249.1, 'Days': 11.1}
+        """
+        y = argument(y, "the response", self.design.data)
+        if y is None or not np.isfinite(y).all():
+            bad = "None" if y is None else f"{int((~np.isfinite(y)).sum())} missing or infinite values"
+            raise DataError(f"the response given to refit holds {bad}: give a number for each row of the fit")
+        design = replace(self.design, y=frozen(y))
+        check_lmm_sizes(design)
+        with one_blas_thread():
+            problem = self._problem.with_response(y)
+            optimum = problem.minimise()
+            Lambdas = problem.Lambdas(optimum.x)
+            fit = LinearMixedModelFit(design, self.groups, self._theta_names, problem, Lambdas, optimum)
+        fit.is_refit = True
+        warn_about(fit)
+        return fit
+
+    def with_criterion(self, reml):
+        """Return the fit of the same model by REML (True) or by maximum likelihood (False)."""
+        if reml == self.reml:
+            return self
+        with one_blas_thread():
+            return _fit(self.design, self.groups, self._theta_names, reml)
 
     def refit_many(self, Y):
         """Fit this model to R responses at once.

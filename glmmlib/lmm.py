@@ -12,13 +12,14 @@ and the REML criterion adds :math:`\log|X'V^{-1}X|` and replaces n by n - p (Bat
 *Journal of Statistical Software* 67(1), sections 3.3 and 3.4).
 """
 
+from copy import copy
 from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.linalg import solve_triangular
 
 from . import blocks
-from .covariance import lower_factor, rectify
+from .covariance import rectify, snapped
 from .optimize import gradient_hessian, minimise
 from .pls import Factorisation, cross_products
 from .standardise import triangular_factor
@@ -53,6 +54,7 @@ class ProfiledDeviance:
 
     def __init__(self, y, X, groups, reml, weights=None, offset=None):
         self.n, self.p = X.shape
+        self.X, self.weights, self.offset = X, weights, offset
         self.reml = reml
         self.df = self.n - self.p if reml else self.n
         self.groups = groups
@@ -88,6 +90,29 @@ class ProfiledDeviance:
         self.Zy = [ZX[:, p] for ZX in cross.ZX]
         self.Xy, self.yy = cross.XX[:p, p], cross.XX[p, p]
         self.cross = type(cross)(cross.A, cross.C, [ZX[:, :p] for ZX in cross.ZX], cross.XX[:p, :p])
+
+    def with_response(self, y):
+        """Return the same model for another response: only the products with y are summed again.
+
+        Least squares on the orthogonalised columns, done twice: the second pass removes the rounding of the first.
+        """
+        X, w = self.X, 1.0 if self.weights is None else self.weights
+        residual = np.array(y, dtype=float) if self.offset is None else y - self.offset
+        other = copy(self)
+        other.beta_ols = np.zeros(self.p)
+        for _ in range(2 if self.p else 0):
+            Xy = solve_triangular(self.R, X.T @ (w * residual), trans=1)
+            step = solve_triangular(self.R, Xy)
+            other.beta_ols = other.beta_ols + step
+            residual = residual - X @ step
+        weighted = w * residual
+        other.Xy = solve_triangular(self.R, X.T @ weighted, trans=1) if self.p else np.zeros(0)
+        other.yy = residual @ weighted
+        other.Zy = [
+            f.to_standard.T @ [np.bincount(f.codes, z * weighted, minlength=f.n_levels) for z in f.Z]
+            for f in self.structure.factors
+        ]
+        return other
 
     # -- theta and Lambda ------------------------------------------------------------------------------
 
@@ -206,42 +231,49 @@ class ProfiledDeviance:
     def minimise(self):
         """Minimise over theta; returns the :class:`~glmmlib.optimize.Optimum` (in standardised coordinates).
 
-        ``theta = 0`` is always a stationary point, and no gradient can tell whether it is a minimum.  Where a
-        column of some Lambda ends near zero the Hessian is looked at, and the search goes on along a direction of
-        negative curvature if there is one.
+        ``theta = 0`` is always a stationary point, no gradient can tell whether it is a minimum, and with few groups
+        there may be a lower one elsewhere.  So where a column of some Lambda ends near zero the search looks around,
+        and goes on from a lower point if there is one.
         """
         theta, H = self.start()
         is_large = self.structure.m > 300 or max(f.n_columns for f in self.structure.factors) > 20_000
         tolerance = 1e-7 if is_large else 1e-10
         optimum = minimise(self.objective, theta, H, tolerance=tolerance)
         for _ in range(5):
-            if not self._near_boundary(optimum.x):
+            candidates = self._curvature_candidates(optimum.x)
+            if not is_large:
+                candidates += self._distant_candidates(optimum.x)
+            lower = min(candidates, key=lambda x: self.objective(x)[0], default=None)
+            if lower is None or self.objective(lower)[0] >= optimum.value - 1e-9:
                 break
-            step = np.full(self.n_theta, 1e-3)
-            hessian = gradient_hessian(self.gradient, optimum.x, step)
-            values, vectors = np.linalg.eigh(hessian)
-            if values[0] > -1e-3 * max(1.0, values[-1]):
-                break
-            theta = min(
-                (optimum.x + s * size * vectors[:, 0] for s in (1, -1) for size in (0.05, 0.3)),
-                key=lambda x: self.objective(x)[0],
-            )
-            again = minimise(self.objective, theta, H, tolerance=tolerance)
-            if again.value >= optimum.value - 1e-9:
-                break
-            optimum = again
+            optimum = minimise(self.objective, lower, H, tolerance=tolerance)
         return self._snap(optimum)
+
+    def _curvature_candidates(self, theta):
+        """Return points along a direction of negative curvature, if theta is near the boundary and there is one."""
+        if not any(map(len, self._zero_columns(theta))):
+            return []
+        hessian = gradient_hessian(self.gradient, theta, np.full(self.n_theta, 1e-3))
+        values, vectors = np.linalg.eigh(hessian)
+        if values[0] > -1e-3 * max(1.0, values[-1]):
+            return []
+        return [theta + s * size * vectors[:, 0] for s in (1, -1) for size in (0.05, 0.3)]
+
+    def _distant_candidates(self, theta):
+        """Return points at which columns of Lambda that are near zero are large, one by one and all together."""
+        zero = [(f, k) for f, columns in enumerate(self._zero_columns(theta)) for k in columns]
+        candidates = []
+        for chosen in [[z] for z in zero] + ([zero] if len(zero) > 1 else []):
+            for size in (0.5, 1.0, 2.0, 4.0):
+                Lambdas = self.Lambdas(theta)
+                for f, k in chosen:
+                    Lambdas[f][k, k] = size
+                candidates.append(self.theta(Lambdas))
+        return candidates
 
     def _snap(self, optimum):
         """Put a Lambda that is singular but for rounding on the boundary itself, where that costs nothing."""
-        Lambdas = []
-        for pattern, L in zip(self.patterns, self.Lambdas(optimum.x), strict=True):
-            snapped = np.zeros_like(L)
-            for block in pattern.blocks:
-                here = np.ix_(block, block)
-                U, s, _ = np.linalg.svd(L[here])
-                snapped[here] = lower_factor(U * np.where(s < 0.01, 0.0, s)) if s[-1] < 0.01 else rectify(L[here])
-            Lambdas.append(snapped)
+        Lambdas = snapped(self.patterns, self.Lambdas(optimum.x))
         theta = self.theta(Lambdas)
         value, gradient = self.objective(theta)
         if not value <= optimum.value + 1e-8:
@@ -252,8 +284,8 @@ class ProfiledDeviance:
     def gradient(self, theta):
         return self.objective(theta)[1]()
 
-    def _near_boundary(self, theta):
-        return any(np.abs(L).max(axis=0).min() < 0.02 for L in self.Lambdas(theta))
+    def _zero_columns(self, theta):
+        return [np.flatnonzero(np.abs(L).max(axis=0) < 0.02) for L in self.Lambdas(theta)]
 
 
 def _em_update(pattern, L, inverse_block, u, scale):

@@ -80,6 +80,7 @@ def new_design(
     newdata,
     *,
     random: Sequence[int] | None = None,
+    ungrouped: Sequence[int] = (),
     allow_new_levels: bool = False,
     offset=None,
 ) -> NewDesign:
