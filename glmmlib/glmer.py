@@ -11,9 +11,11 @@ from .families import family as find_family
 from .fit import Convergence, Estimates, MixedModelFit
 from .glmm import LaplaceDeviance, RangeError
 from .lmer import warn_about
+from .pls import Factorisation
 from .quadrature import Quadrature
 from .randomeffects import arrange
-from .threads import one_blas_thread
+from .simulate import draw_responses
+from .threads import keep_memory, one_blas_thread
 
 
 def glmer(formula, data, family, link=None, n_agq=1, weights=None, offset=None, na_action="drop"):
@@ -79,6 +81,7 @@ def glmer(formula, data, family, link=None, n_agq=1, weights=None, offset=None, 
     )
     groups, theta_names = arrange(design.random)
     quadrature = _quadrature(n_agq, groups)
+    keep_memory()
     with one_blas_thread():
         problem = LaplaceDeviance(family, y, design.X, groups, prior, design.offset, quadrature)
         try:
@@ -194,6 +197,21 @@ class GeneralizedMixedModelFit(MixedModelFit):
             T = self.groups[k].factor.to_standard @ L
             found[k] = blocks.right(blocks.left(T, block), T.T)
         return found
+
+    def _joint(self):
+        """Penalised least squares at the modes with X in it, and its factors: the joint precision of beta and u."""
+        Lambdas = self._parts[1]
+        cross = self._problem.cross_products(self._mode.weight, with_X=True)
+        return Factorisation(self._problem.structure, cross, Lambdas), Lambdas
+
+    # -- again -----------------------------------------------------------------------------------------
+
+    def _call(self):
+        return glmer, {"family": self.family, "n_agq": self.n_agq}
+
+    def _draw(self, eta, rng):
+        as_proportions = self.design.trials is None
+        return draw_responses(eta, rng, self.family, None, self._response[1], self.dispersion, as_proportions)
 
     # -- fitted values ---------------------------------------------------------------------------------
 
