@@ -1,18 +1,19 @@
 """``glmer``: generalised linear mixed models from a formula and a data frame."""
 
+import warnings
 from functools import cached_property
 
 import numpy as np
 
 from . import blocks
 from .design import build_design
-from .errors import ModelError
+from .errors import ModelError, QuadratureWarning
 from .families import family as find_family
 from .fit import Convergence, Estimates, MixedModelFit
 from .glmm import LaplaceDeviance, RangeError
 from .lmer import warn_about
 from .pls import Factorisation
-from .quadrature import Quadrature
+from .quadrature import VISIBLE_SHIFT, Quadrature, quadrature_shift
 from .randomeffects import arrange
 from .simulate import draw_responses
 from .threads import keep_memory, one_blas_thread
@@ -90,7 +91,22 @@ def glmer(formula, data, family, link=None, n_agq=1, weights=None, offset=None, 
             raise ModelError(_range_sentence(family)) from None
         fit = GeneralizedMixedModelFit(design, groups, theta_names, problem, optimum, hessian)
     warn_about(fit)
+    _warn_about_quadrature(fit)
     return fit
+
+
+def _warn_about_quadrature(fit):
+    """Warn where more quadrature points would visibly move an estimate."""
+    shift = quadrature_shift(fit)
+    if shift is None or shift.size < VISIBLE_SHIFT:
+        return
+    found = "Laplace's approximation is rough here" if fit.n_agq == 1 else f"{fit.n_agq} quadrature points are too few here"
+    warnings.warn(
+        f"{found}: more points would move the estimate of {shift.parameter} by about {shift.size:.1g} standard errors;"
+        f" refit with n_agq={max(9, 2 * fit.n_agq + 1)}, then with more, until the answer stays.",
+        QuadratureWarning,
+        stacklevel=3,
+    )
 
 
 def _quadrature(n_agq, groups):
