@@ -1,6 +1,10 @@
 """Mixed models in NumPy and SciPy, short enough to be read."""
 
+from .anova import anova
+from .compare import compare
 from .datasets import codebook, datasets, load, load_truth
 from .glmer import glmer
+from .inference import coef_tests
 from .lmer import lmer
 from .simulate import simulate
+from .wald import wald_test

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+SINGULAR = 1e-4  # a relative SD (or a remainder after correlation) below this counts as zero
+
 
 @dataclass(frozen=True, eq=False)
 class Pattern:
