@@ -17,7 +17,7 @@ from .matrices import frozen
 from .randomeffects import arrange
 from .refits import refit_many
 from .simulate import draw_responses
-from .threads import one_blas_thread
+from .threads import keep_memory, one_blas_thread
 
 
 def lmer(formula, data, reml=True, weights=None, offset=None, na_action="drop"):
@@ -80,7 +80,8 @@ def lmer(formula, data, reml=True, weights=None, offset=None, na_action="drop"):
             " least squares with statsmodels"
         )
     check_lmm_sizes(design)
-    groups, theta_names = arrange(design.random)
+    groups, theta_names = arrange(design.random, design.weights)
+    keep_memory()
     with one_blas_thread():
         fit = _fit(design, groups, theta_names, reml)
     warn_about(fit)
@@ -199,6 +200,10 @@ class LinearMixedModelFit(MixedModelFit):
         """Deviance residuals: for a normal response, the residuals times the square root of their weights."""
         w = 1.0 if self.design.weights is None else np.sqrt(self.design.weights)
         return self._series(self.resid.to_numpy() * w, "resid_deviance")
+
+    def _joint(self):
+        """Penalised least squares at the optimum, and its factors: the joint precision of beta and u."""
+        return self._point.factorisation, self._standard
 
     def _call(self):
         return lmer, {"reml": self.reml}

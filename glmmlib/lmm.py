@@ -20,10 +20,14 @@ from scipy.linalg import solve_triangular
 
 from . import blocks
 from .covariance import rectify, snapped
+from .errors import ModelError
 from .optimize import gradient_hessian, minimise
 from .pls import Factorisation, cross_products
 from .standardise import triangular_factor
 from .structure import Structure
+
+EXACT_MEAN = 1e-13  # residual SD over that of the response: below this the fixed effects leave only rounding
+EXACT_GROUPS = 1e-6  # below this the residual sum of squares has lost most of its digits
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +84,7 @@ class ProfiledDeviance:
         scale = np.ones(p) if p == 0 else np.sqrt(np.einsum("np,np->p", X, X) / n)
         R = triangular_factor(lambda rows: weighted(rows) / np.append(scale, 1.0)[:, None], n)
         self.R = R[:p, :p] * scale
+        self.total = R[:, p] @ R[:, p]
         self.beta_ols = solve_triangular(R[:p, :p], R[:p, p]) / scale if p else np.zeros(0)
 
         def columns(rows):
@@ -99,6 +104,7 @@ class ProfiledDeviance:
         X, w = self.X, 1.0 if self.weights is None else self.weights
         residual = np.array(y, dtype=float) if self.offset is None else y - self.offset
         other = copy(self)
+        other.total = residual @ (w * residual)
         other.beta_ols = np.zeros(self.p)
         for _ in range(2 if self.p else 0):
             Xy = solve_triangular(self.R, X.T @ (w * residual), trans=1)
@@ -235,6 +241,11 @@ class ProfiledDeviance:
         there may be a lower one elsewhere.  So where a column of some Lambda ends near zero the search looks around,
         and goes on from a lower point if there is one.
         """
+        if self.yy <= EXACT_MEAN**2 * self.total:
+            raise ModelError(
+                "the fixed effects reproduce the response exactly, so nothing is left for random effects to explain:"
+                " is the response, or a copy of it, among the predictors?"
+            )
         theta, H = self.start()
         is_large = self.structure.m > 300 or max(f.n_columns for f in self.structure.factors) > 20_000
         tolerance = 1e-7 if is_large else 1e-10
@@ -247,6 +258,11 @@ class ProfiledDeviance:
             if lower is None or self.objective(lower)[0] >= optimum.value - 1e-9:
                 break
             optimum = minimise(self.objective, lower, H, tolerance=tolerance)
+        if self.at(self.Lambdas(optimum.x)).r2 <= EXACT_GROUPS**2 * self.yy:
+            raise ModelError(
+                "the random effects reproduce the response to six digits: without residual variation the likelihood has no"
+                " maximum; is the response constant within groups, or has each group too few rows?"
+            )
         return self._snap(optimum)
 
     def _curvature_candidates(self, theta):

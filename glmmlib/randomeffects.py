@@ -41,8 +41,14 @@ class Group:
         return lower_factor(self.factor.to_standard @ Lambda)
 
 
-def arrange(random_designs):
+def arrange(random_designs, weights=None):
     """Collect the terms of a formula by grouping factor.
+
+    Parameters
+    ----------
+    random_designs : sequence of RandomDesign
+    weights : (n,) array, optional
+        Known precisions of a linear model; they set the scale of the standardised columns.
 
     Returns
     -------
@@ -59,7 +65,7 @@ def arrange(random_designs):
         places[id(design)] = (position, rows, cols, np.arange(len(rows)) + len(theta_names))
         theta_names += [_theta_name(design, i, j) for i, j in zip(rows, cols, strict=True)]
         designs_of.setdefault(design.group, []).append(design)
-    groups = tuple(_group(name, designs, places) for name, designs in designs_of.items())
+    groups = tuple(_group(name, designs, places, weights) for name, designs in designs_of.items())
     return groups, tuple(theta_names)
 
 
@@ -75,7 +81,7 @@ def _theta_name(design, i, j):
     return ".".join(names)
 
 
-def _group(name, designs, places):
+def _group(name, designs, places, weights):
     columns = tuple(column for d in designs for column in d.columns)
     rows, cols, index, blocks, parts, maps, start = [], [], [], [], [], [], 0
     for d in designs:
@@ -86,7 +92,7 @@ def _group(name, designs, places):
         q = len(d.columns)
         blocks += [range(start, start + q)] if d.correlated else [range(i, i + 1) for i in range(start, start + q)]
         parts.append((position, slice(start, start + q)))
-        maps.append(_standardising_map(d))
+        maps.append(_standardising_map(d, weights))
         start += q
     pattern = Pattern(start, np.concatenate(rows), np.concatenate(cols), np.concatenate(index), tuple(blocks))
     Z = designs[0].Z if len(designs) == 1 else np.concatenate([d.Z for d in designs])
@@ -95,8 +101,8 @@ def _group(name, designs, places):
     return Group(name, designs[0].levels, columns, terms, tuple(parts), pattern, factor)
 
 
-def _standardising_map(design):
-    scale = scaled_columns(design.Z)
+def _standardising_map(design, weights):
+    scale = scaled_columns(design.Z, weights)
     if not design.correlated or len(scale) == 1:
         return scale
-    return scale @ orthogonal_columns(scale @ design.Z)
+    return scale @ orthogonal_columns(scale @ design.Z, weights)

@@ -4,6 +4,7 @@ Sums of products of a column with a large mean, or of columns in very different 
 So the columns of X, and those of each random-effects term whose covariance is unrestricted, are replaced by
 orthogonal combinations of themselves before anything is summed, and the results are mapped back.  Where the
 covariance is restricted (``||``), mixing columns would change the model: there each column is only scaled.
+Known weights enter the scale of the random effects' columns, so that weights in other units are the same fit too.
 """
 
 import numpy as np
@@ -29,13 +30,18 @@ def triangular_factor(columns, n):
     return R * np.where(np.diag(R) < 0, -1.0, 1.0)[:, None]
 
 
-def orthogonal_columns(Z):
-    """Return the (q, q) map that makes the rows of ``Z`` (q, n) orthogonal with mean square one."""
+def orthogonal_columns(Z, weights=None):
+    """Return the (q, q) map that makes the rows of ``Z`` (q, n) orthogonal with a (weighted) mean square of one."""
     n = Z.shape[1]
-    R = triangular_factor(lambda rows: Z[:, rows], n) / np.sqrt(n)
+
+    def columns(rows):
+        return Z[:, rows] if weights is None else Z[:, rows] * np.sqrt(weights[rows])
+
+    R = triangular_factor(columns, n) / np.sqrt(n)
     return solve_triangular(R, np.eye(len(R)))
 
 
-def scaled_columns(Z):
-    """Return the diagonal (q, q) map that gives each row of ``Z`` (q, n) a mean square of one."""
-    return np.diag(1.0 / np.sqrt(np.einsum("an,an->a", Z, Z) / Z.shape[1]))
+def scaled_columns(Z, weights=None):
+    """Return the diagonal (q, q) map that gives each row of ``Z`` (q, n) a (weighted) mean square of one."""
+    squares = np.einsum("an,an->a", Z, Z) if weights is None else np.einsum("an,n,an->a", Z, weights, Z)
+    return np.diag(1.0 / np.sqrt(squares / Z.shape[1]))
