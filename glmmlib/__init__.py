@@ -1,5 +1,6 @@
 """Mixed models in NumPy and SciPy, short enough to be read."""
 
+from . import plots
 from .anova import anova
 from .compare import compare
 from .datasets import codebook, datasets, load, load_truth

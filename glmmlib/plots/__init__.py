@@ -1,0 +1,33 @@
+"""Pictures of mixed models: axes in, axes out.  One file holds one picture, imported when it is first used.
+
+=====================  ==========================================================
+picture                what it shows
+=====================  ==========================================================
+`group_scatter`        the data in grey, a few groups picked out in colour
+`group_lines`          the line of each group, and of a typical group
+`own_lines`            the line of each group, fitted to that group alone
+`residuals_by_group`   residuals, group by group
+`type_one_curve`       how often the pooled slope test rejects a true null
+=====================  ==========================================================
+"""
+
+from importlib import import_module
+
+_FILES = {
+    "group_lines": "group_lines",
+    "group_scatter": "group_scatter",
+    "own_lines": "own_lines",
+    "residuals_by_group": "residuals_by_group",
+    "type_one_curve": "type_one_curve",
+}
+__all__ = sorted(_FILES)
+
+
+def __getattr__(name):
+    if name in _FILES:
+        return getattr(import_module(f"glmmlib.plots._{_FILES[name]}"), name)
+    raise AttributeError(f"glmmlib.plots has no picture {name!r}; there are {', '.join(__all__)}.")
+
+
+def __dir__():
+    return __all__

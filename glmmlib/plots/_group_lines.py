@@ -1,0 +1,74 @@
+"""The lines of the groups of a mixed model, and the line of a typical group."""
+
+import numpy as np
+
+from glmmlib.errors import ModelError
+from glmmlib.palette import DATA, MODEL, group_colours
+
+
+def group_lines(fit, x, highlight=(), colours=None, group=None, ax=None):
+    r"""Draw :math:`\beta_0 + a_{0j} + (\beta_1 + a_{1j}) x` for each group j, and :math:`\beta_0 + \beta_1 x`.
+
+    All lines run over the whole range of `x` in the data; the groups of `highlight` have colours of their own, the
+    typical group (all its random effects zero) is the thick blue line.
+
+    Parameters
+    ----------
+    fit : LinearMixedModelFit or GeneralizedMixedModelFit
+        With an intercept and `x` as its only fixed effects.  Lines are on the scale of the linear predictor.
+    x : str
+        Name of the coefficient.
+    highlight : sequence
+        Levels of the grouping factor.
+    colours : sequence of str, optional
+        One for each level of `highlight`; the course's group colours if not given.
+    group : str, optional
+        The grouping factor; needed if the fit has several.
+    ax : matplotlib Axes, optional
+        Drawn into; the current axes if not given.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    ModelError
+        If the fit has other fixed effects: its lines would need values for them.
+
+    Examples
+    --------
+    >>> import glmmlib as gl
+    >>> fit = gl.lmer("Reaction ~ Days + (1 | Subject)", gl.load("sleepstudy"))
+    >>> ax = gl.plots.group_lines(fit, "Days")
+    >>> len(ax.lines)
+    19
+    """
+    import matplotlib.pyplot as plt
+
+    ax = plt.gca() if ax is None else ax
+    coefficients = _coefficients(fit, x, group)
+    column = fit.X[:, list(fit.params.index).index(x)]
+    ends = np.array([column.min(), column.max()])
+    colour = dict(zip(map(str, highlight), colours or group_colours(len(highlight)), strict=True))
+    if unknown := set(colour) - set(map(str, coefficients.index)):
+        raise ModelError(f"the fit has no group {', '.join(sorted(unknown))}; look at fit.ranef()")
+    for level, line in coefficients.iterrows():
+        named = str(level) in colour
+        style = {"color": colour[str(level)], "zorder": 3} if named else {"color": DATA, "lw": 0.8, "alpha": 0.5}
+        ax.plot(ends, line["Intercept"] + line[x] * ends, **style)
+    typical = fit.params["Intercept"] + fit.params[x] * ends
+    ax.plot(ends, typical, color=MODEL, lw=3.5, zorder=4, label="typical group")
+    return ax
+
+
+def _coefficients(fit, x, group):
+    if set(fit.params.index) != {"Intercept", x}:
+        raise ModelError(
+            f"group_lines draws the lines of a model with the fixed effects Intercept and {x!r}; this fit has"
+            f" {', '.join(fit.params.index)}: draw its predictions instead (fit.predict)"
+        )
+    tables = fit.coef()
+    if group is None and len(tables) > 1:
+        raise ModelError(f"the fit has several grouping factors; choose one with group=: {', '.join(tables)}")
+    return tables[group or next(iter(tables))]

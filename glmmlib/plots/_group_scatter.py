@@ -1,0 +1,51 @@
+"""Data with a few groups picked out."""
+
+from glmmlib.errors import DataError
+from glmmlib.palette import DATA, group_colours
+
+
+def group_scatter(data, x, y, group, highlight=(), colours=None, ax=None):
+    """Draw all observations in grey and the groups of `highlight` in colours of their own, named in a legend.
+
+    Parameters
+    ----------
+    data : DataFrame
+    x, y, group : str
+        Columns of `data`.
+    highlight : sequence
+        Levels of `group`.
+    colours : sequence of str, optional
+        One for each level of `highlight`; the course's group colours if not given.
+    ax : matplotlib Axes, optional
+        Drawn into; the current axes if not given.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    DataError
+        If a level of `highlight` is not in the data.
+
+    Examples
+    --------
+    >>> import glmmlib as gl
+    >>> ax = gl.plots.group_scatter(gl.load("sleepstudy"), "Days", "Reaction", "Subject", highlight=["308", "309"])
+    >>> len(ax.collections)
+    3
+    """
+    import matplotlib.pyplot as plt
+
+    ax = plt.gca() if ax is None else ax
+    levels = data[group].astype(str)
+    unknown = [str(level) for level in highlight if str(level) not in set(levels)]
+    if unknown:
+        raise DataError(f"{group} has no level {', '.join(unknown)}; look at data[{group!r}].unique()")
+    rest = data[~levels.isin([str(level) for level in highlight])]
+    ax.scatter(rest[x], rest[y], s=12, color=DATA, alpha=0.35 if len(highlight) else 0.6, linewidths=0)
+    for level, colour in zip(highlight, colours or group_colours(len(highlight)), strict=True):
+        rows = data[levels == str(level)]
+        ax.scatter(rows[x], rows[y], s=28, color=colour, label=str(level), zorder=3)
+    ax.set(xlabel=x, ylabel=y)
+    return ax
