@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from docutils import nodes
 from myst_nb.core.render import load_mime_renders
 from sphinx.application import Sphinx
 
@@ -24,9 +25,10 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_node(labels.slide_index)
     app.add_transform(labels.CourseLabels)
     app.connect("doctree-resolved", labels.fill_slide_index)
+    app.connect("doctree-resolved", _drop_repeated_ids)
     app.connect("config-inited", _add_assets)
     app.connect("builder-inited", offline.copy_scripts)
-    app.connect("html-page-context", _choose_page_scripts)
+    app.connect("html-page-context", _finish_page)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -35,9 +37,16 @@ def _add_assets(app: Sphinx, config) -> None:
     app.add_css_file("book.css")
 
 
-def _choose_page_scripts(app: Sphinx, pagename: str, templatename: str, context: dict, doctree) -> None:
-    """Load a script only on the pages that use it; leave out thebe, whose kernel would come from the network."""
-    body = context.get("body", "")
+def _drop_repeated_ids(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    """Sphinx-exercise gives every exercise's body the same id, and every solution's; nothing refers to either."""
+    for section in doctree.findall(nodes.section):
+        section["ids"] = [i for i in section["ids"] if i not in ("exercise-content", "solution-content")]
+
+
+def _finish_page(app: Sphinx, pagename: str, templatename: str, context: dict, doctree) -> None:
+    """Load a script only where it is used; leave out thebe, whose kernel would come from the network."""
+    # Docutils writes a role that is no longer valid on the entries of a bibliography.
+    body = context["body"] = context.get("body", "").replace('role="doc-biblioentry"', 'role="listitem"')
     if 'class="slider-chart"' in body:
         app.add_js_file("charts.js", loading_method="defer")
     if 'class="quiz"' in body:
