@@ -1,0 +1,43 @@
+"""The curve of the pooled test's Type I error rate, as a picture that stands still."""
+
+import numpy as np
+
+from glmmlib.palette import POOLED
+
+
+def type_one_curve(icc, group_size, n_groups, ax=None):
+    """Draw the rate at which the pooled slope test rejects a true null, against the share of x between groups.
+
+    The formula is that of ``sliders.type_one_rate``; its function says what it assumes.
+
+    Parameters
+    ----------
+    icc : float
+        Intra-class correlation of the response.
+    group_size, n_groups : int
+    ax : matplotlib Axes, optional
+        Drawn into; the current axes if not given.
+
+    Returns
+    -------
+    Axes
+
+    Examples
+    --------
+    >>> from glmmlib import plots
+    >>> ax = plots.type_one_curve(icc=0.3, group_size=24, n_groups=15)
+    >>> float(ax.lines[0].get_ydata()[-1].round(2))
+    0.49
+    """
+    import matplotlib.pyplot as plt
+
+    from glmmlib.sliders._type_one_rate import NOMINAL, type_one_rate
+
+    ax = plt.gca() if ax is None else ax
+    share = np.linspace(0.0, 1.0, 201)
+    ax.plot(share, type_one_rate(share, icc, group_size, n_groups), color=POOLED)
+    ax.axhline(NOMINAL, color=POOLED, lw=1, ls=(0, (5, 4)))
+    ax.set(
+        xlabel="share of the predictor's variation between groups", ylabel="Type I error rate", xlim=(-0.02, 1.02), ylim=(0, None)
+    )
+    return ax
