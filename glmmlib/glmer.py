@@ -4,10 +4,11 @@ import warnings
 from functools import cached_property
 
 import numpy as np
+import pandas as pd
 
 from . import blocks
 from .design import build_design
-from .errors import ModelError, QuadratureWarning
+from .errors import ConvergenceWarning, ModelError, QuadratureWarning, SeparationWarning
 from .families import family as find_family
 from .fit import Convergence, Estimates, MixedModelFit
 from .glmm import LaplaceDeviance, RangeError
@@ -15,8 +16,11 @@ from .lmer import warn_about
 from .pls import Factorisation
 from .quadrature import VISIBLE_SHIFT, Quadrature, quadrature_shift
 from .randomeffects import arrange
+from .separation import find_separation
 from .simulate import draw_responses
 from .threads import keep_memory, one_blas_thread
+
+INFINITE_SD = 15.0  # on a logit or log scale: odds or means that differ by a factor of millions between groups
 
 
 def glmer(formula, data, family, link=None, n_agq=1, weights=None, offset=None, na_action="drop"):
@@ -90,9 +94,31 @@ def glmer(formula, data, family, link=None, n_agq=1, weights=None, offset=None, 
         except RangeError:
             raise ModelError(_range_sentence(family)) from None
         fit = GeneralizedMixedModelFit(design, groups, theta_names, problem, optimum, hessian)
+    if fit.separation is not None:
+        warnings.warn(f"{fit.formula!r}: {fit.separation}.", SeparationWarning, stacklevel=2)
+        return fit
     warn_about(fit)
-    _warn_about_quadrature(fit)
+    if not _warn_about_infinite_spread(fit):
+        _warn_about_quadrature(fit)
     return fit
+
+
+def _warn_about_infinite_spread(fit):
+    """Warn where an SD on the scale of the link has no finite estimate."""
+    if fit.family.link.name in ("identity", "sqrt", "inverse"):
+        return False
+    for g in fit.varcorr.values():
+        for column, sd in g.sd.items():
+            if column == "Intercept" and sd > INFINITE_SD:
+                warnings.warn(
+                    f"The SD of {column} between the levels of {g.name} is {sd:.3g} on the {fit.family.link.name} scale and"
+                    " runs to infinity: within most groups all responses are alike, so the data say only that it is"
+                    " large; describe the groups instead of their rows, or use a prior (a Bayesian model).",
+                    ConvergenceWarning,
+                    stacklevel=3,
+                )
+                return True
+    return False
 
 
 def _warn_about_quadrature(fit):
@@ -198,6 +224,18 @@ class GeneralizedMixedModelFit(MixedModelFit):
         H = 0.5 * (self._hessian + self._hessian.T)
         scale = 1.0 / np.sqrt(np.maximum(np.abs(np.diag(H)), 1e-300))
         return 2.0 * np.linalg.pinv(H * np.outer(scale, scale), rcond=1e-12, hermitian=True) * np.outer(scale, scale)
+
+    @cached_property
+    def separation(self):
+        """The :class:`~glmmlib.separation.Separation` of the data, or None."""
+        return find_separation(self)
+
+    @cached_property
+    def bse(self):
+        """Standard errors; infinite for a coefficient without a finite estimate."""
+        variance = pd.Series(np.diag(self._estimates.beta_cov), self.params.index, name="se")
+        lost = variance.index.isin(self.separation.coefficients) if self.separation else ~(variance > 0)
+        return np.sqrt(variance.where(~lost, np.inf))
 
     @cached_property
     def _mode(self):

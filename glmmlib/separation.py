@@ -1,0 +1,80 @@
+r"""Separation: when a coefficient has no finite estimate.
+
+If some direction :math:`\delta` has :math:`x_i'\delta \ge 0` in every row with only successes, :math:`\le 0` in every row with
+only failures, and :math:`= 0` in mixed rows, moving the fixed effects along it never lowers the likelihood, and the maximum
+lies at infinity (Albert and Anderson 1984, *Biometrika* 71(1)).  For counts with a log link the same holds with rows
+of zeros and of positive counts: a level whose counts are all zero has a log mean of minus infinity.
+
+A linear programme finds such a direction, or proves that there is none.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+SUSPECT = 9.0  # |x'beta + offset| beyond which it is worth asking: a probability of one in 8,000
+_TOLERANCE = 1e-7
+
+
+@dataclass(frozen=True)
+class Separation:
+    """``coefficients`` go to infinity together; ``complete``: every single response is predicted without error."""
+
+    coefficients: tuple
+    complete: bool
+    of_counts: bool
+
+    def __str__(self):
+        names = ", ".join(self.coefficients)
+        one = len(self.coefficients) == 1
+        if self.of_counts:
+            return (
+                f"{names} {'has' if one else 'have'} no finite estimate: some combination of predictors holds nothing but zero"
+                " counts, so its log mean is minus infinity; merge that level with another, leave the predictor out, or"
+                " test it by anova"
+            )
+        kind = "complete" if self.complete else "quasi-complete"
+        what = "every response" if self.complete else "some responses"
+        return (
+            f"{kind} separation: {names} {'predicts' if one else 'together predict'} {what} without error, so"
+            f" {'its estimate is' if one else 'their estimates are'} infinite and the standard errors mean nothing; merge levels,"
+            " leave the predictor out, test it by anova, or use a prior (a Bayesian model)"
+        )
+
+
+def find_separation(fit):
+    """Return the :class:`Separation` of a fit, or None; cheap unless the fit shows signs of it."""
+    family = fit.family
+    counts = family.name in ("poisson", "negbinomial") and family.link.name == "log"
+    if not counts and family.name != "binomial":
+        return None
+    eta = fit.X @ fit.params.to_numpy()
+    if fit.X.shape[1] == 0 or not np.abs(eta).max() > SUSPECT:
+        return None
+    y, trials = fit._response
+    n = np.ones_like(y) if trials is None or counts else trials
+    sign = np.where(y <= 0, -1.0, 0.0 if counts else np.where(y >= n, 1.0, 0.0))
+    rows = np.unique(np.column_stack([fit.X, sign]), axis=0)
+    scale = np.maximum(np.abs(rows[:, :-1]).max(axis=0), 1e-300)
+    return _direction(rows[:, :-1] / scale, rows[:, -1], list(fit.params.index), counts)
+
+
+def _direction(X, sign, names, counts):
+    from scipy.optimize import linprog
+
+    pure, mixed = X[sign != 0] * sign[sign != 0, None], X[sign == 0]
+    p = X.shape[1]
+    equal = (mixed, np.zeros(len(mixed))) if len(mixed) else (None, None)
+    best = linprog(-pure.sum(axis=0), -pure, np.zeros(len(pure)), *equal, bounds=[(-1.0, 1.0)] * p, method="highs")
+    if best.status != 0 or not -best.fun > _TOLERANCE * max(len(pure), 1):
+        return None
+    complete = False
+    if not len(mixed):
+        margin = linprog(
+            np.append(np.zeros(p), -1.0), np.column_stack([-pure, np.ones(len(pure))]), np.zeros(len(pure)),
+            bounds=[(-1.0, 1.0)] * p + [(0.0, 1.0)], method="highs",
+        )  # fmt: skip
+        complete = margin.status == 0 and -margin.fun > _TOLERANCE
+    moving = np.flatnonzero(np.abs(best.x) > 1e-6)
+    slopes = [names[k] for k in moving if names[k] != "Intercept"]
+    return Separation(tuple(slopes or [names[k] for k in moving]), complete, counts)
