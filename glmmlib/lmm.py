@@ -249,7 +249,7 @@ class ProfiledDeviance:
         theta, H = self.start()
         is_large = self.structure.m > 300 or max(f.n_columns for f in self.structure.factors) > 20_000
         tolerance = 1e-7 if is_large else 1e-10
-        optimum = minimise(self.objective, theta, H, tolerance=tolerance)
+        optimum = self._descend(theta, H, tolerance)
         for _ in range(5):
             candidates = self._curvature_candidates(optimum.x)
             if not is_large:
@@ -257,13 +257,17 @@ class ProfiledDeviance:
             lower = min(candidates, key=lambda x: self.objective(x)[0], default=None)
             if lower is None or self.objective(lower)[0] >= optimum.value - 1e-9:
                 break
-            optimum = minimise(self.objective, lower, H, tolerance=tolerance)
+            optimum = self._descend(lower, H, tolerance)
+        return self._snap(optimum)
+
+    def _descend(self, theta, H, tolerance):
+        optimum = minimise(self.objective, theta, H, tolerance=tolerance)
         if self.at(self.Lambdas(optimum.x)).r2 <= EXACT_GROUPS**2 * self.yy:
             raise ModelError(
                 "the random effects reproduce the response to six digits: without residual variation the likelihood has no"
                 " maximum; is the response constant within groups, or has each group too few rows?"
             )
-        return self._snap(optimum)
+        return optimum
 
     def _curvature_candidates(self, theta):
         """Return points along a direction of negative curvature, if theta is near the boundary and there is one."""
