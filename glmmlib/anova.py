@@ -27,7 +27,7 @@ _TYPES = {1: 1, 2: 2, 3: 3, "I": 1, "II": 2, "III": 3}
 _TYPE_MEANING = {
     1: "Type I: each term after those before it",
     2: "Type II: each term after all others that do not contain it",
-    3: "Type III: each term after all others, averaged over the levels of other factors",
+    3: "Type III: each term after all others, averaged over other factors' levels",
 }
 
 
@@ -101,7 +101,7 @@ def anova(*fits, refit=True, type=3, ddf=None):
     >>> sleep = gl.load("sleepstudy")
     >>> gl.anova(gl.lmer("Reaction ~ Days + (Days | Subject)", sleep))
     F tests, Satterthwaite degrees of freedom
-    Type III: each term after all others, averaged over the levels of other factors
+    Type III: each term after all others, averaged over other factors' levels
     H0: all coefficients that stand for the term are zero
       Term  df  df (den.)      F        p
       Days   1      17.00  45.85  < 0.001
@@ -133,7 +133,9 @@ def term_tests(fit, type=3, ddf=None):
 def _terms(design):
     """Return the columns of each term but the intercept."""
     slices = design.term_slices.items()
-    return {name: np.arange(s.start, s.stop) for name, s in slices if name != "Intercept" and s.stop > s.start}
+    return {
+        name: np.arange(s.start, s.stop) for name, s in slices if name != "Intercept" and s.stop > s.start
+    }
 
 
 def _sequential(design):
@@ -148,7 +150,9 @@ def _respecting_marginality(design):
     p, found, factors = design.X.shape[1], {}, _factors(design)
     terms = _terms(design)
     for name, columns in terms.items():
-        containing = [terms[other] for other in terms if other != name and _contains(factors[other], factors[name])]
+        containing = [
+            terms[other] for other in terms if other != name and _contains(factors[other], factors[name])
+        ]
         later = np.concatenate([*containing, np.zeros(0, dtype=int)]).astype(int)
         before = np.setdiff1d(np.arange(p), np.concatenate([columns, later]))
         found[name] = _after(design.X, before, columns, later)
@@ -186,7 +190,9 @@ def _averaged(design):
     old = design.specs["fixed"]
     recoded = [":".join(_recoded(factor, old) for factor in term.factors) for term in old.formula]
     formula = Formula(" + ".join(recoded if "1" in recoded else ["0", *recoded]))
-    columns = {name: clean(design.data, name) for name in needed_columns({"fixed": formula}, design.data.columns)}
+    columns = {
+        name: clean(design.data, name) for name in needed_columns({"fixed": formula}, design.data.columns)
+    }
     matrix = materialise({"fixed": formula}, columns, design.index)["fixed"]
     S = matrix.to_numpy(dtype=float)
     scale = np.sqrt(np.einsum("np,np->p", S, S))

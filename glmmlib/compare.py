@@ -50,7 +50,9 @@ class Comparison:
         return f"Model comparison ({self.criterion})"
 
     def _note(self):
-        groups = "" if self.groups is None else f", BIC(groups) n = {self.groups[1]} levels of {self.groups[0]}"
+        groups = (
+            "" if self.groups is None else f", BIC(groups) n = {self.groups[1]} levels of {self.groups[0]}"
+        )
         return f"BIC(rows) takes n = {self.nobs} rows{groups}; k counts variances and covariances too"
 
     def __str__(self):
@@ -116,7 +118,9 @@ def compare(*fits):
     criterion = _check(entries, mixed)
     nobs, groups = len(entries[0].y), _common_groups(mixed)
     k, llf = (np.array([getattr(e, name) for e in entries], dtype=float) for name in ("k", "llf"))
-    table = pd.DataFrame({"k": k.astype(int), "llf": llf, "aic": 2 * k - 2 * llf}, [f"m{i}" for i in range(len(fits))])
+    table = pd.DataFrame(
+        {"k": k.astype(int), "llf": llf, "aic": 2 * k - 2 * llf}, [f"m{i}" for i in range(len(fits))]
+    )
     table["delta_aic"] = table["aic"] - table["aic"].min()
     for name, n in (("rows", nobs), ("groups", np.nan if groups is None else groups[1])):
         table[f"bic_{name}"] = k * np.log(n) - 2 * llf
@@ -149,7 +153,9 @@ def _pooled(fit):
     """Read a result of statsmodels; OLS counts its residual variance as a parameter, as the mixed models do."""
     model = getattr(fit, "model", None)
     if not all(hasattr(fit, name) for name in ("llf", "params")) or not hasattr(model, "endog"):
-        raise ModelError(f"compare takes fits of glmmlib and results of statsmodels, not a {type(fit).__name__}")
+        raise ModelError(
+            f"compare takes fits of glmmlib and results of statsmodels, not a {type(fit).__name__}"
+        )
     kind = type(model).__name__
     family = _POOLED.get(kind)
     if kind == "GLM":
@@ -159,18 +165,24 @@ def _pooled(fit):
             f"the likelihood of statsmodels' {kind} is not known to be on the same scale here: OLS, Logit, Probit, Poisson,"
             " NegativeBinomial and GLM (binomial, Poisson, negative binomial) are admitted"
         )
-    formula = getattr(model, "formula", None) or f"{model.endog_names} ~ {' + '.join(map(str, model.exog_names))}"
+    formula = (
+        getattr(model, "formula", None) or f"{model.endog_names} ~ {' + '.join(map(str, model.exog_names))}"
+    )
     y = np.asarray(model.endog, dtype=float)
     if kind == "GLM" and family == "binomial":
         y = y * np.asarray(model.n_trials, dtype=float)
-    return _Entry(f"{formula} (statsmodels {kind})", family, y, len(fit.params) + (kind == "OLS"), float(fit.llf), False)
+    return _Entry(
+        f"{formula} (statsmodels {kind})", family, y, len(fit.params) + (kind == "OLS"), float(fit.llf), False
+    )
 
 
 def _check(entries, mixed):
     first = entries[0]
     for e in entries[1:]:
         if len(e.y) != len(first.y):
-            raise ModelError(f"the fits use different rows ({len(first.y)} and {len(e.y)}): drop the incomplete rows first")
+            raise ModelError(
+                f"the fits use different rows ({len(first.y)} and {len(e.y)}): drop the incomplete rows first"
+            )
         if not np.allclose(e.y, first.y, rtol=1e-12, atol=0):
             raise ModelError(
                 f"the fits {first.formula!r} and {e.formula!r} have different responses: their likelihoods cannot be compared"
@@ -189,7 +201,9 @@ def _check(entries, mixed):
         raise ModelError("some models are fitted by REML and others by ML: fit all of them with reml=False")
     for other in mixed[1:]:
         if other.X.shape != mixed[0].X.shape or not np.allclose(other.X, mixed[0].X, rtol=1e-12, atol=0):
-            raise ModelError("REML criteria of models with different fixed effects cannot be compared: fit with reml=False")
+            raise ModelError(
+                "REML criteria of models with different fixed effects cannot be compared: fit with reml=False"
+            )
     return "REML"
 
 

@@ -78,7 +78,13 @@ def single_tests(fit, L, rhs=0.0, ddf=None):
     se = np.sqrt(np.einsum("rp,pq,rq->r", L, covariance(fit, ddf), L))
     df = degrees_of_freedom(fit, L, ddf) if len(L) else np.zeros(0)
     statistic = (estimate - rhs) / se
-    columns = {"estimate": estimate, "se": se, "df": df, "statistic": statistic, "p": two_sided(statistic, df)}
+    columns = {
+        "estimate": estimate,
+        "se": se,
+        "df": df,
+        "statistic": statistic,
+        "p": two_sided(statistic, df),
+    }
     return pd.DataFrame(columns)
 
 
@@ -95,7 +101,9 @@ def joint_test(fit, L, rhs=0.0, ddf=None):
     scale = 1.0 / np.sqrt(np.diag(V))
     values, vectors = np.linalg.eigh(V * np.outer(scale, scale))
     if values[0] < 1e-10 * values[-1]:
-        raise ModelError("the rows of the contrast are linearly dependent: leave out those that follow from the others")
+        raise ModelError(
+            "the rows of the contrast are linearly dependent: leave out those that follow from the others"
+        )
     rotated = vectors.T @ (scale * distance)
     wald = float((rotated**2 / values).sum())
     if ddf == "z":
@@ -196,5 +204,7 @@ def conf_int(fit, level=0.95, method="wald", parm=None, **options):
     if not 0.0 < level < 1.0:
         raise ModelError(f"level is a probability between 0 and 1, such as 0.95, not {level!r}")
     if method not in INTERVALS:
-        raise ModelError(f"there is no method {method!r} for intervals; there is {', '.join(map(repr, INTERVALS))}")
+        raise ModelError(
+            f"there is no method {method!r} for intervals; there is {', '.join(map(repr, INTERVALS))}"
+        )
     return INTERVALS[method](fit, level, parm, **options)

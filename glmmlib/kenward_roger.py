@@ -21,14 +21,16 @@ Kenward and Roger (1997), *Biometrics* 53; Halekoh and Højsgaard (2014), *Journ
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.sparse as sparse
+from scipy import sparse
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
 from scipy.sparse.csgraph import connected_components
 
 from .errors import ModelError
 from .threads import one_blas_thread
 
-LARGEST_BLOCK = 4000  # random effects that hang together; each dense matrix of them takes 8 LARGEST_BLOCK^2 bytes
+LARGEST_BLOCK = (
+    4000  # random effects that hang together; each dense matrix of them takes 8 LARGEST_BLOCK^2 bytes
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,7 +180,11 @@ def _columns(problem):
 def _places(problem):
     """Return for each column of Z its factor, its random effect and its level."""
     parts = [
-        (np.full(f.q * f.n_levels, k), np.repeat(np.arange(f.q), f.n_levels), np.tile(np.arange(f.n_levels), f.q))
+        (
+            np.full(f.q * f.n_levels, k),
+            np.repeat(np.arange(f.q), f.n_levels),
+            np.tile(np.arange(f.n_levels), f.q),
+        )
         for k, f in enumerate(problem.structure.factors)
     ]
     return tuple(np.concatenate(x) for x in zip(*parts, strict=True))
@@ -216,6 +222,9 @@ def _K(parameter, factor, column):
     Within a factor the columns of each random effect stand in the same order of levels.
     """
     f, a, b = parameter
-    first, second = np.flatnonzero((factor == f) & (column == a)), np.flatnonzero((factor == f) & (column == b))
+    first, second = (
+        np.flatnonzero((factor == f) & (column == a)),
+        np.flatnonzero((factor == f) & (column == b)),
+    )
     K = sparse.coo_array((np.ones(len(first)), (first, second)), shape=(len(factor), len(factor)))
     return (K if a == b else K + K.T).tocsr()

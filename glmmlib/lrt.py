@@ -20,7 +20,7 @@ import pandas as pd
 from scipy.special import chdtrc
 
 from .errors import ModelError
-from .tables import Table, aligned, fixed, p_text
+from .tables import Table, fixed, p_text
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +102,9 @@ def likelihood_ratio_tests(fits, refit=True):
         rows[i] |= {"chisq": chisq, "df": step.df, "p": p, "p_naive": p_naive}
         hypotheses[names[i]], distributions[names[i]] = step.hypothesis, distribution
     formulas = {name: f.formula for name, f in zip(names, fits, strict=True)}
-    return LikelihoodRatioTests(pd.DataFrame(rows, names), formulas, hypotheses, distributions, criterion, refitted)
+    return LikelihoodRatioTests(
+        pd.DataFrame(rows, names), formulas, hypotheses, distributions, criterion, refitted
+    )
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,11 @@ def null_distribution(chisq, step):
     if step.missing == 1:
         smaller = float(chdtrc(d - 1, chisq)) if d > 1 else float(chisq <= 0)
         return 0.5 * smaller + 0.5 * naive, naive, f"0.5 chi2({d - 1}) + 0.5 chi2({d})"
-    return np.nan, np.nan, "not in any table, because two or more variances are zero under H0; use a parametric bootstrap"
+    return (
+        np.nan,
+        np.nan,
+        "not in any table, because two or more variances are zero under H0; use a parametric bootstrap",
+    )
 
 
 # --- what can be compared -----------------------------------------------------------------------
@@ -194,7 +200,9 @@ def _one_criterion(fits, refit):
     if refit:
         return [fit.with_criterion(reml=False) for fit in fits], "ML", True
     if not all(reml):
-        raise ModelError("some fits are by REML and others by ML: their criteria cannot be compared; use refit=True")
+        raise ModelError(
+            "some fits are by REML and others by ML: their criteria cannot be compared; use refit=True"
+        )
     first = fits[0].X
     for fit in fits[1:]:
         if fit.X.shape != first.shape or not np.allclose(fit.X, first, rtol=1e-12, atol=0):
@@ -304,7 +312,9 @@ def _product(group, a, b, V):
     total = np.zeros_like(V)
     for left, right in {(a, b), (b, a)}:
         for t in range(V.shape[1]):
-            total[:, t] += Z[left] * np.bincount(codes, Z[right] * V[:, t], minlength=len(group.levels))[codes]
+            total[:, t] += (
+                Z[left] * np.bincount(codes, Z[right] * V[:, t], minlength=len(group.levels))[codes]
+            )
     return total.ravel()
 
 
@@ -340,7 +350,9 @@ def _random_hypotheses(m0, m1):
             also = f" (the correlations vanish with {with_them})" if tied else ""
             parts.append(f"the {noun} of {', '.join(new)} between levels of {g.name} {be} zero{also}")
         if kept and _n_covariances(g, kept) > _n_covariances(old[g.name], kept):
-            parts.append(f"{', '.join(c for c in g.columns if c in kept)} are uncorrelated between levels of {g.name}")
+            parts.append(
+                f"{', '.join(c for c in g.columns if c in kept)} are uncorrelated between levels of {g.name}"
+            )
     return parts
 
 

@@ -79,9 +79,13 @@ def variance_information(fit):
         for row, (f, i, j) in enumerate(free):
             step = _STEP * max(1.0, np.abs(Lambdas[f][:, j]).max())
             ends = [problem.at(_moved(Lambdas, f, i, j, s)) for s in (step, -step)]
-            up, down = (np.array([G[f][i, j] for f, i, j in free]) for G in map(problem.gradient_matrices, ends))
+            up, down = (
+                np.array([G[f][i, j] for f, i, j in free]) for G in map(problem.gradient_matrices, ends)
+            )
             hessian[row, :k] = (up - down) / (2.0 * step)
-            gradient[row] = sigma2 * (_unscaled(problem, ends[0]) - _unscaled(problem, ends[1])) / (2.0 * step)
+            gradient[row] = (
+                sigma2 * (_unscaled(problem, ends[0]) - _unscaled(problem, ends[1])) / (2.0 * step)
+            )
         C = sigma2 * _unscaled(problem, point)
     hessian[:k, :k] = 0.5 * (hessian[:k, :k] + hessian[:k, :k].T) + np.outer(b, b) / problem.df
     hessian[:k, k] = hessian[k, :k] = b

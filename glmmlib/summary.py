@@ -41,7 +41,9 @@ class Summary:
     __repr__ = __str__
 
     def _repr_html_(self):
-        facts = "".join(f'<tr><th scope="row">{escape(n)}</th><td>{escape(t)}</td></tr>' for n, t in self.facts)
+        facts = "".join(
+            f'<tr><th scope="row">{escape(n)}</th><td>{escape(t)}</td></tr>' for n, t in self.facts
+        )
         head = f'<table class="glmmlib-facts"><caption>{escape(self.title)}</caption><tbody>{facts}</tbody></table>'
         tables = "".join(table.to_html() for table in self.tables)
         notes = "".join(f'<p class="glmmlib-note">Note: {escape(note)}</p>' for note in self.notes)
@@ -63,16 +65,18 @@ def one_line(fit):
 def wrapped(text, label=""):
     """Wrap a text at 80 columns, the lines after the first indented by the length of the label."""
     return textwrap.fill(
-        label + text, WIDTH, subsequent_indent=" " * (len(label) or 4), break_long_words=True, break_on_hyphens=False
+        label + text,
+        WIDTH,
+        subsequent_indent=" " * (len(label) or 4),
+        break_long_words=True,
+        break_on_hyphens=False,
     )
 
 
 def _title(fit):
     if fit.family is None:
         return f"Linear mixed model by {'REML' if fit.reml else 'maximum likelihood'}"
-    n = getattr(fit, "n_agq", 1)
-    how = "Laplace approximation" if n == 1 else f"adaptive Gauss-Hermite quadrature, {n} points"
-    return f"Generalised linear mixed model by maximum likelihood ({how})"
+    return "Generalised linear mixed model by maximum likelihood"
 
 
 def _facts(fit):
@@ -82,6 +86,13 @@ def _facts(fit):
         facts.append(("Family", f"{fit.family.name}, {fit.family.link.name} link"))
         if fit.has_dispersion:
             facts.append(("Dispersion", f"{fit.dispersion:.5g}"))
+        n = getattr(fit, "n_agq", 1)
+        facts.append(
+            (
+                "Integral",
+                "Laplace approximation" if n == 1 else f"adaptive Gauss-Hermite quadrature, {n} points",
+            )
+        )
     dropped = "" if not d.n_missing else f" ({d.n_missing:,} more left out: missing values)"
     facts += [("Rows", f"{fit.nobs:,}{dropped}"), ("Groups", _groups(fit))]
     if d.weights is not None:
@@ -94,7 +105,9 @@ def _facts(fit):
     facts.append(("Fit", f"{criterion}, AIC {fit.aic:.2f}, BIC {fit.bic:.2f}"))
     quantiles = np.quantile(fit.resid_pearson, [0, 0.25, 0.5, 0.75, 1])
     names = ("min", "1st quartile", "median", "3rd quartile", "max")
-    facts.append(("Residuals", "scaled: " + ", ".join(f"{n} {q:.2f}" for n, q in zip(names, quantiles, strict=True))))
+    facts.append(
+        ("Residuals", "scaled: " + ", ".join(f"{n} {q:.2f}" for n, q in zip(names, quantiles, strict=True)))
+    )
     return tuple(facts)
 
 

@@ -39,8 +39,12 @@ class Table:
 
     def to_html(self):
         """Return a ``<table>`` with caption and header scopes, and classes in place of colours."""
-        head = "".join(f'<th scope="col"{_class(i, self)}>{escape(h)}</th>' for i, h in enumerate(self.header))
-        body = "".join(f"<tr>{''.join(self._cell(i, c) for i, c in enumerate(row))}</tr>" for row in self.rows)
+        head = "".join(
+            f'<th scope="col"{_class(i, self)}>{escape(h)}</th>' for i, h in enumerate(self.header)
+        )
+        body = "".join(
+            f"<tr>{''.join(self._cell(i, c) for i, c in enumerate(row))}</tr>" for row in self.rows
+        )
         return (
             f'<table class="glmmlib-table"><caption>{escape(self.caption)}</caption>'
             f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

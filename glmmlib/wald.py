@@ -113,7 +113,9 @@ def wald_test(fit, contrast, ddf=None):
     hypotheses = tuple(_equation(row, r, fit.params.index) for row, r in zip(L, rhs, strict=True))
     if len(L) == 1:
         kind, one = "z" if ddf == "z" else "t", rows.iloc[0]
-        return WaldTest(hypotheses, rows, kind, float(one["statistic"]), (float(one["df"]),), float(one["p"]), ddf, L)
+        return WaldTest(
+            hypotheses, rows, kind, float(one["statistic"]), (float(one["df"]),), float(one["p"]), ddf, L
+        )
     test = joint_test(fit, L, rhs, ddf)
     df = (test.n_contrasts, test.df) if test.kind == "F" else (test.n_contrasts,)
     return WaldTest(hypotheses, rows, test.kind, test.statistic, df, test.p, ddf, L)
@@ -125,7 +127,9 @@ def contrast_matrix(fit, contrast):
     if isinstance(contrast, str) and contrast not in names and contrast in fit.design.term_slices:
         L = np.eye(len(names))[fit.design.term_slices[contrast]]
         if not len(L):
-            raise ModelError(f"no column of the term {contrast!r} could be estimated: all of them were aliased")
+            raise ModelError(
+                f"no column of the term {contrast!r} could be estimated: all of them were aliased"
+            )
         return L, np.zeros(len(L))
     if isinstance(contrast, str):
         contrast = [part for part in contrast.split(";") if part.strip()]
@@ -136,7 +140,7 @@ def contrast_matrix(fit, contrast):
         return L, np.zeros(1)
     if isinstance(contrast, list) and contrast and all(isinstance(c, str) for c in contrast):
         forms = np.array([_linear_form(text, names) for text in contrast])
-        return forms[:, :-1], -forms[:, -1]
+        return forms[:, :-1], 0.0 - forms[:, -1]
     try:
         L = np.atleast_2d(np.asarray(contrast, dtype=float))
     except (TypeError, ValueError) as error:
@@ -172,11 +176,18 @@ def _mark(text, names):
     """Replace every coefficient, longest name first, by a plain variable; complain about what is left."""
     ordered = sorted(range(len(names)), key=lambda i: -len(names[i]))
     spelt = [
-        (r"(?<!\w)" if names[i][0].isalnum() else "") + re.escape(names[i]) + (r"(?![\w\[:])" if names[i][-1].isalnum() else "(?!:)")
+        (r"(?<!\w)" if names[i][0].isalnum() else "")
+        + re.escape(names[i])
+        + (r"(?![\w\[:])" if names[i][-1].isalnum() else "(?!:)")
         for i in ordered
     ]
     number = r"(?<!\w)\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+"
-    token = re.compile("|".join([f"(?P<n{i}>{s})" for i, s in zip(ordered, spelt, strict=True)] + [f"(?P<num>{number})", r"(?P<op>[-+*/()=\s])"]))
+    token = re.compile(
+        "|".join(
+            [f"(?P<n{i}>{s})" for i, s in zip(ordered, spelt, strict=True)]
+            + [f"(?P<num>{number})", r"(?P<op>[-+*/()=\s])"]
+        )
+    )
     out, at = "", 0
     while at < len(text):
         match = token.match(text, at)
@@ -191,7 +202,7 @@ def _mark(text, names):
 
 def _evaluate(node, size):
     """Evaluate a linear expression; a form is an array of weights with the constant last."""
-    if isinstance(node, ast.Constant) or isinstance(node, ast.Name):
+    if isinstance(node, (ast.Constant, ast.Name)):
         form = np.zeros(size)
         if isinstance(node, ast.Constant):
             form[-1] = node.value
