@@ -7,5 +7,6 @@ from .datasets import codebook, datasets, load, load_truth
 from .glmer import glmer
 from .inference import coef_tests
 from .lmer import lmer
+from .ratios import median_odds_ratio
 from .simulate import simulate
 from .wald import wald_test

@@ -1,21 +1,25 @@
 """``glmer``: generalised linear mixed models from a formula and a data frame."""
 
 import warnings
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
 from . import blocks
+from .columns import argument
 from .design import build_design
-from .errors import ConvergenceWarning, ModelError, QuadratureWarning, SeparationWarning
+from .errors import ConvergenceWarning, DataError, ModelError, QuadratureWarning, SeparationWarning
 from .families import family as find_family
 from .fit import Convergence, Estimates, MixedModelFit
 from .glmm import LaplaceDeviance, RangeError
 from .lmer import warn_about
+from .matrices import frozen
 from .pls import Factorisation
 from .quadrature import VISIBLE_SHIFT, Quadrature, quadrature_shift
 from .randomeffects import arrange
+from .ratios import exp_table
 from .separation import find_separation
 from .simulate import draw_responses
 from .threads import keep_memory, one_blas_thread
@@ -69,7 +73,7 @@ def glmer(formula, data, family, link=None, n_agq=1, weights=None, offset=None, 
     >>> import glmmlib as gl
     >>> fit = gl.glmer("cbind(incidence, size - incidence) ~ period + (1 | herd)", gl.load("cbpp"), family="binomial")
     >>> fit.params.round(3).to_dict()
-    {'Intercept': -1.399, 'period[T.2]': -0.992, 'period[T.3]': -1.128, 'period[T.4]': -1.58}
+    {'Intercept': -1.399, 'period[T.2]': -0.992, 'period[T.3]': -1.129, 'period[T.4]': -1.58}
     >>> round(fit.varcorr["herd"].sd["Intercept"], 3)
     0.642
     """
@@ -86,21 +90,30 @@ def glmer(formula, data, family, link=None, n_agq=1, weights=None, offset=None, 
     )
     groups, theta_names = arrange(design.random)
     quadrature = _quadrature(n_agq, groups)
+    problem = LaplaceDeviance(family, y, design.X, groups, prior, design.offset, quadrature)
+    fit = _solve(design, groups, theta_names, problem)
+    _warn(fit)
+    return fit
+
+
+def _solve(design, groups, theta_names, problem):
     keep_memory()
     with one_blas_thread():
-        problem = LaplaceDeviance(family, y, design.X, groups, prior, design.offset, quadrature)
         try:
             optimum, hessian = problem.minimise()
         except RangeError:
-            raise ModelError(_range_sentence(family)) from None
-        fit = GeneralizedMixedModelFit(design, groups, theta_names, problem, optimum, hessian)
+            raise ModelError(_range_sentence(problem.family)) from None
+        return GeneralizedMixedModelFit(design, groups, theta_names, problem, optimum, hessian)
+
+
+def _warn(fit):
+    """Warn of what makes the estimates doubtful, the gravest first and alone."""
     if fit.separation is not None:
-        warnings.warn(f"{fit.formula!r}: {fit.separation}.", SeparationWarning, stacklevel=2)
-        return fit
-    warn_about(fit)
+        warnings.warn(f"{fit.formula!r}: {fit.separation}.", SeparationWarning, stacklevel=3)
+        return
+    warn_about(fit, stacklevel=4)
     if not _warn_about_infinite_spread(fit):
         _warn_about_quadrature(fit)
-    return fit
 
 
 def _warn_about_infinite_spread(fit):
@@ -115,7 +128,7 @@ def _warn_about_infinite_spread(fit):
                     " runs to infinity: within most groups all responses are alike, so the data say only that it is"
                     " large; describe the groups instead of their rows, or use a prior (a Bayesian model).",
                     ConvergenceWarning,
-                    stacklevel=3,
+                    stacklevel=4,
                 )
                 return True
     return False
@@ -131,7 +144,7 @@ def _warn_about_quadrature(fit):
         f"{found}: more points would move the estimate of {shift.parameter} by about {shift.size:.1g} standard errors;"
         f" refit with n_agq={max(9, 2 * fit.n_agq + 1)}, then with more, until the answer stays.",
         QuadratureWarning,
-        stacklevel=3,
+        stacklevel=4,
     )
 
 
@@ -266,6 +279,74 @@ class GeneralizedMixedModelFit(MixedModelFit):
     def _draw(self, eta, rng):
         as_proportions = self.design.trials is None
         return draw_responses(eta, rng, self.family, None, self._response[1], self.dispersion, as_proportions)
+
+    def refit(self, y):
+        """Fit the same model to another response; formula and design are not read again.
+
+        Parameters
+        ----------
+        y : (nobs,) array, or Series with the index of the rows
+            As :meth:`simulate` returns it: successes for a ``cbind`` response, proportions for one with weights.
+
+        Returns
+        -------
+        GeneralizedMixedModelFit
+
+        Raises
+        ------
+        DataError
+            For a response that the family cannot have.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import glmmlib as gl
+        >>> cbpp = gl.load("cbpp")
+        >>> fit = gl.glmer("cbind(incidence, size - incidence) ~ period + (1 | herd)", cbpp, family="binomial")
+        >>> fit.refit(cbpp["incidence"]).deviance == fit.deviance
+        True
+        """
+        design = self.design
+        y = argument(y, "the response", design.data)
+        if y is None or not np.isfinite(y).all():
+            bad = "None" if y is None else f"{int((~np.isfinite(y)).sum())} missing or infinite values"
+            raise DataError(f"the response given to refit holds {bad}: give a number for each row of the fit")
+        response, prior = self.family.check_response(y, design.trials, design.weights, design.response_name, design.index)
+        problem = self._problem.with_response(response, prior)
+        fit = _solve(replace(design, y=frozen(y)), self.groups, self._theta_names, problem)
+        fit.is_refit = True
+        _warn(fit)
+        return fit
+
+    def exp_table(self, level=0.95):
+        """Return the fixed effects as ratios: odds ratios, rate ratios, mean ratios or hazard ratios.
+
+        The estimate and the ends of its Wald interval are exponentiated; a standard error has no place on this scale.
+        A ratio is conditional: it compares members of one group (or of groups with equal random effects).
+
+        Parameters
+        ----------
+        level : float
+
+        Returns
+        -------
+        DataFrame
+            The ratio (named for the family and link), ``lower``, ``upper``, and ``p`` of the coefficient.
+
+        Raises
+        ------
+        ModelError
+            For a link whose coefficients are no logarithms of ratios.
+
+        Examples
+        --------
+        >>> import glmmlib as gl
+        >>> cbpp = gl.load("cbpp")
+        >>> fit = gl.glmer("cbind(incidence, size - incidence) ~ period + (1 | herd)", cbpp, family="binomial")
+        >>> fit.exp_table().loc["period[T.2]"].round(3).to_dict()
+        {'odds ratio': 0.371, 'lower': 0.203, 'upper': 0.676, 'p': 0.001}
+        """
+        return exp_table(self, level)
 
     # -- fitted values ---------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ Value and gradient in :math:`(\beta, \theta, \tau)` are exact; the mode's depend
 differentiation.  :math:`\tau` is the logarithm of the family's dispersion, where it has one.
 """
 
+from copy import copy
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -84,7 +85,20 @@ class LaplaceDeviance:
         self.Q = np.linalg.solve(self.R.T, X.T)[:, self.rows] if self.p else np.zeros((0, self.n))
         self.pirls_tolerance = PIRLS_TOLERANCE
         self._last = [np.zeros((f.q, f.n_levels)) for f in self.structure.factors]
+        self._set_constant()
+
+    def _set_constant(self):
+        family = self.family
         self._constant = None if family.has_dispersion else -2.0 * np.sum(family.constant(self.y, self.weights))
+
+    def with_response(self, y, weights=None):
+        """Return the same model for another response, as ``family.check_response`` returns it."""
+        other = copy(self)
+        other.y = np.asarray(y, float)[self.rows]
+        other.weights = None if weights is None else np.asarray(weights, float)[self.rows]
+        other._last = [np.zeros_like(u) for u in self._last]
+        other._set_constant()
+        return other
 
     # -- parameters ------------------------------------------------------------------------------------
 

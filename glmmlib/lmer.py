@@ -94,21 +94,21 @@ def _fit(design, groups, theta_names, reml):
     return LinearMixedModelFit(design, groups, theta_names, problem, problem.Lambdas(optimum.x), optimum)
 
 
-def warn_about(fit):
+def warn_about(fit, stacklevel=3):
     """Warn where an estimate is on the boundary, or where the optimiser gave up."""
     if not fit.convergence.converged:
         warnings.warn(
             f"The fit of {fit.formula!r} has not converged: {fit.convergence}; look at gl.check(fit), and try fewer"
             " random effects or rescaled columns.",
             ConvergenceWarning,
-            stacklevel=3,
+            stacklevel=stacklevel,
         )
     if fit.singular_terms:
         warnings.warn(
             f"Singular fit: {'; '.join(fit.singular_terms)}.  The estimates are valid maximum likelihood answers, but"
             " the data do not support this much variation; consider a simpler random-effects term.",
             SingularFitWarning,
-            stacklevel=3,
+            stacklevel=stacklevel,
         )
 
 
