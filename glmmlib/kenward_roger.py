@@ -127,8 +127,8 @@ def _sums(fit):
         M = cho_factor(Lambda.T @ AL + np.eye(len(members)))
         S = (A - AL @ cho_solve(M, AL.T)) / sigma2
         B = (B0 - AL @ cho_solve(M, Lambda.T @ B0)) / sigma2
-        K = [_K(parameter, factor[members], column[members]) for parameter in parameters]
-        KS, KB = [Ki @ S for Ki in K], [Ki @ B for Ki in K]
+        here = factor[members], column[members]
+        KS, KB = ([_K_times(parameter, *here, x) for parameter in parameters] for x in (S, B))
         single += [np.trace(x) for x in KS]
         P -= np.array([B.T @ x for x in KB]).reshape(k, p, p)
         for i in range(k):
@@ -216,15 +216,15 @@ def _block_Lambda(Lambdas, factor, column, level):
     return np.where(same, values, 0.0)
 
 
-def _K(parameter, factor, column):
-    """Return the matrix that one variance or covariance multiplies in the covariance of the random effects.
+def _K_times(parameter, factor, column, S):
+    """Return K S, for the matrix K that one variance or covariance multiplies in the covariance of the random effects.
 
-    Within a factor the columns of each random effect stand in the same order of levels.
+    Within a factor the columns of each random effect stand in the same order of levels, so K swaps rows.
     """
     f, a, b = parameter
-    first, second = (
-        np.flatnonzero((factor == f) & (column == a)),
-        np.flatnonzero((factor == f) & (column == b)),
-    )
-    K = sparse.coo_array((np.ones(len(first)), (first, second)), shape=(len(factor), len(factor)))
-    return (K if a == b else K + K.T).tocsr()
+    first, second = np.flatnonzero((factor == f) & (column == a)), np.flatnonzero((factor == f) & (column == b))
+    product = np.zeros_like(S)
+    product[first] = S[second]
+    if a != b:
+        product[second] = S[first]
+    return product

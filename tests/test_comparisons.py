@@ -12,6 +12,7 @@ import glmmlib as gl
 from glmmlib.errors import ModelError, SingularFitWarning
 from glmmlib.lrt import Step, nested_step, null_distribution
 
+NO_SLOPES = "the variance of Days between levels of Subject is zero"
 CBPP = "cbind(incidence, size - incidence)"
 MODELS = {
     "sleep_ri_vs_nocorr_vs_rs": ("sleepstudy", ["Reaction ~ Days + (1|Subject)", "Reaction ~ Days + (Days||Subject)",
@@ -81,11 +82,10 @@ def test_every_frozen_comparison_is_tested():
     ("small", "large", "df", "distribution", "hypothesis"),
     [
         (0, 1, 1, "chi2(1)", "Days = 0"),
-        (1, 2, 1, "0.5 chi2(0) + 0.5 chi2(1)", "the variance of Days between levels of Subject is zero"),
-        (1, 3, 2, "0.5 chi2(1) + 0.5 chi2(2)", "the variance of Days between levels of Subject is zero (the correlations"
-                                               " vanish with that variance)"),
+        (1, 2, 1, "0.5 chi2(0) + 0.5 chi2(1)", NO_SLOPES),
+        (1, 3, 2, "0.5 chi2(1) + 0.5 chi2(2)", f"{NO_SLOPES} (the correlations vanish with that variance)"),
         (2, 3, 1, "chi2(1)", "Intercept, Days are uncorrelated between levels of Subject"),
-        (0, 3, 3, "0.5 chi2(2) + 0.5 chi2(3)", "Days = 0 and the variance of Days between levels of Subject is zero"),
+        (0, 3, 3, "0.5 chi2(2) + 0.5 chi2(3)", f"Days = 0 and {NO_SLOPES}"),
     ],
 )  # fmt: skip
 def test_null_hypotheses_and_distributions(sleep, small, large, df, distribution, hypothesis):
