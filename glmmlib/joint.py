@@ -74,12 +74,12 @@ def linear_variance(fit, X, effects):
     ...             [1, 5] @ fit.cov_params() @ [1, 5])
     True
     """
-    problem, factorisation = fit._problem, fit._point.factorisation
-    structure = problem.structure
+    problem, structure = fit._problem, fit._problem.structure
+    factorisation, Lambdas = fit._joint()
     effects = [effects[k] for k in structure.order]
     maps = [
-        (f.to_standard @ L).T * e.used
-        for f, L, e in zip(structure.factors, fit._standard, effects, strict=True)
+        (fit.groups[k].factor.to_standard @ L).T * e.used
+        for k, L, e in zip(structure.order, Lambdas, effects, strict=True)
     ]
     inverse = _Inverse(factorisation, effects)
     # a generalised model takes the covariance of beta from the joint Hessian in (beta, theta): add the difference
@@ -88,7 +88,7 @@ def linear_variance(fit, X, effects):
     for first in range(0, len(X), CHUNK_ROWS):
         rows = slice(first, first + CHUNK_ROWS)
         here = [e.select(rows) for e in effects]
-        x = solve_triangular(problem.R, X[rows].T, trans=1) if problem.p else X[rows].T
+        x = solve_triangular(problem.R, X[rows].T, trans=1, check_finite=False) if problem.p else X[rows].T
         a = [np.where(e.known, T @ e.Z, 0.0) for T, e in zip(maps, here, strict=True)]
         total[rows] = inverse.form(x, a, [e.codes for e in here], more)
     return (1.0 if fit.sigma is None else fit.sigma**2) * total

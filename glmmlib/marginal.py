@@ -5,12 +5,6 @@ import numpy as np
 from .errors import ModelError
 from .links import Probit
 
-# The trapezium rule on a smooth function that dies away like the normal density converges geometrically.  It
-# needs no more points for a wide distribution, where Gauss-Hermite with a logit link does.
-_NODES = np.linspace(-8.5, 8.5, 171)
-_WEIGHTS = np.exp(-0.5 * _NODES**2)
-_WEIGHTS /= _WEIGHTS.sum()
-
 
 def marginal_mean(link, eta, variance):
     r"""Return the mean of ``link.inverse(eta + v)`` over :math:`v \sim N(0, variance)`.
@@ -24,7 +18,7 @@ def marginal_mean(link, eta, variance):
     Returns
     -------
     (n,) array
-        Closed forms for the identity, log, sqrt and probit links; otherwise the trapezium rule with 171 points.
+        Closed forms for the identity, log, sqrt and probit links; otherwise the trapezium rule.
 
     Raises
     ------
@@ -52,4 +46,8 @@ def marginal_mean(link, eta, variance):
         raise ModelError("the mean over random effects does not exist with an inverse link, because 1 / eta has no mean"
                          " when eta is normal: use the log link")  # fmt: skip
     sd = np.sqrt(variance)
-    return sum(w * link.inverse(eta + z * sd) for z, w in zip(_NODES, _WEIGHTS, strict=True))
+    # The trapezium rule converges geometrically for a smooth function that dies away like the normal density, if its
+    # step is short beside the width on which the inverse link changes; Gauss-Hermite stays behind when sd is large.
+    z = np.linspace(-8.5, 8.5, 2 * int(np.ceil(8.5 * max(2.0, np.nanmax(sd, initial=0.0)) / 0.4)) + 1)
+    weights = np.exp(-0.5 * z**2)
+    return sum(w * link.inverse(eta + node * sd) for node, w in zip(z, weights / weights.sum(), strict=True))

@@ -135,7 +135,9 @@ def chosen_effects(fit, re_form):
     if re_form is None or re_form == "marginal":
         return masks
     if not isinstance(re_form, str):
-        raise ModelError(f"re_form is None, 'marginal', '~0' or random-effects terms such as '~(1 | g)', not {re_form!r}")
+        raise ModelError(
+            f"re_form is None, 'marginal', '~0' or random-effects terms such as '~(1 | g)', not {re_form!r}"
+        )
     for term in random_only(re_form):
         same = [k for k, g in enumerate(fit.groups) if set(g.terms[0].groups) == set(term.groups)]
         if not same:
@@ -228,7 +230,9 @@ def _weights(fit, newdata, weights, complete):
         return own
     if weights is None:
         if own is not None:
-            raise DataError("the fit has weights, so a prediction interval for new data needs them too: pass weights=")
+            raise DataError(
+                "the fit has weights, so a prediction interval for new data needs them too: pass weights="
+            )
         return None
     frame = as_frame(newdata)
     found = argument(weights, "weights", frame)

@@ -28,7 +28,9 @@ def response_ends(fit, eta, variance, weights, probability):
         linear predictor (for a binomial response as proportions): the smallest value whose probability is reached.
     """
     if fit.family is None:
-        half = sp.ndtri(probability) * np.sqrt(variance + fit.sigma**2 / (1.0 if weights is None else weights))
+        half = sp.ndtri(probability) * np.sqrt(
+            variance + fit.sigma**2 / (1.0 if weights is None else weights)
+        )
         return [eta - half, eta + half]
     ends = [np.full(len(eta), np.nan) for _ in range(2)]
     ok = np.isfinite(eta)
@@ -72,7 +74,9 @@ def mixture_quantile(family, eta, sd, probability, weights=None, dispersion=None
         return _WEIGHTS @ _distribution(family, y, means, trials, dispersion) >= probability
 
     if family.name == "gamma":
-        return np.exp(_bisect(lambda x: reached(np.exp(x)), np.full(len(eta), -700.0), np.full(len(eta), 700.0), 60))
+        return np.exp(
+            _bisect(lambda x: reached(np.exp(x)), np.full(len(eta), -700.0), np.full(len(eta), 700.0), 60)
+        )
     high = trials.copy() if family.name == "binomial" else _first_reached(reached, len(eta))
     low = np.full(len(eta), -1.0)
     while (high - low > 1).any():
@@ -85,7 +89,8 @@ def mixture_quantile(family, eta, sd, probability, weights=None, dispersion=None
 def _distribution(family, y, mean, weights, dispersion):
     """Return P(Y <= y) for responses with these means (nodes, n)."""
     if family.name == "binomial":
-        return sp.bdtr(y, weights, mean)
+        left = np.maximum(weights - y, 1.0)
+        return np.where(y >= weights, 1.0, 1.0 - sp.betainc(y + 1.0, left, mean))
     if family.name == "poisson":
         return sp.pdtr(y, mean)
     if family.name == "negbinomial":

@@ -153,7 +153,9 @@ def _by_name(values, names, what, kind):
         unknown = [name for name in values if name not in names]
         missing = [name for name in names if name not in values]
         if unknown or missing:
-            found = f"names no {kind} of the model: {listed(unknown)}" if unknown else f"lacks {listed(missing)}"
+            found = (
+                f"names no {kind} of the model: {listed(unknown)}" if unknown else f"lacks {listed(missing)}"
+            )
             raise ModelError(f"{what} {found}; it needs {listed(names, len(names)) or 'nothing'}")
         values = [values[name] for name in names]
     try:
@@ -163,7 +165,9 @@ def _by_name(values, names, what, kind):
     if array.ndim == 0 and len(names) == 1:
         array = array[None]
     if array.shape != (len(names),):
-        raise ModelError(f"{what} has {array.size} values, but the model has {len(names)}: {listed(names, len(names))}")
+        raise ModelError(
+            f"{what} has {array.size} values, but the model has {len(names)}: {listed(names, len(names))}"
+        )
     if not np.isfinite(array).all():
         raise ModelError(f"{what} holds a value that is missing or infinite: {values!r}")
     return array
@@ -174,13 +178,19 @@ def _covariance_roots(groups, sd, corr):
     for given, what in ((sd, "sd"), (corr, "corr")):
         if not isinstance(given, Mapping):
             example = listed(names[:1]) or "group"
-            raise ModelError(f"{what} is a dict by grouping factor, such as {{{example!r}: ...}}, not {given!r}")
+            raise ModelError(
+                f"{what} is a dict by grouping factor, such as {{{example!r}: ...}}, not {given!r}"
+            )
         unknown = [name for name in given if name not in names]
         if unknown:
-            raise ModelError(f"{what} names no grouping factor of the model: {listed(unknown)}; it has {listed(names)}")
+            raise ModelError(
+                f"{what} names no grouping factor of the model: {listed(unknown)}; it has {listed(names)}"
+            )
     missing = [name for name in names if name not in sd]
     if missing:
-        raise ModelError(f"sd lacks the grouping factor {listed(missing)}: give an SD for each of its random effects")
+        raise ModelError(
+            f"sd lacks the grouping factor {listed(missing)}: give an SD for each of its random effects"
+        )
     return [_root(g, sd[g.name], corr.get(g.name)) for g in groups]
 
 
@@ -188,7 +198,9 @@ def _root(group, sd, corr):
     """Return a (q, q) matrix R with ``R R'`` the covariance; an SD of zero and a correlation of one are allowed."""
     sds = _by_name(sd, group.columns, f"sd[{group.name!r}]", "random effect")
     if (sds < 0).any():
-        raise ModelError(f"sd[{group.name!r}] holds the negative value {sds.min():g}: an SD is zero or positive")
+        raise ModelError(
+            f"sd[{group.name!r}] holds the negative value {sds.min():g}: an SD is zero or positive"
+        )
     if corr is None:
         return np.diag(sds)
     values, vectors = np.linalg.eigh(_correlation(group, corr))
@@ -212,7 +224,9 @@ def _correlation(group, corr):
                          f"({listed(group.columns)}): give {form if q > 1 else 'no correlation'}")  # fmt: skip
     if not (np.isfinite(matrix).all() and np.array_equal(matrix, matrix.T) and (np.diag(matrix) == 1).all()
             and (np.abs(matrix) <= 1).all()):  # fmt: skip
-        raise ModelError(f"{what} is not a correlation matrix: it is symmetric, 1 on the diagonal and between -1 and 1")
+        raise ModelError(
+            f"{what} is not a correlation matrix: it is symmetric, 1 on the diagonal and between -1 and 1"
+        )
     free = np.zeros((q, q), dtype=bool)
     for block in group.pattern.blocks:
         free[np.ix_(block, block)] = True

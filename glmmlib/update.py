@@ -11,7 +11,9 @@ def update(fit, formula=None, data=None, **changes):
     text = fit.formula if formula is None else changed_formula(fit.design.formula, formula)
     if data is None:
         if fit.is_refit:
-            raise ModelError("this fit came from refit(), and its response stands in no column: pass data that hold it")
+            raise ModelError(
+                "this fit came from refit(), and its response stands in no column: pass data that hold it"
+            )
         data = fit.design.data
     arguments |= _rows_arguments(fit.design, data is fit.design.data, changes)
     return fitter(text, data, **(arguments | changes))
@@ -39,7 +41,9 @@ def changed_formula(old: MixedFormula, text: str) -> str:
     """
     tilde = text.find("~")
     if tilde < 0:
-        raise FormulaError("a formula needs a '~': write '. ~ . + x' to add x to the old one", text, len(text))
+        raise FormulaError(
+            "a formula needs a '~': write '. ~ . + x' to add x to the old one", text, len(text)
+        )
     response = str(old.response) if text[:tilde].strip() in ("", ".") else text[:tilde].strip()
     fixed, random, offsets = [], [], []
     for span in summands(text, tilde + 1):
