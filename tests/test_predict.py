@@ -176,11 +176,11 @@ def test_a_left_out_group_counts_as_a_new_one(fit):
 
 @pytest.mark.filterwarnings("ignore::glmmlib.errors.SingularFitWarning")
 def test_coverage():
-    """Over 300 studies of 30 groups of 6: new rows of known groups, and of new groups, and the known groups' lines."""
+    """Over 150 studies of 30 groups of 6: new rows of known groups, and of new groups, and the known groups' lines."""
     rng = np.random.default_rng(5)
     data = pd.DataFrame({"g": np.repeat(np.arange(40), 8), "x": np.tile(np.arange(8.0), 40)})
     truth = {"fixef": [10, 1], "sd": {"g": [2, 0.5]}, "corr": {"g": 0.4}, "sigma": 1.5}
-    response = gl.simulate("~ x + (x | g)", data, **truth, n=300, rng=rng)
+    response = gl.simulate("~ x + (x | g)", data, **truth, n=150, rng=rng)
     seen = (data.g < 30) & (data.x < 6)
     fit = gl.lmer("y ~ x + (x | g)", data[seen].assign(y=response[seen, 0]))
     inside = []
@@ -190,8 +190,8 @@ def test_coverage():
         inside.append((y[~seen] >= band["lower"]) & (y[~seen] <= band["upper"]))
     inside = np.array(inside)
     known = (data.g[~seen] < 30).to_numpy()
-    assert abs(inside[:, known].mean() - 0.95) < 0.01
-    assert 0.93 < inside[:, ~known].mean() < 0.96  # theta is taken as known: a little under 0.95
+    assert abs(inside[:, known].mean() - 0.95) < 0.012
+    assert 0.92 < inside[:, ~known].mean() < 0.96  # theta is taken as known: a little under 0.95
 
 
 # --- generalised models ---------------------------------------------------------------------------
