@@ -1,0 +1,86 @@
+"""The course's own Sphinx elements: what they write into a page, and what they refuse."""
+
+import io
+
+import pytest
+from bs4 import BeautifulSoup
+from sphinx.application import Sphinx
+from sphinx.util.docutils import docutils_namespace
+
+CONF = "extensions = ['myst_nb', 'book.extension']\nmyst_enable_extensions = ['colon_fence']\nsuppress_warnings = ['toc.not_readable']\n"
+QUIZ = """:::{quiz}
+Which one, with `code`?
+
+- [ ] The first.
+  > It is *not*, because of A.
+- [x] The second.
+  > It is, because of B.
+:::
+"""
+
+
+@pytest.fixture
+def build(tmp_path):
+    """Build one page; its HTML and the warnings."""
+
+    def build(text):
+        source, out = tmp_path / "source", tmp_path / "out"
+        source.mkdir()
+        (source / "conf.py").write_text(CONF)
+        (source / "index.md").write_text(f"# Page\n\n{text}", encoding="utf-8")
+        warnings = io.StringIO()
+        with docutils_namespace():
+            app = Sphinx(source, source, out, tmp_path / "doctrees", "html", status=None, warning=warnings)
+            app.build()
+        return BeautifulSoup((out / "index.html").read_text(encoding="utf-8"), "html.parser"), warnings.getvalue()
+
+    return build
+
+
+def test_quiz_is_a_field_set_of_labelled_radio_buttons_with_hidden_reasons(build):
+    page, warnings = build(QUIZ + "\n" + QUIZ)
+    assert not warnings
+    first, second = page.select("form.quiz")
+    assert first.legend.text == "Question 1 Which one, with code?"
+    assert second.legend.text.startswith("Question 2")
+    assert [o["data-correct"] for o in first.select(".quiz-option")] == ["false", "true"]
+    assert [label.text for label in first.find_all("label")] == ["The first.", "The second."]
+    assert [label["for"] for label in first.find_all("label")] == [i["id"] for i in first.find_all("input")]
+    assert all(reason.has_attr("hidden") for reason in first.select(".quiz-reason"))
+    assert first.select_one("[aria-live]").text == ""
+    assert {i["name"] for i in first.find_all("input")}.isdisjoint(i["name"] for i in second.find_all("input"))
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        (QUIZ.replace("[x]", "[ ]"), "exactly one correct"),
+        (QUIZ.replace("[ ]", "[x]"), "exactly one correct"),
+        (QUIZ.replace("  > It is, because of B.\n", ""), "needs one reason"),
+        (QUIZ.replace("  > It is,", "  It is,"), "needs one reason"),
+        (QUIZ.replace("Which one, with `code`?\n", "> quoted\n"), "begin with a paragraph"),
+    ],
+)
+def test_quiz_without_one_right_answer_or_without_reasons_is_refused(build, text, complaint):
+    assert complaint in build(text)[1]
+
+
+def test_slide_labels_keep_their_case_and_tell_the_reader_the_slide(build):
+    page, warnings = build("(slide-S02)=\n(slide-S03)=\n## Sites\n\nText.\n\n[there](#slide-S02)\n\n(sharpen-E4)=\n:::{note}\nBox.\n:::\n")
+    assert not warnings
+    assert page.find(id="slide-S02") and page.find(id="slide-S03") and page.find(id="sharpen-E4")
+    assert page.find("a", string="there")["href"] == "#slide-S02"
+    assert page.select_one(".slides-note").text.strip() == "Slides S02 Hierarchical Data; S03 Example: Bird Abundance Study"
+
+
+def test_label_of_a_slide_that_does_not_exist_is_reported(build):
+    assert "slide-S99 is not a slide of the deck" in build("(slide-S99)=\n## Sites\n")[1]
+
+
+def test_slide_index_lists_every_slide_and_what_is_to_come(build):
+    page, warnings = build("(slide-S02)=\n## Sites\n\n```{slide-index}\n```\n")
+    assert not warnings
+    rows = page.select("table.slide-index tbody tr")
+    assert len(rows) == 56
+    assert rows[1].a["href"] == "#slide-S02"
+    assert "to come (chapter 01, and 12)" in rows[2].text
