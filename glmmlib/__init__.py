@@ -2,11 +2,14 @@
 
 from . import plots
 from .anova import anova
+from .between import between_variance, correlation
 from .compare import compare
 from .datasets import codebook, datasets, load, load_truth
 from .glmer import glmer
+from .icc import design_effect, icc
 from .inference import coef_tests
 from .lmer import lmer
 from .ratios import median_odds_ratio
+from .shrinkage import shrinkage
 from .simulate import simulate
 from .wald import wald_test
