@@ -13,7 +13,14 @@ from pathlib import Path
 
 SITE = Path("_build/html")
 PICTURES = Path("_build/pictures")
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+NAMES = (
+    "chromium",
+    "chromium-browser",
+    "google-chrome",
+    "google-chrome-stable",
+    "chrome",
+    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+)
 LOOKS = {f"{size}-{theme}": (width, theme) for size, width in (("wide", 1280), ("phone", 390)) for theme in ("light", "dark")}
 
 
