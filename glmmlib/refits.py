@@ -107,12 +107,10 @@ def _vectorised(fit, Y):
     problem, group = fit._problem, fit.groups[0]
     projected = _project(problem, fit.X, Y, fit.design.weights, fit.design.offset)
     beta_ols, Zy, yy = projected
-    problem_size = max(1, group.q**2 * (problem.p + 1) ** 2 * len(group.levels))
-    step = max(1, CHUNK_NUMBERS // problem_size)
-    first = Replicates(problem, Zy[:1], yy[:1])
-    step = max(1, step * len(group.levels) // len(first.A))
+    everything = Replicates(problem, Zy, yy)
+    step = max(1, CHUNK_NUMBERS // everything.numbers)
     pieces = [slice(s, s + step) for s in range(0, len(yy), step)]
-    all_replicates = [Replicates(problem, Zy[piece], yy[piece]) for piece in pieces]
+    all_replicates = [everything.subset(piece) for piece in pieces]
     found = [_checked(fit, r, minimise_all(r), Y[:, piece]) for r, piece in zip(all_replicates, pieces, strict=True)]
     theta = np.concatenate([f.theta for f in found])
     to_user = solve_triangular(problem.R, np.eye(problem.p)) if problem.p else np.zeros((0, 0))
@@ -125,7 +123,7 @@ def _vectorised(fit, Y):
     beta = beta_ols + np.concatenate([f.beta for f in found]) @ to_user.T
     inverse = np.concatenate([np.linalg.inv(f.XX) for f in found])
     bse = sigma[:, None] * np.sqrt(np.einsum("cx,rxy,cy->rc", to_user, inverse, to_user, optimize=True))
-    L = first.Lambda(theta)
+    L = everything.Lambda(theta)
     return Refits(
         pd.DataFrame(beta, columns=fit.params.index),
         pd.DataFrame(bse, columns=fit.params.index),
@@ -139,7 +137,7 @@ def _vectorised(fit, Y):
 
 
 def _project(problem, X, Y, weights, offset):
-    """Least squares of all responses on X: its coefficients (R, p), Z'W residual (R, J, q) and the sums of squares."""
+    """Least squares of all responses on X: its coefficients (R, p), Z'W residual (R, q, J) and the sums of squares."""
     factor = problem.structure.factors[0]
     if offset is not None:
         Y = Y - offset[:, None]
@@ -148,10 +146,10 @@ def _project(problem, X, Y, weights, offset):
     coefficients = (Q * w[:, None]).T @ Y
     residual = Y - Q @ coefficients
     n, J = len(Y), factor.n_levels
-    Zy = np.empty((Y.shape[1], J, factor.q))
+    Zy = np.empty((Y.shape[1], factor.q, J))
     for a, z in enumerate(factor.columns()):
         Zt = sparse.csr_array((z * w, (factor.codes, np.arange(n))), shape=(J, n))
-        Zy[:, :, a] = (Zt @ residual).T
+        Zy[:, a] = (Zt @ residual).T
     beta = solve_triangular(problem.R, coefficients).T if problem.p else coefficients.T
     return beta, Zy, np.einsum("nr,nr,n->r", residual, residual, w)
 
