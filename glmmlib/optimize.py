@@ -54,6 +54,7 @@ def minimise(
     x, H = np.array(x0, dtype=float), np.array(inverse_hessian, dtype=float)
     value, get_gradient = objective(x)
     gradient = get_gradient()
+    del get_gradient  # it holds the whole factorisation of its point, as `found` does below
     n_evaluations, path, calm = 1, [(x.copy(), value)], 0
     message = f"no convergence in {max_iterations} iterations"
     converged = False
@@ -79,8 +80,8 @@ def minimise(
             else:
                 message = "no step lowers the objective although the gradient is not zero"
             break
-        x_new, value_new, get_gradient, _ = found
-        gradient_new = get_gradient()
+        x_new, value_new, gradient_new = found[0], found[1], found[2]()
+        del found
         H = _bfgs_update(H, x_new - x, gradient_new - gradient)
         x, value, gradient = x_new, value_new, gradient_new
         path.append((x.copy(), value))

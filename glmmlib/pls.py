@@ -128,7 +128,6 @@ class Factorisation:
         self.values = {}
         for f in structure.chain:
             self._eliminate(f, M, B, E, S)
-        self.S = S
         self._factorise_dense(S)
 
     def _crossed_block(self, M, B, E, XX):
@@ -179,8 +178,8 @@ class Factorisation:
         S[m:, m:] -= flat @ flat.T
 
     def _dense_values(self, f):
-        parts = [self.T[f, h] for h in self.structure.crossed]
-        return np.concatenate([T.reshape(T.shape[0], -1) for T in parts], axis=1)
+        parts = [self.T[f, h].reshape(len(self.C[f]), -1) for h in self.structure.crossed]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
     def _factorise_dense(self, S):
         m = self.structure.m
@@ -244,7 +243,7 @@ class Factorisation:
         if m + p:
             L = self.L if with_X else self.L[:m, :m]
             S, _ = lapack.dpotri(L, lower=1)
-            S = S + np.tril(S, -1).T  # the upper triangle is zero: dpotrf cleaned it
+            S += np.tril(S, -1).T  # the upper triangle is zero: dpotrf cleaned it
         K = len(st.factors)
         found = Inverse([None] * K, {}, [None] * K, S[m:, m:])
         for f in st.crossed:
@@ -296,7 +295,7 @@ class Factorisation:
             first = st.cells[f, h].first
             product = blocks.multiply_transpose(Y[h], self.T[f, h])
             inner = inner + (product if h < st.n_chain else blocks.sum_by(first, product, st.factors[f].n_levels))
-            found.cell[f, h] = -blocks.solve_upper(C[:, :, first], Y[h])
+            found.cell[f, h] = blocks.solve_upper(C[:, :, first], np.negative(Y[h], out=Y[h]))
         inner = inner + np.eye(len(C))[:, :, None]
         half = blocks.solve_upper(C, inner)
         found.block[f] = blocks.solve_upper(C, half.swapaxes(0, 1))
@@ -324,8 +323,11 @@ class Factorisation:
         for h in st.crossed:
             cells, q, J = st.cells[f, h], st.factors[h].q, st.factors[h].n_levels
             size = q * cells.size
-            Y[h] = Y[h] + product[:, position : position + size].reshape(-1, q, cells.size)
+            part = product[:, position : position + size].reshape(-1, q, cells.size)
+            Y[h] = part if np.isscalar(Y[h]) else Y[h] + part
             position += size
-            if p:
-                column = st.dense_start[h] + np.arange(q)[:, None] * J + cells.second
-                Y[h] = Y[h] + np.einsum("axp,xbp->abp", TX[:, :, cells.first], S[m:, column])
+            for x in range(p):
+                for b in range(q):
+                    row = S[m + x, st.dense_start[h] + b * J :][cells.second]
+                    for a in range(len(TX)):
+                        Y[h][a, b] += TX[a, x][cells.first] * row

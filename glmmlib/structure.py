@@ -101,10 +101,12 @@ class DenseCells:
         column = np.concatenate(
             [start + b * J + cells.second for cells, start, q, J in parts for b in range(q)]
         ).astype(np.int32)
-        order = np.argsort(level, kind="stable")
         self.n_levels, self.m = n_levels, m
-        self.order = order
-        self.level, self.column = level[order], column[order]
+        self.order = None  # as for one crossed factor with one random effect: nothing to reorder, nothing to copy
+        if np.any(level[1:] < level[:-1]):
+            self.order = np.argsort(level, kind="stable").astype(np.int32)
+            level, column = level[self.order], column[self.order]
+        self.level, self.column = level, column
         count = np.bincount(self.level, minlength=n_levels)
         self.start = np.concatenate([[0], np.cumsum(count)])
         self.is_dense = n_levels * m * m < 300.0 * (count.astype(float) ** 2).sum()
@@ -114,7 +116,7 @@ class DenseCells:
         """Positions of levels with equally many columns, cut into chunks of shape (levels, columns)."""
         chunks = []
         for k in np.unique(count[count > 0]):
-            positions = self.start[np.flatnonzero(count == k)][:, None] + np.arange(k)
+            positions = (self.start[np.flatnonzero(count == k)][:, None] + np.arange(k)).astype(np.int32)
             step = max(1, CHUNK_PAIRS // (k * k))
             chunks += [positions[s : s + step] for s in range(0, len(positions), step)]
         return chunks
@@ -132,9 +134,11 @@ class DenseCells:
 
     def sort(self, values):
         """Reorder values ``(q, P)`` from the order of ``parts`` to the order used here."""
-        return values[:, self.order]
+        return values if self.order is None else values[:, self.order]
 
     def unsort(self, values):
+        if self.order is None:
+            return values
         restored = np.empty_like(values)
         restored[:, self.order] = values
         return restored
