@@ -46,9 +46,9 @@ class Mode:
     weight: np.ndarray
     cross: object
     factorisation: Factorisation
-    penalised: float  # -2 sum of kernels + |u|^2, at the mode
-    step: list  # the last Newton step, not taken
-    gradient: list
+    penalised: float  # -2 sum of kernels + |u|^2
+    gradient: list  # what is left of it,
+    decrement: float  # and what the Newton step that was not taken would still gain
 
 
 class LaplaceDeviance:
@@ -175,7 +175,7 @@ class LaplaceDeviance:
             if not new <= value + 1e-12 * abs(value):
                 break
             u, value, eta = candidate, new, new_eta
-        return Mode(u, eta, d.score, d.weight, cross, factorisation, value - decrement, step, gradient)
+        return Mode(u, eta, d.score, d.weight, cross, factorisation, value, gradient, decrement)
 
     def _penalised(self, beta, Lambdas, u, dispersion):
         eta = self.linear_predictor(beta, Lambdas, u)
@@ -201,6 +201,7 @@ class LaplaceDeviance:
         value = mode.penalised + mode.factorisation.log_det_Z + self._constants(dispersion)
         if self.quadrature is None:
             correction = None
+            value -= mode.decrement
         else:
             correction = self.quadrature.correction(self, mode, Lambdas, dispersion)
             inverse = replace(inverse, block=[inverse.block[0] + correction.metric])
@@ -211,8 +212,8 @@ class LaplaceDeviance:
         if correction is not None:
             pull = [pull[0] + correction.pull]
         kappa, _, _ = mode.factorisation.solve(pull)
-        if correction is None:  # the step that PIRLS left out moves log|H| by kappa'g
-            value += sum(np.vdot(k, g) for k, g in zip(kappa, mode.gradient, strict=True))
+        # the step that PIRLS left out moves log|H|, and the points of quadrature, by kappa'g
+        value += sum(np.vdot(k, g) for k, g in zip(kappa, mode.gradient, strict=True))
         V_kappa = sum(_effects(f, L @ k) for f, L, k in zip(self.structure.factors, Lambdas, kappa, strict=True))
         a = c - mode.weight * V_kappa
         score = mode.score if correction is None else correction.score
