@@ -27,6 +27,10 @@ export IPYTHONDIR := $(CURDIR)/$(VENV)/ipython
 export PYTHONNOUSERSITE := 1
 unexport MPLBACKEND PYTHONPATH
 
+# One BLAS thread a process: several processes run side by side, and threads that contend slow each of them tenfold.
+export OPENBLAS_NUM_THREADS := 1
+export OMP_NUM_THREADS := 1
+
 .PHONY: book test lab store clean
 
 book: $(READY)
