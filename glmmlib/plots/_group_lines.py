@@ -6,7 +6,7 @@ from glmmlib.errors import ModelError
 from glmmlib.palette import DATA, MODEL, group_colours
 
 
-def group_lines(fit, x, highlight=(), colours=None, group=None, ax=None):
+def group_lines(fit, x, highlight=(), colours=None, group=None, labels=False, ax=None):
     r"""Draw :math:`\beta_0 + a_{0j} + (\beta_1 + a_{1j}) x` for each group j, and :math:`\beta_0 + \beta_1 x`.
 
     All lines run over the whole range of `x` in the data; the groups of `highlight` have colours of their own, the
@@ -24,6 +24,8 @@ def group_lines(fit, x, highlight=(), colours=None, group=None, ax=None):
         One for each level of `highlight`; the course's group colours if not given.
     group : str, optional
         The grouping factor; needed if the fit has several.
+    labels : bool
+        Write the names of the highlighted groups, and "typical", at the right ends of their lines.
     ax : matplotlib Axes, optional
         Drawn into; the current axes if not given.
 
@@ -59,7 +61,16 @@ def group_lines(fit, x, highlight=(), colours=None, group=None, ax=None):
         ax.plot(ends, line["Intercept"] + line[x] * ends, **style)
     typical = fit.params["Intercept"] + fit.params[x] * ends
     ax.plot(ends, typical, color=MODEL, lw=3.5, zorder=4, label="typical group")
+    if labels:
+        _name(ax, "typical", ends[1], typical[1], MODEL)
+        for level, shade in colour.items():
+            line = coefficients.loc[coefficients.index.astype(str) == level].iloc[0]
+            _name(ax, level, ends[1], line["Intercept"] + line[x] * ends[1], shade)
     return ax
+
+
+def _name(ax, text, x, y, colour):
+    ax.annotate(text, (x, y), xytext=(5, 0), textcoords="offset points", va="center", color=colour)
 
 
 def _coefficients(fit, x, group):

@@ -105,7 +105,8 @@ def chart(sd_group: float = 0.21, sd_residual: float = 0.36) -> Slider:
         slider("groups", "SD between sites ", sd_group, 0, 0.6, 0.01),
         slider("residual", "Residual SD ", sd_residual, 0.05, 0.6, 0.01),
     ]
-    x = alt.X("x:Q", title="Temperature (°C)", scale=alt.Scale(domain=[LOW, HIGH], nice=False))
+    ticks = alt.Axis(values=list(range(10, 21, 2)), format="d")
+    x = alt.X("x:Q", title="Temperature (°C)", scale=alt.Scale(domain=[LOW, HIGH], nice=False), axis=ticks)
     y = alt.Y("y:Q", title="pH change", scale=alt.Scale(domain=[-1.7, 2.9], nice=False))
     colours = alt.Scale(domain=list(range(SITES)), range=group_colours(len(GROUPS))[:SITES])
     colour = alt.Color("site:N", scale=colours, legend=None)
