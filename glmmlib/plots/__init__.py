@@ -5,7 +5,9 @@ picture                what it shows
 =====================  ==========================================================
 `group_scatter`        the data in grey, a few groups picked out in colour
 `group_lines`          the line of each group, and of a typical group
+`group_strips`         each group's observations and mean, the smallest group first
 `own_lines`            the line of each group, fitted to that group alone
+`profile`              the profile likelihood of each parameter
 `residuals_by_group`   residuals, group by group
 `type_one_curve`       how often the pooled slope test rejects a true null
 =====================  ==========================================================
@@ -16,11 +18,13 @@ from importlib import import_module
 _FILES = {
     "group_lines": "group_lines",
     "group_scatter": "group_scatter",
+    "group_strips": "group_strips",
     "own_lines": "own_lines",
+    "profile": "profile",
     "residuals_by_group": "residuals_by_group",
     "type_one_curve": "type_one_curve",
 }
-__all__ = sorted(_FILES)
+__all__ = list(_FILES)
 
 
 def __getattr__(name):

@@ -8,6 +8,9 @@ given positions of the sliders; tests hold the three to each other.
 ==================  ===========================================================================
 chart               what moves
 ==================  ===========================================================================
+`parallel_lines`    lines, points and their correlation as the two SDs of a random intercept move
+`slope_blend`       the random-intercept slope, between the slopes within and between groups
+`spread_of_means`   the SD of raw and of partially pooled group means as groups grow
 `type_one_rate`     the pooled slope test as the predictor moves from between to within groups
 ==================  ===========================================================================
 """
@@ -16,7 +19,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
-__all__ = ["type_one_rate"]
+__all__ = ["parallel_lines", "slope_blend", "spread_of_means", "type_one_rate"]
 
 
 def __getattr__(name: str):
