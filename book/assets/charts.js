@@ -62,6 +62,13 @@
       this.dark = dark;
       this.names = (spec.params ?? []).map((param) => param.name);
       this.drawing = Promise.resolve();
+      // Vega looks at the window's size, and looks too early while the page still rearranges itself.
+      new ResizeObserver(() => this.fit()).observe(this.view);
+    }
+
+    fit() {
+      const width = this.view.clientWidth;
+      if (this.current && width && this.current.signal("width") !== width) this.current.signal("width", width).runAsync();
     }
 
     // One drawing after another: a fast reader may press the theme switch twice.
