@@ -9,6 +9,7 @@ from .glmer import glmer
 from .icc import design_effect, icc
 from .inference import coef_tests
 from .lmer import lmer
+from .profile import profile
 from .ratios import median_odds_ratio
 from .shrinkage import shrinkage
 from .simulate import simulate

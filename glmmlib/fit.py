@@ -144,9 +144,12 @@ class MixedModelFit:
         ----------
         level : float
             Between 0 and 1.
-        method : {"wald"}
+        method : {"wald", "profile"}
             ``"wald"``: estimate -+ quantile * standard error, for fixed effects; the quantile is that of the distribution
             which ``pvalues`` uses.  Option: ``ddf``, as in :func:`glmmlib.coef_tests`.
+
+            ``"profile"``: profile likelihood, for SDs and correlations of random effects, sigma and fixed effects; see
+            :func:`glmmlib.profile`.  A REML fit is refitted by ML first; ``attrs["notes"]`` of the result says so.
         parm : str or list of str, optional
             Names of the parameters; all of the method by default.
 
