@@ -13,7 +13,7 @@ from scipy.special import ndtri
 import glmmlib as gl
 from glmmlib.errors import ModelError, SingularFitWarning
 from glmmlib.held import held_parameters
-from glmmlib.profile import Curve
+from glmmlib.zeta import Curve, trace
 
 RANDOM_SLOPE = "Reaction ~ Days + (Days | Subject)"
 CBPP = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
@@ -297,8 +297,6 @@ def test_a_fit_that_is_no_optimum_is_found_out(sleep):
     held, _ = held_parameters(sleep)
     sigma = next(h for h in held if h.name == "sigma")
     sigma.start = sigma.start + 0.5
-    from glmmlib.profile import trace
-
     with pytest.raises(ModelError, match="the deviance is lower by"):
         trace(sigma, 1.0)
 
