@@ -13,18 +13,20 @@ from .design import build_design
 from .errors import ConvergenceWarning, DataError, ModelError, QuadratureWarning, SeparationWarning
 from .families import family as find_family
 from .fit import Convergence, Estimates, MixedModelFit
-from .glmm import LaplaceDeviance, RangeError
+from .glmm import ExactFitError, LaplaceDeviance, RangeError
 from .lmer import warn_about
 from .matrices import frozen
 from .pls import Factorisation
 from .quadrature import VISIBLE_SHIFT, Quadrature, quadrature_shift
 from .randomeffects import arrange
 from .ratios import exp_table
+from .refits import refit_many
 from .separation import find_separation
 from .simulate import draw_responses
 from .threads import keep_memory, one_blas_thread
 
 INFINITE_SD = 15.0  # on a logit or log scale: odds or means that differ by a factor of millions between groups
+FLAT = 10.0  # a standard error of the log dispersion that only an infinite or a zero dispersion has
 
 
 def glmer(formula, data, family, link=None, n_agq=1, weights=None, offset=None, na_action="drop"):
@@ -74,10 +76,10 @@ def glmer(formula, data, family, link=None, n_agq=1, weights=None, offset=None, 
     >>> fit = gl.glmer("cbind(incidence, size - incidence) ~ period + (1 | herd)", gl.load("cbpp"), family="binomial")
     >>> fit.params.round(3).to_dict()
     {'Intercept': -1.399, 'period[T.2]': -0.992, 'period[T.3]': -1.129, 'period[T.4]': -1.58}
-    >>> round(fit.varcorr["herd"].sd["Intercept"], 3)
+    >>> round(float(fit.varcorr["herd"].sd["Intercept"]), 3)
     0.642
     """
-    family = find_family(family, link) if isinstance(family, str) else family
+    family = find_family(family, link)
     is_binomial = family.name == "binomial"
     design = build_design(formula, data, weights, offset, na_action, binary=is_binomial)
     if not design.random:
@@ -97,12 +99,18 @@ def glmer(formula, data, family, link=None, n_agq=1, weights=None, offset=None, 
 
 
 def _solve(design, groups, theta_names, problem):
+    family = problem.family
     keep_memory()
-    with one_blas_thread():
+    # a step that leaves the floating-point numbers has an infinite value and is shortened
+    with one_blas_thread(), np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         try:
             optimum, hessian = problem.minimise()
-        except RangeError:
-            raise ModelError(_range_sentence(problem.family)) from None
+        except ExactFitError:
+            raise ModelError(EXACT_FIT) from None
+        except (RangeError, np.linalg.LinAlgError):
+            raise ModelError(_range_sentence(family) if family.limited_range else RUN_OFF) from None
+        if family.limited_range and not optimum.converged:
+            raise ModelError(_range_sentence(family))
         return GeneralizedMixedModelFit(design, groups, theta_names, problem, optimum, hessian)
 
 
@@ -112,7 +120,7 @@ def _warn(fit):
         warnings.warn(f"{fit.formula!r}: {fit.separation}.", SeparationWarning, stacklevel=3)
         return
     warn_about(fit, stacklevel=4)
-    if not _warn_about_infinite_spread(fit):
+    if fit.convergence.converged and not _warn_about_infinite_spread(fit):
         _warn_about_quadrature(fit)
 
 
@@ -120,17 +128,17 @@ def _warn_about_infinite_spread(fit):
     """Warn where an SD on the scale of the link has no finite estimate."""
     if fit.family.link.name in ("identity", "sqrt", "inverse"):
         return False
-    for g in fit.varcorr.values():
-        for column, sd in g.sd.items():
-            if column == "Intercept" and sd > INFINITE_SD:
-                warnings.warn(
-                    f"The SD of {column} between the levels of {g.name} is {sd:.3g} on the {fit.family.link.name} scale and"
-                    " runs to infinity: within most groups all responses are alike, so the data say only that it is"
-                    " large; describe the groups instead of their rows, or use a prior (a Bayesian model).",
-                    ConvergenceWarning,
-                    stacklevel=4,
-                )
-                return True
+    for g, L in zip(fit.groups, fit._Lambdas, strict=True):
+        sd = np.sqrt(np.mean((L.T @ g.factor.Z) ** 2) * g.q)  # of the group's part of the linear predictor, in a typical row
+        if sd > INFINITE_SD:
+            warnings.warn(
+                f"The effects of {g.name} have an SD of {sd:.3g} on the {fit.family.link.name} scale, which runs to infinity:"
+                " within most groups all responses are alike, so the data say only that it is large; describe the"
+                " groups instead of their rows, or use a prior (a Bayesian model).",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+            return True
     return False
 
 
@@ -170,9 +178,19 @@ def _quadrature(n_agq, groups):
 
 def _range_sentence(family):
     return (
-        f"The {family.link.name} link of the {family.name} family needs a positive linear predictor in every row, and none of"
-        f" the values tried keeps it there; use the {family.links[0].name} link, which has no such limit."
+        f"The {family.link.name} link of the {family.name} family needs a positive linear predictor in every row, and the best"
+        f" fit leaves that range; use the {family.links[0].name} link, which has no such limit."
     )
+
+
+EXACT_FIT = (
+    "The model reproduces the response to five digits: without residual variation the likelihood has no maximum; is the"
+    " response constant, or constant within groups?"
+)
+RUN_OFF = (
+    "The linear predictor runs out of the range of floating-point numbers before a maximum is found; look for outliers, an"
+    " offset in the wrong units, or a predictor that is huge in a few rows."
+)
 
 
 class GeneralizedMixedModelFit(MixedModelFit):
@@ -218,7 +236,7 @@ class GeneralizedMixedModelFit(MixedModelFit):
     def _estimate(self, groups, convergence):
         """Map the solution in standardised columns back to the user's."""
         problem = self._problem
-        beta, Lambdas, dispersion = self._parts
+        beta, Lambdas, _ = self._parts
         mode = self._mode
         user, modes = [None] * len(groups), [None] * len(groups)
         for k, L, u in zip(problem.structure.order, Lambdas, mode.u, strict=True):
@@ -247,8 +265,20 @@ class GeneralizedMixedModelFit(MixedModelFit):
     def bse(self):
         """Standard errors; infinite for a coefficient without a finite estimate."""
         variance = pd.Series(np.diag(self._estimates.beta_cov), self.params.index, name="se")
-        lost = variance.index.isin(self.separation.coefficients) if self.separation else ~(variance > 0)
+        lost = ~(variance > 0)
+        if self.separation:
+            lost |= variance.index.isin(self.separation.coefficients)
         return np.sqrt(variance.where(~lost, np.inf))
+
+    @cached_property
+    def singular_terms(self):
+        """One sentence for each random-effects term, and for the dispersion, that is on the boundary."""
+        found = super().singular_terms
+        if not self.has_dispersion or np.sqrt(abs(self._joint_covariance[-1, -1])) < FLAT:
+            return found
+        if self.family.name == "gamma":
+            return (*found, "the dispersion phi runs to zero: the random effects take up all variation of the response")
+        return (*found, "the dispersion k runs to infinity: the counts scatter as a Poisson model has it (family='poisson')")
 
     @cached_property
     def _mode(self):
@@ -317,6 +347,41 @@ class GeneralizedMixedModelFit(MixedModelFit):
         fit.is_refit = True
         _warn(fit)
         return fit
+
+    def refit_many(self, Y):
+        """Fit this model to R responses at once.
+
+        Parameters
+        ----------
+        Y : (nobs, R) array
+            One response a column, such as ``fit.simulate(1000, rng)`` returns.
+
+        Returns
+        -------
+        Refits
+            Estimates, one row a replicate; ``sigma`` is None.
+
+        Raises
+        ------
+        DataError
+            For a response that the family cannot have.
+
+        Notes
+        -----
+        With one grouping factor and Laplace's approximation all replicates share each step of the optimiser; each has its
+        own parameters and its own end, and equals the single fit (see :mod:`glmmlib.glmm_replicates`).  Otherwise, and
+        where a replicate is separated or does not converge with the others, it is fitted by itself.
+
+        Examples
+        --------
+        >>> import numpy as np, glmmlib as gl
+        >>> cbpp = gl.load("cbpp")
+        >>> fit = gl.glmer("cbind(incidence, size - incidence) ~ period + (1 | herd)", cbpp, family="binomial")
+        >>> many = fit.refit_many(fit.simulate(200, rng=np.random.default_rng(1)))
+        >>> many.sd["herd.Intercept"].quantile([0.05, 0.95]).round(1).tolist()
+        [0.2, 0.9]
+        """
+        return refit_many(self, Y)
 
     def exp_table(self, level=0.95):
         """Return the fixed effects as ratios: odds ratios, rate ratios, mean ratios or hazard ratios.

@@ -29,11 +29,17 @@ from .standardise import triangular_factor
 from .structure import Structure
 
 PIRLS_TOLERANCE = 1e-9  # of g' H^-1 g: the objective then errs by about as much, its gradient by the root
+MODE_FOUND = 1e-4  # the decrement above which the last Newton step is no mode
 MAX_PIRLS = 100
+EXACT_DISPERSION = 1e-10  # of a gamma response: a coefficient of variation of 1e-5
 
 
 class RangeError(ArithmeticError):
-    """No step keeps the linear predictor in the range of the link."""
+    """PIRLS finds no conditional mode: it lies outside the range of the link, or of the floating-point numbers."""
+
+
+class ExactFitError(ArithmeticError):
+    """The model reproduces a gamma response: the dispersion runs to zero and the likelihood to infinity."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,7 +154,7 @@ class LaplaceDeviance:
         Raises
         ------
         RangeError
-            When the linear predictor leaves the range of the link however short the step.
+            When the mode is not in the range of the link.
         """
         u = self._last
         value, eta = self._penalised(beta, Lambdas, u, dispersion)
@@ -175,6 +181,8 @@ class LaplaceDeviance:
             if not new <= value + 1e-12 * abs(value):
                 break
             u, value, eta = candidate, new, new_eta
+        if not decrement < MODE_FOUND * (1.0 + 1e-9 * abs(value)):
+            raise RangeError
         return Mode(u, eta, d.score, d.weight, cross, factorisation, value, gradient, decrement)
 
     def _penalised(self, beta, Lambdas, u, dispersion):
@@ -248,7 +256,7 @@ class LaplaceDeviance:
 
     def _gradient_matrices(self, mode, inverse, Lambdas, a, kappa, correction):
         """Return the derivative with respect to each Lambda."""
-        st, cross = self.structure, mode.cross
+        cross = mode.cross
         direct = self.by_level(a if correction is not None else a - 2.0 * mode.score)
         pulled = self.by_level(mode.score)
         G = [
@@ -279,24 +287,40 @@ class LaplaceDeviance:
             value, gradient, mode = self.evaluate(parameters)
         except (np.linalg.LinAlgError, RangeError):
             return np.inf, None
-        return value, lambda: self._accept(mode, gradient)
+        return value, lambda: self._accept(mode, gradient, parameters)
 
-    def _accept(self, mode, gradient):
+    def _accept(self, mode, gradient, parameters):
         """An accepted point's mode is where the next search for a mode begins."""
+        if self.family.name == "gamma" and parameters[-1] < np.log(EXACT_DISPERSION):
+            raise ExactFitError
         self._last = mode.u
         return gradient
 
     def gradient(self, parameters):
         return self.evaluate(parameters)[1]
 
-    def start(self):
+    def _first(self):
+        """Return a start at which there is a value: with a link of limited range the variances may have to be small."""
+        if not self.family.limited_range:
+            return self.start()
+        for shrink in (1.0, 0.3, 0.1, 0.01):
+            try:
+                x, H = self.start(shrink)
+                self.evaluate(x)
+            except (np.linalg.LinAlgError, RangeError):
+                self._last = [np.zeros_like(u) for u in self._last]
+                continue
+            return x, H
+        raise RangeError
+
+    def start(self, shrink=1.0):
         """Return first parameters and a guess of the inverse Hessian there.
 
         A generalised linear model without random effects, variances by the method of moments from its scores, then
         some steps of PIRLS for beta and u together, whose Schur complement tells the curvature in beta.
         """
         beta, dispersion = self._glm()
-        Lambdas = self._moments(beta, dispersion)
+        Lambdas = [shrink * L for L in self._moments(beta, dispersion)]
         u = self._last
         for _ in range(4):
             eta = self.linear_predictor(beta, Lambdas, u)
@@ -402,7 +426,7 @@ class LaplaceDeviance:
         hessian : (k, k) array
             Of -2 log L in (beta, theta, tau), standardised.
         """
-        x, H = self.start()
+        x, H = self._first()
         optimum = minimise(self.objective, x, H, tolerance=1e-3)
         for _ in range(12):
             optimum, hessian = self._polish(optimum)
@@ -434,10 +458,10 @@ class LaplaceDeviance:
         self.pirls_tolerance = 1e-15
         x, H = optimum.x, optimum.inverse_hessian
         value, gradient, mode = self.evaluate(x)
-        evaluations, hessian, decrement = optimum.n_evaluations + 1, None, np.inf
+        evaluations, hessian, decrement, shift = optimum.n_evaluations + 1, None, np.inf, np.inf
         for _ in range(20):
             self._last = mode.u
-            if hessian is None or shift > 0.05:
+            if shift > 0.05:
                 hessian = self._hessian(x, gradient, np.sqrt(np.maximum(np.diag(H), 1e-12)))
                 evaluations += len(x)
                 values, vectors = np.linalg.eigh(_scaled_hessian(hessian, H))
@@ -449,7 +473,7 @@ class LaplaceDeviance:
                 break
             step, length, found = -inverse @ gradient, 1.0, None
             while length > 1e-4 and found is None:
-                new, get_gradient = self.objective(x + length * step)
+                new, _ = self.objective(x + length * step)
                 evaluations += 1
                 found = new if new <= value + 1e-10 * abs(value) else None
                 length = length if found is not None else 0.25 * length

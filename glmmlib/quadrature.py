@@ -92,6 +92,7 @@ class Quadrature:
             eta = mode.eta + _row_values(factor, L, point - u) if not scores or tau is not None else None
             score = scores[k] if scores else self._kernel(model, eta, dispersion, 1).score
             weight = share[k][factor.codes]
+            score = np.where(weight > 0.0, score, 0.0)  # not a number where a point is out of the link's range
             mean_score += weight * score
             Z_score = model.by_level(score)[0]
             gradient -= 2.0 * (share[k] * Z_score) @ point.T
@@ -101,7 +102,7 @@ class Quadrature:
             spread += share[k] * t[:, None, None] * gamma[None]
             if tau is not None:
                 d = model.family.dispersion_derivatives(model.y, eta, model.weights, dispersion)
-                tau -= 2.0 * float(weight @ d.logpdf)
+                tau -= 2.0 * float(weight @ np.where(weight > 0.0, d.logpdf, 0.0))
         return Correction(value, _metric(C, spread), -2.0 * mean_g, mean_score, gradient, tau)
 
 

@@ -18,13 +18,17 @@ _TOLERANCE = 1e-7
 
 @dataclass(frozen=True)
 class Separation:
-    """``coefficients`` go to infinity together; ``complete``: every single response is predicted without error."""
+    """``coefficients`` go to infinity together; ``complete``: every single response is predicted without error;
+    ``constant``: all responses are alike, as the words say."""
 
     coefficients: tuple
     complete: bool
     of_counts: bool
+    constant: str = ""
 
     def __str__(self):
+        if self.constant:
+            return f"{self.constant}, so no coefficient has a finite estimate: there is nothing to compare in these rows"
         names = ", ".join(self.coefficients)
         one = len(self.coefficients) == 1
         if self.of_counts:
@@ -54,6 +58,9 @@ def find_separation(fit):
     y, trials = fit._response
     n = np.ones_like(y) if trials is None or counts else trials
     sign = np.where(y <= 0, -1.0, 0.0 if counts else np.where(y >= n, 1.0, 0.0))
+    if sign[0] != 0 and (sign == sign[0]).all():
+        what = "every count is zero" if counts else f"all responses are {'successes' if sign[0] > 0 else 'failures'}"
+        return Separation(tuple(fit.params.index), True, counts, what)
     rows = np.unique(np.column_stack([fit.X, sign]), axis=0)
     scale = np.maximum(np.abs(rows[:, :-1]).max(axis=0), 1e-300)
     return _direction(rows[:, :-1] / scale, rows[:, -1], list(fit.params.index), counts)
