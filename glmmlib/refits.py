@@ -1,18 +1,24 @@
 """``fit.refit_many``: one model fitted to many responses."""
 
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import pandas as pd
-import scipy.sparse as sparse
+from scipy import sparse
 from scipy.linalg import solve_triangular
 from scipy.special import ndtr, stdtr
 
-from .covariance import sds_and_correlations
-from .errors import DataError
-from .replicates import CHUNK_NUMBERS, Replicates, minimise_all
-from .threads import one_blas_thread
+from .covariance import SINGULAR, sds_and_correlations
+from .errors import DataError, GlmmlibError, GlmmlibWarning, ModelError
+from .glmm_replicates import CHUNK_NUMBERS as GLMM_CHUNK_NUMBERS
+from .glmm_replicates import LaplaceReplicates
+from .glmm_replicates_descent import minimise_all as minimise_all_glmm
+from .replicates import CHUNK_NUMBERS, Replicates
+from .replicates_newton import minimise_all, smallest_singular_values
+from .separation import SUSPECT
+from .threads import keep_memory, one_blas_thread
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,8 +30,11 @@ class Refits:
     params, bse : DataFrame (R, p)
         Fixed effects and their standard errors.
     theta : DataFrame (R, k)
-    sigma, deviance : (R,) arrays
+    sigma : (R,) array, or None for a distribution without residual SD
+    deviance : (R,) array
     is_singular : (R,) array of bool
+    dispersion : (R,) array, or None
+        k of the negative binomial, phi of the gamma distribution.
     """
 
     params: pd.DataFrame
@@ -36,6 +45,7 @@ class Refits:
     is_singular: np.ndarray
     _groups: tuple
     _df: object
+    dispersion: np.ndarray | None = None
 
     def __len__(self):
         return len(self.params)
@@ -47,21 +57,24 @@ class Refits:
 
     @cached_property
     def df(self):
-        """Satterthwaite degrees of freedom (R, p) of each fixed effect."""
+        """Satterthwaite degrees of freedom (R, p) of each fixed effect; infinite where tests are normal."""
         return pd.DataFrame(self._df(), columns=self.params.columns)
 
-    def pvalues(self, ddf="satterthwaite"):
+    def pvalues(self, ddf=None):
         """Return the two-sided p-values (R, p) of ``coefficient = 0``.
 
         Parameters
         ----------
-        ddf : {"satterthwaite", "z"}
-            t tests with Satterthwaite degrees of freedom, or the normal distribution.
+        ddf : {"satterthwaite", "z"}, optional
+            t tests with Satterthwaite degrees of freedom (the default of linear models), or the normal distribution (the
+            only choice for generalised ones).
         """
         t = -self.tvalues.abs()
-        if ddf == "z":
+        if self.sigma is None and ddf == "satterthwaite":
+            raise ModelError("Satterthwaite degrees of freedom belong to linear mixed models; for this one tests are normal")
+        if ddf == "z" or (ddf is None and self.sigma is None):
             return 2.0 * t.map(ndtr)
-        if ddf != "satterthwaite":
+        if ddf not in (None, "satterthwaite"):
             raise DataError(f"ddf is 'satterthwaite' or 'z', not {ddf!r}")
         return pd.DataFrame(2.0 * stdtr(self.df.to_numpy(), t.to_numpy()), columns=t.columns)
 
@@ -72,7 +85,8 @@ class Refits:
         for g in self._groups:
             L = np.zeros((len(self), g.q, g.q))
             L[:, g.pattern.rows, g.pattern.cols] = self.theta.to_numpy()[:, g.pattern.index]
-            sd = self.sigma[:, None] * np.sqrt(np.einsum("rab,rab->ra", L, L))
+            scale = 1.0 if self.sigma is None else self.sigma[:, None]
+            sd = scale * np.sqrt(np.einsum("rab,rab->ra", L, L))
             columns |= {f"{g.name}.{c}": sd[:, i] for i, c in enumerate(g.columns)}
         return pd.DataFrame(columns)
 
@@ -97,10 +111,12 @@ def refit_many(fit, Y):
         raise DataError(f"Y has shape {Y.shape}; it needs {fit.nobs} rows, one for each row of the fit, and a column a response")
     if not np.isfinite(Y).all():
         raise DataError(f"{int((~np.isfinite(Y)).any(axis=0).sum())} of the {Y.shape[1]} responses hold missing or infinite values")
-    with one_blas_thread():
-        if len(fit.groups) == 1:
-            return _vectorised(fit, Y)
-        return _one_by_one(fit, Y)
+    keep_memory()
+    # a step that leaves the floating-point numbers has an infinite value and is shortened
+    with one_blas_thread(), np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        if len(fit.groups) > 1 or getattr(fit, "n_agq", 1) > 1:
+            return _one_by_one(fit, Y)
+        return _vectorised(fit, Y) if fit.family is None else _vectorised_glmm(fit, Y)
 
 
 def _vectorised(fit, Y):
@@ -166,6 +182,71 @@ def _checked(fit, replicates, found, Y):
     return found
 
 
+# --- generalised models -----------------------------------------------------------------------------
+
+
+def _vectorised_glmm(fit, Y):
+    problem, group, p = fit._problem, fit.groups[0], fit._problem.p
+    everything = LaplaceReplicates(problem, _responses(fit, Y)[:, problem.rows])
+    step = max(1, GLMM_CHUNK_NUMBERS // fit.nobs)
+    found = [minimise_all_glmm(everything.subset(slice(s, s + step))) for s in range(0, Y.shape[1], step)]
+    x, value, hessian, converged = (
+        np.concatenate([getattr(f, name) for f in found]) for name in ("x", "value", "hessian", "converged")
+    )
+    beta, L, dispersion = everything.split(x)
+    extreme = np.abs(everything.fixed_part(beta)).max(axis=1, initial=0.0) > SUSPECT
+    T = np.linalg.inv(problem.R) if p else np.zeros((0, 0))
+    covariance = T @ _joint_covariances(hessian)[:, :p, :p] @ T.T
+    variance = np.einsum("rpp->rp", covariance)
+    refits = Refits(
+        pd.DataFrame(beta @ T.T, columns=fit.params.index),
+        pd.DataFrame(np.sqrt(np.where(variance > 0, variance, np.inf)), columns=fit.params.index),
+        pd.DataFrame(_user_theta(group, L), columns=fit.theta.index),
+        None,
+        value,
+        _is_singular(group, L),
+        fit.groups,
+        lambda: np.full((len(x), p), np.inf),
+        None if dispersion is None else dispersion[:, 0].copy(),
+    )
+    return _with_singles(fit, refits, Y, np.flatnonzero(~converged | extreme))
+
+
+def _responses(fit, Y):
+    """Return the responses (R, n) as the family takes them."""
+    d = fit.design
+    checked = (fit.family.check_response(y, d.trials, d.weights, d.response_name, d.index)[0] for y in Y.T)
+    return np.array(list(checked))
+
+
+def _joint_covariances(hessian):
+    """Twice the inverse Hessians (R, P, P)."""
+    scale = 1.0 / np.sqrt(np.maximum(np.abs(np.einsum("raa->ra", hessian)), 1e-300))
+    outer = scale[:, :, None] * scale[:, None, :]
+    return 2.0 * np.linalg.pinv(hessian * outer, rcond=1e-12, hermitian=True) * outer
+
+
+def _with_singles(fit, refits, Y, which):
+    """Fit by itself each replicate that the common iterations could not settle, or that looks separated."""
+    for r in which:
+        single = _single(fit, Y[:, r], r)
+        refits.params.iloc[r], refits.bse.iloc[r] = single.params.to_numpy(), single.bse.to_numpy()
+        refits.theta.iloc[r] = single.theta.to_numpy()
+        refits.deviance[r], refits.is_singular[r] = single.deviance, single.is_singular
+        if refits.dispersion is not None:
+            refits.dispersion[r] = single.dispersion
+    return refits
+
+
+def _single(fit, y, r):
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", GlmmlibWarning)
+            return fit.refit(y)
+    except GlmmlibError as error:
+        raise type(error)(f"response {r}: {error}") from None
+
+
 def _user_theta(group, L):
     """Map standardised factors (R, q, q) to theta (R, k) on the user's columns."""
     M = group.factor.to_standard @ L
@@ -179,19 +260,19 @@ def _user_theta(group, L):
 
 
 def _is_singular(group, L):
-    smallest = [np.linalg.svd(L[:, b.start : b.stop, b.start : b.stop], compute_uv=False)[:, -1] for b in group.pattern.blocks]
-    return np.min(smallest, axis=0) < 1e-3
+    return smallest_singular_values(group.pattern, L) < SINGULAR
 
 
 def _one_by_one(fit, Y):
-    fits = [fit.refit(y) for y in Y.T]
+    fits = [_single(fit, y, r) for r, y in enumerate(Y.T)]
     return Refits(
         pd.DataFrame([f.params.to_numpy() for f in fits], columns=fit.params.index),
         pd.DataFrame([f.bse.to_numpy() for f in fits], columns=fit.params.index),
         pd.DataFrame([f.theta.to_numpy() for f in fits], columns=fit.theta.index),
-        np.array([f.sigma for f in fits], dtype=float),
+        None if fit.sigma is None else np.array([f.sigma for f in fits]),
         np.array([f.deviance for f in fits]),
         np.array([f.is_singular for f in fits]),
         fit.groups,
         lambda: np.array([f.df.to_numpy() for f in fits]),
+        None if fit.family is None or not fit.has_dispersion else np.array([f.dispersion for f in fits]),
     )

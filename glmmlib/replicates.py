@@ -18,30 +18,15 @@ A symmetric (q, q) matrix is held as its s = q (q + 1) / 2 entries on and below 
 """
 
 from copy import copy
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 
-TOLERANCE = 1e-8  # of g' H^-1 g, in units of the deviance
-MAX_ITERATIONS = 60
 CHUNK_NUMBERS = 300_000  # size of the largest temporary array
 
 
 @dataclass(frozen=True, eq=False)
-class Solutions:
-    """Optima of R replicates in standardised coordinates: ``theta`` (R, k), ``value`` (R,), ``converged`` (R,),
-    ``beta`` (R, p) relative to orthonormal X, ``XX`` (R, p, p) = X'V^-1X there, and ``r2`` (R,)."""
-
-    theta: np.ndarray
-    value: np.ndarray
-    converged: np.ndarray
-    beta: np.ndarray
-    XX: np.ndarray
-    r2: np.ndarray
-
-
-@dataclass(frozen=True, eq=False)
-class _State:
+class State:
     """The criterion of each replicate with its first and second derivatives in theta; ``dr2`` and ``dT`` are those
     of r2 and of Lambda Lambda'."""
 
@@ -90,7 +75,7 @@ class Replicates:
         """Return the symmetric part in X of ``Z_j'WX (Z_j'WX)'``: (s G, p p)."""
         full = np.einsum("axj,byj->abjxy", self.ZX, self.ZX)
         C = np.stack([0.5 * (full[a, b] + full[b, a]) for a, b in self.pairs])
-        return C.reshape(-1, self.p**2)
+        return C.reshape(len(self.pairs) * len(self.count), self.p**2)
 
     def _directions(self):
         """Return dLambda / dtheta: one (q, q) matrix for each entry of theta."""
@@ -160,7 +145,7 @@ class Replicates:
             if self.reml:
                 dF = XX_inverse[:, None] @ self._along(dT, self._pulled_XX(K))
                 hessian -= np.einsum("rkxz,rlzx->rkl", dF, dF)
-        return _State(value, gradient, 0.5 * (hessian + hessian.swapaxes(1, 2)), beta, XX, r2, dr2, dT)
+        return State(value, gradient, 0.5 * (hessian + hessian.swapaxes(1, 2)), beta, XX, r2, dr2, dT)
 
     def _inverses(self, T):
         """Return ``H_j = (I + T A_j)^-1`` as rows of (R, G) arrays, and the sum of ``log |I + T A_j|`` (R,)."""
@@ -187,7 +172,7 @@ class Replicates:
         B = [[sum(H[a][c] * T[:, c, b, None] for c in range(q)) for b in range(q)] for a in range(q)]
         XX = self.XX0 - ((self._lower(B) * self.twice[:, None]).reshape(R, -1) @ self.C_XX).reshape(R, p, p)
         BZy = np.stack([sum(B[a][b] * self.Zy[:, b] for b in range(q)) for a in range(q)], axis=1)
-        ZX = self.ZX.swapaxes(1, 2).reshape(-1, p)
+        ZX = self.ZX.swapaxes(1, 2).reshape(self.Zy[0].size, p)
         Xy = -BZy.reshape(R, -1) @ ZX
         yy = self.yy - np.einsum("raj,raj->r", BZy, self.Zy)
         XX_inverse = np.linalg.inv(XX) if p else XX
@@ -266,7 +251,7 @@ def _rotated(A, ZX, Zy):
 
     Returns A (q, q, G), how many groups' log-determinants each of the G stands for, ZX (q, p, G) and Zy (R, q, G).
     """
-    q, p, J = ZX.shape
+    q, J = len(A), A.shape[2]
     rounded = np.round(A.reshape(q * q, J).T / np.abs(A).max(), 13)
     _, of_class, size = np.unique(rounded, axis=0, return_inverse=True, return_counts=True)
     parts = []
@@ -285,7 +270,7 @@ def _rotated_class(A, ZX, Zy):
     along = Vt[kept]  # orthonormal combinations of groups, (r, J)
     if len(along) + q >= J:
         return A, np.ones(J), ZX, Zy
-    new_ZX = np.concatenate([(U[:, kept] * s[kept]).reshape(q, p, -1), np.zeros((q, p, q))], axis=2)
+    new_ZX = np.concatenate([(U[:, kept] * s[kept]).reshape(q, p, len(along)), np.zeros((q, p, q))], axis=2)
     seen = Zy @ along.T
     rest = Zy - seen @ along
     values, vectors = np.linalg.eigh(rest @ rest.swapaxes(1, 2))
@@ -294,76 +279,3 @@ def _rotated_class(A, ZX, Zy):
     count = np.zeros(G)
     count[0] = J
     return np.repeat(A[:, :, :1], G, axis=2), count, new_ZX, np.concatenate([seen, root], axis=2)
-
-
-# --- minimisation ---------------------------------------------------------------------------------
-
-
-def minimise_all(replicates):
-    """Minimise the criterion of every replicate by Newton's method with a trust radius each.
-
-    Returns
-    -------
-    Solutions
-        ``converged`` is False where the caller should fit that replicate by itself.
-    """
-    R = len(replicates.yy)
-    theta = replicates.start()
-    radius = np.full(R, 1.0)
-    state = replicates.state(theta)
-    found = Solutions(theta.copy(), state.value.copy(), np.zeros(R, bool), state.beta.copy(), state.XX.copy(), state.r2.copy())
-    active = np.arange(R)
-    for _ in range(MAX_ITERATIONS):
-        step, decrement, is_convex = _newton_step(state, radius)
-        done = (decrement < TOLERANCE) & is_convex
-        if done.any():
-            _store(found, active, theta, state, done)
-            keep = ~done
-            active, theta, radius = active[keep], theta[keep], radius[keep]
-            step, state = step[keep], _take(state, keep)
-            replicates = replicates.subset(keep)
-        if not active.size:
-            break
-        candidate = theta + step
-        new = replicates.state(candidate)
-        with np.errstate(invalid="ignore"):
-            better = new.value <= state.value + 1e-12 * np.abs(state.value)
-        length = np.linalg.norm(step, axis=1)
-        radius = np.where(better, np.maximum(radius, 2.0 * length), 0.25 * length)
-        theta = np.where(better[:, None], candidate, theta)
-        state = _choose(better, new, state)
-    _store(found, active, theta, state, np.zeros(active.size, bool))
-    return found
-
-
-def _newton_step(state, radius):
-    values, vectors = np.linalg.eigh(state.hessian)
-    projected = np.einsum("rak,ra->rk", vectors, state.gradient)
-    size = np.maximum(np.abs(values), 1e-8 * np.abs(values).max(axis=1, keepdims=True) + 1e-12)
-    step = -np.einsum("rak,rk->ra", vectors, projected / size)
-    length = np.linalg.norm(step, axis=1)
-    step *= np.minimum(1.0, radius / np.maximum(length, 1e-300))[:, None]
-    return step, (projected**2 / size).sum(axis=1), values[:, 0] > -1e-6 * np.abs(values[:, -1])
-
-
-def _fields(state):
-    return [getattr(state, f.name) for f in fields(state)]
-
-
-def _take(state, keep):
-    return _State(*(array[keep] for array in _fields(state)))
-
-
-def _choose(which, new, old):
-    pairs = zip(_fields(new), _fields(old), strict=True)
-    return _State(*(np.where(which.reshape(-1, *[1] * (a.ndim - 1)), a, b) for a, b in pairs))
-
-
-def _store(found, active, theta, state, done):
-    """Write the finished replicates (all of them, if none is marked) into the result."""
-    chosen = done if done.any() else np.ones(active.size, bool)
-    here = active[chosen]
-    found.theta[here] = theta[chosen]
-    found.converged[here] = done.any()
-    for name in ("value", "beta", "XX", "r2"):
-        getattr(found, name)[here] = getattr(state, name)[chosen]
