@@ -11,6 +11,7 @@ from .inference import coef_tests
 from .lmer import lmer
 from .profile import profile
 from .ratios import median_odds_ratio
+from .rlrt import exact_rlrt
 from .shrinkage import shrinkage
 from .simulate import simulate
 from .wald import wald_test
