@@ -6,11 +6,14 @@ from importlib import import_module
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 import vl_convert
 
+import glmmlib as gl
 from glmmlib import sliders
 from glmmlib.palette import DATA, GROUPS, MODEL, POOLED, TRUTH
+from glmmlib.sliders import _effective_size as effective
 from glmmlib.sliders import _parallel_lines as parallel
 from glmmlib.sliders import _slope_blend as blend
 from glmmlib.sliders import _spread_of_means as spread
@@ -179,3 +182,48 @@ def test_correlation_of_parallel_lines_is_that_of_simulated_members():
         pairs = sd_group * rng.normal(size=(20_000, 1)) + sd_residual * rng.normal(size=(20_000, 2))
         correlation = parallel.parallel_lines(sd_group, sd_residual)[2]
         assert np.corrcoef(pairs.T)[0, 1] == pytest.approx(correlation, abs=0.022)
+
+
+def test_effective_size_curve_is_the_python_function():
+    drawing = svg(effective.chart(), groups=4, residual=11, size=7)
+    line = max(re.findall(r'd="(M[^"]+)"', drawing), key=len)
+    points = np.array([[float(v) for v in p.split(",")] for p in re.split("[ML]", line) if p])
+    size, worth = points[:, 0] / 400 * 40, 26 * (1 - points[:, 1] / 280)
+    assert len(points) == 79
+    np.testing.assert_allclose(worth, effective.effective_size(4, 11, size)[2], atol=1e-4)
+
+
+@pytest.mark.parametrize("positions", [(6.2, 8.8, 18), (0.0, 2.0, 40), (12.0, 2.0, 2), (1.5, 16.0, 33)])
+def test_effective_size_writes_its_three_lines(positions):
+    drawing = svg(effective.chart(), **dict(zip(["groups", "residual", "size"], positions, strict=True)))
+    for line in effective.lines(*positions):
+        assert f">{line}<" in drawing
+
+
+def test_effective_size_is_the_icc_and_design_effect_of_a_fit():
+    exam = gl.load("exam")
+    fit = gl.lmer("score ~ 1 + (1 | classroom)", exam)
+    icc, effect, worth = effective.effective_size(fit.varcorr["classroom"].sd["Intercept"], fit.sigma, 18)
+    assert icc == pytest.approx(float(gl.icc(fit)), rel=1e-12)
+    assert effect == pytest.approx(gl.design_effect(gl.icc(fit), 18), rel=1e-12)
+    assert worth == pytest.approx(18 / gl.design_effect(gl.icc(fit), 18), rel=1e-12)
+
+
+def test_effective_size_is_what_the_mean_of_a_mixed_model_is_worth():
+    """In equal groups the squared standard error of the mean is the total variance over the effective number."""
+    rng = np.random.default_rng(14)
+    rows = pd.DataFrame({"group": np.repeat(np.arange(12), 7).astype(str)})
+    y = gl.simulate("~ 1 + (1 | group)", rows, fixef={"Intercept": 1}, sd={"group": 0.8}, sigma=1.1, rng=rng)
+    fit = gl.lmer("y ~ 1 + (1 | group)", rows.assign(y=np.ravel(y)))
+    sd = fit.varcorr["group"].sd["Intercept"]
+    worth = effective.effective_size(sd, fit.sigma, 7)[2]
+    assert fit.bse["Intercept"] ** 2 == pytest.approx((sd**2 + fit.sigma**2) / (12 * worth), rel=1e-6)
+
+
+def test_effective_size_agrees_with_simulation():
+    """20,000 groups of 10: the relative standard error of a variance is 0.01."""
+    rng = np.random.default_rng(15)
+    means = rng.normal(0, 3, 20_000) + rng.normal(0, 5, (10, 20_000)).mean(axis=0)
+    icc, effect, worth = effective.effective_size(3, 5, 10)
+    assert means.var() / (34 / 10) == pytest.approx(effect, rel=0.04)
+    assert 34 / means.var() == pytest.approx(worth, rel=0.04)

@@ -8,6 +8,7 @@ given positions of the sliders; tests hold the three to each other.
 ==================  ===========================================================================
 chart               what moves
 ==================  ===========================================================================
+`effective_size`    how many independent members a group is worth, with ICC and design effect
 `parallel_lines`    lines, points and their correlation as the two SDs of a random intercept move
 `slope_blend`       the random-intercept slope, between the slopes within and between groups
 `spread_of_means`   the SD of raw and of partially pooled group means as groups grow
@@ -19,7 +20,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
-__all__ = ["parallel_lines", "slope_blend", "spread_of_means", "type_one_rate"]
+__all__ = ["effective_size", "parallel_lines", "slope_blend", "spread_of_means", "type_one_rate"]
 
 
 def __getattr__(name: str):
