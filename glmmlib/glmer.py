@@ -336,6 +336,12 @@ class GeneralizedMixedModelFit(MixedModelFit):
         >>> fit.refit(cbpp["incidence"]).deviance == fit.deviance
         True
         """
+        fit = self._refit(y)
+        _warn(fit)
+        return fit
+
+    def _refit(self, y):
+        """Fit to another response without a warning."""
         design = self.design
         y = argument(y, "the response", design.data)
         if y is None or not np.isfinite(y).all():
@@ -345,7 +351,6 @@ class GeneralizedMixedModelFit(MixedModelFit):
         problem = self._problem.with_response(response, prior)
         fit = _solve(replace(design, y=frozen(y)), self.groups, self._theta_names, problem)
         fit.is_refit = True
-        _warn(fit)
         return fit
 
     def refit_many(self, Y):

@@ -240,19 +240,25 @@ class LinearMixedModelFit(MixedModelFit):
         >>> fit.refit(y).params.round(1).to_dict()
         {'Intercept': 249.1, 'Days': 11.1}
         """
+        fit = self._refit(y)
+        warn_about(fit)
+        return fit
+
+    def _refit(self, y):
+        """Fit to another response without a warning."""
         y = argument(y, "the response", self.design.data)
         if y is None or not np.isfinite(y).all():
             bad = "None" if y is None else f"{int((~np.isfinite(y)).sum())} missing or infinite values"
             raise DataError(f"the response given to refit holds {bad}: give a number for each row of the fit")
-        design = replace(self.design, y=frozen(y))
-        check_lmm_sizes(design)
+        check_lmm_sizes(replace(self.design, y=y))
         with one_blas_thread():
             problem = self._problem.with_response(y)
-            optimum = problem.minimise()
-            Lambdas = problem.Lambdas(optimum.x)
-            fit = LinearMixedModelFit(design, self.groups, self._theta_names, problem, Lambdas, optimum)
+            return self._refitted(y, problem, problem.minimise())
+
+    def _refitted(self, y, problem, optimum):
+        design, Lambdas = replace(self.design, y=frozen(y)), problem.Lambdas(optimum.x)
+        fit = LinearMixedModelFit(design, self.groups, self._theta_names, problem, Lambdas, optimum)
         fit.is_refit = True
-        warn_about(fit)
         return fit
 
     def with_criterion(self, reml):

@@ -1,6 +1,5 @@
 """``fit.refit_many``: one model fitted to many responses."""
 
-import warnings
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,10 +10,12 @@ from scipy.linalg import solve_triangular
 from scipy.special import ndtr, stdtr
 
 from .covariance import SINGULAR, sds_and_correlations
-from .errors import DataError, GlmmlibError, GlmmlibWarning, ModelError
+from .errors import DataError, GlmmlibError, ModelError
 from .glmm_replicates import CHUNK_NUMBERS as GLMM_CHUNK_NUMBERS
 from .glmm_replicates import LaplaceReplicates
 from .glmm_replicates_descent import minimise_all as minimise_all_glmm
+from .optimize import Optimum
+from .parallel import in_parallel, pieces, progress
 from .replicates import CHUNK_NUMBERS, Replicates
 from .replicates_newton import minimise_all, smallest_singular_values
 from .separation import SUSPECT
@@ -125,15 +126,17 @@ def _vectorised(fit, Y):
     beta_ols, Zy, yy = projected
     everything = Replicates(problem, Zy, yy)
     step = max(1, CHUNK_NUMBERS // everything.numbers)
-    pieces = [slice(s, s + step) for s in range(0, len(yy), step)]
-    all_replicates = [everything.subset(piece) for piece in pieces]
-    found = [_checked(fit, r, minimise_all(r), Y[:, piece]) for r, piece in zip(all_replicates, pieces, strict=True)]
+    parts = pieces(len(yy), step)
+    all_replicates = [everything.subset(part) for part in parts]
+    steps = progress(zip(all_replicates, parts, strict=True), len(parts), "refits")
+    found = [_checked(fit, r, minimise_all(r), Y[:, part]) for r, part in steps]
     theta = np.concatenate([f.theta for f in found])
     to_user = solve_triangular(problem.R, np.eye(problem.p)) if problem.p else np.zeros((0, 0))
 
     def degrees_of_freedom():
-        parts = [r.satterthwaite(f.theta, to_user)[1] for r, f in zip(all_replicates, found, strict=True)]
-        return np.concatenate(parts)
+        return np.concatenate(
+            [r.satterthwaite(f.theta, to_user)[1] for r, f in zip(all_replicates, found, strict=True)]
+        )
 
     sigma = np.sqrt(np.concatenate([f.r2 for f in found]) / problem.df)
     beta = beta_ols + np.concatenate([f.beta for f in found]) @ to_user.T
@@ -189,7 +192,8 @@ def _vectorised_glmm(fit, Y):
     problem, group, p = fit._problem, fit.groups[0], fit._problem.p
     everything = LaplaceReplicates(problem, _responses(fit, Y)[:, problem.rows])
     step = max(1, GLMM_CHUNK_NUMBERS // fit.nobs)
-    found = [minimise_all_glmm(everything.subset(slice(s, s + step))) for s in range(0, Y.shape[1], step)]
+    parts = pieces(Y.shape[1], step)
+    found = [minimise_all_glmm(everything.subset(part)) for part in progress(parts, len(parts), "refits")]
     x, value, hessian, converged = (
         np.concatenate([getattr(f, name) for f in found]) for name in ("x", "value", "hessian", "converged")
     )
@@ -240,9 +244,7 @@ def _with_singles(fit, refits, Y, which):
 
 def _single(fit, y, r):
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", GlmmlibWarning)
-            return fit.refit(y)
+        return fit._refit(y)
     except GlmmlibError as error:
         raise type(error)(f"response {r}: {error}") from None
 
@@ -264,15 +266,57 @@ def _is_singular(group, L):
 
 
 def _one_by_one(fit, Y):
-    fits = [_single(fit, y, r) for r, y in enumerate(Y.T)]
-    return Refits(
-        pd.DataFrame([f.params.to_numpy() for f in fits], columns=fit.params.index),
-        pd.DataFrame([f.bse.to_numpy() for f in fits], columns=fit.params.index),
-        pd.DataFrame([f.theta.to_numpy() for f in fits], columns=fit.theta.index),
-        None if fit.sigma is None else np.array([f.sigma for f in fits]),
-        np.array([f.deviance for f in fits]),
-        np.array([f.is_singular for f in fits]),
-        fit.groups,
-        lambda: np.array([f.df.to_numpy() for f in fits]),
-        None if fit.family is None or not fit.has_dispersion else np.array([f.dispersion for f in fits]),
+    rows = _in_parallel(fit, Y, _numbers)
+    params, bse, theta, sigma, deviance, is_singular, dispersion = (
+        np.array([row[i] for row in rows]) for i in range(7)
     )
+    return Refits(
+        pd.DataFrame(params, columns=fit.params.index),
+        pd.DataFrame(bse, columns=fit.params.index),
+        pd.DataFrame(theta, columns=fit.theta.index),
+        None if fit.sigma is None else sigma.astype(float),
+        deviance,
+        is_singular,
+        fit.groups,
+        lambda: np.array(_in_parallel(fit, Y, _degrees_of_freedom)),
+        None if fit.family is None or not fit.has_dispersion else dispersion.astype(float),
+    )
+
+
+def each_fit(fit, Y, statistic):
+    """Return ``[statistic(the fit to y) for y in the columns of Y]``.
+
+    Linear models with one grouping factor find all optima together first; otherwise joblib shares the fits out.
+    """
+    if fit.family is not None or len(fit.groups) > 1:
+        return _in_parallel(fit, Y, statistic)
+    many = refit_many(fit, Y)
+    fits = (_fit_at(fit, y, theta) for y, theta in zip(Y.T, many.theta.to_numpy(), strict=True))
+    return [statistic(f) for f in progress(fits, len(many), "fits")]
+
+
+def _fit_at(fit, y, theta):
+    """Return the linear fit whose optimum is known to be at ``theta``."""
+    problem, group = fit._problem.with_response(y), fit.groups[0]
+    x = problem.theta([group.to_standard_Lambda(group.pattern.Lambda(theta))])
+    value, gradient = problem.objective(x)
+    optimum = Optimum(x, value, gradient(), 0.0, 0, True, "converged together with other replicates", None, ())
+    return fit._refitted(y, problem, optimum)
+
+
+def _in_parallel(fit, Y, statistic):
+    tasks = [(fit, Y[:, part], part.start, statistic) for part in pieces(Y.shape[1])]
+    return [row for rows in in_parallel(_fit_each, tasks, "fits") for row in rows]
+
+
+def _fit_each(fit, Y, first, statistic):
+    return [statistic(_single(fit, y, r)) for r, y in enumerate(Y.T, first)]
+
+
+def _numbers(fit):
+    arrays = (fit.params.to_numpy(), fit.bse.to_numpy(), fit.theta.to_numpy())
+    return *arrays, fit.sigma, fit.deviance, fit.is_singular, getattr(fit, "dispersion", None)
+
+
+def _degrees_of_freedom(fit):
+    return fit.df.to_numpy()
