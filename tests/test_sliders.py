@@ -15,6 +15,7 @@ from glmmlib import sliders
 from glmmlib.palette import DATA, GROUPS, MODEL, POOLED, TRUTH
 from glmmlib.sliders import _effective_size as effective
 from glmmlib.sliders import _parallel_lines as parallel
+from glmmlib.sliders import _shrinkage_factor as shrunken
 from glmmlib.sliders import _slope_blend as blend
 from glmmlib.sliders import _spread_of_means as spread
 from glmmlib.sliders import _type_one_rate as type_one
@@ -227,3 +228,40 @@ def test_effective_size_agrees_with_simulation():
     icc, effect, worth = effective.effective_size(3, 5, 10)
     assert means.var() / (34 / 10) == pytest.approx(effect, rel=0.04)
     assert 34 / means.var() == pytest.approx(worth, rel=0.04)
+
+
+def test_shrinkage_factor_curve_is_the_python_function():
+    drawing = svg(shrunken.chart(), groups=4, residual=11, size=7)
+    line = max(re.findall(r'd="(M[^"]+)"', drawing), key=len)
+    points = np.array([[float(v) for v in p.split(",")] for p in re.split("[ML]", line) if p])
+    assert len(points) == 81
+    kept = shrunken.shrinkage_factor(4, 11, points[:, 0] / 400 * 40)
+    np.testing.assert_allclose(1 - points[:, 1] / 280, kept, atol=1e-5)
+
+
+@pytest.mark.parametrize("positions", [(6.2, 8.8, 3), (0.0, 2.0, 40), (12.0, 2.0, 1), (0.1, 16.0, 33)])
+def test_shrinkage_factor_writes_its_two_lines(positions):
+    drawing = svg(shrunken.chart(), **dict(zip(["groups", "residual", "size"], positions, strict=True)))
+    for line in shrunken.lines(*positions):
+        assert f">{line}<" in drawing
+
+
+@pytest.mark.parametrize(("formula", "data"), [("score ~ 1 + (1 | classroom)", "exam"),
+                                               ("score ~ teaching + hours + (1 | classroom)", "exam"),
+                                               ("diameter ~ 1 + (1 | plate)", "Penicillin")])  # fmt: skip
+def test_shrinkage_factor_is_that_of_a_fit(formula, data):
+    fit = gl.lmer(formula, gl.load(data))
+    found, (group,) = gl.shrinkage(fit), fit.ranef()
+    factor = shrunken.shrinkage_factor(fit.varcorr[group].sd["Intercept"], fit.sigma, found["n"])
+    np.testing.assert_allclose(factor, found["factor"], rtol=1e-9)
+
+
+def test_shrinkage_factor_has_the_smallest_error_of_all_factors():
+    """200,000 groups of 4: keeping more, or less, than the factor says errs more."""
+    rng = np.random.default_rng(16)
+    groups = rng.normal(0, 5, 200_000)
+    means = groups + rng.normal(0, 9 / np.sqrt(4), 200_000)
+    best = shrunken.shrinkage_factor(5, 9, 4)
+    error = [np.mean((kept * means - groups) ** 2) for kept in (best - 0.05, best, best + 0.05)]
+    assert error[1] < error[0] and error[1] < error[2]
+    assert error[1] == pytest.approx(25 * (1 - best), rel=0.02)

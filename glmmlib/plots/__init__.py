@@ -3,12 +3,14 @@
 =====================  ==========================================================
 picture                what it shows
 =====================  ==========================================================
+`caterpillar`          conditional modes in order, with their intervals
 `group_scatter`        the data in grey, a few groups picked out in colour
 `group_lines`          the line of each group, and of a typical group
 `group_strips`         each group's observations and mean, the smallest group first
 `own_lines`            the line of each group, fitted to that group alone
 `profile`              the profile likelihood of each parameter
 `residuals_by_group`   residuals, group by group
+`shrinkage_arrows`     from each group's own estimate to its conditional mode
 `type_one_curve`       how often the pooled slope test rejects a true null
 =====================  ==========================================================
 """
@@ -16,12 +18,14 @@ picture                what it shows
 from importlib import import_module
 
 _FILES = {
+    "caterpillar": "caterpillar",
     "group_lines": "group_lines",
     "group_scatter": "group_scatter",
     "group_strips": "group_strips",
     "own_lines": "own_lines",
     "profile": "profile",
     "residuals_by_group": "residuals_by_group",
+    "shrinkage_arrows": "shrinkage_arrows",
     "type_one_curve": "type_one_curve",
 }
 __all__ = list(_FILES)

@@ -10,6 +10,7 @@ chart               what moves
 ==================  ===========================================================================
 `effective_size`    how many independent members a group is worth, with ICC and design effect
 `parallel_lines`    lines, points and their correlation as the two SDs of a random intercept move
+`shrinkage_factor`  the share of its distance that a group keeps, by size and the two SDs
 `slope_blend`       the random-intercept slope, between the slopes within and between groups
 `spread_of_means`   the SD of raw and of partially pooled group means as groups grow
 `type_one_rate`     the pooled slope test as the predictor moves from between to within groups
@@ -20,7 +21,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
-__all__ = ["effective_size", "parallel_lines", "slope_blend", "spread_of_means", "type_one_rate"]
+__all__ = ["effective_size", "parallel_lines", "shrinkage_factor", "slope_blend", "spread_of_means", "type_one_rate"]
 
 
 def __getattr__(name: str):

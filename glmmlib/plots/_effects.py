@@ -1,0 +1,19 @@
+"""Which random effect of a fit a picture is about."""
+
+from glmmlib.errors import ModelError
+
+
+def one_effect(fit, group, effect):
+    """Return the names (group, effect), chosen where there is only one, or say what there is to choose from."""
+    groups = {g.name: list(g.columns) for g in fit.groups}
+    group = _choose(group, list(groups), "grouping factors", "group")
+    return group, _choose(effect, groups[group], f"random effects of {group}", "effect")
+
+
+def _choose(name, names, what, argument):
+    if name is None and len(names) == 1:
+        return names[0]
+    if name in names:
+        return name
+    found = f"there are several {what}" if name is None else f"{name!r} is not among the {what}"
+    raise ModelError(f"{found}: choose one with {argument}=, of {', '.join(names)}")
