@@ -430,6 +430,14 @@ class LaplaceDeviance:
         optimum = minimise(self.objective, x, H, tolerance=1e-3)
         for _ in range(12):
             optimum, hessian = self._polish(optimum)
+            if not optimum.converged:  # a curved valley, as near a singular Lambda: Newton's steps leave it, short ones follow it
+                self.pirls_tolerance = 1e-15
+                again = minimise(self.objective, optimum.x, optimum.inverse_hessian, tolerance=1e-8)
+                self.pirls_tolerance = PIRLS_TOLERANCE
+                if again.value >= optimum.value - 1e-9:
+                    break
+                optimum = again
+                continue
             values, vectors = np.linalg.eigh(_scaled_hessian(hessian, optimum.inverse_hessian))
             if values[0] > -1e-4 * max(values[-1], 1.0) or not optimum.converged:
                 break

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-SUSPECT = 9.0  # |x'beta + offset| beyond which it is worth asking: a probability of one in 8,000
+SUSPECT = 1e-4  # a mean of the fixed part, or its distance from 1, below which it is worth asking
 _TOLERANCE = 1e-7
 
 
@@ -52,8 +52,8 @@ def find_separation(fit):
     counts = family.name in ("poisson", "negbinomial") and family.link.name == "log"
     if not counts and family.name != "binomial":
         return None
-    eta = fit.X @ fit.params.to_numpy()
-    if fit.X.shape[1] == 0 or not np.abs(eta).max() > SUSPECT:
+    mean = family.link.inverse(fit._fixed_predictor())
+    if fit.X.shape[1] == 0 or not min(mean.min(), 1.0 if counts else 1.0 - mean.max()) < SUSPECT:
         return None
     y, trials = fit._response
     n = np.ones_like(y) if trials is None or counts else trials
