@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
-from scipy.interpolate import CubicHermiteSpline
 from scipy.special import ndtri
 
 from .errors import ModelError
@@ -53,6 +52,8 @@ class Curve:
 
     @cached_property
     def _spline(self):
+        from scipy.interpolate import CubicHermiteSpline  # slow to import
+
         return CubicHermiteSpline(self.values, self.zeta, self.slope, extrapolate=False)
 
     def interval(self, level):
