@@ -11,6 +11,7 @@ picture                what it shows
 `profile`              the profile likelihood of each parameter
 `residuals_by_group`   residuals, group by group
 `shrinkage_arrows`     from each group's own estimate to its conditional mode
+`simple_effect`        the effect of one variable in an interaction, at each value of the other
 `type_one_curve`       how often the pooled slope test rejects a true null
 =====================  ==========================================================
 """
@@ -26,6 +27,7 @@ _FILES = {
     "profile": "profile",
     "residuals_by_group": "residuals_by_group",
     "shrinkage_arrows": "shrinkage_arrows",
+    "simple_effect": "simple_effect",
     "type_one_curve": "type_one_curve",
 }
 __all__ = list(_FILES)

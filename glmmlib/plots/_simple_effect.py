@@ -1,0 +1,68 @@
+"""The effect of one variable in an interaction, at each value of the other."""
+
+import numpy as np
+
+from glmmlib.errors import ModelError
+from glmmlib.inference import quantile, single_tests
+from glmmlib.palette import DATA, MODEL
+
+
+def simple_effect(fit, effect, product, x, level=0.95, ax=None):
+    r"""Draw :math:`\beta_{effect} + \beta_{product}\, x` with its interval, and a dashed line at zero.
+
+    In a model with the interaction of x and another variable, the coefficient of the other one is its effect where x is
+    zero.  Elsewhere it is this line; refitting with x measured from :math:`c` prints the line's height at :math:`c`.
+
+    Parameters
+    ----------
+    fit : LinearMixedModelFit or GeneralizedMixedModelFit
+    effect, product : str
+        Names of two coefficients, such as ``"fertiliser[T.B]"`` and ``"temperature:fertiliser[T.B]"``.
+    x : array
+        Values of x, in the units of the fit.
+    level : float
+        Of the pointwise intervals (t with Satterthwaite's degrees of freedom, or normal).
+    ax : matplotlib Axes, optional
+        Drawn into; the current axes if not given.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    ModelError
+        If a name is not a coefficient, or the level no probability.
+
+    References
+    ----------
+    Schielzeth (2010), Simple means to improve the interpretability of regression coefficients, *Methods in Ecology
+    and Evolution* 1.
+
+    Examples
+    --------
+    >>> import glmmlib as gl
+    >>> fit = gl.lmer("distance ~ age * Sex + (1 | Subject)", gl.load("Orthodont"))
+    >>> ax = gl.plots.simple_effect(fit, "Sex[T.Female]", "age:Sex[T.Female]", x=[0, 11])
+    >>> ax.lines[0].get_ydata().round(2).tolist()
+    [1.03, -2.32]
+    """
+    import matplotlib.pyplot as plt
+
+    if not 0.0 < level < 1.0:
+        raise ModelError(f"level is a probability between 0 and 1, such as 0.95, not {level!r}")
+    names = list(fit.params.index)
+    if unknown := [name for name in (effect, product) if name not in names]:
+        raise ModelError(f"the fit has no coefficient {unknown[0]!r}; there are {', '.join(names)}")
+    ax = plt.gca() if ax is None else ax
+    x = np.asarray(x, dtype=float)
+    L = np.zeros((len(x), len(names)))
+    L[:, names.index(effect)] = 1.0
+    L[:, names.index(product)] = x
+    tests = single_tests(fit, L)
+    half = -quantile(0.5 * (1.0 - level), tests["df"].to_numpy()) * tests["se"]
+    ax.plot(x, tests["estimate"], color=MODEL)
+    ax.fill_between(x, tests["estimate"] - half, tests["estimate"] + half, color=MODEL, alpha=0.2, lw=0)
+    ax.axhline(0.0, color=DATA, ls="--", lw=1.5)
+    ax.set(ylabel=effect)
+    return ax
