@@ -95,6 +95,19 @@ class ProfiledDeviance:
         self.Zy = [ZX[:, p] for ZX in cross.ZX]
         self.Xy, self.yy = cross.XX[:p, p], cross.XX[p, p]
         self.cross = type(cross)(cross.A, cross.C, [ZX[:, :p] for ZX in cross.ZX], cross.XX[:p, :p])
+        if self.reml:
+            self._check_room_for_random_effects()
+
+    def _check_room_for_random_effects(self):
+        """Refuse random effects whose columns the fixed effects hold already: REML says nothing about them."""
+        for k, A, ZX in zip(self.structure.order, self.cross.A, self.cross.ZX, strict=True):
+            total = np.einsum("aaj->", A)
+            if total - (ZX**2).sum() < 1e-10 * total:
+                name = self.groups[k].name
+                raise ModelError(
+                    f"the fixed effects hold a column for every level of {name!r} already, so nothing is left from which its"
+                    f" variance could be estimated: take {name!r} out of the fixed effects, or leave out the random term"
+                )
 
     def with_response(self, y):
         """Return the same model for another response: only the products with y are summed again.

@@ -267,3 +267,11 @@ def test_weights_over_eight_orders_of_magnitude(formula):
     scale = fit.theta.to_numpy()
     others = (minimize(value, start * scale, method="Nelder-Mead").fun for start in (0.5, 1.0, 2.0))
     assert fit.deviance <= min(others) + 1e-5
+
+
+def test_a_factor_that_is_fixed_and_random_is_refused():
+    data = pd.DataFrame({"g": np.repeat(list("abcdef"), 4), "x": np.tile([0.0, 1.0, 2.0, 4.0], 6)})
+    data["y"] = np.random.default_rng(1).normal(size=24)
+    with pytest.raises(ModelError, match="a column for every level of 'g' already"):
+        gl.lmer("y ~ x + g + (1 | g)", data)
+    assert gl.lmer("y ~ x + (1 | g)", data).nobs == 24
