@@ -68,7 +68,7 @@ class TermTests:
         return f'<div class="glmmlib">{self._table().to_html()}</div>'
 
 
-def anova(*fits, refit=True, type=3, ddf=None):
+def anova(*fits, refit=True, type=3, ddf=None, bootstrap=None, rng=None):
     """Test the terms of one fit, or nested fits against each other.
 
     Parameters
@@ -83,6 +83,12 @@ def anova(*fits, refit=True, type=3, ddf=None):
         One fit: which hypotheses; see :mod:`glmmlib.anova`.
     ddf : {"satterthwaite", "kenward-roger", "z"}, optional
         One fit: as in :func:`coef_tests`.
+
+    bootstrap : int, optional
+        Several fits: simulate the null distribution of each test with so many responses drawn from the smaller model (see
+        :func:`bootstrap_test`) in place of a table's.
+    rng : numpy.random.Generator
+        With `bootstrap`: the source of randomness.
 
     Returns
     -------
@@ -109,7 +115,7 @@ def anova(*fits, refit=True, type=3, ddf=None):
     if not fits:
         raise ModelError("anova needs a fit: anova(fit) tests its terms, anova(m0, m1) compares two")
     if len(fits) > 1:
-        return likelihood_ratio_tests(fits, refit)
+        return likelihood_ratio_tests(fits, refit, bootstrap, rng)
     return term_tests(fits[0], type, ddf)
 
 

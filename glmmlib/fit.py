@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sparse
 
+from .bootstrap import bootstrap as bootstrap_fit
 from .covariance import SINGULAR
 from .inference import coef_tests, conf_int
 from .predict import predict as predict_rows
@@ -144,12 +145,15 @@ class MixedModelFit:
         ----------
         level : float
             Between 0 and 1.
-        method : {"wald", "profile"}
+        method : {"wald", "profile", "bootstrap"}
             ``"wald"``: estimate -+ quantile * standard error, for fixed effects; the quantile is that of the distribution
             which ``pvalues`` uses.  Option: ``ddf``, as in :func:`glmmlib.coef_tests`.
 
             ``"profile"``: profile likelihood, for SDs and correlations of random effects, sigma and fixed effects; see
             :func:`glmmlib.profile`.  A REML fit is refitted by ML first; ``attrs["notes"]`` of the result says so.
+
+            ``"bootstrap"``: parametric bootstrap, for the same parameters; see :meth:`bootstrap`.  Options: ``rng`` (to be
+            given), ``n=1000``, ``kind="percentile"`` or ``"basic"``, ``statistic``.
         parm : str or list of str, optional
             Names of the parameters; all of the method by default.
 
@@ -329,6 +333,11 @@ class MixedModelFit:
         61.0
         """
         return simulate_fit(self, n, rng, conditional)
+
+    def bootstrap(self, n=1000, statistic=None, rng=None):
+        return bootstrap_fit(self, n, statistic, rng)
+
+    bootstrap.__doc__ = bootstrap_fit.__doc__
 
     def update(self, formula=None, data=None, **changes):
         """Fit a changed model to the rows of this fit, or to other data.

@@ -83,10 +83,10 @@ class LikelihoodRatioTests:
         return f'<div class="glmmlib"><ul>{models}</ul>{html}<ul>{notes}</ul></div>'
 
 
-def likelihood_ratio_tests(fits, refit=True):
+def likelihood_ratio_tests(fits, refit=True, bootstrap=None, rng=None):
     """Compare nested fits by their likelihoods; see :func:`glmmlib.anova`."""
     check_comparable(fits)
-    fits, criterion, refitted = _one_criterion(fits, refit)
+    fits, criterion, refitted = one_criterion(fits, refit)
     fits = sorted(fits, key=lambda fit: fit.n_parameters)
     names = [f"m{i}" for i in range(len(fits))]
     rows = [
@@ -99,12 +99,21 @@ def likelihood_ratio_tests(fits, refit=True):
         step = nested_step(m0, m1, criterion == "REML")
         chisq = m0.deviance - m1.deviance
         p, p_naive, distribution = null_distribution(chisq, step)
+        if bootstrap is not None:
+            p, distribution = _simulated(m0, m1, bootstrap, rng)
         rows[i] |= {"chisq": chisq, "df": step.df, "p": p, "p_naive": p_naive}
         hypotheses[names[i]], distributions[names[i]] = step.hypothesis, distribution
     formulas = {name: f.formula for name, f in zip(names, fits, strict=True)}
     return LikelihoodRatioTests(
         pd.DataFrame(rows, names), formulas, hypotheses, distributions, criterion, refitted
     )
+
+
+def _simulated(m0, m1, n, rng):
+    from .bootstrap import bootstrap_test
+
+    test = bootstrap_test(m0, m1, n, rng, refit=False)
+    return test.p, f"simulated, from {n} responses drawn from the smaller model (p has a standard error of {test.p_error:.2g})"
 
 
 @dataclass(frozen=True)
@@ -130,7 +139,7 @@ def null_distribution(chisq, step):
     return (
         np.nan,
         np.nan,
-        "not in any table, because two or more variances are zero under H0; use a parametric bootstrap",
+        "not in any table, because two or more variances are zero under H0; use a parametric bootstrap (bootstrap=1000, rng=)",
     )
 
 
@@ -193,7 +202,8 @@ def _family(fit):
     return "gaussian" if fit.family is None else f"{fit.family.name} ({fit.family.link.name})"
 
 
-def _one_criterion(fits, refit):
+def one_criterion(fits, refit):
+    """Return the fits, refitted by ML if asked for, with the name of their criterion and whether they were refitted."""
     reml = [fit.reml for fit in fits]
     if not any(reml):
         return fits, "ML", False

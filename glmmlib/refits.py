@@ -1,7 +1,7 @@
 """``fit.refit_many``: one model fitted to many responses."""
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import pandas as pd
@@ -59,7 +59,7 @@ class Refits:
     @cached_property
     def df(self):
         """Satterthwaite degrees of freedom (R, p) of each fixed effect; infinite where tests are normal."""
-        return pd.DataFrame(self._df(), columns=self.params.columns)
+        return pd.DataFrame(np.asarray(self._df()), columns=self.params.columns)
 
     def pvalues(self, ddf=None):
         """Return the two-sided p-values (R, p) of ``coefficient = 0``.
@@ -133,11 +133,6 @@ def _vectorised(fit, Y):
     theta = np.concatenate([f.theta for f in found])
     to_user = solve_triangular(problem.R, np.eye(problem.p)) if problem.p else np.zeros((0, 0))
 
-    def degrees_of_freedom():
-        return np.concatenate(
-            [r.satterthwaite(f.theta, to_user)[1] for r, f in zip(all_replicates, found, strict=True)]
-        )
-
     sigma = np.sqrt(np.concatenate([f.r2 for f in found]) / problem.df)
     beta = beta_ols + np.concatenate([f.beta for f in found]) @ to_user.T
     inverse = np.concatenate([np.linalg.inv(f.XX) for f in found])
@@ -151,8 +146,12 @@ def _vectorised(fit, Y):
         np.concatenate([f.value for f in found]),
         _is_singular(group, L),
         fit.groups,
-        degrees_of_freedom,
+        partial(_satterthwaite, all_replicates, [f.theta for f in found], to_user),
     )
+
+
+def _satterthwaite(replicates, thetas, to_user):
+    return np.concatenate([r.satterthwaite(theta, to_user)[1] for r, theta in zip(replicates, thetas, strict=True)])
 
 
 def _project(problem, X, Y, weights, offset):
@@ -198,7 +197,6 @@ def _vectorised_glmm(fit, Y):
         np.concatenate([getattr(f, name) for f in found]) for name in ("x", "value", "hessian", "converged")
     )
     beta, L, dispersion = everything.split(x)
-    extreme = np.abs(everything.fixed_part(beta)).max(axis=1, initial=0.0) > SUSPECT
     T = np.linalg.inv(problem.R) if p else np.zeros((0, 0))
     covariance = T @ _joint_covariances(hessian)[:, :p, :p] @ T.T
     variance = np.einsum("rpp->rp", covariance)
@@ -210,10 +208,21 @@ def _vectorised_glmm(fit, Y):
         value,
         _is_singular(group, L),
         fit.groups,
-        lambda: np.full((len(x), p), np.inf),
+        partial(np.full, (len(x), p), np.inf),
         None if dispersion is None else dispersion[:, 0].copy(),
     )
-    return _with_singles(fit, refits, Y, np.flatnonzero(~converged | extreme))
+    return _with_singles(fit, refits, Y, np.flatnonzero(~converged | _looks_separated(everything, beta)))
+
+
+def _looks_separated(replicates, beta):
+    """Which replicates have means so extreme that :mod:`glmmlib.separation` should have a look (R,)."""
+    family = replicates.family
+    counts = family.name in ("poisson", "negbinomial") and family.link.name == "log"
+    if not replicates.p or not (counts or family.name == "binomial"):
+        return np.zeros(len(beta), bool)
+    mean = family.link.inverse(replicates.fixed_part(beta))
+    is_extreme = mean.min(axis=1) < SUSPECT
+    return is_extreme if counts else is_extreme | (mean.max(axis=1) > 1.0 - SUSPECT)
 
 
 def _responses(fit, Y):
@@ -278,7 +287,7 @@ def _one_by_one(fit, Y):
         deviance,
         is_singular,
         fit.groups,
-        lambda: np.array(_in_parallel(fit, Y, _degrees_of_freedom)),
+        partial(_in_parallel, fit, Y, _degrees_of_freedom),
         None if fit.family is None or not fit.has_dispersion else dispersion.astype(float),
     )
 
@@ -291,6 +300,11 @@ def each_fit(fit, Y, statistic):
     if fit.family is not None or len(fit.groups) > 1:
         return _in_parallel(fit, Y, statistic)
     many = refit_many(fit, Y)
+    with one_blas_thread():
+        return _at_optima(fit, Y, many, statistic)
+
+
+def _at_optima(fit, Y, many, statistic):
     fits = (_fit_at(fit, y, theta) for y, theta in zip(Y.T, many.theta.to_numpy(), strict=True))
     return [statistic(f) for f in progress(fits, len(many), "fits")]
 
