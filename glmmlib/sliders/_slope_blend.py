@@ -83,7 +83,7 @@ def chart(between: float = 0.4, icc: float = 0.3, group_size: int = 4, slope_bet
         slider("size", "Observations in a group ", group_size, 2, 60, 1),
         slider("icc", "Intra-class correlation ", icc, 0, 0.9, 0.01),
         slider("share", "Share of x between groups ", between, 0, 0.95, 0.01),
-        slider("steep", "Slope between groups ", slope_between, 0, 0.3, 0.01),
+        slider("steep", "Slope between groups ", slope_between, 0, 0.31, 0.01),
     ]
     x = alt.X("n:Q", title="Observations in a group", scale=alt.Scale(domain=[2, 60]))
     y = alt.Y("slope:Q", title="Expected slope", scale=alt.Scale(domain=[-0.03, 0.3], nice=False))
