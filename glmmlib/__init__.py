@@ -4,15 +4,19 @@ from . import plots
 from .anova import anova
 from .between import between_variance, correlation
 from .bootstrap import bootstrap_test
+from .check import check
 from .compare import compare
 from .datasets import codebook, datasets, load, load_truth
 from .glmer import glmer
-from .icc import design_effect, icc
+from .icc import design_effect, icc, icc_conf_int
 from .inference import coef_tests
+from .influence import influence
 from .lmer import lmer
 from .means import means
 from .profile import profile
+from .r2 import r2
 from .ratios import median_odds_ratio
+from .residuals import simulated_residuals
 from .rlrt import exact_rlrt
 from .shrinkage import shrinkage
 from .simulate import simulate

@@ -9,6 +9,7 @@ picture                what it shows
 `group_strips`         each group's observations and mean, the smallest group first
 `own_lines`            the line of each group, fitted to that group alone
 `profile`              the profile likelihood of each parameter
+`residual_panel`       quantile residuals: all, along the fitted values, along x
 `residuals_by_group`   residuals, group by group
 `shrinkage_arrows`     from each group's own estimate to its conditional mode
 `simple_effect`        the effect of one variable in an interaction, at each value of the other
@@ -25,6 +26,7 @@ _FILES = {
     "group_strips": "group_strips",
     "own_lines": "own_lines",
     "profile": "profile",
+    "residual_panel": "residual_panel",
     "residuals_by_group": "residuals_by_group",
     "shrinkage_arrows": "shrinkage_arrows",
     "simple_effect": "simple_effect",
