@@ -353,6 +353,36 @@ def test_soil_the_correct_model_gives_back_the_truth():
     assert site.corr.loc["Intercept", "x"] == pytest.approx(truth["corr"], abs=0.15)
 
 
+def test_frogs_the_correct_models_give_back_the_truth():
+    frogs, truth = gl.load("frogs"), gl.load_truth("frogs")
+    p, t = truth.parameters, truth.others["tadpoles"]
+    frogs["x"] = frogs["depth"] - p["origin"]
+    frogs["hump"] = (frogs["depth"] - t["best_depth"]) ** 2
+    presence = gl.glmer("presence ~ x + (x | region)", frogs, family="binomial")
+    assert (misses(presence, p, ["intercept", "depth"]) < 1.5).all()
+    region = presence.varcorr["region"]
+    assert region.sd.to_numpy() == pytest.approx([p["sd_intercept"], p["sd_slope"]], rel=0.3)
+    assert region.corr.loc["Intercept", "x"] == pytest.approx(p["corr"], abs=0.3)
+    tadpoles = gl.glmer("tadpoles ~ hump + (1 | region)", frogs, family="binomial")
+    assert (misses(tadpoles, t, ["intercept", "curvature"]) < 1.5).all()
+    assert tadpoles.varcorr["region"].sd.iloc[0] == pytest.approx(t["sd_intercept"], rel=0.2)
+
+
+def test_birds_the_correct_model_gives_back_the_truth():
+    birds, truth = gl.load("birds"), gl.load_truth("birds")
+    p = truth.parameters
+    climate = by_group(birds, "site", truth, "climate")
+    birds["within"], birds["between"] = birds["temperature"] - climate, climate - 10
+    birds["wave"] = np.cos(2 * np.pi * (birds["month"] - p["season_peak_month"]) / 12)
+    formula = "count ~ within + between + wave + offset(np.log(minutes / 60)) + (1 | site) + (0 + within | site)"
+    fit = gl.glmer(formula, birds, family="negbinomial")
+    assert (misses(fit, p, ["intercept", "temperature_within", "climate_between", "season_amplitude"]) < 1.5).all()
+    assert fit.dispersion == pytest.approx(p["k"], rel=0.3)
+    assert fit.varcorr["site"].sd.to_numpy() == pytest.approx([p["sd_intercept"], p["sd_slope"]], rel=0.3)
+    poisson = gl.glmer(formula, birds, family="poisson")
+    assert fit.aic < poisson.aic - 100, "the extra variation must be plain to see"
+
+
 def test_soil_the_same_fit_has_another_correlation_at_another_origin():
     soil = gl.load("soil_pH")
     raw = gl.lmer("ph_change ~ temperature + (temperature | site)", soil)
