@@ -14,6 +14,7 @@ import glmmlib as gl
 from glmmlib import sliders
 from glmmlib.palette import DATA, GROUPS, MODEL, POOLED, TRUTH
 from glmmlib.sliders import _effective_size as effective
+from glmmlib.sliders import _ml_and_reml as criteria
 from glmmlib.sliders import _parallel_lines as parallel
 from glmmlib.sliders import _shrinkage_factor as shrunken
 from glmmlib.sliders import _slope_blend as blend
@@ -265,3 +266,43 @@ def test_shrinkage_factor_has_the_smallest_error_of_all_factors():
     error = [np.mean((kept * means - groups) ** 2) for kept in (best - 0.05, best, best + 0.05)]
     assert error[1] < error[0] and error[1] < error[2]
     assert error[1] == pytest.approx(25 * (1 - best), rel=0.02)
+
+
+def equal_groups(ratio, groups, size, rng):
+    """A response whose mean squares are exactly 1 + size ratio**2 between groups and 1 within."""
+    means, within = rng.normal(size=groups), rng.normal(size=(groups, size))
+    means -= means.mean()
+    within -= within.mean(axis=1, keepdims=True)
+    means *= np.sqrt((groups - 1) * (1 + size * ratio**2) / (size * means @ means))
+    within *= np.sqrt(groups * (size - 1) / (within**2).sum())
+    return pd.DataFrame({"group": np.repeat(np.arange(groups), size).astype(str), "y": (means[:, None] + within).ravel()})
+
+
+@pytest.mark.parametrize(("ratio", "groups", "size"), [(1.0, 6, 5), (0.3, 24, 2), (1.7, 3, 12)])
+def test_ml_and_reml_is_the_objective_of_a_fit_and_its_maxima_are_the_estimates(ratio, groups, size):
+    data = equal_groups(ratio, groups, size, np.random.default_rng(17))
+    theta, ss = np.linspace(0, 3, 13), ((groups - 1) * (1 + size * ratio**2), groups * (size - 1))
+    best, found = criteria.maxima(ratio, groups, size), criteria.curves(theta, ratio, groups, size)
+    for reml in (False, True):
+        fit = gl.lmer("y ~ 1 + (1 | group)", data, reml=reml)
+        expected = np.array([fit.objective([t]) for t in theta])
+        np.testing.assert_allclose(criteria.criterion(theta, *ss, groups, size, reml), expected, rtol=1e-10)
+        np.testing.assert_allclose(found[reml], np.exp((fit.deviance - expected) / 2), rtol=1e-7)
+        assert fit.theta.iloc[0] == pytest.approx(best[reml], abs=1e-5)
+
+
+def test_ml_and_reml_draws_the_curves_of_the_python_function():
+    drawing = svg(criteria.chart(), groups=9, size=4, ratio=0.7)
+    lines = sorted(re.findall(r'd="(M[^"]+)"', drawing), key=len)[-2:]
+    points = [np.array([[float(v) for v in p.split(",")] for p in re.split("[ML]", line) if p]) for line in lines]
+    assert [len(curve) for curve in points] == [151, 151]
+    ml, reml = sorted(points, key=lambda curve: curve[:, 1].argmin())
+    expected = criteria.curves(ml[:, 0] / 400 * 3, 0.7, 9, 4)
+    np.testing.assert_allclose([1.3 * (1 - curve[:, 1] / 280) for curve in (ml, reml)], expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("positions", [(6, 5, 1.0), (3, 2, 0.0), (60, 20, 2.0), (3, 2, 0.45)])
+def test_ml_and_reml_writes_its_three_lines(positions):
+    drawing = svg(criteria.chart(), **dict(zip(["groups", "size", "ratio"], positions, strict=True)))
+    for line in criteria.lines(*positions):
+        assert f">{line}<" in drawing

@@ -9,6 +9,7 @@ given positions of the sliders; tests hold the three to each other.
 chart               what moves
 ==================  ===========================================================================
 `effective_size`    how many independent members a group is worth, with ICC and design effect
+`ml_and_reml`       the likelihood of ML and of REML for theta, by number and size of groups
 `parallel_lines`    lines, points and their correlation as the two SDs of a random intercept move
 `shrinkage_factor`  the share of its distance that a group keeps, by size and the two SDs
 `slope_blend`       the random-intercept slope, between the slopes within and between groups
@@ -21,7 +22,15 @@ from __future__ import annotations
 
 from importlib import import_module
 
-__all__ = ["effective_size", "parallel_lines", "shrinkage_factor", "slope_blend", "spread_of_means", "type_one_rate"]
+__all__ = [
+    "effective_size",
+    "ml_and_reml",
+    "parallel_lines",
+    "shrinkage_factor",
+    "slope_blend",
+    "spread_of_means",
+    "type_one_rate",
+]
 
 
 def __getattr__(name: str):

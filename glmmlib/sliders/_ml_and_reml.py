@@ -1,0 +1,185 @@
+"""The likelihood of ML and of REML for the SD between groups, as the number of groups changes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from glmmlib.palette import GROUPS, MODEL, TRUTH
+from glmmlib.sliders._slider import Slider, altair, finish, slider
+
+ML = GROUPS[2]
+LARGEST = 3.0  # of the axis
+STEP = 0.02
+
+
+def criterion(theta, ss_between, ss_within, groups, size, reml=False):
+    r"""Profiled deviance, or REML criterion, of equal groups with a random intercept, from two sums of squares.
+
+    With :math:`\lambda = 1 + n\theta^2`, J groups of n and :math:`r^2 = SS_w + SS_b / \lambda`,
+
+    .. math:: d(\theta) = J \log\lambda + Jn \left[1 + \log(2\pi r^2 / (Jn))\right];
+
+    the REML criterion has Jn - 1 in the place of Jn, and :math:`\log(Jn / \lambda)` beside.
+
+    Parameters
+    ----------
+    theta : array_like
+        :math:`\sigma_a / \sigma`.
+    ss_between : float
+        n times the sum of squares of the group means around the grand mean.
+    ss_within : float
+        The sum of squares of the observations around their group's mean.
+    groups, size : int
+        J and n.
+    reml : bool
+
+    Returns
+    -------
+    ndarray or float
+        What ``fit.objective([theta])`` returns.
+
+    References
+    ----------
+    Searle, S. R., Casella, G. and McCulloch, C. E. (1992). Variance Components. Wiley, chapter 3.
+
+    Examples
+    --------
+    >>> ml = criterion(0.75, ss_between=56357.5, ss_within=58830.0, groups=6, size=5)
+    >>> round(float(ml), 4)
+    327.3271
+    """
+    scale = 1 + size * np.square(theta)
+    df = groups * size - bool(reml)
+    r2 = ss_within + ss_between / scale
+    value = groups * np.log(scale) + df * (1 + np.log(2 * np.pi * r2 / df))
+    return value + np.log(groups * size / scale) if reml else value
+
+
+def maxima(ratio, groups, size):
+    r"""The theta at which ML and REML have their maxima, when the mean squares are what the truth expects.
+
+    The mean squares' ratio is then :math:`F = 1 + n\theta_0^2`; REML puts :math:`1 + n\theta^2` at F, which is the truth, and ML
+    at F (J - 1) / J, or at its lowest value, 1.
+
+    Parameters
+    ----------
+    ratio : array_like
+        The true :math:`\theta_0 = \sigma_a / \sigma`.
+    groups, size : int
+        J and n.
+
+    Returns
+    -------
+    tuple
+        Theta of ML and of REML.
+
+    Examples
+    --------
+    >>> ml, reml = maxima(ratio=1.0, groups=6, size=5)
+    >>> round(float(ml), 3), round(float(reml), 3)
+    (0.894, 1.0)
+    """
+    F = 1 + size * np.square(ratio)
+    return np.sqrt(np.maximum(F * (groups - 1) / groups - 1, 0) / size), np.sqrt((F - 1) / size)
+
+
+def curves(theta, ratio, groups, size):
+    """Relative likelihoods at `theta`, each 1 at its maximum: ML and REML, for mean squares that are what `ratio` expects."""
+    ss = ((groups - 1) * (1 + size * ratio**2), groups * (size - 1))
+    found = []
+    for best, reml in zip(maxima(ratio, groups, size), (False, True), strict=True):
+        fall = criterion(theta, *ss, groups, size, reml) - criterion(best, *ss, groups, size, reml)
+        found.append(np.exp(-fall / 2))
+    return tuple(found)
+
+
+def lines(groups: float, size: float, ratio: float) -> list[str]:
+    """The three lines of words that the chart writes for these positions of the sliders."""
+    ml, reml = maxima(ratio, groups, size)
+    return [f"{groups:.0f} groups: ML peaks at {ml:.2f}", f"REML at {reml:.2f}", f"truth {ratio:.2f}"]
+
+
+def shown(groups: float, size: float, ratio: float) -> str:
+    """The first of the three lines, which depends on all sliders."""
+    return lines(groups, size, ratio)[0]
+
+
+F = "(1 + size * ratio * ratio)"
+BEST_ML = f"sqrt(max({F} * (groups - 1) / groups - 1, 0) / size)"
+
+
+def relative(theta: str, best: str, reml: bool) -> str:
+    """The Vega expression of a relative likelihood."""
+    power, df = ("(groups - 1)", "(groups * size - 1)") if reml else ("groups", "groups * size")
+
+    def r2(scale):
+        return f"(groups * (size - 1) + (groups - 1) * {F} / {scale})"
+
+    here, there = f"(1 + size * {theta} * {theta})", f"(1 + size * {best} * {best})"
+    return f"exp(-({power} * log({here} / {there}) + {df} * log({r2(here)} / {r2(there)})) / 2)"
+
+
+DESCRIPTION = (
+    "Two curves against theta, the SD between groups as a multiple of the SD within: the relative likelihood of ML and of "
+    "REML, each 1 at its peak. Both are hills; that of ML lies to the left. With {groups} groups of {size} and a true theta of "
+    "{ratio:g}, in data whose mean squares are exactly what the truth expects, ML peaks at {ml:.2f} and REML at {reml:.2f}. "
+    "With {few} groups ML peaks at {ml_few:.2f} and the hills are broad; with {many} it peaks at {ml_many:.2f} and the two "
+    "narrow hills nearly coincide."
+)
+
+
+def chart(groups: int = 6, size: int = 5, ratio: float = 1.0) -> Slider:
+    """Chart of `curves` with three sliders, which start at the values given.
+
+    Parameters
+    ----------
+    groups, size, ratio
+        As in the function `curves` of this module.
+
+    Returns
+    -------
+    Slider
+        Shown by Jupyter and by the built page.
+    """
+    alt = altair()
+    sliders = [
+        slider("groups", "Number of groups ", groups, 3, 60, 1),
+        slider("size", "Members of a group ", size, 2, 20, 1),
+        slider("ratio", "True SD between / SD within ", ratio, 0, 2, 0.05),
+    ]
+    x = alt.X("theta:Q", title="theta: SD between / SD within", scale=alt.Scale(domain=[0, LARGEST]))
+    y = alt.Y("likelihood:Q", title="Relative likelihood", scale=alt.Scale(domain=[0, 1.3]), axis=alt.Axis(values=[0, 0.5, 1]))
+    one = alt.Chart(alt.InlineData([{}]))
+    grid = alt.Chart(alt.sequence(0, LARGEST + STEP / 2, STEP, as_="theta"))
+    hills, peaks = [], []
+    for best, reml, colour in ((BEST_ML, False, ML), ("ratio", True, MODEL)):
+        hill = grid.transform_calculate(likelihood=relative("datum.theta", best, reml))
+        hills.append(hill.mark_line(color=colour, strokeWidth=3).encode(x, y))
+        peak = one.transform_calculate(theta=best, likelihood="1")
+        peaks.append(peak.mark_point(color=colour, filled=True, size=110, opacity=1).encode(x, y))
+    truth = one.transform_calculate(theta="ratio").mark_rule(color=TRUTH, strokeDash=[5, 4], strokeWidth=1.5).encode(x)
+
+    def words(row, colour, text):
+        here = one.transform_calculate(theta=str(LARGEST), likelihood="1.3", words=text)
+        style = {"align": "right", "dx": -4, "dy": 10 + 20 * row, "fontWeight": "bold", "color": colour}
+        return here.mark_text(**style).encode(x, y, text="words:N")
+
+    names = [
+        words(0, ML, f"groups + ' groups: ML peaks at ' + format({BEST_ML}, '.2f')"),
+        words(1, MODEL, "'REML at ' + format(ratio, '.2f')"),
+        words(2, TRUTH, "'truth ' + format(ratio, '.2f')"),
+    ]
+    few, many = 3, 60
+    description = DESCRIPTION.format(
+        groups=groups,
+        size=size,
+        ratio=ratio,
+        ml=maxima(ratio, groups, size)[0],
+        reml=maxima(ratio, groups, size)[1],
+        few=few,
+        ml_few=maxima(ratio, few, size)[0],
+        many=many,
+        ml_many=maxima(ratio, many, size)[0],
+    )
+    layers = alt.layer(truth, *hills, *peaks, *names).add_params(*sliders)
+    return finish(layers, "ml_and_reml", "ML lies to the left of REML", description)
