@@ -6,6 +6,7 @@ from .between import between_variance, correlation
 from .bootstrap import bootstrap_test
 from .check import check
 from .compare import compare
+from .conditional_aic import conditional_aic
 from .datasets import codebook, datasets, load, load_truth
 from .glmer import glmer
 from .icc import design_effect, icc, icc_conf_int

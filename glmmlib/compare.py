@@ -1,10 +1,12 @@
-"""Models side by side: log-likelihood, AIC and BIC."""
+"""Models side by side: log-likelihood, AIC, BIC and conditional AIC."""
 
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from .columns import listed
+from .conditional_aic import conditional_aic
 from .errors import ModelError
 from .fit import MixedModelFit
 from .lrt import check_same_data, check_same_quadrature
@@ -20,8 +22,8 @@ class Comparison:
     Attributes
     ----------
     table : DataFrame
-        ``k``, ``llf``, ``aic``, ``delta_aic``, ``bic_rows``, ``bic_groups``, ``delta_bic_rows`` and ``delta_bic_groups``, one
-        row for each fit.
+        ``k``, ``llf``, ``aic``, ``delta_aic``, ``bic_rows``, ``bic_groups``, ``delta_bic_rows``, ``delta_bic_groups`` and
+        ``cAIC``, one row for each fit.
     formulas : dict of str to str
     nobs : int
         The n of ``bic_rows``.
@@ -39,17 +41,28 @@ class Comparison:
     def _table(self):
         t = self.table
         columns = [t.index, fixed(t["k"], 0), fixed(t["llf"], 2)]
-        columns += [fixed(t[c], 2) for c in ("aic", "delta_aic", "bic_rows", "delta_bic_rows")]
+        columns += [fixed(t[c], 1) for c in ("aic", "delta_aic", "bic_rows", "delta_bic_rows")]
         header = ["", "k", "log L", "AIC", "ΔAIC", "BIC(rows)", "ΔBIC"]
         if self.groups is not None:
-            columns += [fixed(t["bic_groups"], 2), fixed(t["delta_bic_groups"], 2)]
+            columns += [fixed(t["bic_groups"], 1), fixed(t["delta_bic_groups"], 1)]
             header += ["BIC(groups)", "ΔBIC"]
+        if t["cAIC"].notna().any():
+            columns.append(fixed(t["cAIC"], 1))
+            header.append("cAIC")
         return Table("", tuple(header), tuple(zip(*columns, strict=True)))
 
     def _heading(self):
         return f"Model comparison ({self.criterion})"
 
-    def _note(self):
+    def _notes(self):
+        yield self._what_n_is()
+        missing = list(self.table.index[self.table["cAIC"].isna()])
+        if len(missing) < len(self.table):
+            yield "cAIC (conditional AIC, Greven and Kneib) is about new rows of the same groups, AIC about new groups"
+        if missing:
+            yield f"cAIC is for linear models only, so not for {listed(missing)}"
+
+    def _what_n_is(self):
         groups = (
             "" if self.groups is None else f", BIC(groups) n = {self.groups[1]} levels of {self.groups[0]}"
         )
@@ -59,7 +72,7 @@ class Comparison:
         from .summary import wrapped
 
         models = [wrapped(f"{name}: {text}") for name, text in self.formulas.items()]
-        return "\n".join([self._heading(), *models, self._table().to_text(), wrapped(self._note())])
+        return "\n".join([self._heading(), *models, self._table().to_text(), *map(wrapped, self._notes())])
 
     __repr__ = __str__
 
@@ -69,14 +82,16 @@ class Comparison:
         table = self._table()
         models = "".join(f"<li>{n}: <code>{escape(text)}</code></li>" for n, text in self.formulas.items())
         html = Table(self._heading(), table.header, table.rows).to_html()
-        return f'<div class="glmmlib"><ul>{models}</ul>{html}<p>{escape(self._note())}</p></div>'
+        notes = "".join(f"<p>{escape(note)}</p>" for note in self._notes())
+        return f'<div class="glmmlib"><ul>{models}</ul>{html}{notes}</div>'
 
 
 def compare(*fits):
     r"""Set models of one response side by side, nested or not.
 
     ``AIC = -2 log L + 2 k`` and ``BIC = -2 log L + k log n``.  For grouped data n may be the rows or the groups (which carry
-    the information on what varies between them); both are shown.  k counts fixed effects, theta and the dispersion.
+    the information on what varies between them); both are shown.  k counts fixed effects, theta and the dispersion.  For
+    linear models :func:`conditional_aic` stands beside; where no effect is random it equals AIC, as for OLS.
 
     Parameters
     ----------
@@ -125,6 +140,7 @@ def compare(*fits):
     for name, n in (("rows", nobs), ("groups", np.nan if groups is None else groups[1])):
         table[f"bic_{name}"] = k * np.log(n) - 2 * llf
         table[f"delta_bic_{name}"] = table[f"bic_{name}"] - table[f"bic_{name}"].min()
+    table["cAIC"] = [_conditional(fit, aic) for fit, aic in zip(fits, table["aic"], strict=True)]
     formulas = dict(zip(table.index, (e.formula for e in entries), strict=True))
     return Comparison(table, formulas, nobs, groups, criterion)
 
@@ -142,6 +158,12 @@ class _Entry:
 def _mixed(fit):
     family = "gaussian" if fit.family is None else fit.family.name
     return _Entry(fit.formula, family, fit.design.y, fit.n_parameters, fit.llf, fit.reml)
+
+
+def _conditional(fit, aic):
+    if isinstance(fit, MixedModelFit):
+        return np.nan if fit.family is not None else conditional_aic(fit).value
+    return aic if type(fit.model).__name__ == "OLS" else np.nan
 
 
 _POOLED = {"OLS": "gaussian", "Logit": "binomial", "Probit": "binomial", "Poisson": "poisson",

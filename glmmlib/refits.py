@@ -9,7 +9,7 @@ from scipy import sparse
 from scipy.linalg import solve_triangular
 from scipy.special import ndtr, stdtr
 
-from .covariance import SINGULAR, sds_and_correlations
+from .covariance import SINGULAR, lower_factor, sds_and_correlations
 from .errors import DataError, GlmmlibError, ModelError
 from .glmm_replicates import CHUNK_NUMBERS as GLMM_CHUNK_NUMBERS
 from .glmm_replicates import LaplaceReplicates
@@ -312,7 +312,7 @@ def _at_optima(fit, Y, many, statistic):
 def _fit_at(fit, y, theta):
     """Return the linear fit whose optimum is known to be at ``theta``."""
     problem, group = fit._problem.with_response(y), fit.groups[0]
-    x = problem.theta([group.to_standard_Lambda(group.pattern.Lambda(theta))])
+    x = problem.theta([lower_factor(group.to_standard_Lambda(group.pattern.Lambda(theta)))])
     value, gradient = problem.objective(x)
     optimum = Optimum(x, value, gradient(), 0.0, 0, True, "converged together with other replicates", None, ())
     return fit._refitted(y, problem, optimum)

@@ -78,7 +78,7 @@ def variance_information(fit):
         b = np.array([2.0 * e[f][i] @ point.u[f][j] for f, i, j in free]) / sigma2
         for row, (f, i, j) in enumerate(free):
             step = _STEP * max(1.0, np.abs(Lambdas[f][:, j]).max())
-            ends = [problem.at(_moved(Lambdas, f, i, j, s)) for s in (step, -step)]
+            ends = [problem.at(moved_entry(Lambdas, f, i, j, s)) for s in (step, -step)]
             up, down = (
                 np.array([G[f][i, j] for f, i, j in free]) for G in map(problem.gradient_matrices, ends)
             )
@@ -133,7 +133,8 @@ def free_entries(patterns, Lambdas):
     return moved, free
 
 
-def _moved(Lambdas, f, i, j, step):
+def moved_entry(Lambdas, f, i, j, step):
+    """Return a copy of ``Lambdas`` with one entry of :func:`free_entries` moved."""
     moved = list(Lambdas)
     moved[f] = Lambdas[f].copy()
     moved[f][i, j] += step

@@ -27,7 +27,7 @@ class Table:
         excess = sum(sizes) + 2 * len(sizes) - width
         if excess > 0:
             longest = max(range(self.n_labels), key=sizes.__getitem__)
-            sizes[longest] = max(8, sizes[longest] - excess)
+            sizes[longest] = min(sizes[longest], max(8, sizes[longest] - excess))
         lines = []
         for row in cells:
             parts = [

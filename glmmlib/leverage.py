@@ -1,0 +1,30 @@
+r"""The hat matrix of a linear mixed model: how much each fitted value follows its own observation.
+
+For given variances the conditional mean :math:`\hat y = X\hat\beta + Z\hat b` is linear in the response.  With
+:math:`V_0 = Z\Lambda\Lambda'Z' + W^{-1}` and :math:`C = [Z\Lambda \;\; X]`,
+
+.. math:: \hat y = H y, \qquad H = C \left(C'WC + \begin{bmatrix} I & \\ & 0 \end{bmatrix}\right)^{-1} C'W .
+
+The trace of H counts parameters: a random effect counts for 1 where it is not shrunken and for 0 where it is shrunken away
+(Hodges and Sargent 2001, *Biometrika* 88).
+"""
+
+import numpy as np
+from scipy.linalg import solve_triangular
+
+
+def hat_values(fit):
+    """Return the diagonal of H (n,) of a linear mixed model, from the entries of the inverse that its groups touch."""
+    problem, structure = fit._problem, fit._problem.structure
+    inverse = fit._point.factorisation.inverse()
+    columns = [L.T @ f.columns() for L, f in zip(fit._standard, structure.factors, strict=True)]
+    codes = [f.codes for f in structure.factors]
+    x = solve_triangular(problem.R, fit.X.T, trans=1) if problem.p else np.zeros((0, fit.nobs))
+    found = np.einsum("an,ab,bn->n", x, inverse.XX, x)
+    for f, v in enumerate(columns):
+        found += np.einsum("an,abn,bn->n", v, inverse.block[f][:, :, codes[f]], v)
+        found += 2.0 * np.einsum("an,apn,pn->n", v, inverse.ZX[f][:, :, codes[f]], x)
+        for h in range(f + 1, len(columns)):
+            between = inverse.cell[f, h][:, :, structure.cells[f, h].slot]
+            found += 2.0 * np.einsum("an,abn,bn->n", v, between, columns[h])
+    return found if fit.design.weights is None else found * fit.design.weights
