@@ -14,6 +14,7 @@ from .inference import coef_tests
 from .influence import influence
 from .lmer import lmer
 from .means import means
+from .power import power
 from .profile import profile
 from .r2 import r2
 from .ratios import median_odds_ratio
