@@ -8,6 +8,7 @@ picture                what it shows
 `group_lines`          the line of each group, and of a typical group
 `group_strips`         each group's observations and mean, the smallest group first
 `own_lines`            the line of each group, fitted to that group alone
+`power_map`            power (or another number) for each size of a study
 `profile`              the profile likelihood of each parameter
 `residual_panel`       quantile residuals: all, along the fitted values, along x
 `residuals_by_group`   residuals, group by group
@@ -25,6 +26,7 @@ _FILES = {
     "group_scatter": "group_scatter",
     "group_strips": "group_strips",
     "own_lines": "own_lines",
+    "power_map": "power_map",
     "profile": "profile",
     "residual_panel": "residual_panel",
     "residuals_by_group": "residuals_by_group",
