@@ -22,4 +22,5 @@ from .residuals import simulated_residuals
 from .rlrt import exact_rlrt
 from .shrinkage import shrinkage
 from .simulate import simulate
+from .tidy import augment, glance, tidy
 from .wald import wald_test

@@ -1,6 +1,7 @@
 """Intraclass correlation: how alike two observations of one group are, beyond what the fixed effects explain."""
 
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -156,7 +157,7 @@ def icc(fit, at=None, kind="adjusted", group=None, scale=None):
         kind,
         "" if fit.family is None else f"{scale or 'latent'} scale",
         _where(fit, place),
-        lambda level, n, rng: icc_conf_int(fit, at, kind, group, scale, level, n, rng),
+        partial(icc_conf_int, fit, at, kind, group, scale),
     )
 
 

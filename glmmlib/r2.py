@@ -1,6 +1,7 @@
 """Marginal and conditional R2: the shares of the variance that fixed effects, and all effects, explain."""
 
 from dataclasses import dataclass, field
+from functools import partial
 
 import pandas as pd
 
@@ -122,12 +123,14 @@ def r2(fit, scale=None):
     everything = fixed + total + residual
     random = pd.Series([float(v) for v in pieces.between], [g.name for g in fit.groups], name="variance")
 
-    def again(level, n, rng):
-        return bootstrap_of(fit, lambda one: _shares(r2(one, scale)), n, rng).conf_int(level)
-
     return RSquared(
-        fixed / everything, (fixed + total) / everything, fixed, random, residual, _scale_words(fit, scale), again
+        fixed / everything, (fixed + total) / everything, fixed, random, residual, _scale_words(fit, scale),
+        partial(_intervals, fit, scale),
     )
+
+
+def _intervals(fit, scale, level, n, rng):
+    return bootstrap_of(fit, lambda one: _shares(r2(one, scale)), n, rng).conf_int(level)
 
 
 def _shares(found):
