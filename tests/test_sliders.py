@@ -15,6 +15,7 @@ from glmmlib import sliders
 from glmmlib.palette import DATA, GROUPS, MODEL, POOLED, TRUTH
 from glmmlib.sliders import _effective_size as effective
 from glmmlib.sliders import _ml_and_reml as criteria
+from glmmlib.sliders import _moving_zero as moving
 from glmmlib.sliders import _parallel_lines as parallel
 from glmmlib.sliders import _shrinkage_factor as shrunken
 from glmmlib.sliders import _slope_blend as blend
@@ -306,3 +307,30 @@ def test_ml_and_reml_writes_its_three_lines(positions):
     drawing = svg(criteria.chart(), **dict(zip(["groups", "size", "ratio"], positions, strict=True)))
     for line in criteria.lines(*positions):
         assert f">{line}<" in drawing
+
+
+def test_moving_zero_is_what_refits_with_a_shifted_x_say():
+    soil = gl.load("soil_pH")
+    fits = {
+        zero: gl.lmer("ph_change ~ x + (x | site)", soil.assign(x=soil.temperature - zero)) for zero in (0, 8, 13, 15, 22)
+    }
+    at = fits[15].varcorr["site"]
+    for zero, fit in fits.items():
+        there = fit.varcorr["site"]
+        expected = moving.moving_zero(zero - 15, tuple(at.sd), at.corr.iloc[0, 1], fits[15].sigma)
+        icc = gl.icc(fit, at={"x": 0}).value
+        np.testing.assert_allclose(expected, (there.sd.iloc[0], there.corr.iloc[0, 1], icc), atol=2e-5)
+        assert fit.deviance == pytest.approx(fits[15].deviance, abs=1e-6)
+        np.testing.assert_allclose(fit.fittedvalues, fits[15].fittedvalues, atol=1e-5)
+
+
+def test_moving_zero_writes_both_lines_and_its_dots_have_the_sd_that_it_writes():
+    for zero in (0, 13, 25):
+        drawing = svg(moving.chart(), zero=zero)
+        for line in moving.lines(zero):
+            assert f">{line}<" in drawing
+        marks = re.findall(r'transform="translate\(([\d.]+),([\d.-]+)\)"[^>]*fill="' + TRUTH, drawing)
+        height = np.array([float(y) for _, y in marks])
+        assert len(height) == moving.SITES
+        sd = height.std() / 280 * 6.2
+        assert sd == pytest.approx(moving.moving_zero(zero - 15, (0.226, 0.0613), 0.542, 0.323)[0], abs=1e-3)

@@ -4,6 +4,7 @@
 picture                what it shows
 =====================  ==========================================================
 `caterpillar`          conditional modes in order, with their intervals
+`fan`                  lines of groups with a given correlation of intercepts and slopes
 `group_scatter`        the data in grey, a few groups picked out in colour
 `group_lines`          the line of each group, and of a typical group
 `group_strips`         each group's observations and mean, the smallest group first
@@ -22,6 +23,7 @@ from importlib import import_module
 
 _FILES = {
     "caterpillar": "caterpillar",
+    "fan": "fan",
     "group_lines": "group_lines",
     "group_scatter": "group_scatter",
     "group_strips": "group_strips",

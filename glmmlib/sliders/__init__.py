@@ -10,6 +10,7 @@ chart               what moves
 ==================  ===========================================================================
 `effective_size`    how many independent members a group is worth, with ICC and design effect
 `ml_and_reml`       the likelihood of ML and of REML for theta, by number and size of groups
+`moving_zero`       the zero of x in a random-slope model: SD of intercepts, correlation, ICC
 `parallel_lines`    lines, points and their correlation as the two SDs of a random intercept move
 `shrinkage_factor`  the share of its distance that a group keeps, by size and the two SDs
 `slope_blend`       the random-intercept slope, between the slopes within and between groups
@@ -25,6 +26,7 @@ from importlib import import_module
 __all__ = [
     "effective_size",
     "ml_and_reml",
+    "moving_zero",
     "parallel_lines",
     "shrinkage_factor",
     "slope_blend",

@@ -1,0 +1,89 @@
+"""Lines of groups drawn from a random-slope model: what the correlation of intercepts and slopes looks like."""
+
+import numpy as np
+from scipy.special import ndtri
+
+from glmmlib.errors import ModelError
+from glmmlib.palette import DATA, MODEL, TRUTH
+
+
+def fan(slope, sd, corr, intercept=0.0, x=(0.0, 10.0), groups=24, highlight=4, ax=None):
+    r"""Draw :math:`\beta_0 + a_{0j} + (\beta_1 + a_{1j}) x` for groups with exactly the covariance asked for.
+
+    The groups with the highest intercepts are orange, the typical group is the thick blue line.
+
+    Parameters
+    ----------
+    slope, intercept : float
+        The fixed effects.
+    sd : (float, float)
+        SDs of intercepts and of slopes.
+    corr : float
+        Their correlation, between -1 and 1.
+    x : (float, float)
+        Where the lines begin and end; the intercepts belong to x = 0.
+    groups, highlight : int
+        How many lines, and how many of them are orange.
+    ax : matplotlib Axes, optional
+        Drawn into; the current axes if not given.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    ModelError
+        If `corr` is not a correlation.
+
+    Examples
+    --------
+    >>> ax = fan(1.0, sd=(2.0, 0.5), corr=-0.7)
+    >>> len(ax.lines)
+    25
+    """
+    import matplotlib.pyplot as plt
+
+    ax = plt.gca() if ax is None else ax
+    ends = np.array(x, dtype=float)
+    a0, a1 = deviations(sd, corr, groups)
+    highest = a0 >= np.sort(a0)[-highlight] if highlight else np.zeros(groups, bool)
+    for is_high, b0, b1 in zip(highest, a0, a1, strict=True):
+        style = {"color": TRUTH, "lw": 2, "zorder": 3} if is_high else {"color": DATA, "lw": 1, "alpha": 0.6}
+        ax.plot(ends, intercept + b0 + (slope + b1) * ends, **style)
+    ax.plot(ends, intercept + slope * ends, color=MODEL, lw=3.5, zorder=4)
+    return ax
+
+
+def deviations(sd, corr, groups):
+    r"""Intercept and slope deviations of groups whose means are 0 and whose covariance is exactly :math:`\Sigma`.
+
+    Quantiles of N(0, 1), shuffled against each other in a fixed order, made uncorrelated, and multiplied by the
+    Cholesky factor of :math:`\Sigma`.
+
+    Parameters
+    ----------
+    sd : (float, float)
+    corr : float
+    groups : int
+
+    Returns
+    -------
+    ndarray (2, groups)
+
+    Raises
+    ------
+    ModelError
+        If `corr` is not a correlation.
+
+    Examples
+    --------
+    >>> np.cov(deviations((2.0, 0.5), -0.7, 24), ddof=0).round(2).tolist()
+    [[4.0, -0.7], [-0.7, 0.25]]
+    """
+    if not -1 <= corr <= 1:
+        raise ModelError(f"corr is a correlation, between -1 and 1, not {corr!r}")
+    quantiles = ndtri((np.arange(groups) + 0.5) / groups)
+    z = np.stack([quantiles, quantiles[np.argsort(np.random.default_rng(3).random(groups))]])
+    z = np.linalg.solve(np.linalg.cholesky(np.cov(z, ddof=0)), z)
+    return np.diag(sd) @ np.array([[1.0, 0.0], [corr, np.sqrt(1.0 - corr**2)]]) @ z
