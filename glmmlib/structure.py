@@ -10,6 +10,8 @@ from functools import cached_property
 
 import numpy as np
 
+from .memory import check_memory
+
 CHUNK_ROWS = 1 << 16  # rows at a time when a pass over the data builds temporary arrays
 CHUNK_PAIRS = 50_000  # pairs at a time in the sums below: fits a processor's cache
 
@@ -219,6 +221,7 @@ class Structure:
         self.order = chain + crossed
         self.factors = tuple(factors[k] for k in self.order)
         self.n_chain = len(chain)
+        check_memory([factors[k] for k in chain], [factors[k] for k in crossed], p=0)
         K = len(factors)
         self.cells = {
             (f, h): observed_cells(self.factors[f], self.factors[h]) for f in range(K) for h in range(f + 1, K)
