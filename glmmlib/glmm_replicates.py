@@ -20,11 +20,23 @@ ROUGH, TIGHT = 1e-7, 1e-13  # g' H^-1 g of PIRLS, during the descent and for the
 
 @dataclass(frozen=True, eq=False)
 class Points:
-    """-2 log L of each replicate, its gradient in (beta, theta, tau), and the conditional modes (q, R, J)."""
+    """-2 log L of each replicate, its gradient in (beta, theta, tau), the conditional modes (q, R, J), and how these move
+    with each parameter, (P, q, R, J): where the next search for them begins."""
 
     value: np.ndarray
     gradient: np.ndarray
     u: np.ndarray
+    slopes: np.ndarray
+
+
+    def follow(self, which, step):
+        """Return where the modes of some replicates should be after a step (R, P) of their parameters."""
+        return self.u[:, which] + np.einsum("rk,kqrj->qrj", step, self.slopes[:, :, which])
+
+    def put(self, which, new, chosen):
+        """Write the chosen of other replicates' points in the places ``which``."""
+        self.value[which], self.gradient[which] = new.value[chosen], new.gradient[chosen]
+        self.u[:, which], self.slopes[:, :, which] = new.u[:, chosen], new.slopes[:, :, chosen]
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,13 +197,26 @@ class LaplaceReplicates:
             value = m.penalised + log_det + np.einsum("arj,arj->r", kappa, m.gradient) + self._constants(dispersion)
             V_kappa = self.row_effects(left(L, kappa))
             a = c - m.weight * V_kappa - 2.0 * m.score
-            G = np.einsum("arj,brj->rab", self.Z_products(a), m.u) + np.einsum("arj,brj->rab", self.Z_products(m.score), kappa)
+            Z_score = self.Z_products(m.score)
+            G = np.einsum("arj,brj->rab", self.Z_products(a), m.u) + np.einsum("arj,brj->rab", Z_score, kappa)
             AL = np.einsum("abrj,rbc->acrj", m.A, L) if self.q > 1 else m.A * L[:, 0, 0, None]
             G += 2.0 * np.einsum("acrj,cbrj->rab", AL, H_inverse)
             tau = None if dispersion is None else self._gradient_tau(m, leverage, V_kappa, dispersion)
             gradient = self.join(a @ self.Q.T, G, tau)
+            slopes = self._slopes(m, L, Z_score, x.shape[1])
         value = np.where(np.isfinite(value) & np.isfinite(gradient).all(axis=1), value, np.inf)
-        return Points(value, gradient, m.u)
+        return Points(value, gradient, m.u, slopes)
+
+    def _slopes(self, m, L, Z_score, n_parameters):
+        """Return the derivatives of the modes in beta and theta (zero for tau), by implicit differentiation."""
+        slopes, Lt = np.zeros((n_parameters, *m.u.shape)), L.swapaxes(1, 2)
+        for k, column in enumerate(self.Q):
+            slopes[k] = solve(m.C, -left(Lt, self.Z_products(m.weight * column)))
+        for k, a, b in zip(self.pattern.index, self.pattern.rows, self.pattern.cols, strict=True):
+            change = -left(Lt, m.A[:, a] * m.u[b])
+            change[b] += Z_score[a]
+            slopes[self.p + k] = solve(m.C, change)
+        return slopes
 
     def _leverage(self, K):
         total = 0.0

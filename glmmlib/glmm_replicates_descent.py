@@ -25,16 +25,16 @@ class Optima:
 def minimise_all(replicates):
     """Minimise -2 log L of every replicate: BFGS, then Newton's method with a Hessian from differences of the gradient."""
     x, H, u = start(replicates)
-    x, H, u, arrived = _descend(replicates, x, H, u)
-    return _polish(replicates, x, H, u, arrived)
+    x, H, point, arrived = _descend(replicates, x, H, u)
+    return _polish(replicates, x, H, point, arrived)
 
 
 def _descend(replicates, x, H, u, tolerance=1e-3):
-    """BFGS with backtracking, each replicate by itself; returns x, H, u and which arrived."""
+    """BFGS with backtracking, each replicate by itself; returns x, H, the points and which arrived."""
     R = len(x)
     point = replicates.evaluate(x, u)
-    x, H, u = x.copy(), H.copy(), point.u.copy()
-    value, gradient, first = point.value.copy(), point.gradient.copy(), H.copy()
+    x, H, first = x.copy(), H.copy(), H.copy()
+    value, gradient = point.value, point.gradient
     arrived, length = np.zeros(R, bool), np.ones(R)
     active = np.flatnonzero(np.isfinite(value))
     for _ in range(MAX_ITERATIONS):
@@ -51,7 +51,7 @@ def _descend(replicates, x, H, u, tolerance=1e-3):
         if not active.size:
             break
         s = length[active, None] * step
-        new = replicates.subset(active).evaluate(x[active] + s, u[:, active])
+        new = replicates.subset(active).evaluate(x[active] + s, point.follow(active, s))
         change = new.value - value[active]
         good = change <= 1e-4 * length[active] * slope + 1e-12 * np.abs(value[active])
         curvature = np.where(np.isfinite(change), change - length[active] * slope, np.inf)
@@ -61,8 +61,8 @@ def _descend(replicates, x, H, u, tolerance=1e-3):
         here = active[good]
         H[here] = _bfgs_update(H[here], s[good], new.gradient[good] - gradient[here])
         x[here] += s[good]
-        value[here], gradient[here], u[:, here] = new.value[good], new.gradient[good], new.u[:, good]
-    return x, H, u, arrived
+        point.put(here, new, good)
+    return x, H, point, arrived
 
 
 def _bfgs_update(H, s, y):
@@ -77,19 +77,19 @@ def _bfgs_update(H, s, y):
     return np.where(teaches[:, None, None], new, H)
 
 
-def _polish(replicates, x, H, u, arrived):
+def _polish(replicates, x, H, point, arrived):
     """Newton's method to the end, with a Hessian of its own for each replicate."""
     R, P = x.shape
     scale = np.sqrt(np.maximum(np.einsum("raa->ra", H), 1e-12))
-    point = replicates.evaluate(x, u, TIGHT)
-    value, gradient, u = point.value.copy(), point.gradient.copy(), point.u.copy()
+    point = replicates.evaluate(x, point.u, TIGHT)
+    value, gradient = point.value, point.gradient
     hessian, inverse = np.tile(np.eye(P), (R, 1, 1)), np.tile(np.eye(P), (R, 1, 1))
     converged, is_convex = np.zeros(R, bool), np.ones(R, bool)
     active, stale = np.flatnonzero(arrived & np.isfinite(value)), np.ones(R, bool)
     for _ in range(8):
         here = active[stale[active]]
         if here.size:
-            hessian[here] = _hessian(replicates.subset(here), x[here], gradient[here], u[:, here], scale[here])
+            hessian[here] = _hessian(replicates.subset(here), x[here], point, here, scale[here])
             inverse[here], is_convex[here] = _inverse_hessian(hessian[here], scale[here])
             stale[here] = False
         step = -np.einsum("rab,rb->ra", inverse[active], gradient[active])
@@ -99,25 +99,26 @@ def _polish(replicates, x, H, u, arrived):
         active, step, decrement = active[~done], step[~done], decrement[~done]
         if not active.size:
             break
-        new = replicates.subset(active).evaluate(x[active] + step, u[:, active], TIGHT)
+        new = replicates.subset(active).evaluate(x[active] + step, point.follow(active, step), TIGHT)
         good = new.value <= value[active] + 1e-10 * np.abs(value[active])
         converged[active[~good & (decrement < 1e-7)]] = True  # to the precision of the objective
         here = active[good]
         x[here] += step[good]
-        value[here], gradient[here], u[:, here] = new.value[good], new.gradient[good], new.u[:, good]
+        point.put(here, new, good)
         stale[here] = decrement[good] > 0.05**2
         scale[here] = np.sqrt(np.maximum(np.einsum("raa->ra", inverse[here]), 1e-12))
         active = here
-    return _snapped(replicates, Optima(x, value, hessian, converged & is_convex), u)
+    return _snapped(replicates, Optima(x, value, hessian, converged & is_convex), point.u)
 
 
-def _hessian(replicates, x, gradient, u, scale):
+def _hessian(replicates, x, point, here, scale):
     """Return the Hessians from forward differences of the exact gradients."""
     rows = []
     for i in range(x.shape[1]):
         shift = np.zeros_like(x)
         shift[:, i] = 1e-3 * scale[:, i]
-        rows.append((replicates.evaluate(x + shift, u, TIGHT).gradient - gradient) / shift[:, i : i + 1])
+        new = replicates.evaluate(x + shift, point.follow(here, shift), TIGHT)
+        rows.append((new.gradient - point.gradient[here]) / shift[:, i : i + 1])
     H = np.stack(rows, axis=1)
     return 0.5 * (H + H.swapaxes(1, 2))
 

@@ -15,9 +15,8 @@ def start(replicates):
     beta, dispersion = _glm(r)
     L = _moments(r, beta, dispersion)
     u = np.zeros((r.q, len(beta), r.J))
-    beta, u, schur = _joint_steps(r, beta, L, u, dispersion)
-    A = r.weighted_blocks(r.derivatives(r.fixed_part(beta) + r.row_effects(left(L, u)), dispersion).weight)
-    variance = np.einsum("aarj->ra", inverse(cholesky(A, L))) / r.J
+    beta, u, C, schur = _joint_steps(r, beta, L, u, dispersion)
+    variance = np.nan_to_num(np.einsum("aarj->ra", inverse(C)) / r.J)
     reliability = np.clip(1.0 - variance, 0.1, 1.0)
     ratio = np.einsum("raa->ra", L) / reliability
     guess = ratio[:, :, None] * ratio[:, None, :] / r.J
@@ -37,7 +36,7 @@ def _glm(r):
     """Fit the models without random effects by Fisher scoring, roughly."""
     family, p = r.family, r.p
     dispersion = np.ones((len(r.Y), 1)) if family.has_dispersion else None
-    QQ = np.einsum("xn,yn->nxy", r.Q, r.Q).reshape(r.Q.shape[1], p * p)
+    QQ = _squares(r)
     offset = 0.0 if r.offset is None else r.offset
     eta = np.broadcast_to(family.link.link(family.start_mean(r.Y, r.weights)), r.Y.shape)
 
@@ -53,7 +52,7 @@ def _glm(r):
             step = weighted(eta, lambda w: d.score) if np.isfinite(d.score).all() else np.zeros_like(beta)  # noqa: B023
         size = np.sqrt((step**2).sum(axis=1, keepdims=True) / r.Y.shape[1])  # RMS change of eta
         beta = beta + step * np.minimum(1.0, 2.0 / np.maximum(size, 1e-300))
-        if size.max(initial=0.0) < 0.05:
+        if size.max(initial=0.0) < 0.2:
             break
     if family.has_dispersion:
         dispersion = _dispersion_moment(family.name, r.Y, family.link.inverse(r.fixed_part(beta)))
@@ -79,47 +78,52 @@ def _moments(r, beta, dispersion):
     return sd[:, :, None] * np.eye(r.q)
 
 
-def _joint_steps(r, beta, L, u, dispersion, n_steps=4):
-    """PIRLS steps for beta and u together; returns both and the Schur complement of beta (R, p, p)."""
-    def penalised(beta, u):
-        kernel = r.derivatives(r.fixed_part(beta) + r.row_effects(left(L, u)), dispersion, order=0).kernel
-        value = -2.0 * kernel.sum(axis=1) + np.einsum("arj,arj->r", u, u)
-        return np.where(np.isfinite(value), value, np.inf)
-
-    Lt, p = L.swapaxes(1, 2), r.p
-    QQ = np.einsum("xn,yn->nxy", r.Q, r.Q).reshape(r.Q.shape[1], p * p)
-    value = penalised(beta, u)
-    for _ in range(n_steps):
+def _joint_steps(r, beta, L, u, dispersion, n_steps=3):
+    """PIRLS steps for beta and u together; returns both, and before the last step: Cholesky factors and Schur complement."""
+    def at(beta, u):
         d = r.derivatives(r.fixed_part(beta) + r.row_effects(left(L, u)), dispersion, order=2)
-        weight = np.broadcast_to(d.weight, r.Y.shape)
-        C = cholesky(r.weighted_blocks(weight), L)
-        B = [left(Lt, r.Z_products(weight * column)) for column in r.Q]  # Lambda'Z'W x
-        HB = [solve(C, b) for b in B]
-        schur = (weight @ QQ).reshape(len(weight), p, p)
-        schur = schur - np.array([[np.einsum("arj,arj->r", b, h) for h in HB] for b in B]).reshape(p, p, len(beta)).transpose(2, 0, 1)
-        g = left(Lt, r.Z_products(d.score)) - u
-        Hg = solve(C, g)
-        rhs = d.score @ r.Q.T - np.array([np.einsum("arj,arj->r", b, Hg) for b in B]).reshape(p, len(beta)).T
-        with np.errstate(all="ignore"):
-            good = np.isfinite(schur).all(axis=(1, 2)) & np.isfinite(rhs).all(axis=1)
-        schur = np.where(good[:, None, None], schur, np.eye(p))
-        dbeta = np.einsum("rxy,ry->rx", np.linalg.pinv(schur, hermitian=True), np.where(good[:, None], rhs, 0.0))
-        du = np.where(good[:, None], Hg - sum(h * dbeta[:, x, None] for x, h in enumerate(HB)), 0.0)
-        gain = np.einsum("rx,rx->r", dbeta, rhs) + np.einsum("arj,arj->r", du, g)
-        length, moving = np.ones(len(beta)), good
+        value = -2.0 * d.kernel.sum(axis=1) + np.einsum("arj,arj->r", u, u)
+        return d.score, np.broadcast_to(d.weight, r.Y.shape), np.where(np.isfinite(value), value, np.inf)
+
+    score, weight, value = at(beta, u)
+    for _ in range(n_steps):
+        C, schur, dbeta, du, gain = _joint_step(r, L, u, score, weight)
+        length = np.ones(len(beta))
         for _ in range(8):
             trial_beta, trial_u = beta + length[:, None] * dbeta, u + length[:, None] * du
-            new = penalised(trial_beta, trial_u)
-            moving = good & ~(new <= value)
-            if not moving.any():
+            score, weight, new = at(trial_beta, trial_u)
+            rose = ~(new <= value) & (length > 0)
+            if not rose.any():
                 break
-            length = np.where(moving, 0.5 * length, length)
-        better = good & (new <= value)
-        beta, u = np.where(better[:, None], trial_beta, beta), np.where(better[:, None], trial_u, u)
-        value = np.where(better, new, value)
-        if np.max(gain[good], initial=0.0) < 0.1:
+            length = np.where(rose, np.where(length > 0.01, 0.5 * length, 0.0), length)
+        beta, u, value = trial_beta, trial_u, np.minimum(new, value)
+        if gain.max(initial=0.0) < 0.1:
             break
-    return beta, u, schur
+    return beta, u, C, schur
+
+
+def _joint_step(r, L, u, score, weight):
+    Lt, p, R = L.swapaxes(1, 2), r.p, len(L)
+    C = cholesky(r.weighted_blocks(weight), L)
+    B = [left(Lt, r.Z_products(weight * column)) for column in r.Q]  # Lambda'Z'W x
+    HB = [solve(C, b) for b in B]
+    products = np.array([[np.einsum("arj,arj->r", b, h) for h in HB] for b in B]).reshape(p, p, R)
+    schur = (weight @ _squares(r)).reshape(R, p, p) - products.transpose(2, 0, 1)
+    g = left(Lt, r.Z_products(score)) - u
+    Hg = solve(C, g)
+    rhs = score @ r.Q.T - np.array([np.einsum("arj,arj->r", b, Hg) for b in B]).reshape(p, R).T
+    good = np.isfinite(schur).all(axis=(1, 2)) & np.isfinite(rhs).all(axis=1)
+    schur = np.where(good[:, None, None], schur, np.eye(p))
+    dbeta = np.einsum("rxy,ry->rx", np.linalg.pinv(schur, hermitian=True), np.where(good[:, None], rhs, 0.0))
+    du = Hg - sum((h * dbeta[:, x, None] for x, h in enumerate(HB)), np.zeros_like(Hg))
+    du = np.where(good[:, None], du, 0.0)
+    gain = np.einsum("rx,rx->r", dbeta, rhs) + np.einsum("arj,arj->r", du, np.where(good[:, None], g, 0.0))
+    return C, schur, dbeta, du, gain
+
+
+def _squares(r):
+    """Return the products of the columns of X, row by row: (n, p p)."""
+    return np.einsum("xn,yn->nxy", r.Q, r.Q).reshape(r.Q.shape[1], r.p**2)
 
 
 def _dispersion_spread(r, x, u):
