@@ -18,6 +18,7 @@ from .power import power
 from .profile import profile
 from .r2 import r2
 from .ratios import median_odds_ratio
+from .report import report
 from .residuals import simulated_residuals
 from .rlrt import exact_rlrt
 from .shrinkage import shrinkage
