@@ -8,6 +8,8 @@ picture                what it shows
 `group_scatter`        the data in grey, a few groups picked out in colour
 `group_lines`          the line of each group, and of a typical group
 `group_strips`         each group's observations and mean, the smallest group first
+`icc_curve`            the ICC along a covariate, with its bootstrap band
+`likelihood_surface`   the likelihood over two variance parameters, and the optimiser's path
 `own_lines`            the line of each group, fitted to that group alone
 `power_map`            power (or another number) for each size of a study
 `profile`              the profile likelihood of each parameter
@@ -16,6 +18,7 @@ picture                what it shows
 `shrinkage_arrows`     from each group's own estimate to its conditional mode
 `simple_effect`        the effect of one variable in an interaction, at each value of the other
 `type_one_curve`       how often the pooled slope test rejects a true null
+`variance_function`    the variance between groups, and in all, along a covariate
 =====================  ==========================================================
 """
 
@@ -27,6 +30,8 @@ _FILES = {
     "group_lines": "group_lines",
     "group_scatter": "group_scatter",
     "group_strips": "group_strips",
+    "icc_curve": "icc_curve",
+    "likelihood_surface": "likelihood_surface",
     "own_lines": "own_lines",
     "power_map": "power_map",
     "profile": "profile",
@@ -35,6 +40,7 @@ _FILES = {
     "shrinkage_arrows": "shrinkage_arrows",
     "simple_effect": "simple_effect",
     "type_one_curve": "type_one_curve",
+    "variance_function": "variance_function",
 }
 __all__ = list(_FILES)
 

@@ -1,0 +1,54 @@
+"""The ICC along a covariate that has a random slope."""
+
+from glmmlib.icc import icc, icc_conf_int
+from glmmlib.palette import MODEL
+from glmmlib.plots._along import along
+
+
+def icc_curve(fit, x=None, group=None, scale=None, rng=None, n=499, level=0.95, ax=None):
+    r"""Draw :math:`ICC(x) = z'\Sigma z / (z'\Sigma z + \sigma^2)`, and with a Generator its bootstrap band.
+
+    Parameters
+    ----------
+    fit : MixedModelFit
+        With a random slope.
+    x : array or dict, optional
+        Values of the covariate, or ``{"x": values, "other": 3}`` where several matter; by default the range of the data.
+    group, scale
+        As for :func:`glmmlib.icc`.
+    rng : numpy.random.Generator, optional
+        Draws the pointwise percentile intervals of :func:`glmmlib.icc_conf_int` as a band; without it there is none.
+    n : int
+        Refits for the band.
+    level : float
+    ax : matplotlib Axes, optional
+        Drawn into; the current axes if not given.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    ModelError, DataError
+        Without a random slope, or where `x` leaves open where to look.
+
+    Examples
+    --------
+    >>> import numpy as np, glmmlib as gl
+    >>> fit = gl.lmer("Reaction ~ Days + (Days | Subject)", gl.load("sleepstudy"))
+    >>> ax = gl.plots.icc_curve(fit, x=[0, 4, 9], rng=np.random.default_rng(1), n=100)
+    >>> ax.lines[0].get_ydata().round(2).tolist()
+    [0.48, 0.66, 0.85]
+    """
+    import matplotlib.pyplot as plt
+
+    name, values, at = along(fit, x)
+    curve = icc(fit, at=at, group=group, scale=scale)
+    ax = plt.gca() if ax is None else ax
+    if rng is not None:
+        band = icc_conf_int(fit, at=at, group=group, scale=scale, level=level, n=n, rng=rng)
+        ax.fill_between(values, band["lower"], band["upper"], color=MODEL, alpha=0.2, lw=0, label=f"{100 * level:g} % band")
+    ax.plot(values, curve, color=MODEL, label="ICC")
+    ax.set(xlabel=name, ylabel="ICC", ylim=(0.0, 1.0))
+    return ax
