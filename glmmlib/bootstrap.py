@@ -142,7 +142,7 @@ def bootstrap(fit, n=1000, statistic=None, rng=None):
     the same results.  A statistic must then be defined at the top level of a module, so that it can be sent there.
 
     The estimate of an SD is biased downwards in small samples, and percentile intervals carry that bias twice: with 20
-    groups those of 95 % for an SD hold the true one in about 92 % of studies, and profile intervals in 93 to 98 %
+    groups those of 95 % for an SD hold the true one in about 91 % of studies, and profile intervals in 93 to 98 %
     (``benchmarks/interval_coverage.md``).  For SDs prefer ``conf_int(method="profile")``.
 
     References
