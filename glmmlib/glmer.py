@@ -14,6 +14,7 @@ from .errors import ConvergenceWarning, DataError, ModelError, QuadratureWarning
 from .families import family as find_family
 from .fit import Convergence, Estimates, MixedModelFit
 from .glmm import ExactFitError, LaplaceDeviance, RangeError
+from .glmm_minimise import minimise_deviance
 from .lmer import warn_about
 from .matrices import frozen
 from .pls import Factorisation
@@ -104,7 +105,7 @@ def _solve(design, groups, theta_names, problem):
     # a step that leaves the floating-point numbers has an infinite value and is shortened
     with one_blas_thread(), np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         try:
-            optimum, hessian = problem.minimise()
+            optimum, hessian = minimise_deviance(problem)
         except ExactFitError:
             raise ModelError(EXACT_FIT) from None
         except (RangeError, np.linalg.LinAlgError):
