@@ -28,8 +28,10 @@ def methods(fit, numbers):
     if d.aliased:
         yield f"{joined([code(name) for name in d.aliased])} {_were(len(d.aliased))} left out, as it follows from the other columns."
     yield from _references(fit)
-    yield _tests(fit, numbers)
-    yield from _intervals(fit, numbers)
+    if len(fit.params):
+        yield _tests(fit, numbers)
+    if len(fit.params) or numbers.method != "wald":
+        yield from _intervals(fit, numbers)
 
 
 def _version():
@@ -64,13 +66,16 @@ def _estimation(fit):
 
 
 def _random_effects(fit):
+    groups = {}
     for g in fit.groups:
         free, pairs = int(fit.varcorr[g.name].free.sum() - g.q) // 2, g.q * (g.q - 1) // 2
         tie = ""
         if pairs:
             tie = ", and might correlate" if free == pairs else ", some of them correlated" if free else ", uncorrelated"
         effects = sentence(joined([_effect(name) for name in g.columns]))
-        yield f"{effects} varied at random between the levels of {code(g.name)}{tie}."
+        groups.setdefault((effects, tie), []).append(code(g.name))
+    for (effects, tie), names in groups.items():
+        yield f"{effects} varied at random between the levels of {joined(names)}{tie}."
 
 
 def _effect(name):
@@ -162,5 +167,6 @@ def _were(n):
 
 
 def ratio_name(fit):
-    """Return what exp(coefficient) is, such as "odds ratio", or None."""
-    return None if fit.family is None else RATIOS.get((fit.family.name, fit.family.link.name))
+    """Return what exp(coefficient) is, such as "odds ratio", or None; the intercept's is none."""
+    is_none = fit.family is None or not any(name != "Intercept" for name in fit.params.index)
+    return None if is_none else RATIOS.get((fit.family.name, fit.family.link.name))

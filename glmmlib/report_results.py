@@ -79,7 +79,8 @@ def fixed_effects_table(numbers):
     if numbers.ratio:
         is_slope = t.index != "Intercept"  # exp(intercept) compares with nothing
         shown = _exp(t[["estimate", "lower", "upper"]]).where(pd.Series(is_slope, t.index), np.nan)
-        cells += [map(ratio_text, shown["estimate"]), map(ratio_interval, shown["lower"], shown["upper"])]
+        se = shown["estimate"] * t["se"]
+        cells += [map(_ratio, shown["estimate"], se), map(_ratio_interval, shown["lower"], shown["upper"], se)]
         header += [numbers.ratio.capitalize(), f"{numbers.percent} CI"]
     else:
         cells.append(_interval_column(t["lower"], t["upper"], t["se"]))
@@ -158,9 +159,10 @@ def _coefficient(fit, numbers, name):
     test = f"{_statistic(numbers, row)}, {_p(row['p'])}"
     is_slope = _is_plain_slope(fit, name)
     if numbers.ratio:
-        value = f"{numbers.percent} CI {ratio_interval(*_exp(row[['lower', 'upper']]))}; {test}"
+        ratio, lower, upper = _exp(row[["estimate", "lower", "upper"]])
+        value = f"{numbers.percent} CI {_ratio_interval(lower, upper, ratio * row['se'])}; {test}"
         what = "one unit more of " if is_slope else ""
-        return f"The {numbers.ratio} of {what}{code(name)} was {ratio_text(np.exp(row['estimate']))} ({value})."
+        return f"The {numbers.ratio} of {what}{code(name)} was {_ratio(ratio, ratio * row['se'])} ({value})."
     if is_slope and fit.family is None:
         change = "rose" if row["estimate"] >= 0 else "fell"
         size = row.copy()
@@ -224,7 +226,7 @@ def _variation(fit):
 def _shares(fit, numbers):
     if numbers.icc is not None:
         yield f"The intraclass correlation ({_words(numbers.icc)}) was {numbers.icc.value:.2f}."
-    if numbers.r2 is not None:
+    if numbers.r2 is not None and len(fit.params):
         yield (
             f"The fixed effects explained {numbers.r2.marginal:.0%} of the variance, fixed and random effects together"
             f" {numbers.r2.conditional:.0%} (R2 of Nakagawa, Johnson and Schielzeth)."
@@ -279,17 +281,17 @@ def _exp(values):
         return np.exp(values)
 
 
-def ratio_text(value):
-    """
-    >>> ratio_text(0.37123), ratio_text(0.0123), ratio_text(1234.5), ratio_text(float("nan"))
-    ('0.37', '0.012', '1.23e+03', '')
+def _ratio(value, se):
+    """Write a ratio with two decimals, or with as many as its standard error calls for.
+
+    >>> _ratio(0.37123, 0.11), _ratio(0.0923, 0.036), _ratio(1.0344, 0.0026), _ratio(9.4e7, 1e10), _ratio(float("nan"), 1.0)
+    ('0.37', '0.092', '1.0344', '9.4e+07', '')
     """
     if not np.isfinite(value):
         return "" if np.isnan(value) else "∞"
-    if value >= 1e3 or value < 1e-3:
-        return f"{value:.3g}"
-    return f"{value:.2f}" if value >= 0.095 else f"{value:.2g}"
+    decimals = max(2, int(1 - np.floor(np.log10(se)))) if np.isfinite(se) and se > 0 else 2
+    return f"{value:.3g}" if value >= 1e4 or decimals > 6 else f"{value:.{decimals}f}"
 
 
-def ratio_interval(lower, upper):
-    return "" if np.isnan(lower) else f"{ratio_text(lower)} to {ratio_text(upper)}"
+def _ratio_interval(lower, upper, se):
+    return "" if np.isnan(lower) else f"{_ratio(lower, se)} to {_ratio(upper, se)}"

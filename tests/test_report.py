@@ -132,6 +132,24 @@ def test_links_without_ratios_report_coefficients():
     assert report.tables[0].header == ("", "Estimate", "SE", "95% CI", "z", "p")
 
 
+def test_narrow_ratios_keep_their_digits():
+    sleep = gl.load("sleepstudy").assign(y=lambda t: t["Reaction"] / 300)
+    fit = gl.glmer("y ~ Days + (1 | Subject)", sleep, family="gamma", link="log")
+    row = fit.exp_table().loc["Days"]
+    expected = f"The mean ratio of one unit more of Days was {row['mean ratio']:.4f} (95% CI {row['lower']:.4f} to {row['upper']:.4f};"
+    assert expected in sentences(gl.report(fit))
+    assert f"phi = {fit.dispersion:#.3g}, where the variance given the random effects is phi mean²" in sentences(gl.report(fit))
+
+
+def test_no_fixed_effects_and_crossed_groups():
+    fit = gl.lmer("diameter ~ 0 + (1 | plate) + (1 | sample)", gl.load("Penicillin"))
+    report = gl.report(fit)
+    assert [table.caption for table in report.tables] == ["Random effects", "Model"]
+    assert "The intercept varied at random between the levels of plate and sample." in sentences(report)
+    assert "tested" not in report.text and "Confidence" not in report.text
+    assert "ICC of plate" in cells(report, "Model")
+
+
 # --- what limits them -----------------------------------------------------------------------------------
 
 

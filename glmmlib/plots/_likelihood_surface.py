@@ -152,6 +152,7 @@ class _OneTheta(_Surface):
         if y is None:
             ends = _reach(lambda v: self.values([theta], np.array([v])).item() - self.fit.deviance, sigma)
             y = _span(ends, path[:, 1:], 61)
+            y = y[y > 0.0]
         return np.asarray(x, dtype=float), np.asarray(y, dtype=float)
 
     def ridge(self, x):
@@ -213,4 +214,4 @@ def _bisect(rise, inside, outside):
 def _span(ends, path, n):
     lower, upper = min([ends[0], *path[:, 0]]), max([ends[1], *path[:, 0]])
     lower = 0.0 if lower < 0.15 * upper else lower
-    return np.linspace(max(lower, 1e-3 * upper if lower > 0 else 0.0), upper + 0.04 * (upper - lower), n)
+    return np.linspace(lower, upper + 0.04 * (upper - lower), n)
