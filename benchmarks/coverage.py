@@ -95,6 +95,12 @@ Monte Carlo error of a coverage: {error:.1f} percentage points (one standard err
 |---|---|---|---|---|---|---|---|---|
 """
 
+READING = """
+Reading: where coverage is below 95 it is by about the same with 1 and 9 points, so Laplace's approximation is not the cause.  It is
+maximum likelihood with 60 groups: the SD of the groups is estimated some 3 % too small (mean SD), and the intervals use the
+normal distribution's quantile although only 60 groups inform the intercept and z.  Both shrink as groups are added.
+"""
+
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -111,7 +117,7 @@ def main():
                 lines.append(row(case, chosen.replicates, n_agq) + "\n")
                 print(lines[-1], end="", flush=True)
     if not chosen.only:
-        chosen.out.write_text("".join(lines), encoding="utf-8")
+        chosen.out.write_text("".join([*lines, READING]), encoding="utf-8")
 
 
 if __name__ == "__main__":
