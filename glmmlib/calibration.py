@@ -71,7 +71,8 @@ def _slopes(fit):
         for name, x in zip(fit.params.index, fit.X.T, strict=True):
             rest = x - _within_group_fit(g, x)
             if rest @ rest > FREE * (x @ x):
-                found[g.name, name] = sparse.csr_array((rest / np.sqrt(rest @ rest), (codes, np.arange(len(x)))), shape=(J, len(x)))
+                entries = rest / np.sqrt(rest @ rest), (codes, np.arange(len(x)))
+                found[g.name, name] = sparse.csr_array(entries, shape=(J, len(x)))
     return found
 
 
@@ -211,8 +212,7 @@ class Rows:
             B = np.concatenate(list(patterns.curves.values()), axis=1)
             found["curves"] = scores @ B / np.sqrt(scores**2 @ B**2)
         if patterns.slopes:
-            q = [((x @ scores.T) ** 2).sum(axis=0) / ((x.power(2)) @ scores.T**2).sum(axis=0) for x in patterns.slopes.values()]
-            found["slopes"] = np.stack(q, axis=1)
+            found["slopes"] = np.stack([_slope_statistic(x, scores.T) for x in patterns.slopes.values()], axis=1)
         return found
 
     def _scores(self):
@@ -231,6 +231,10 @@ class Rows:
 def is_free_of_dispersion(fit):
     """Does the mean alone fix the variance, so that there can be too much of it?  (With 0/1 responses there cannot.)"""
     return fit.family is not None and not fit.has_dispersion and (fit.family.name == "poisson" or counts_zeros(fit))
+
+
+def _slope_statistic(x, scores):
+    return ((x @ scores) ** 2).sum(axis=0) / (x.power(2) @ scores**2).sum(axis=0)
 
 
 def _correlations(a, b):

@@ -60,19 +60,20 @@ def _scaling(fit):
     condition = float(np.linalg.cond((X[:, varying] - X[:, varying].mean(axis=0)) / sd))
     if condition > COLLINEAR:
         return Line("scaling", LOOK, condition, f"{condition:.3g}",
-                    f"some columns of {_listed(names)} nearly repeat each other (condition number): their coefficients cannot be told"
-                    " apart well; leave one out or combine them")  # fmt: skip
+                    f"some columns of {_listed(names)} nearly repeat each other (condition number): their coefficients"
+                    " cannot be told apart well; leave one out or combine them")  # fmt: skip
     ratio = float(sd.max() / sd.min())
     if ratio > SCALES:
         big, small = names[np.argmax(sd)], names[np.argmin(sd)]
-        return Line("scaling", LOOK, ratio, f"{ratio:.1e}", f"{big} and {small} have very different units: the fit does not suffer, but"
-                    " choose units in which coefficients can be read side by side")  # fmt: skip
+        return Line("scaling", LOOK, ratio, f"{ratio:.1e}", f"{big} and {small} have very different units: the fit does not"
+                    " suffer, but choose units in which coefficients can be read side by side")  # fmt: skip
     far = float((mean / sd).max())
     if far > FAR and "Intercept" in fit.params:
         name = names[np.argmax(mean / sd)]
-        return Line("scaling", LOOK, far, f"{far:.3g}", f"the mean of {name} is that many SDs away from 0, so the intercept, its variance and its"
-                    f" correlations describe a place without data: centre {name}")  # fmt: skip
-    return Line("scaling", FINE, ratio, f"{ratio:.3g}", "the columns of the fixed effects have comparable units and can be told apart")
+        return Line("scaling", LOOK, far, f"{far:.3g}", f"the mean of {name} is that many SDs away from 0, so the intercept,"
+                    f" its variance and its correlations describe a place without data: centre {name}")  # fmt: skip
+    sentence = "the columns of the fixed effects have comparable units and can be told apart"
+    return Line("scaling", FINE, ratio, f"{ratio:.3g}", sentence)
 
 
 def _listed(names):
@@ -87,7 +88,8 @@ def _quadrature(fit):
     if verdict == FINE:
         sentence = "a finer integral over the random effects would change no estimate visibly"
     else:
-        sentence = f"more quadrature points would move {shift.parameter} by that many SEs: refit with n_agq={max(9, 2 * fit.n_agq + 1)}"
+        points = max(9, 2 * fit.n_agq + 1)
+        sentence = f"more quadrature points would move {shift.parameter} by that many SEs: refit with n_agq={points}"
     return Line("quadrature", verdict, shift.size, f"{shift.size:.2g} SE", sentence)
 
 

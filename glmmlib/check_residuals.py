@@ -33,7 +33,8 @@ def _overdispersion(fit, c):
         sentence = f"the responses scatter as a {name} model has it ({_p(p)})"
     elif ratio > 1.0:
         remedy = "family='negbinomial'" if name == "poisson" else "a random effect for each row"
-        sentence = f"the responses scatter more than a {name} model allows ({_p(p)}), so its standard errors are too small: try {remedy}"
+        sentence = (f"the responses scatter more than a {name} model allows ({_p(p)}), so its standard errors are too small:"
+                    f" try {remedy}")  # fmt: skip
     else:
         sentence = f"the responses scatter less than a {name} model has it ({_p(p)}): are rows copies of each other, or sums?"
     return Line("overdispersion", by_p(p), ratio, f"{ratio:.2f}", sentence, p)
@@ -90,7 +91,7 @@ def _curves(fit, c):
     if by_p(p) == FINE:
         sentence = f"the residuals follow no curve along {_covariates(c.patterns.curves)} ({_p(p)})"
     else:
-        sentence = f"the residuals follow a curve along {name} ({_p(p)}): try {name}**2 in the formula as I({name}**2), or a spline bs({name}, 4)"
+        sentence = f"the residuals follow a curve along {name} ({_p(p)}): try I({name}**2) or a spline, bs({name}, df=4)"
     return Line("curves", by_p(p), share, f"{100 * share:.1f} %", sentence, p)
 
 
