@@ -157,7 +157,11 @@ def chart(groups: int = 6, size: int = 5, ratio: float = 1.0) -> Slider:
         hills.append(hill.mark_line(color=colour, strokeWidth=3).encode(x, y))
         peak = one.transform_calculate(theta=best, likelihood="1")
         peaks.append(peak.mark_point(color=colour, filled=True, size=110, opacity=1).encode(x, y))
-    truth = one.transform_calculate(theta="ratio").mark_rule(color=TRUTH, strokeDash=[5, 4], strokeWidth=1.5).encode(x)
+    truth = (
+        one.transform_calculate(theta="ratio", likelihood="0", top="1")
+        .mark_rule(color=TRUTH, strokeDash=[5, 4], strokeWidth=1.5)
+        .encode(x, y, y2="top:Q")
+    )
 
     def words(row, colour, text):
         here = one.transform_calculate(theta=str(LARGEST), likelihood="1.3", words=text)
