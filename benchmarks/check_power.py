@@ -1,6 +1,6 @@
 """How often `gl.check` calls a right model wrong, and how often it catches a wrong one.
 
-    python benchmarks/check_power.py                   # everything, about half an hour
+    python benchmarks/check_power.py                   # everything, some ten minutes
     python benchmarks/check_power.py --only slope --studies 50
 
 Prints the tables of check_power.md.  The tests of a check are run, not its refits without a group, which test nothing.
