@@ -148,7 +148,12 @@ def chart(groups: int = 6, size: int = 5, ratio: float = 1.0) -> Slider:
         slider("ratio", "True SD between / SD within ", ratio, 0, 2, 0.05),
     ]
     x = alt.X("theta:Q", title="theta: SD between / SD within", scale=alt.Scale(domain=[0, LARGEST]))
-    y = alt.Y("likelihood:Q", title="Relative likelihood", scale=alt.Scale(domain=[0, 1.3]), axis=alt.Axis(values=[0, 0.5, 1]))
+    y = alt.Y(
+        "likelihood:Q",
+        title="Relative likelihood",
+        scale=alt.Scale(domain=[0, 1.3]),
+        axis=alt.Axis(values=[0, 0.5, 1]),
+    )
     one = alt.Chart(alt.InlineData([{}]))
     grid = alt.Chart(alt.sequence(0, LARGEST + STEP / 2, STEP, as_="theta"))
     hills, peaks = [], []
