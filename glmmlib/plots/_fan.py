@@ -84,6 +84,6 @@ def deviations(sd, corr, groups):
     if not -1 <= corr <= 1:
         raise ModelError(f"corr is a correlation, between -1 and 1, not {corr!r}")
     quantiles = ndtri((np.arange(groups) + 0.5) / groups)
-    z = np.stack([quantiles, quantiles[np.argsort(np.random.default_rng(3).random(groups))]])
+    z = np.stack([quantiles, quantiles[np.argsort(np.random.default_rng(24).random(groups))]])
     z = np.linalg.solve(np.linalg.cholesky(np.cov(z, ddof=0)), z)
     return np.diag(sd) @ np.array([[1.0, 0.0], [corr, np.sqrt(1.0 - corr**2)]]) @ z

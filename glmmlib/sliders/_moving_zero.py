@@ -115,7 +115,8 @@ def chart(zero: float = 15.0, sd=(0.226, 0.0613), corr: float = 0.542, sigma: fl
         words(1, f"'correlation ' + format({rho}, '.2f') + ', ICC there ' + format({share}, '.2f')"),
     ]
     narrow = ORIGIN - corr * sd[0] / sd[1]
-    cold, mid, warm = (moving_zero(at - ORIGIN, sd, corr, sigma) for at in (LOW, round(narrow), HIGH))
+    there = (moving_zero(at - ORIGIN, sd, corr, sigma) for at in (LOW, round(narrow), HIGH))
+    cold, mid, warm = ([round(float(v), 2) + 0.0 for v in values] for values in there)
     description = DESCRIPTION.format(narrow=narrow, cold=cold, mid=mid, warm=warm).replace("-", "\N{MINUS SIGN}")
     layers = alt.layer(measured, drawn, typical, axis, dots, *written).add_params(control)
     return finish(layers, "moving_zero", "The zero moves, the lines stay", description)
