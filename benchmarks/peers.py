@@ -96,7 +96,7 @@ def _run(engine: str, command: list[str], limit: float) -> Result:
         missing = "ModuleNotFoundError" in last or "there is no package" in err
         return Result(engine, note="absent" if missing else f"failed: {last[:90]}")
     report = json.loads(out.strip().splitlines()[-1])
-    first = lambda value: value[0] if isinstance(value, list) and value else value  # noqa: E731
+    first = lambda value: value[0] if isinstance(value, list) and value else value
     return Result(engine, tuple(report["seconds"]), first(report["loglik"]), report.get("memory"), report.get("frame"),
                   first(report.get("version", "")))
 

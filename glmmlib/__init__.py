@@ -1,4 +1,16 @@
-"""Mixed models in NumPy and SciPy, short enough to be read."""
+"""Mixed models in NumPy and SciPy, short enough to be read.
+
+==========================  ===============================================================================
+fit                         `lmer`, `glmer`
+data                        `load`, `load_truth`, `datasets`, `codebook`, `simulate`
+groups                      `icc`, `icc_conf_int`, `design_effect`, `between_variance`, `correlation`,
+                            `shrinkage`, `r2`, `median_odds_ratio`
+tests and intervals         `coef_tests`, `wald_test`, `anova`, `exact_rlrt`, `bootstrap_test`, `profile`, `means`
+choosing                    `compare`, `conditional_aic`, `power`
+looking                     `check`, `simulated_residuals`, `influence`, `plots`, `sliders`
+telling                     `report`, `tidy`, `glance`, `augment`
+==========================  ===============================================================================
+"""
 
 from . import plots
 from .anova import anova
@@ -25,3 +37,41 @@ from .shrinkage import shrinkage
 from .simulate import simulate
 from .tidy import augment, glance, tidy
 from .wald import wald_test
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "anova",
+    "augment",
+    "between_variance",
+    "bootstrap_test",
+    "check",
+    "codebook",
+    "coef_tests",
+    "compare",
+    "conditional_aic",
+    "correlation",
+    "datasets",
+    "design_effect",
+    "exact_rlrt",
+    "glance",
+    "glmer",
+    "icc",
+    "icc_conf_int",
+    "influence",
+    "lmer",
+    "load",
+    "load_truth",
+    "means",
+    "median_odds_ratio",
+    "plots",
+    "power",
+    "profile",
+    "r2",
+    "report",
+    "shrinkage",
+    "simulate",
+    "simulated_residuals",
+    "tidy",
+    "wald_test",
+]

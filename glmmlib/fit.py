@@ -5,7 +5,7 @@ from functools import cached_property
 
 import numpy as np
 import pandas as pd
-import scipy.sparse as sparse
+from scipy import sparse
 
 from .bootstrap import bootstrap as bootstrap_fit
 from .covariance import SINGULAR

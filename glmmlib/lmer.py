@@ -98,7 +98,7 @@ def warn_about(fit, stacklevel=3):
     """Warn where an estimate is on the boundary, or where the optimiser gave up."""
     if not fit.convergence.converged:
         warnings.warn(
-            f"The fit of {fit.formula!r} has not converged: {fit.convergence}; look at gl.check(fit), and try fewer"
+            f"The fit of {fit.formula!r} has not converged: {fit.convergence}; look at gl.check(fit, rng=rng), and try fewer"
             " random effects or rescaled columns.",
             ConvergenceWarning,
             stacklevel=stacklevel,

@@ -12,7 +12,7 @@ WRITTEN = {path.name[:2]: path for path in chapters()}
 
 
 def labels(text, kind):
-    return re.findall(rf"^\({kind}-([SE]\d+)\)=", text, re.M)
+    return re.findall(rf"^\({kind}-([SE]\d+)\)=", text, re.MULTILINE)
 
 
 def text_of(page):
