@@ -439,13 +439,11 @@ def _boundary_sentence(group, block, standard):
     names = [group.columns[i] for i in block]
     sizes = np.sqrt((standard**2).sum(axis=1))
     term = next(group.terms[k].text for k, (_, s) in enumerate(group.parts) if s.start <= block[0] < s.stop)
-    if len(names) == 1 or sizes.max() < SINGULAR:
-        which = " and ".join(names)
-        verb = "variances of" if len(names) > 1 else "variance of"
-        return f"the {verb} {which} between the levels of {group.name} is estimated as zero"
-    zero = [n for n, s in zip(names, sizes, strict=True) if s < SINGULAR]
+    zero = [n for n, size in zip(names, sizes, strict=True) if size < SINGULAR]
     if zero:
-        return f"the variance of {' and '.join(zero)} between the levels of {group.name} is estimated as zero"
+        what = "variances of" if len(zero) > 1 else "variance of"
+        verb = "are" if len(zero) > 1 else "is"
+        return f"the {what} {' and '.join(zero)} between the levels of {group.name} {verb} estimated as zero"
     if len(names) == 2:
         return (
             f"{names[0]} and {names[1]} are perfectly correlated between the levels of {group.name}: the term {term}"

@@ -1,8 +1,7 @@
 """Read the frozen reference values of tests/reference (what they mean: its README).
 
->>> ref = fit("sleep_rs_reml")                              # doctest: +SKIP
->>> model = gl.lmer(formula(ref), model_data(ref))          # doctest: +SKIP
->>> se = np.array(ref["fixef"]["se"])[positions(ref, model.params.index)]  # doctest: +SKIP
+A test fits ``gl.lmer(formula(ref), model_data(ref))`` with ``ref = fit("sleep_rs_reml")``, and compares its standard errors with
+``np.array(ref["fixef"]["se"])[positions(ref, model.params.index)]``.
 """
 
 from __future__ import annotations
