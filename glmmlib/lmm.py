@@ -306,13 +306,15 @@ class ProfiledDeviance:
 
     def _snap(self, optimum):
         """Put a Lambda that is singular but for rounding on the boundary itself, where that costs nothing."""
-        Lambdas = snapped(self.patterns, self.Lambdas(optimum.x))
-        theta = self.theta(Lambdas)
-        value, gradient = self.objective(theta)
-        if not value <= optimum.value + 1e-8:
-            theta = self.theta([rectify(L) for L in self.Lambdas(optimum.x)])
-            value, gradient = self.objective(theta)
-        return replace(optimum, x=theta, value=value, gradient=gradient())
+        Lambdas = self.Lambdas(optimum.x)
+        for candidate in (snapped(self.patterns, Lambdas), [rectify(L) for L in Lambdas]):
+            theta = self.theta(candidate)
+            if np.array_equal(theta, optimum.x):
+                break
+            value, get_gradient = self.objective(theta)
+            if value <= optimum.value + 1e-8:
+                return replace(optimum, x=theta, value=value, gradient=get_gradient())
+        return optimum
 
     def gradient(self, theta):
         return self.objective(theta)[1]()
