@@ -99,6 +99,7 @@ class MixedModelFit:
 
     @cached_property
     def params(self):
+        """Fixed effects: a Series by coefficient."""
         return pd.Series(self._estimates.beta, self._names, name="estimate")
 
     @property
@@ -106,11 +107,20 @@ class MixedModelFit:
         return self.params
 
     def cov_params(self):
-        """Return the covariance matrix of the fixed effects, (p, p)."""
+        """Return the covariance matrix of the fixed effects, (p, p), in the units of the coefficients.
+
+        Examples
+        --------
+        >>> import glmmlib as gl
+        >>> fit = gl.lmer("Reaction ~ Days + (Days | Subject)", gl.load("sleepstudy"))
+        >>> fit.cov_params().loc["Days"].round(2).to_dict()
+        {'Intercept': -1.45, 'Days': 2.39}
+        """
         return pd.DataFrame(self._estimates.beta_cov, self._names, self._names)
 
     @cached_property
     def bse(self):
+        """Standard errors of the fixed effects."""
         return pd.Series(np.sqrt(np.diag(self._estimates.beta_cov)), self._names, name="se")
 
     @property
@@ -182,6 +192,7 @@ class MixedModelFit:
 
     @cached_property
     def theta(self):
+        """Free entries of the relative covariance factor: a Series by random effect."""
         return pd.Series(self._estimates.theta, list(self._theta_names), name="theta")
 
     @property
@@ -194,6 +205,7 @@ class MixedModelFit:
 
     @cached_property
     def varcorr(self):
+        """SDs and correlations of the random effects: a :class:`~glmmlib.varcorr.VarCorr`."""
         scale = 1.0 if self.sigma is None else self.sigma
         return VarCorr(
             [group_covariance(g, L, scale) for g, L in zip(self.groups, self._Lambdas, strict=True)], self.sigma
@@ -201,6 +213,7 @@ class MixedModelFit:
 
     @cached_property
     def is_singular(self):
+        """Is some variance zero, or some correlation plus or minus one?"""
         return bool(self.singular_terms)
 
     @cached_property
@@ -272,6 +285,13 @@ class MixedModelFit:
         -----
         ``sd(b_j | y, theta, beta)``: conditional on the estimates of theta and (as in lme4) of beta.  So they leave out
         that these are estimates, and are a little too small.
+
+        Examples
+        --------
+        >>> import glmmlib as gl
+        >>> fit = gl.lmer("Reaction ~ Days + (Days | Subject)", gl.load("sleepstudy"))
+        >>> fit.ranef(cond_sd=True)["Subject"].loc["308"].round(2).to_dict()
+        {'Intercept': 2.26, 'Days': 9.2, 'sd Intercept': 12.07, 'sd Days': 2.3}
         """
         tables = {}
         for k, g in enumerate(self.groups):
@@ -284,7 +304,20 @@ class MixedModelFit:
         return tables
 
     def coef(self):
-        """Return the coefficients of each group: fixed effects plus conditional modes, by grouping factor."""
+        """Return the coefficients of each group: fixed effects plus conditional modes, by grouping factor.
+
+        Returns
+        -------
+        dict of DataFrame
+            For each grouping factor one row for each level and one column for each coefficient.
+
+        Examples
+        --------
+        >>> import glmmlib as gl
+        >>> fit = gl.lmer("Reaction ~ Days + (Days | Subject)", gl.load("sleepstudy"))
+        >>> fit.coef()["Subject"].loc["308"].round(1).to_dict()
+        {'Intercept': 253.7, 'Days': 19.7}
+        """
         tables = {}
         for name, modes in self.ranef().items():
             table = pd.DataFrame({c: np.full(len(modes), b) for c, b in self.params.items()}, modes.index)
@@ -402,6 +435,7 @@ class MixedModelFit:
 
     @cached_property
     def Z(self):
+        """Random-effects matrix (nobs, number of random effects), sparse; level by level within each grouping factor."""
         blocks = []
         for g in self.groups:
             n, J = self.nobs, len(g.levels)
@@ -413,6 +447,7 @@ class MixedModelFit:
 
     @cached_property
     def Lambda(self):
+        """Relative covariance factor of all random effects, sparse and block-diagonal."""
         return sparse.block_diag(
             [sparse.kron(sparse.eye_array(len(g.levels)), L) for g, L in zip(self.groups, self._Lambdas, strict=True)],
             format="csr",

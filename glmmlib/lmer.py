@@ -182,6 +182,7 @@ class LinearMixedModelFit(MixedModelFit):
 
     @cached_property
     def fittedvalues(self):
+        """Fitted values given the conditional modes, X beta + Z b + offset."""
         return self._series(self._linear_predictor(), "fitted")
 
     @property
@@ -262,7 +263,15 @@ class LinearMixedModelFit(MixedModelFit):
         return fit
 
     def with_criterion(self, reml):
-        """Return the fit of the same model by REML (True) or by maximum likelihood (False)."""
+        """Return the fit of the same model by REML (True) or by maximum likelihood (False).
+
+        Examples
+        --------
+        >>> import glmmlib as gl
+        >>> fit = gl.lmer("Yield ~ 1 + (1 | Batch)", gl.load("Dyestuff"))
+        >>> round(fit.deviance, 3), round(fit.with_criterion(reml=False).deviance, 3)
+        (319.654, 327.327)
+        """
         if reml == self.reml:
             return self
         with one_blas_thread():
