@@ -62,14 +62,6 @@ class ConvergenceWarning(GlmmlibWarning):
     """The optimiser stopped before the gradient vanished."""
 
 
-class MissingDataWarning(GlmmlibWarning):
-    """Rows with missing values change what is compared or predicted."""
-
-
-class OriginWarning(GlmmlibWarning):
-    """The model depends on where x has its zero, as ``(x || g)`` and ``(0 + x | g)`` do."""
-
-
 class QuadratureWarning(GlmmlibWarning):
     """More quadrature points would change the answer."""
 
