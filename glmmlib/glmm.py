@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from . import blocks
-from .pls import Factorisation, cross_products
+from .pls import Factorisation, cross_products, log_det_gradient
 from .standardise import triangular_factor
 from .structure import Structure
 
@@ -279,31 +279,22 @@ class LaplaceDeviance:
             K = blocks.right(blocks.left(L, inverse.block[f]), L.T)
             for a in range(factor.q):
                 for b in range(a + 1):
-                    product = _product(factor.Z[a], factor.Z[b], K[a, b][factor.codes])
+                    product = factor.Z[a] * factor.Z[b] * K[a, b][factor.codes]
                     total += product if a == b else 2.0 * product
         for (f, h), cells in st.cells.items():
             K = blocks.right(blocks.left(Lambdas[f], inverse.cell[f, h]), Lambdas[h].T)
             for a, za in enumerate(st.factors[f].Z):
                 for b, zb in enumerate(st.factors[h].Z):
-                    total += 2.0 * _product(za, zb, K[a, b][cells.slot])
+                    total += 2.0 * za * zb * K[a, b][cells.slot]
         return total
 
     def _gradient_matrices(self, mode, inverse, Lambdas, a, kappa, correction):
         """Return the derivative with respect to each Lambda."""
-        cross = mode.cross
         direct = self.by_level(a if correction is not None else a - 2.0 * mode.score)
         pulled = self.by_level(mode.score)
-        G = [
-            d @ u.T + s @ k.T + 2.0 * blocks.sum_of_products(blocks.right(A, L), B)
-            for d, u, s, k, A, L, B in zip(
-                direct, mode.u, pulled, kappa, cross.A, Lambdas, inverse.block, strict=True
-            )
-        ]
-        for (f, h), C in cross.C.items():
-            cell = inverse.cell[f, h]
-            G[f] += 2.0 * blocks.sum_of_products(blocks.right(C, Lambdas[h]), cell)
-            Ct, cell_t = C.swapaxes(0, 1), cell.swapaxes(0, 1)
-            G[h] += 2.0 * blocks.sum_of_products(blocks.right(Ct, Lambdas[f]), cell_t)
+        G = log_det_gradient(mode.cross, Lambdas, inverse)
+        for g, d, u, s, k in zip(G, direct, mode.u, pulled, kappa, strict=True):
+            g += d @ u.T + s @ k.T
         if correction is not None:
             G[0] += correction.gradient
         return G
@@ -346,7 +337,3 @@ def _effects(factor, b):
     for z, effect in zip(factor.Z[1:], b[1:], strict=True):
         total += z * effect[factor.codes]
     return total
-
-
-def _product(x, y, z):
-    return x * y * z

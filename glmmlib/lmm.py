@@ -18,11 +18,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.linalg import solve_triangular
 
-from . import blocks
 from .covariance import rectify, snapped
 from .errors import ModelError
 from .optimize import gradient_hessian, minimise
-from .pls import Factorisation, cross_products
+from .pls import Factorisation, cross_products, log_det_gradient
 from .standardise import triangular_factor
 from .structure import Structure
 
@@ -182,22 +181,11 @@ class ProfiledDeviance:
         The log-determinants contribute ``2 sum_j (Z'WZ Lambda M^-1)_jj`` (with X beside Z for REML), the residual
         sum of squares ``-2 (df / r2) sum_j e_j u_j'``.
         """
-        cross, st = self.cross, self.structure
         if inverse is None:
             inverse = point.factorisation.inverse(with_X=self.reml)
-        G = [2.0 * blocks.sum_of_products(blocks.right(A, L), inverse.block[f].swapaxes(0, 1))
-             for f, (A, L) in enumerate(zip(cross.A, point.Lambda, strict=True))]
-        for (f, h), C in cross.C.items():
-            cell = inverse.cell[f, h]
-            G[f] += 2.0 * blocks.sum_of_products(blocks.right(C, point.Lambda[h]), cell)
-            Ct = C.swapaxes(0, 1)
-            G[h] += 2.0 * blocks.sum_of_products(blocks.right(Ct, point.Lambda[f]), cell.swapaxes(0, 1))
-        if self.reml and self.p:
-            for f, ZX in enumerate(cross.ZX):
-                G[f] += 2.0 * blocks.sum_of_products(ZX, inverse.ZX[f])
-        e = self.residual_products(point)
-        for f in range(len(st.factors)):
-            G[f] -= 2.0 * (self.df / point.r2) * e[f] @ point.u[f].T
+        G = log_det_gradient(self.cross, point.Lambda, inverse)
+        for g, e, u in zip(G, self.residual_products(point), point.u, strict=True):
+            g -= 2.0 * (self.df / point.r2) * e @ u.T
         return G
 
     def objective(self, theta):

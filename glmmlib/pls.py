@@ -93,6 +93,25 @@ class Inverse:
     XX: np.ndarray
 
 
+def log_det_gradient(cross, Lambda, inverse):
+    """Return the derivative of the log-determinant with respect to each Lambda, as full (q, q) matrices.
+
+    It is ``2 sum_j (Z'WZ Lambda H^-1)_jj``, with the columns of X beside those of Z where ``inverse`` holds them.
+    """
+    G = [
+        2.0 * blocks.sum_of_products(blocks.right(A, L), block)
+        for A, L, block in zip(cross.A, Lambda, inverse.block, strict=True)
+    ]
+    for (f, h), C in cross.C.items():
+        cell = inverse.cell[f, h]
+        G[f] += 2.0 * blocks.sum_of_products(blocks.right(C, Lambda[h]), cell)
+        G[h] += 2.0 * blocks.sum_of_products(blocks.right(C.swapaxes(0, 1), Lambda[f]), cell.swapaxes(0, 1))
+    if inverse.XX.size:
+        for g, ZX, inverse_ZX in zip(G, cross.ZX, inverse.ZX, strict=True):
+            g += 2.0 * blocks.sum_of_products(ZX, inverse_ZX)
+    return G
+
+
 class Factorisation:
     """Cholesky factorisation of the penalised least squares matrix.
 
