@@ -233,6 +233,15 @@ def argument(value, what: str, data: pd.DataFrame) -> np.ndarray | None:
     return values
 
 
+def new_response(y, data: pd.DataFrame) -> np.ndarray:
+    """Return a response given to ``refit``: one finite number for each row of `data`."""
+    y = argument(y, "the response", data)
+    if y is None or not np.isfinite(y).all():
+        bad = "None" if y is None else f"{int((~np.isfinite(y)).sum())} missing or infinite values"
+        raise DataError(f"the response given to refit holds {bad}: give a number for each row of the fit")
+    return y
+
+
 def check_weights(weights: np.ndarray, index: pd.Index) -> None:
     """Raise a DataError unless all weights are positive and finite."""
     check_finite(weights, "weights", index)

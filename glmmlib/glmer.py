@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from . import blocks
-from .columns import argument
+from .columns import new_response
 from .design import build_design
-from .errors import ConvergenceWarning, DataError, ModelError, QuadratureWarning, SeparationWarning
+from .errors import ConvergenceWarning, ModelError, QuadratureWarning, SeparationWarning
 from .families import family as find_family
 from .fit import Convergence, Estimates, MixedModelFit
 from .glmm import ExactFitError, LaplaceDeviance, RangeError
@@ -344,10 +344,7 @@ class GeneralizedMixedModelFit(MixedModelFit):
     def _refit(self, y):
         """Fit to another response without a warning."""
         design = self.design
-        y = argument(y, "the response", design.data)
-        if y is None or not np.isfinite(y).all():
-            bad = "None" if y is None else f"{int((~np.isfinite(y)).sum())} missing or infinite values"
-            raise DataError(f"the response given to refit holds {bad}: give a number for each row of the fit")
+        y = new_response(y, design.data)
         response, prior = self.family.check_response(y, design.trials, design.weights, design.response_name, design.index)
         problem = self._problem.with_response(response, prior)
         fit = _solve(replace(design, y=frozen(y)), self.groups, self._theta_names, problem)

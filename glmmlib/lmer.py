@@ -8,9 +8,9 @@ import numpy as np
 from scipy.linalg import solve_triangular
 
 from . import blocks
-from .columns import argument
+from .columns import new_response
 from .design import build_design, check_lmm_sizes
-from .errors import ConvergenceWarning, DataError, ModelError, SingularFitWarning
+from .errors import ConvergenceWarning, ModelError, SingularFitWarning
 from .fit import Convergence, Estimates, MixedModelFit
 from .lmm import ProfiledDeviance
 from .matrices import frozen
@@ -247,10 +247,7 @@ class LinearMixedModelFit(MixedModelFit):
 
     def _refit(self, y):
         """Fit to another response without a warning."""
-        y = argument(y, "the response", self.design.data)
-        if y is None or not np.isfinite(y).all():
-            bad = "None" if y is None else f"{int((~np.isfinite(y)).sum())} missing or infinite values"
-            raise DataError(f"the response given to refit holds {bad}: give a number for each row of the fit")
+        y = new_response(y, self.design.data)
         check_lmm_sizes(replace(self.design, y=y))
         with one_blas_thread():
             problem = self._problem.with_response(y)
