@@ -23,7 +23,7 @@ from nbformat import NotebookNode
 CELL_TIMEOUT = 120
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 LANGUAGE = {"name": "python"}
-KEPT_CELL_METADATA = ("mystnb", "name", "tags")
+KEPT_CELL_METADATA = ("live", "mystnb", "name", "tags")
 NAME = re.compile(r"[a-z][a-z0-9-]{0,63}")
 
 
