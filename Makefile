@@ -45,7 +45,8 @@ test: book
 	    --nbval --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg chapters
 
 lab: $(READY)
-	$(BIN)/jupyter lab chapters
+	$(BIN)/python -m book.live
+	$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/chapters
 
 store: $(READY)
 	$(BIN)/python -m book.store chapters/*.ipynb

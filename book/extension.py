@@ -8,7 +8,7 @@ from docutils import nodes
 from myst_nb.core.render import load_mime_renders
 from sphinx.application import Sphinx
 
-from book import labels, offline, quiz
+from book import labels, offline, quiz, teaching
 from book.charts import SliderRenderer
 
 ASSETS = Path(__file__).parent / "assets"
@@ -23,11 +23,13 @@ def setup(app: Sphinx) -> dict[str, bool]:
     quiz.add_nodes(app)
     app.add_directive("slide-index", labels.SlideIndex)
     app.add_node(labels.slide_index)
+    app.add_directive("live-plan", teaching.LivePlan)
     app.add_transform(labels.CourseLabels)
     app.connect("doctree-resolved", labels.fill_slide_index)
     app.connect("doctree-resolved", _drop_repeated_ids)
     app.connect("config-inited", _add_assets)
     app.connect("builder-inited", offline.copy_scripts)
+    app.connect("builder-inited", teaching.write_downloads)
     app.connect("html-page-context", _finish_page)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
