@@ -3,12 +3,14 @@
 =====================  ==========================================================
 picture                what it shows
 =====================  ==========================================================
+`binned_share`         0/1 responses, and the share of ones along a covariate
 `caterpillar`          conditional modes in order, with their intervals
 `fan`                  lines of groups with a given correlation of intercepts and slopes
 `group_scatter`        the data in grey, a few groups picked out in colour
-`group_lines`          the line of each group, and of a typical group
+`group_lines`          the line (or curve) of each group, and of a typical group
 `group_strips`         each group's observations and mean, the smallest group first
 `icc_curve`            the ICC along a covariate, with its bootstrap band
+`ingredients`          one group through the four parts of a generalised mixed model
 `likelihood_surface`   the likelihood over two variance parameters, and the optimiser's path
 `own_lines`            the line of each group, fitted to that group alone
 `power_map`            power (or another number) for each size of a study
@@ -25,12 +27,14 @@ picture                what it shows
 from importlib import import_module
 
 _FILES = {
+    "binned_share": "binned_share",
     "caterpillar": "caterpillar",
     "fan": "fan",
     "group_lines": "group_lines",
     "group_scatter": "group_scatter",
     "group_strips": "group_strips",
     "icc_curve": "icc_curve",
+    "ingredients": "ingredients",
     "likelihood_surface": "likelihood_surface",
     "own_lines": "own_lines",
     "power_map": "power_map",

@@ -6,16 +6,17 @@ from glmmlib.errors import ModelError
 from glmmlib.palette import DATA, MODEL, group_colours
 
 
-def group_lines(fit, x, highlight=(), colours=None, group=None, labels=False, ax=None):
+def group_lines(fit, x, highlight=(), colours=None, group=None, labels=False, kind="link", ax=None):
     r"""Draw :math:`\beta_0 + a_{0j} + (\beta_1 + a_{1j}) x` for each group j, and :math:`\beta_0 + \beta_1 x`.
 
     All lines run over the whole range of `x` in the data; the groups of `highlight` have colours of their own, the
-    typical group (all its random effects zero) is the thick blue line.
+    typical group (all its random effects zero) is the thick blue line.  On the scale of the response the lines of a
+    generalised model are curves: probabilities, or expected counts.
 
     Parameters
     ----------
     fit : LinearMixedModelFit or GeneralizedMixedModelFit
-        With an intercept and `x` as its only fixed effects.  Lines are on the scale of the linear predictor.
+        With an intercept and `x` as its only fixed effects.
     x : str
         Name of the coefficient.
     highlight : sequence
@@ -26,6 +27,8 @@ def group_lines(fit, x, highlight=(), colours=None, group=None, labels=False, ax
         The grouping factor; needed if the fit has several.
     labels : bool
         Write the names of the highlighted groups, and "typical", at the right ends of their lines.
+    kind : {"link", "response"}
+        The scale: of the linear predictor, without an offset, or of the mean response.
     ax : matplotlib Axes, optional
         Drawn into; the current axes if not given.
 
@@ -36,7 +39,7 @@ def group_lines(fit, x, highlight=(), colours=None, group=None, labels=False, ax
     Raises
     ------
     ModelError
-        If the fit has other fixed effects: its lines would need values for them.
+        If the fit has other fixed effects (its lines would need values for them), for an unknown group or scale.
 
     Examples
     --------
@@ -49,28 +52,40 @@ def group_lines(fit, x, highlight=(), colours=None, group=None, labels=False, ax
     import matplotlib.pyplot as plt
 
     ax = plt.gca() if ax is None else ax
+    inverse = _inverse(fit, kind)
     coefficients = _coefficients(fit, x, group)
     column = fit.X[:, list(fit.params.index).index(x)]
-    ends = np.array([column.min(), column.max()])
+    grid = np.linspace(column.min(), column.max(), 2 if inverse is _same else 101)
     colour = dict(zip(map(str, highlight), colours or group_colours(len(highlight)), strict=True))
     if unknown := set(colour) - set(map(str, coefficients.index)):
         raise ModelError(f"the fit has no group {', '.join(sorted(unknown))}; look at fit.ranef()")
     for level, line in coefficients.iterrows():
         named = str(level) in colour
         style = {"color": colour[str(level)], "zorder": 3} if named else {"color": DATA, "lw": 0.8, "alpha": 0.5}
-        ax.plot(ends, line["Intercept"] + line[x] * ends, **style)
-    typical = fit.params["Intercept"] + fit.params[x] * ends
-    ax.plot(ends, typical, color=MODEL, lw=3.5, zorder=4, label="typical group")
+        ax.plot(grid, inverse(line["Intercept"] + line[x] * grid), **style)
+    typical = inverse(fit.params["Intercept"] + fit.params[x] * grid)
+    ax.plot(grid, typical, color=MODEL, lw=3.5, zorder=4, label="typical group")
     if labels:
-        _name(ax, "typical", ends[1], typical[1], MODEL)
+        _name(ax, "typical", grid[-1], typical[-1], MODEL)
         for level, shade in colour.items():
             line = coefficients.loc[coefficients.index.astype(str) == level].iloc[0]
-            _name(ax, level, ends[1], line["Intercept"] + line[x] * ends[1], shade)
+            _name(ax, level, grid[-1], inverse(line["Intercept"] + line[x] * grid[-1]), shade)
     return ax
 
 
 def _name(ax, text, x, y, colour):
     ax.annotate(text, (x, y), xytext=(5, 0), textcoords="offset points", va="center", color=colour)
+
+
+def _same(eta):
+    return eta
+
+
+def _inverse(fit, kind):
+    """The function from the linear predictor to the scale that is drawn."""
+    if kind not in ("link", "response"):
+        raise ModelError(f"kind is 'link' or 'response', not {kind!r}")
+    return _same if kind == "link" or fit.family is None else fit.family.link.inverse
 
 
 def _coefficients(fit, x, group):
