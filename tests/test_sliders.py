@@ -8,18 +8,24 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.stats
 import vl_convert
 
 import glmmlib as gl
 from glmmlib import sliders
+from glmmlib.links import Logit
 from glmmlib.palette import DATA, GROUPS, MODEL, POOLED, TRUTH
 from glmmlib.sliders import _effective_size as effective
+from glmmlib.sliders import _log_odds as odds
+from glmmlib.sliders import _icc_curve as likeness
 from glmmlib.sliders import _ml_and_reml as criteria
 from glmmlib.sliders import _moving_zero as moving
+from glmmlib.sliders import _overdispersion as scatter
 from glmmlib.sliders import _parallel_lines as parallel
 from glmmlib.sliders import _shrinkage_factor as shrunken
 from glmmlib.sliders import _slope_blend as blend
 from glmmlib.sliders import _spread_of_means as spread
+from glmmlib.sliders import _study_precision as precision
 from glmmlib.sliders import _type_one_rate as type_one
 
 
@@ -334,3 +340,161 @@ def test_moving_zero_writes_both_lines_and_its_dots_have_the_sd_that_it_writes()
         assert len(height) == moving.SITES
         sd = height.std() / 280 * 6.2
         assert sd == pytest.approx(moving.moving_zero(zero - 15, (0.226, 0.0613), 0.542, 0.323)[0], abs=1e-3)
+
+
+@pytest.mark.parametrize(("mean", "k"), [(3.0, 5.3), (13.0, 0.4), (0.5, 30.0)])
+def test_overdispersion_is_scipys_negative_binomial_and_poisson(mean, k):
+    y = np.arange(60)
+    variance, negbinomial, poisson = scatter.overdispersion(mean, k, y)
+    theirs = scipy.stats.nbinom(k, k / (k + mean))
+    np.testing.assert_allclose(negbinomial, theirs.pmf(y), rtol=1e-9)
+    np.testing.assert_allclose(poisson, scipy.stats.poisson(mean).pmf(y), rtol=1e-9)
+    assert variance == pytest.approx(theirs.var(), rel=1e-12)
+
+
+def test_overdispersion_is_glmmlibs_negative_binomial():
+    """40,000 draws of `gl.simulate`: the standard error of the share of zeros is 0.0015, of the variance's ratio about 0.012."""
+    data = pd.DataFrame({"site": np.arange(40).astype(str)})
+    drawn = gl.simulate("~ 1 + (1 | site)", data, fixef={"Intercept": np.log(3)}, sd={"site": 0.0}, family="negbinomial",
+                        dispersion=5.3, n=1000, rng=np.random.default_rng(1))  # fmt: skip
+    variance, zero, _ = scatter.overdispersion(3, 5.3)
+    assert (drawn == 0).mean() == pytest.approx(zero, abs=0.006)
+    assert drawn.var() / variance == pytest.approx(1, abs=0.04)
+
+
+def test_overdispersion_draws_the_bars_of_the_python_function():
+    drawing = svg(scatter.chart(), mean=4, k=2)
+    bars = re.findall(r'roledescription="bar" d="M[-\d.]+,[-\d.]+h[\d.]+v([\d.]+)h', drawing)
+    heights = np.array(bars, dtype=float)
+    assert len(heights) == 26
+    expected = scatter.overdispersion(4, 2, np.arange(26))[1]
+    np.testing.assert_allclose(heights / heights[0], expected / expected[0], atol=1e-3)
+
+
+@pytest.mark.parametrize("positions", [(3.0, 5.3), (15.0, 1.0), (5.0, 5.0), (0.5, 30.0)])
+def test_overdispersion_writes_both_lines(positions):
+    drawing = svg(scatter.chart(), **dict(zip(("mean", "k"), positions, strict=True)))
+    for line in scatter.lines(*positions):
+        assert f">{line}<" in drawing, line
+
+
+def balanced_slopes(groups, size):
+    """Rows with x of mean 0 and SD 1 in each group."""
+    x = np.linspace(-1, 1, size)
+    return pd.DataFrame({"g": np.repeat(np.arange(groups), size), "x": np.tile(x / x.std(), groups)})
+
+
+@pytest.mark.parametrize("positions", [(20, 6, 0.7, 0.3), (3, 3, 0.0, 0.1), (60, 40, 2.0, 1.0), (35, 11, 0.35, 0.8)])
+def test_study_precision_writes_its_four_lines(positions):
+    drawing = svg(precision.chart(), **dict(zip(["groups", "size", "level", "slope"], positions, strict=True)))
+    for line in precision.lines(*positions):
+        assert f">{line}<" in drawing
+
+
+def test_study_precision_has_the_standard_errors_of_a_fit():
+    rows = balanced_slopes(15, 8)
+    Y = gl.simulate("~ x + (x || g)", rows, fixef=[1, 1], sd={"g": [0.9, 0.7]}, sigma=1.4, rng=np.random.default_rng(2))
+    fit = gl.lmer("y ~ x + (x || g)", rows.assign(y=np.ravel(Y)))
+    level, slope = fit.varcorr["g"].sd / fit.sigma
+    mean, mean_slope, _ = precision.study_precision(15, 8, level, slope)
+    np.testing.assert_allclose(fit.bse / fit.sigma, [mean, mean_slope], rtol=1e-6)
+
+
+def test_study_precision_is_the_spread_of_what_refits_estimate():
+    """4,000 studies: the relative Monte Carlo error of an SD is 0.011; the delta method adds a little."""
+    rows = balanced_slopes(60, 10)
+    Y = gl.simulate("~ x + (x | g)", rows, fixef=[0, 0], sd={"g": [0.7, 0.5]}, sigma=1, n=4000, rng=np.random.default_rng(3))
+    refits = gl.lmer("y ~ x + (x | g)", rows.assign(y=Y[:, 0])).refit_many(Y)
+    found = [*refits.params.std(), refits.sd["g.x"].std()]
+    np.testing.assert_allclose(found, precision.study_precision(60, 10, 0.7, 0.5), rtol=0.045)
+
+
+def test_log_odds_curve_is_the_inverse_logit_of_glmmlib():
+    line = max(re.findall(r'd="(M[^"]+)"', svg(odds.chart())), key=len)
+    points = np.array([[float(v) for v in p.split(",")] for p in re.split("[ML]", line) if p])
+    eta, p = -6 + points[:, 0] / 400 * 12, 1.4 * (1 - points[:, 1] / 280)
+    assert len(points) == 121
+    np.testing.assert_allclose(p, Logit().inverse(eta), atol=1e-5)
+    np.testing.assert_allclose(odds.log_odds(eta, 0)[0], Logit().inverse(eta), rtol=1e-14)
+
+
+@pytest.mark.parametrize("positions", [(-0.5, 1.0), (-4.0, -2.0), (4.0, 2.0), (0.3, 0.0), (-2.9, 1.3)])
+def test_log_odds_writes_its_three_lines(positions):
+    drawing = svg(odds.chart(), **dict(zip(["start", "change"], positions, strict=True)))
+    for line in odds.lines(*positions):
+        assert f">{line}<" in drawing
+
+
+def test_log_odds_are_those_of_predictions_of_a_fit():
+    fit = gl.glmer("presence ~ depth + (1 | region)", gl.load("frogs"), family="binomial")
+    rows = {"depth": [0.8, 1.8], "region": ["r12", "r12"]}
+    start, change = fit.predict(rows, kind="link").iloc[0], fit.params["depth"]
+    before, after, ratio, risk = odds.log_odds(start, change)
+    np.testing.assert_allclose([before, after], fit.predict(rows), rtol=1e-12)
+    assert ratio == pytest.approx(fit.exp_table().loc["depth", "odds ratio"], rel=1e-12)
+    assert ratio == pytest.approx(after / (1 - after) * (1 - before) / before, rel=1e-9)
+    assert risk == pytest.approx(after / before, rel=1e-12)
+
+
+def test_a_step_in_log_odds_never_moves_the_probability_by_more_than_a_quarter():
+    rng = np.random.default_rng(18)
+    start, change = rng.uniform(-4, 4, 1000), rng.uniform(-2, 2, 1000)
+    before, after, *_ = odds.log_odds(start, change)
+    assert (abs(after - before) <= abs(change) / 4).all()
+
+
+@pytest.mark.parametrize("positions", [(0.23, 0.06, 0.54, 0.32), (0.4, 0.1, -0.7, 0.2), (0.3, 0.0, 0.6, 0.4), (0.3, 0.1, 1.0, 0.1)])
+def test_icc_curve_draws_the_python_function_and_writes_its_two_lines(positions):
+    drawing = svg(likeness.chart(), **dict(zip(["intercepts", "slopes", "corr", "residual"], positions, strict=True)))
+    line = max(re.findall(r'd="(M[^"]+)"', drawing), key=len)
+    points = np.array([[float(v) for v in p.split(",")] for p in re.split("[ML]", line) if p])
+    assert len(points) == 101
+    expected = likeness.icc_curve(points[:, 0] / 400 * 10 - 5, *positions)[0]
+    np.testing.assert_allclose(1 - points[:, 1] / 280, expected, atol=1e-5)
+    for words in likeness.lines(*positions):
+        assert f">{words}<" in drawing
+
+
+@pytest.mark.parametrize(("formula", "data", "x"), [
+    ("ph_change ~ warm + (warm | site)", "soil_pH", np.linspace(-5, 5, 11)), ("Reaction ~ Days + (Days | Subject)", "sleepstudy", np.arange(10)),
+    ("ph_change ~ warm + (warm || site)", "soil_pH", np.linspace(-5, 5, 11)),
+])  # fmt: skip
+def test_icc_curve_is_the_icc_of_a_fit_with_its_lowest_point(formula, data, x):
+    fit = gl.lmer(formula, gl.load(data).assign(warm=lambda d: d.get("temperature", 15) - 15))
+    (table,) = (fit.varcorr[name] for name in fit.ranef())
+    icc, lowest = likeness.icc_curve(x, *table.sd, table.corr.iloc[0, 1], fit.sigma)
+    np.testing.assert_allclose(icc, gl.icc(fit, at=x), rtol=1e-10)
+    near = gl.icc(fit, at=lowest + np.array([-0.1, 0.0, 0.1]))
+    assert near.iloc[1] < near.iloc[0] and near.iloc[1] < near.iloc[2]
+
+
+def test_icc_curve_agrees_with_simulated_members():
+    """20,000 groups of two: the standard error of a correlation is at most 0.007."""
+    rng = np.random.default_rng(18)
+    cov = np.array([[0.16, -0.03], [-0.03, 0.01]])
+    a = rng.multivariate_normal([0, 0], cov, 20_000)
+    for x in (-5, 0, 3, 5):
+        pairs = a @ [[1], [x]] + 0.3 * rng.normal(size=(20_000, 2))
+        icc, lowest = likeness.icc_curve(x, 0.4, 0.1, -0.75, 0.3)
+        assert np.corrcoef(pairs.T)[0, 1] == pytest.approx(icc, abs=0.022)
+    assert lowest == pytest.approx(3.0)
+
+
+@pytest.mark.parametrize(("sd", "slope"), [(1.5, 1.0), (4.0, 4.0), (0.0, 2.0)])
+def test_typical_and_average_curves_are_glmmlibs_integration(sd, slope):
+    chart = sliders.typical_and_average()
+    lines = sorted(re.findall(r'stroke="([^"]+)"[^>]*d="(M[^"]+)"|d="(M[^"]+)"[^>]*stroke="([^"]+)"', svg(chart, sd=sd, slope=slope)))
+    drawn = {(a or d): (b or c) for a, b, c, d in lines if (b or c).count("L") > 30}
+    for colour, expected in zip((MODEL, TRUTH), (0, 1), strict=True):
+        points = np.array([[float(v) for v in p.split(",")] for p in re.split("[ML]", drawn[colour]) if p])
+        depth, p = 0.1 + points[:, 0] / 400 * 2.4, 1 - points[:, 1] / 280
+        values = module("typical_and_average").typical_and_average(depth - 1.3, slope, sd)
+        assert len(points) == 41
+        np.testing.assert_allclose(p, values[expected], atol=1e-5)
+
+
+def test_typical_and_average_are_median_and_mean_over_simulated_groups():
+    """400,000 groups: the standard error of mean and median is below 0.0006."""
+    chance = 1 / (1 + np.exp(-(-0.53 + 1.0 + 1.5 * np.random.default_rng(15).normal(size=400_000))))
+    expected = module("typical_and_average").typical_and_average(1.0, 1.0, 1.5)
+    np.testing.assert_allclose([np.median(chance), chance.mean()], expected, atol=0.003)

@@ -5,18 +5,23 @@ dependency: ``pip install "glmmlib[book]"``). One file holds one chart, and is i
 its `chart` stands a plain Python function with the same formula, and `shown`, the words that the chart displays for
 given positions of the sliders; tests hold the three to each other.
 
-==================  ===========================================================================
-chart               what moves
-==================  ===========================================================================
-`effective_size`    how many independent members a group is worth, with ICC and design effect
-`ml_and_reml`       the likelihood of ML and of REML for theta, by number and size of groups
-`moving_zero`       the zero of x in a random-slope model: SD of intercepts, correlation, ICC
-`parallel_lines`    lines, points and their correlation as the two SDs of a random intercept move
-`shrinkage_factor`  the share of its distance that a group keeps, by size and the two SDs
-`slope_blend`       the random-intercept slope, between the slopes within and between groups
-`spread_of_means`   the SD of raw and of partially pooled group means as groups grow
-`type_one_rate`     the pooled slope test as the predictor moves from between to within groups
-==================  ===========================================================================
+=======================  ==============================================================================
+chart                    what moves
+=======================  ==============================================================================
+`effective_size`         how many independent members a group is worth, with ICC and design effect
+`log_odds`               one step in log-odds, and what it does to probability and odds
+`icc_curve`              the ICC along x, with the SDs of intercepts, slopes and residuals, and the correlation
+`ml_and_reml`            the likelihood of ML and of REML for theta, by number and size of groups
+`moving_zero`            the zero of x in a random-slope model: SD of intercepts, correlation, ICC
+`overdispersion`         negative binomial counts beside Poisson counts of the same mean, and their zeros
+`parallel_lines`         lines, points and their correlation as the two SDs of a random intercept move
+`shrinkage_factor`       the share of its distance that a group keeps, by size and the two SDs
+`slope_blend`            the random-intercept slope, between the slopes within and between groups
+`spread_of_means`        the SD of raw and of partially pooled group means as groups grow
+`study_precision`        what a planned random-slope study would know, by number and size of groups
+`type_one_rate`          the pooled slope test as the predictor moves from between to within groups
+`typical_and_average`    the chance in a typical group and the average over groups, as groups come to differ
+=======================  ==============================================================================
 """
 
 from __future__ import annotations
@@ -25,13 +30,18 @@ from importlib import import_module
 
 __all__ = [
     "effective_size",
+    "log_odds",
+    "icc_curve",
     "ml_and_reml",
     "moving_zero",
+    "overdispersion",
     "parallel_lines",
     "shrinkage_factor",
     "slope_blend",
     "spread_of_means",
+    "study_precision",
     "type_one_rate",
+    "typical_and_average",
 ]
 
 
