@@ -19,6 +19,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from book.charts import VEGALITE
 from book.contents import ROOT, chapters, markdown, read
+from book.install import install_cell
 from book.store import serialise, tidy
 
 FOLDER = "code-along"
@@ -102,7 +103,7 @@ def result(cell: NotebookNode) -> str:
 def code_along(path: Path) -> NotebookNode:
     """The chapter at `path` as a room gets it: headings, questions, comments, expected results; code left out."""
     notebook = read(path)
-    cells = [new_markdown_cell(OPENING.format(title=title(notebook), stem=path.stem))]
+    cells = [new_markdown_cell(OPENING.format(title=title(notebook), stem=path.stem)), install_cell()]
     heading = ""
     for live in live_cells(notebook):
         words = [f"## {live.heading}"] if live.heading != heading else []

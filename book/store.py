@@ -20,6 +20,8 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
 
+from book.install import lacks_install_cell, with_install_cell
+
 CELL_TIMEOUT = 120
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 LANGUAGE = {"name": "python"}
@@ -56,7 +58,9 @@ def tidy(notebook: NotebookNode) -> NotebookNode:
     notebook.metadata = NotebookNode(kernelspec=KERNEL, language_info=LANGUAGE)
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     for cell in notebook.cells:
-        cell.metadata = NotebookNode({k: v for k, v in sorted(cell.metadata.items()) if k in KEPT_CELL_METADATA})
+        cell.metadata = NotebookNode(
+            {k: v for k, v in sorted(cell.metadata.items()) if k in KEPT_CELL_METADATA}
+        )
         for output in cell.get("outputs", ()):
             if "metadata" in output:
                 output.metadata = NotebookNode()
@@ -106,7 +110,7 @@ def run(notebook: NotebookNode, folder: Path) -> NotebookNode:
 
 def store(path: Path) -> float:
     """Run the notebook at `path`, write it back, and return the seconds that the run took."""
-    notebook = nbformat.read(path, as_version=4)
+    notebook = with_install_cell(nbformat.read(path, as_version=4))
     stable_ids(notebook.cells)  # a bad name is reported before the run, not after
     start = time.perf_counter()
     run(notebook, path.parent)
@@ -127,6 +131,8 @@ def problems(path: Path) -> list[str]:
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     if not code:
         found.append("it has no code cell")
+    elif lacks_install_cell(notebook):
+        found.append("its first code cell is not the one that installs glmmlib")
     if any(not cell.source.strip() for cell in code):
         found.append("it has an empty code cell")
     counts = [cell.execution_count for cell in code]
@@ -153,7 +159,9 @@ def problems(path: Path) -> list[str]:
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m book.store", description=__doc__.split("\n")[0])
     parser.add_argument("notebooks", nargs="+", type=Path)
-    parser.add_argument("--check", action="store_true", help="run nothing; refuse notebooks not stored this way")
+    parser.add_argument(
+        "--check", action="store_true", help="run nothing; refuse notebooks not stored this way"
+    )
     options = parser.parse_args(arguments)
     failed = 0
     for path in options.notebooks:

@@ -22,10 +22,15 @@ def write(path, *cells):
     return path
 
 
+def own_code(notebook):
+    """The code cells but for the first, which installs glmmlib."""
+    return [cell for cell in notebook.cells if cell.cell_type == "code"][1:]
+
+
 def edit(path, change):
-    """Apply `change` to the notebook's code cells and write it back as it is."""
+    """Apply `change` to the notebook's own code cells and write it back as it is."""
     notebook = nbformat.read(path, as_version=4)
-    change([cell for cell in notebook.cells if cell.cell_type == "code"])
+    change(own_code(notebook))
     nbformat.write(notebook, path)
 
 
@@ -51,9 +56,9 @@ def stored(stored_text, tmp_path):
 
 
 def altered(text, cell, **change):
-    """The stored notebook with one code cell changed by hand."""
+    """The stored notebook with one of its own code cells changed by hand."""
     notebook = nbformat.reads(text, as_version=4)
-    [c for c in notebook.cells if c.cell_type == "code"][cell].update(change)
+    own_code(notebook)[cell].update(change)
     return nbformat.writes(notebook)
 
 
@@ -94,9 +99,17 @@ def test_stored_notebook_holds_text_but_no_picture_time_or_machine(stored, store
         "language_info": {"name": "python"},
     }
     assert [dict(c.metadata) for c in notebook.cells] == [
-        {}, {"name": "mean"}, {"mystnb": {"image": {"alt": "A line."}}}, {},
+        {}, {"name": "install", "tags": ["remove-cell"]}, {"name": "mean"}, {"mystnb": {"image": {"alt": "A line."}}}, {},
     ]  # fmt: skip
     assert stored_text.endswith("}\n")
+
+
+def test_notebook_without_the_cell_that_installs_glmmlib_is_refused(stored, capsys):
+    notebook = nbformat.read(stored, as_version=4)
+    notebook.cells = [cell for cell in notebook.cells if cell.metadata.get("name") != "install"]
+    nbformat.write(notebook, stored)
+    assert main(["--check", str(stored)]) == 1
+    assert "installs glmmlib" in capsys.readouterr().err
 
 
 def test_a_cell_keeps_its_id_when_others_come_and_go():
@@ -120,7 +133,7 @@ def test_nbval_passes_what_was_stored(nbval):
 
 @pytest.mark.parametrize(
     ("name", "cell"),
-    [("changed-number", 0), ("changed-table", 2), ("changed-code", 0), ("figure-gone", 1), ("raises", 0)],
+    [("changed-number", 1), ("changed-table", 3), ("changed-code", 1), ("figure-gone", 2), ("raises", 1)],
 )
 def test_nbval_fails_a_notebook_that_its_code_does_not_give(nbval, name, cell):
     assert [line.split()[1:4] for line in nbval.splitlines() if line.startswith(f"FAILED {name}.ipynb")] == [
