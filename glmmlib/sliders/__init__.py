@@ -36,6 +36,7 @@ __all__ = [
     "moving_zero",
     "overdispersion",
     "parallel_lines",
+    "prior_of_sigma",
     "shrinkage_factor",
     "slope_blend",
     "spread_of_means",
