@@ -16,8 +16,8 @@ from glmmlib import sliders
 from glmmlib.links import Logit
 from glmmlib.palette import DATA, GROUPS, MODEL, POOLED, TRUTH
 from glmmlib.sliders import _effective_size as effective
-from glmmlib.sliders import _log_odds as odds
 from glmmlib.sliders import _icc_curve as likeness
+from glmmlib.sliders import _log_odds as odds
 from glmmlib.sliders import _ml_and_reml as criteria
 from glmmlib.sliders import _moving_zero as moving
 from glmmlib.sliders import _overdispersion as scatter

@@ -30,8 +30,8 @@ from importlib import import_module
 
 __all__ = [
     "effective_size",
-    "log_odds",
     "icc_curve",
+    "log_odds",
     "ml_and_reml",
     "moving_zero",
     "overdispersion",
