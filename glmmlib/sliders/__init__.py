@@ -8,6 +8,7 @@ given positions of the sliders; tests hold the three to each other.
 =======================  ==============================================================================
 chart                    what moves
 =======================  ==============================================================================
+`aic_and_p`              the p-value that a difference of AIC between nested models is
 `effective_size`         how many independent members a group is worth, with ICC and design effect
 `log_odds`               one step in log-odds, and what it does to probability and odds
 `icc_curve`              the ICC along x, with the SDs of intercepts, slopes and residuals, and the correlation
@@ -15,6 +16,7 @@ chart                    what moves
 `moving_zero`            the zero of x in a random-slope model: SD of intercepts, correlation, ICC
 `overdispersion`         negative binomial counts beside Poisson counts of the same mean, and their zeros
 `parallel_lines`         lines, points and their correlation as the two SDs of a random intercept move
+`prior_of_sigma`         the posterior of the SD between groups, by its prior and the number of groups
 `shrinkage_factor`       the share of its distance that a group keeps, by size and the two SDs
 `slope_blend`            the random-intercept slope, between the slopes within and between groups
 `spread_of_means`        the SD of raw and of partially pooled group means as groups grow
@@ -29,6 +31,7 @@ from __future__ import annotations
 from importlib import import_module
 
 __all__ = [
+    "aic_and_p",
     "effective_size",
     "icc_curve",
     "log_odds",
