@@ -2,6 +2,7 @@
 
 import copy
 import re
+import sys
 from importlib import import_module
 
 import matplotlib.pyplot as plt
@@ -15,6 +16,7 @@ import glmmlib as gl
 from glmmlib import sliders
 from glmmlib.links import Logit
 from glmmlib.palette import DATA, GROUPS, MODEL, POOLED, TRUTH
+from glmmlib.sliders import _aic_and_p as aic
 from glmmlib.sliders import _effective_size as effective
 from glmmlib.sliders import _icc_curve as likeness
 from glmmlib.sliders import _log_odds as odds
@@ -498,3 +500,29 @@ def test_typical_and_average_are_median_and_mean_over_simulated_groups():
     chance = 1 / (1 + np.exp(-(-0.53 + 1.0 + 1.5 * np.random.default_rng(15).normal(size=400_000))))
     expected = module("typical_and_average").typical_and_average(1.0, 1.0, 1.5)
     np.testing.assert_allclose([np.median(chance), chance.mean()], expected, atol=0.003)
+
+
+def test_aic_and_p_curve_is_the_python_function_and_starts_where_the_larger_model_gains_nothing():
+    for extra in range(1, aic.MOST + 1):
+        drawing = svg(aic.chart(), extra=extra)
+        line = max(re.findall(r'd="(M[^"]+)"', drawing), key=len)
+        points = np.array([[float(v) for v in p.split(",")] for p in re.split("[ML]", line) if p])
+        delta = aic.LOWEST + points[:, 0] / 400 * (aic.HIGHEST - aic.LOWEST)
+        p = aic.SMALLEST ** (points[:, 1] / 280)
+        assert delta[0] == pytest.approx(-2 * extra, abs=0.06)
+        np.testing.assert_allclose(p, aic.aic_and_p(delta, extra), rtol=2e-3, atol=1e-5)
+
+
+def test_aic_and_p_is_the_test_of_nested_fits():
+    sleep = gl.load("sleepstudy")
+    small = gl.lmer("Reaction ~ 1 + (1 | Subject)", sleep, reml=False)
+    large = gl.lmer("Reaction ~ Days + I(Days**2) + (1 | Subject)", sleep, reml=False)
+    p = gl.anova(small, large).table["p"].iloc[-1]
+    assert aic.aic_and_p(small.aic - large.aic, 2) == pytest.approx(p, rel=1e-8)
+
+
+def test_chart_is_html_on_colab_which_does_not_draw_vega_lite(monkeypatch):
+    monkeypatch.setitem(sys.modules, "google.colab", object())
+    bundle = sliders.type_one_rate()._repr_mimebundle_()
+    assert set(bundle) == {"text/html", "text/plain"}
+    assert "vegaEmbed" in bundle["text/html"] and "share" in bundle["text/html"]
