@@ -9,7 +9,7 @@ from myst_nb.core.render import load_mime_renders
 from sphinx.application import Sphinx
 
 from book import labels, offline, quiz, teaching
-from book.charts import SliderRenderer
+from book.charts import SliderDirective, SliderRenderer
 
 ASSETS = Path(__file__).parent / "assets"
 
@@ -20,6 +20,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     if SliderRenderer not in load_mime_renders():
         load_mime_renders().append(SliderRenderer)
     app.add_directive("quiz", quiz.Quiz)
+    app.add_directive("slider", SliderDirective)
     quiz.add_nodes(app)
     app.add_directive("slide-index", labels.SlideIndex)
     app.add_node(labels.slide_index)

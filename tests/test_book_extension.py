@@ -84,3 +84,10 @@ def test_slide_index_lists_every_slide_and_what_is_to_come(build):
     assert len(rows) == 56
     assert rows[1].a["href"] == "#slide-S02"
     assert "to come (chapter 01, and 12)" in rows[2].text
+
+
+def test_slider_directive_draws_the_chart_of_that_name_and_refuses_another(build):
+    page, warnings = build("```{slider} shrinkage_factor\n```\n\n```{slider} nothing\n```\n")
+    assert len(page.select(".slider-chart .slider-spec")) == 1
+    assert "charts.js" in str(page.select("script[src]"))
+    assert "there is no slider 'nothing'" in warnings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +27,8 @@ class Slider:
     description: str
 
     def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, Any]:
+        if "google.colab" in sys.modules:  # Colab does not draw Vega-Lite; it shows a page that loads the drawing code
+            return {"text/html": altair().Chart.from_dict(self.spec).to_html(), "text/plain": self.description}
         return {MIME: self.spec, "text/plain": self.description}
 
 
