@@ -9,6 +9,7 @@ given positions of the sliders; tests hold the three to each other.
 chart                    what moves
 =======================  ==============================================================================
 `aic_and_p`              the p-value that a difference of AIC between nested models is
+`boundary_test`          the null distribution of the test of a variance: chi-square, 50:50 mixture, exact
 `effective_size`         how many independent members a group is worth, with ICC and design effect
 `log_odds`               one step in log-odds, and what it does to probability and odds
 `icc_curve`              the ICC along x, with the SDs of intercepts, slopes and residuals, and the correlation
@@ -32,6 +33,7 @@ from importlib import import_module
 
 __all__ = [
     "aic_and_p",
+    "boundary_test",
     "effective_size",
     "icc_curve",
     "log_odds",
