@@ -14,6 +14,7 @@ PAGES = pages()
 CHAPTERS = [f"chapters/{path.stem}" for path in chapters()]
 by_page = pytest.mark.parametrize("name", PAGES)
 by_chapter = pytest.mark.parametrize("name", CHAPTERS)
+with_sliders = pytest.mark.parametrize("name", ["index", *CHAPTERS])
 
 
 @pytest.fixture
@@ -92,7 +93,7 @@ def shown_by(chart):
     return import_module(f"glmmlib.sliders._{name}").shown
 
 
-@by_chapter
+@with_sliders
 @pytest.mark.parametrize("width", [1280, 390])
 def test_sliders_move_by_keyboard_and_show_the_numbers_of_the_library(visit, name, width):
     page = visit(name, width=width)
@@ -110,7 +111,7 @@ def test_sliders_move_by_keyboard_and_show_the_numbers_of_the_library(visit, nam
         assert all(label.strip() for label in chart.locator("label").all_inner_texts())
 
 
-@by_chapter
+@with_sliders
 def test_chart_follows_the_theme_and_keeps_its_sliders(visit, name):
     page = visit(name)
     for chart in page.locator(".slider-chart").all():
