@@ -118,7 +118,9 @@ def chart(sd: float = 1.5, slope: float = 1.0) -> Slider:
     (middle, one), (_, two), (_, three) = numbers
     description = DESCRIPTION.format(typical=middle, one=one, two=two, three=three)
     layers = alt.layer(regions, typical, average, dot, point, words).add_params(*sliders)
-    return finish(layers, "typical_and_average", "The average flattens, the typical region does not", description)
+    return finish(
+        layers, "typical_and_average", "The average flattens, the typical region does not", description
+    )
 
 
 def _average(chart, eta):
