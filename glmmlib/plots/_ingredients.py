@@ -13,7 +13,7 @@ WIDTH = 3.2  # SDs on either side of the middle of the random effects
 def ingredients(fit, x, level, at, ax=None):
     r"""Follow one group through the model, from its random effect to the distribution of its response.
 
-    .. math:: a_j \sim N(0, \sigma_a^2) \to \eta = \beta_0 + \beta_1 x + a_j \to \mu = g^{-1}(\eta) \to y \sim \text{family}(\mu).
+    .. math:: a_{0j} \sim N(0, \sigma_a^2) \to \eta = \beta_0 + \beta_1 x + a_{0j} \to \mu = g^{-1}(\eta) \to y \sim \text{family}(\mu).
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def _random_effects(ax, sd, modes, mode):
     ax.plot(a, np.exp(-0.5 * (a / sd) ** 2), color=MODEL)
     ax.plot(modes, np.zeros(len(modes)), "|", color=DATA, ms=14)
     ax.plot(mode, 0, "o", color=TRUTH, ms=8, zorder=5)
-    ax.set(xlabel="$a_j$", yticks=[], ylim=(-0.08, 1.1), title="1 Random effects")
+    ax.set(xlabel="$a_{0j}$", yticks=[], ylim=(-0.08, 1.1), title="1 Random effects")
 
 
 def _link(ax, link, limits, eta):
