@@ -74,6 +74,9 @@ def shown(groups: float, scale: float, best: float) -> str:
     return f"median {middle:.2f}, 95 % from {low:.2f} to {high:.2f}"
 
 
+#: How high the prior is where its name stands.
+PRIOR_LABEL = "exp(-datum.sigma * datum.sigma / (2 * scale * scale))"
+
 DESCRIPTION = (
     "Two curves against the SD between groups, each 1 at its peak: a half-normal prior and the posterior. With {few} groups, "
     "data that fit an SD of {best:g} best and a prior of scale {scale:g}, the posterior has median {a[1]:.2f} and a 95 % interval from "
@@ -139,5 +142,7 @@ def chart(groups: int = 5, scale: float = 1.0, best: float = 0.0) -> Slider:
     a, b, c = (interval(groups, s, best) for s in (scale, 0.2, 3))
     d, e = (interval(60, s, 0.5) for s in (0.2, 3))
     description = DESCRIPTION.format(few=groups, best=best, scale=scale, many=60, a=a, b=b, c=c, d=d, e=e)
-    layers = alt.layer(prior, curve, words, point, name).add_params(*sliders)
+    beside = alt.Chart(alt.InlineData([{}])).transform_calculate(sigma="min(scale * 1.01, 2.2)", height=PRIOR_LABEL)
+    label = beside.mark_text(align="left", dx=6, dy=-6, fontSize=12).encode(x, y, text=alt.value("prior"))
+    layers = alt.layer(prior, curve, words, point, name, label).add_params(*sliders)
     return finish(layers, "prior_of_sigma", "What the data say, and what the prior adds", description)
