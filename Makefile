@@ -1,5 +1,6 @@
 # make book    build the site                make lab     open the chapters in JupyterLab
 # make test    check everything              make store   run the notebooks and store their outputs
+# make site    what is published: the book, the printable book (make pdf), the notebooks in the browser (make lite)
 #
 # Each makes the environment .venv by itself. Another Python: make book PYTHON=python3.12
 
@@ -31,7 +32,7 @@ unexport MPLBACKEND PYTHONPATH
 export OPENBLAS_NUM_THREADS := 1
 export OMP_NUM_THREADS := 1
 
-.PHONY: book test lab store clean
+.PHONY: book test lab store site pdf lite clean
 
 book: $(READY)
 	rm -rf _build
@@ -50,6 +51,24 @@ lab: $(READY)
 
 store: $(READY)
 	$(BIN)/python -m book.store chapters/*.ipynb
+
+# Each of the two extras needs a built book and a few packages more. A button to the notebooks in the browser is
+# built into the pages, so the book is built for them.
+SITE_READY := $(VENV)/site-$(shell cksum < requirements-site.txt | cut -d' ' -f1)
+
+site: lite
+	$(BIN)/python -m book.pdf
+
+pdf: book $(SITE_READY)
+	$(BIN)/python -m book.pdf
+
+lite: export BOOK_LITE := 1
+lite: book $(SITE_READY)
+	$(BIN)/python -m book.lite
+
+$(SITE_READY): $(READY)
+	$(PIP) install -r requirements-site.txt
+	@rm -f $(VENV)/site-* && touch $@
 
 $(READY):
 	@test -e $(VENV)/python-$(VERSION) || { echo "Making the environment $(VENV) (Python $(VERSION))"; \

@@ -8,7 +8,7 @@ from docutils import nodes
 from myst_nb.core.render import load_mime_renders
 from sphinx.application import Sphinx
 
-from book import labels, offline, quiz, teaching
+from book import labels, lite, offline, quiz, teaching
 from book.charts import SliderDirective, SliderRenderer
 
 ASSETS = Path(__file__).parent / "assets"
@@ -38,6 +38,8 @@ def setup(app: Sphinx) -> dict[str, bool]:
 def _add_assets(app: Sphinx, config) -> None:
     config.html_static_path.append(str(ASSETS))
     app.add_css_file("book.css")
+    if lite.wanted():
+        config.html_theme_options["launch_buttons"]["jupyterlite_url"] = lite.launch_address()
 
 
 def _drop_repeated_ids(app: Sphinx, doctree: nodes.document, docname: str) -> None:
@@ -54,4 +56,6 @@ def _finish_page(app: Sphinx, pagename: str, templatename: str, context: dict, d
         app.add_js_file("charts.js", loading_method="defer")
     if 'class="quiz"' in body:
         app.add_js_file("quiz.js", loading_method="defer")
-    context["script_files"] = [s for s in context["script_files"] if "thebe" not in f"{s.filename} {s.attributes}"]
+    context["script_files"] = [
+        s for s in context["script_files"] if "thebe" not in f"{s.filename} {s.attributes}"
+    ]

@@ -20,6 +20,12 @@ def test_every_requirement_is_pinned_exactly_and_comes_from_the_index():
     assert not [line for line in PINS if not re.fullmatch(r"[A-Za-z0-9._-]+==[\w.]+", line)]
 
 
+def test_extras_of_the_site_are_pinned_and_leave_the_environment_of_the_book_alone():
+    extras = [line for line in (ROOT / "requirements-site.txt").read_text().splitlines() if not line.startswith("#")]
+    assert extras and all(re.fullmatch(r"[A-Za-z0-9._-]+==[\w.]+", line) for line in extras)
+    assert not {line.split("==")[0].lower() for line in extras} & {line.split("==")[0].lower() for line in PINS}
+
+
 def test_pins_that_the_book_cannot_do_without():
     needed = {"jupyter-book==1.0.4.post1", "sphinx-book-theme==1.3.0", "sphinx-exercise==1.2.1", "nbval==0.11.0", "altair==5.5.0"}
     assert needed <= set(PINS)

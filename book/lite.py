@@ -1,0 +1,97 @@
+"""The notebooks in the browser, nothing installed: a JupyterLite site beside the built book.
+
+    make lite                        build the book with its buttons, and _build/html/lite
+
+The site holds the chapters, the code-along copies, and glmmlib's wheel with its data. Python itself, NumPy and SciPy
+come to the reader's browser from the network that Pyodide names, so this part of the site needs one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from zipfile import ZipFile
+
+from book.contents import ROOT, chapters
+from book.live import FOLDER, write_copies
+
+SITE = ROOT / "_build" / "html"
+PLACE = "lite"
+# The build of the book looks at this variable: a button that led nowhere would be worse than none.
+SWITCH = "BOOK_LITE"
+
+
+def wanted() -> bool:
+    return bool(os.environ.get(SWITCH))
+
+
+def launch_address() -> str:
+    """Where the button on a chapter leads, as seen from the chapters' folder."""
+    return f"../{PLACE}/lab/index.html"
+
+
+def run(*command: str) -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", *command], check=False, cwd=ROOT, capture_output=True, text=True
+    )
+    if result.returncode:
+        raise SystemExit(f"{' '.join(command[:3])} failed:\n{result.stdout}\n{result.stderr}")
+
+
+def build(target: Path) -> None:
+    """Write the JupyterLite site into the folder `target`."""
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "contents" / "chapters").mkdir(parents=True)
+        for path in chapters():
+            shutil.copy(path, folder / "contents" / "chapters")
+        write_copies(folder / "contents" / FOLDER)
+        # JupyterLite offers every wheel in the folder `pypi` to its kernel's pip.
+        run(
+            "pip",
+            "wheel",
+            "--quiet",
+            "--no-deps",
+            "--no-build-isolation",
+            "--wheel-dir",
+            str(folder / "pypi"),
+            ".",
+        )
+        run(
+            "jupyter", "lite", "build", "--lite-dir", str(folder), "--contents", str(folder / "contents"),
+            "--output-dir", str(target), "--no-sourcemaps",
+        )  # fmt: skip
+
+
+def missing(target: Path) -> list[str]:
+    """What a reader's browser would look for in the JupyterLite site at `target` and not find."""
+    index = json.loads((target / "pypi" / "all.json").read_text(encoding="utf-8"))
+    wheels = [
+        target / "pypi" / file["filename"]
+        for files in index["glmmlib"]["releases"].values()
+        for file in files
+    ]
+    if not wheels:
+        return ["a wheel of glmmlib in pypi/all.json"]
+    held = [name for wheel in wheels if wheel.exists() for name in ZipFile(wheel).namelist()]
+    wanted = [f"files/chapters/{path.name}" for path in chapters()] + ["lab/index.html"]
+    found = [name for name in wanted if not (target / name).exists()]
+    return found + [name for name in ("glmmlib/lmer.py", "glmmlib/data/birds.csv") if name not in held]
+
+
+def main() -> None:
+    target = SITE / PLACE
+    shutil.rmtree(target, ignore_errors=True)
+    build(target)
+    if lacking := missing(target):
+        raise SystemExit(f"The notebooks in the browser lack {', '.join(lacking)}.")
+    print(f"Notebooks in the browser: serve {SITE} and open /{PLACE}/lab/index.html")
+
+
+if __name__ == "__main__":
+    main()
