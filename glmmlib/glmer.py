@@ -9,6 +9,7 @@ import pandas as pd
 
 from . import blocks
 from .columns import new_response
+from .covariance_identifiable import check_covariances
 from .design import build_design
 from .errors import ConvergenceWarning, ModelError, QuadratureWarning, SeparationWarning
 from .families import family as find_family
@@ -92,6 +93,7 @@ def glmer(formula, data, family, link=None, n_agq=1, weights=None, offset=None, 
         design.y, design.trials, design.weights, design.response_name, design.index
     )
     groups, theta_names = arrange(design.random)
+    check_covariances(groups)
     quadrature = _quadrature(n_agq, groups)
     problem = LaplaceDeviance(family, y, design.X, groups, prior, design.offset, quadrature)
     fit = _solve(design, groups, theta_names, problem)

@@ -9,6 +9,7 @@ from scipy.linalg import solve_triangular
 
 from . import blocks
 from .columns import new_response
+from .covariance_identifiable import check_covariances
 from .design import build_design, check_lmm_sizes
 from .errors import ConvergenceWarning, ModelError, SingularFitWarning
 from .fit import Convergence, Estimates, MixedModelFit
@@ -81,6 +82,7 @@ def lmer(formula, data, reml=True, weights=None, offset=None, na_action="drop"):
         )
     check_lmm_sizes(design)
     groups, theta_names = arrange(design.random, design.weights)
+    check_covariances(groups)
     keep_memory()
     with one_blas_thread():
         fit = _fit(design, groups, theta_names, reml)
