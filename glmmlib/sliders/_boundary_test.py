@@ -83,9 +83,9 @@ def lines(groups: float, size: float) -> list[str]:
     """The three lines of words that the chart writes for these positions of the sliders."""
     naive, mixture, positive = (100 * survival(c, groups, size) for c in (CUT["naive"], CUT["mixture"], 0.0))
     return [
-        f"5 % test by chi-square rejects {naive:.1f} %",
-        f"by the mixture {mixture:.1f} %",
-        f"exactly zero: {100 - positive:.0f} %",
+        f"chi-square rejects {naive:.1f} %",
+        f"mixture rejects {mixture:.1f} %",
+        f"exactly zero {100 - positive:.0f} %",
     ]
 
 
@@ -118,7 +118,9 @@ def exact(alt):
         return f"({MEAN} + ({i} - {half}) / {half} * (datum.i < {half} ? {low} : {high}))"
 
     middle, width = edge("(datum.i + 0.5)"), f"(datum.i < {half} ? {low} : {high})"
-    density = f"({DF[0]} / 2 - 1) * log({middle} / {MEAN}) + ({DF[1]} / 2 - 1) * log((1 - {middle}) / (1 - {MEAN}))"
+    density = (
+        f"({DF[0]} / 2 - 1) * log({middle} / {MEAN}) + ({DF[1]} / 2 - 1) * log((1 - {middle}) / (1 - {MEAN}))"
+    )
     return alt.Chart(alt.sequence(0, CELLS, 1, as_="i")).transform_calculate(
         weight=f"{width} * exp({density})", at=rlrt(edge("datum.i")), next=rlrt(edge("(datum.i + 1)"))
     )
@@ -161,7 +163,10 @@ def chart(groups: int = 20, size: int = 5) -> Slider:
     x = alt.X("at:Q", title="c", scale=alt.Scale(domain=[0, LARGEST]))
     percent = alt.Axis(values=[0.01, 0.05, 0.1, 0.5, 1], labelExpr="format(100 * datum.value, '.0f') + ' %'")
     y = alt.Y(
-        "p:Q", title="Chance of a statistic above c", scale=alt.Scale(type="log", domain=[LOWEST, 1]), axis=percent
+        "p:Q",
+        title="Chance of a statistic above c",
+        scale=alt.Scale(type="log", domain=[LOWEST, 1]),
+        axis=percent,
     )
     one = alt.Chart(alt.InlineData([{}]))
     level = one.transform_calculate(p="0.05").mark_rule(color=POOLED, strokeDash=[2, 3]).encode(y)
@@ -191,9 +196,14 @@ def chart(groups: int = 20, size: int = 5) -> Slider:
 
     share = "format(100 * datum.part / datum.total, '.1f') + ' %'"
     names = [
-        words(0, POOLED, rate(cells, CUT["naive"]), f"'5 % test by chi-square rejects ' + {share}"),
-        words(1, TRUTH, rate(cells, CUT["mixture"]), f"'by the mixture ' + {share}"),
-        words(2, MODEL, rate(cells, 0), "'exactly zero: ' + format(100 - 100 * datum.part / datum.total, '.0f') + ' %'"),
+        words(0, POOLED, rate(cells, CUT["naive"]), f"'chi-square rejects ' + {share}"),
+        words(1, TRUTH, rate(cells, CUT["mixture"]), f"'mixture rejects ' + {share}"),
+        words(
+            2,
+            MODEL,
+            rate(cells, 0),
+            "'exactly zero ' + format(100 - 100 * datum.part / datum.total, '.0f') + ' %'",
+        ),
     ]
     numbers = {
         name + end: 100 * survival(c, J, size)
@@ -204,4 +214,4 @@ def chart(groups: int = 20, size: int = 5) -> Slider:
         groups=groups, size=size, zero=100 - 100 * survival(0.0, groups, size), **numbers
     )
     layers = alt.layer(level, *claims, curve, *names).add_params(*sliders)
-    return finish(layers, "boundary_test", "Testing a variance: chi-square asks too much", description)
+    return finish(layers, "boundary_test", "Testing a variance at 5 %: chi-square is too strict", description)
