@@ -51,7 +51,7 @@ def typical_and_average(x, slope, sd, intercept=INTERCEPT):
 def shown(sd: float, slope: float) -> str:
     """The words that the chart writes for these positions of the sliders."""
     typical, average = typical_and_average(AT - ZERO, slope, sd)
-    return f"at {AT} m: typical region {typical:.2f}, average {average:.2f}"
+    return f"{AT} m: typical {typical:.2f}, average {average:.2f}"
 
 
 DESCRIPTION = (
@@ -107,7 +107,7 @@ def chart(sd: float = 1.5, slope: float = 1.0) -> Slider:
     dot = dot.mark_point(color=MODEL, filled=True, size=90, opacity=1).encode(x, y)
     words = (
         here.transform_calculate(
-            words=f"'at {AT} m: typical region ' + format(1 / (1 + exp(-{eta})), '.2f')"
+            words=f"'{AT} m: typical ' + format(1 / (1 + exp(-{eta})), '.2f')"
             " + ', average ' + format(datum.p, '.2f')"
         )
         .transform_calculate(depth=f"{LOW}", p="1")
