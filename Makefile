@@ -52,23 +52,24 @@ lab: $(READY)
 store: $(READY)
 	$(BIN)/python -m book.store chapters/*.ipynb
 
-# Each of the two extras needs a built book and a few packages more. A button to the notebooks in the browser is
-# built into the pages, so the book is built for them.
-SITE_READY := $(VENV)/site-$(shell cksum < requirements-site.txt | cut -d' ' -f1)
+# A button to the notebooks in the browser is part of the pages, so the book is built for them.
+LITE := $(VENV)/lite-$(shell cksum < requirements-site.txt | cut -d' ' -f1)
 
 site: lite
 	$(BIN)/python -m book.pdf
 
-pdf: book $(SITE_READY)
+pdf: book
 	$(BIN)/python -m book.pdf
 
-lite: export BOOK_LITE := 1
-lite: book $(SITE_READY)
+lite: export BOOK_LITE := $(CURDIR)/$(LITE)/bin/jupyter-lite
+lite: $(LITE) book
 	$(BIN)/python -m book.lite
 
-$(SITE_READY): $(READY)
-	$(PIP) install -r requirements-site.txt
-	@rm -f $(VENV)/site-* && touch $@
+$(LITE): $(READY)
+	rm -rf $(VENV)/lite-*
+	$(BASE) -m venv $@
+	$@/bin/python -m pip --quiet --disable-pip-version-check install -r requirements-site.txt -c requirements.txt \
+	    || { rm -rf $@; exit 1; }
 
 $(READY):
 	@test -e $(VENV)/python-$(VERSION) || { echo "Making the environment $(VENV) (Python $(VERSION))"; \

@@ -22,12 +22,12 @@ from book.live import FOLDER, write_copies
 
 SITE = ROOT / "_build" / "html"
 PLACE = "lite"
-# The build of the book looks at this variable: a button that led nowhere would be worse than none.
-SWITCH = "BOOK_LITE"
+# Names the program jupyter-lite. The build of the book looks at it too: a button that led nowhere would be worse than none.
+PROGRAM = "BOOK_LITE"
 
 
 def wanted() -> bool:
-    return bool(os.environ.get(SWITCH))
+    return bool(os.environ.get(PROGRAM))
 
 
 def launch_address() -> str:
@@ -36,11 +36,9 @@ def launch_address() -> str:
 
 
 def run(*command: str) -> None:
-    result = subprocess.run(
-        [sys.executable, "-m", *command], check=False, cwd=ROOT, capture_output=True, text=True
-    )
+    result = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True)
     if result.returncode:
-        raise SystemExit(f"{' '.join(command[:3])} failed:\n{result.stdout}\n{result.stderr}")
+        raise SystemExit(f"{' '.join(command[:4])} failed:\n{result.stdout}\n{result.stderr}")
 
 
 def build(target: Path) -> None:
@@ -52,18 +50,10 @@ def build(target: Path) -> None:
             shutil.copy(path, folder / "contents" / "chapters")
         write_copies(folder / "contents" / FOLDER)
         # JupyterLite offers every wheel in the folder `pypi` to its kernel's pip.
+        wheel = ["pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir"]
+        run(sys.executable, "-m", *wheel, str(folder / "pypi"), ".")
         run(
-            "pip",
-            "wheel",
-            "--quiet",
-            "--no-deps",
-            "--no-build-isolation",
-            "--wheel-dir",
-            str(folder / "pypi"),
-            ".",
-        )
-        run(
-            "jupyter", "lite", "build", "--lite-dir", str(folder), "--contents", str(folder / "contents"),
+            os.environ[PROGRAM], "build", "--lite-dir", str(folder), "--contents", str(folder / "contents"),
             "--output-dir", str(target), "--no-sourcemaps",
         )  # fmt: skip
 
@@ -85,6 +75,8 @@ def missing(target: Path) -> list[str]:
 
 
 def main() -> None:
+    if not wanted():
+        raise SystemExit("Run `make lite`, which makes the environment that this needs.")
     target = SITE / PLACE
     shutil.rmtree(target, ignore_errors=True)
     build(target)

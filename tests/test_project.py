@@ -20,10 +20,12 @@ def test_every_requirement_is_pinned_exactly_and_comes_from_the_index():
     assert not [line for line in PINS if not re.fullmatch(r"[A-Za-z0-9._-]+==[\w.]+", line)]
 
 
-def test_extras_of_the_site_are_pinned_and_leave_the_environment_of_the_book_alone():
+def test_extras_of_the_site_are_pinned_and_agree_with_the_environment_of_the_book():
     extras = [line for line in (ROOT / "requirements-site.txt").read_text().splitlines() if not line.startswith("#")]
     assert extras and all(re.fullmatch(r"[A-Za-z0-9._-]+==[\w.]+", line) for line in extras)
-    assert not {line.split("==")[0].lower() for line in extras} & {line.split("==")[0].lower() for line in PINS}
+    versions = dict(line.split("==") for line in PINS)
+    assert all(versions.get(name, version) == version for name, version in (line.split("==") for line in extras))
+    assert "jupyterlite-pyodide-kernel" not in versions, "JupyterLab would load its extension, and fail"
 
 
 def test_pins_that_the_book_cannot_do_without():
