@@ -58,7 +58,7 @@ def lines(intercepts: float, slopes: float, corr: float, residual: float) -> lis
     cold, middle, warm = (f"{value:.2f}" for value in icc)
     at = f"{round(ORIGIN + lowest, 1) + 0.0:.1f}".replace("-", "\N{MINUS SIGN}")
     place = "the same at every temperature" if np.isnan(lowest) else f"lowest at {at} °C"
-    return [place, f"ICC {cold} at 10, {middle} at 15, {warm} at 20 °C"]
+    return [place, f"10, 15, 20 °C: {cold}, {middle}, {warm}"]
 
 
 def shown(intercepts: float, slopes: float, corr: float, residual: float) -> str:
@@ -76,7 +76,9 @@ DESCRIPTION = (
 )
 
 
-def chart(sd_intercept: float = 0.23, sd_slope: float = 0.06, corr: float = 0.54, sigma: float = 0.32) -> Slider:
+def chart(
+    sd_intercept: float = 0.23, sd_slope: float = 0.06, corr: float = 0.54, sigma: float = 0.32
+) -> Slider:
     """Chart of `icc_curve` with four sliders, which start at the values given; the zero of x is at 15 degrees.
 
     Parameters
@@ -114,8 +116,8 @@ def chart(sd_intercept: float = 0.23, sd_slope: float = 0.06, corr: float = 0.54
     )
     place = f"({ORIGIN:g} - corr * intercepts / slopes)"
     inside = f"slopes > 0 && {place} >= {LOW:g} && {place} <= {HIGH:g}"
-    waist = one.transform_calculate(x=place, icc="0").transform_filter(inside)
-    waist = waist.mark_rule(color=DATA, strokeWidth=2, strokeDash=[5, 4]).encode(x)
+    waist = one.transform_calculate(x=place, icc="0", top="0.84").transform_filter(inside)  # below the words
+    waist = waist.mark_rule(color=DATA, strokeWidth=2, strokeDash=[5, 4]).encode(x, y, y2="top:Q")
 
     def words(row, text):
         here = one.transform_calculate(x=str(LOW), icc="1", words=text)
@@ -124,8 +126,10 @@ def chart(sd_intercept: float = 0.23, sd_slope: float = 0.06, corr: float = 0.54
 
     low, mid, high = (f"format({icc(str(at))}, '.2f')" for at in (LOW, ORIGIN, HIGH))
     named = [
-        words(0, f"slopes > 0 ? 'lowest at ' + format({place}, '.1f') + ' °C' : 'the same at every temperature'"),
-        words(1, f"'ICC ' + {low} + ' at 10, ' + {mid} + ' at 15, ' + {high} + ' at 20 °C'"),
+        words(
+            0, f"slopes > 0 ? 'lowest at ' + format({place}, '.1f') + ' °C' : 'the same at every temperature'"
+        ),
+        words(1, f"'10, 15, 20 °C: ' + {low} + ', ' + {mid} + ', ' + {high}"),
     ]
     found, lowest = icc_curve([LOW - ORIGIN, 0.0, HIGH - ORIGIN], sd_intercept, sd_slope, corr, sigma)
     description = DESCRIPTION.format(
