@@ -93,7 +93,8 @@ def chart(delta: float = 0.0, extra: int = 1) -> Slider:
         slider("extra", "Parameters more ", extra, 1, MOST, 1),
         slider("delta", "AIC smaller model − AIC larger ", delta, LOWEST, HIGHEST, 0.1),
     ]
-    x = alt.X("d:Q", title="AIC of smaller model − AIC of larger", scale=alt.Scale(domain=[LOWEST, HIGHEST]))
+    ticks = alt.Axis(values=list(range(LOWEST, HIGHEST + 1, 2)))
+    x = alt.X("d:Q", title="AIC of smaller model − AIC of larger", scale=alt.Scale(domain=[LOWEST, HIGHEST]), axis=ticks)
     y = alt.Y(
         "p:Q",
         title="p of the likelihood-ratio test",
