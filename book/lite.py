@@ -35,8 +35,8 @@ def launch_address() -> str:
     return f"../{PLACE}/lab/index.html"
 
 
-def run(*command: str) -> None:
-    result = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True)
+def run(*command: str, folder: Path = ROOT) -> None:
+    result = subprocess.run(command, check=False, cwd=folder, capture_output=True, text=True)
     if result.returncode:
         raise SystemExit(f"{' '.join(command[:4])} failed:\n{result.stdout}\n{result.stderr}")
 
@@ -54,7 +54,7 @@ def build(target: Path) -> None:
         run(sys.executable, "-m", *wheel, str(folder / "pypi"), ".")
         run(
             os.environ[PROGRAM], "build", "--lite-dir", str(folder), "--contents", str(folder / "contents"),
-            "--output-dir", str(target), "--no-sourcemaps",
+            "--output-dir", str(target), "--no-sourcemaps", folder=folder,
         )  # fmt: skip
 
 
