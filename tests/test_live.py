@@ -6,6 +6,7 @@ from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from book.contents import chapters, read
+from book.install import install_cell
 from book.live import code_along, exercises, live_cells, write_copies
 from book.store import problems
 
@@ -48,7 +49,7 @@ def test_copy_keeps_comment_question_and_result_and_drops_code_and_solutions(cha
     path.write_text(nbformat.writes(chapter), encoding="utf-8")
     copy = code_along(path)
     code = [cell.source.strip() for cell in copy.cells if cell.cell_type == "code"]
-    assert code == ["import glmmlib as gl", "# The fit\n# by REML", "# Your answer: Repeat"]
+    assert code == [install_cell().source, "import glmmlib as gl", "# The fit\n# by REML", "# Your answer: Repeat"]
     text = "\n".join(cell.source for cell in copy.cells if cell.cell_type == "markdown")
     assert (
         "## A fit" in text
