@@ -10,6 +10,7 @@ from scipy import sparse
 from .bootstrap import bootstrap as bootstrap_fit
 from .covariance import SINGULAR
 from .inference import coef_tests, conf_int
+from .joint import mode_error_variances
 from .predict import predict as predict_rows
 from .simulate import simulate_fit
 from .summary import one_line, summary
@@ -268,13 +269,15 @@ class MixedModelFit:
 
     # -- random effects ----------------------------------------------------------------------------------
 
-    def ranef(self, cond_sd=False):
-        """Return the conditional modes of the random effects (BLUPs, for a linear model).
+    def ranef(self, cond_sd=False, error_sd=False):
+        r"""Return the conditional modes of the random effects (BLUPs, for a linear model).
 
         Parameters
         ----------
         cond_sd : bool
             Add the conditional standard deviations, in columns named ``"sd Days"``.
+        error_sd : bool
+            Add the standard deviations of the modes' errors, with beta estimated, in columns named ``"error sd Days"``.
 
         Returns
         -------
@@ -283,8 +286,10 @@ class MixedModelFit:
 
         Notes
         -----
-        ``sd(b_j | y, theta, beta)``: conditional on the estimates of theta and (as in lme4) of beta.  So they leave out
-        that these are estimates, and are a little too small.
+        ``cond_sd`` is :math:`sd(b_j \mid y, \theta, \beta)`: conditional on the estimates of theta and (as in lme4) of
+        beta.  ``error_sd`` is :math:`sd(\tilde b_j - b_j \mid \theta)`, the root of the prediction error variance (Henderson
+        1975, *Biometrics* 31, 423-447), which lets in that beta is estimated.  Both leave out that theta is, and so are too
+        small, most of all with few groups.
 
         Examples
         --------
@@ -292,6 +297,8 @@ class MixedModelFit:
         >>> fit = gl.lmer("Reaction ~ Days + (Days | Subject)", gl.load("sleepstudy"))
         >>> fit.ranef(cond_sd=True)["Subject"].loc["308"].round(2).to_dict()
         {'Intercept': 2.26, 'Days': 9.2, 'sd Intercept': 12.07, 'sd Days': 2.3}
+        >>> fit.ranef(error_sd=True)["Subject"].loc["308"].round(2).to_dict()
+        {'Intercept': 2.26, 'Days': 9.2, 'error sd Intercept': 13.1, 'error sd Days': 2.64}
         """
         tables = {}
         for k, g in enumerate(self.groups):
@@ -300,6 +307,9 @@ class MixedModelFit:
                 variances = np.einsum("aaj->ja", self.conditional_covariances[k])
                 for i, column in enumerate(g.columns):
                     table[f"sd {column}"] = np.sqrt(np.maximum(variances[:, i], 0.0))
+            if error_sd:
+                for column, variance in zip(g.columns, mode_error_variances(self, k), strict=True):
+                    table[f"error sd {column}"] = np.sqrt(np.maximum(variance, 0.0))
             tables[g.name] = table
         return tables
 

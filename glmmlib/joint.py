@@ -94,6 +94,24 @@ def linear_variance(fit, X, effects):
     return (1.0 if fit.sigma is None else fit.sigma**2) * total
 
 
+def mode_error_variances(fit, k):
+    """Return the variances (q, J) of the errors of the conditional modes of one group, given theta.
+
+    Parameters
+    ----------
+    fit : MixedModelFit
+    k : int
+        Position of the group in ``fit.groups``.
+    """
+    q, J = fit.groups[k].q, len(fit.groups[k].levels)
+    effects = []
+    for h, g in enumerate(fit.groups):
+        Z = np.repeat(np.eye(q), J, axis=1) if h == k else np.zeros((g.q, q * J))
+        codes = np.tile(np.arange(J), q) if h == k else np.full(q * J, -1)
+        effects.append(Effects(Z, codes, np.full(g.q, h == k)))
+    return linear_variance(fit, np.zeros((q * J, len(fit.params))), effects).reshape(q, J)
+
+
 class _Inverse:
     """The entries of the inverse that given rows need."""
 
