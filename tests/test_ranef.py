@@ -32,7 +32,9 @@ def dense(fit, fixed):
 )
 def test_sds_equal_dense_algebra(formula, weights):
     rng = np.random.default_rng(3)
-    data = pd.DataFrame({"s": rng.integers(0, 9, 150), "i": rng.integers(0, 7, 150), "x": rng.normal(1, 1, 150)})
+    data = pd.DataFrame(
+        {"s": rng.integers(0, 9, 150), "i": rng.integers(0, 7, 150), "x": rng.normal(1, 1, 150)}
+    )
     shift, slope, item = rng.normal(size=9), rng.normal(size=9), rng.normal(size=7)
     data["y"] = shift[data.s] + slope[data.s] * data.x + item[data.i] + rng.normal(size=150)
     data["w"] = rng.uniform(0.5, 2, 150)
@@ -60,4 +62,6 @@ def test_error_of_a_balanced_one_way_layout():
     kept = gl.shrinkage(fit)["factor"].iloc[0]
     conditional = column(fit, "sd")
     mean_variance = fit.cov_params().iloc[0, 0]
-    np.testing.assert_allclose(column(fit, "error sd") ** 2, conditional**2 + kept**2 * mean_variance, rtol=1e-8)
+    np.testing.assert_allclose(
+        column(fit, "error sd") ** 2, conditional**2 + kept**2 * mean_variance, rtol=1e-8
+    )
