@@ -139,6 +139,10 @@ def check(fit, n=199, rng=None):
     and slopes search through all covariates; their p-values allow for the search.  What `varying slopes` finds,
     ``gl.anova(fit, fit.update(...))`` tests by the likelihood ratio.
 
+    The two can disagree.  `curves` and `varying slopes` divide the pattern in the scores by the scatter that the scores
+    have, so that overdispersion alone is not taken for a pattern.  A likelihood ratio has the scatter that the family
+    states: for overdispersed Poisson counts it finds random slopes that are not there.  Mend `overdispersion` first.
+
     It costs `n` refits: a second or so where :meth:`refit_many` makes them at once (one grouping factor), n times the time of
     the fit elsewhere, with a progress bar.
 
