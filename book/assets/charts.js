@@ -47,6 +47,7 @@
     const config = (spec.config ??= {});
     config.font = getComputedStyle(document.body).fontFamily;
     wrapTitles(spec, width);
+    spec.width = "container";
     delete spec.title; // the page shows it as text, which wraps
     config.axis = { labelColor: muted, titleColor: ink, domainColor: line, tickColor: line, gridColor: line, labelOverlap: "greedy", labelSeparation: 6, ...config.axis };
     config.legend = { labelColor: ink, titleColor: ink, ...config.legend };

@@ -9,6 +9,7 @@ from typing import Any
 from glmmlib.palette import POOLED
 
 MIME = "application/vnd.vegalite.v5+json"
+WIDTH = 560  # pixels, in JupyterLab
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,8 @@ def slider(name: str, label: str, value: float, low: float, high: float, step: f
 def finish(chart, name: str, title: str, description: str, height: int = 280) -> Slider:
     """Give `chart` the course's look, the `name` of its module, and wrap it.
 
-    The width follows the page. A colour that belongs to the course's palette is exchanged for its partner when
+    The width is a number, which the built page exchanges for its own: in JupyterLab a chart that follows its container
+    resizes without end and hangs the tab. A colour that belongs to the course's palette is exchanged for its partner when
     the page is dark; axes and text take the page's own colours there.
     """
     alt = altair()
@@ -63,7 +65,7 @@ def finish(chart, name: str, title: str, description: str, height: int = 280) ->
         chart.properties(
             title=alt.Title(title, anchor="start", frame="group", fontSize=15, offset=12),
             description=description,
-            width="container",
+            width=WIDTH,
             height=height,
             usermeta={"slider": name},
         )
