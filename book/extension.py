@@ -8,7 +8,7 @@ from docutils import nodes
 from myst_nb.core.render import load_mime_renders
 from sphinx.application import Sphinx
 
-from book import labels, lite, offline, quiz, teaching
+from book import labels, lite, offline, quiz, reference, teaching
 from book.charts import SliderDirective, SliderRenderer
 
 ASSETS = Path(__file__).parent / "assets"
@@ -26,6 +26,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_node(labels.slide_index)
     app.add_directive("live-plan", teaching.LivePlan)
     app.add_transform(labels.CourseLabels)
+    reference.setup(app)
     app.connect("doctree-resolved", labels.fill_slide_index)
     app.connect("doctree-resolved", _drop_repeated_ids)
     app.connect("config-inited", _add_assets)

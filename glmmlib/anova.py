@@ -80,7 +80,7 @@ def anova(*fits, refit=True, type=3, ddf=None, bootstrap=None, rng=None):
         Several fits: refit REML fits by ML before they are compared (and say so).  With False, REML fits are compared as
         they are, which needs equal fixed effects.
     type : {1, 2, 3}
-        One fit: which hypotheses; see :mod:`glmmlib.anova`.
+        One fit: which hypotheses; see the module ``glmmlib.anova``.
     ddf : {"satterthwaite", "kenward-roger", "z"}, optional
         One fit: as in :func:`coef_tests`.
 
@@ -98,7 +98,7 @@ def anova(*fits, refit=True, type=3, ddf=None, bootstrap=None, rng=None):
     Raises
     ------
     ModelError
-        With the reason, where a comparison would be invalid: see :mod:`glmmlib.lrt`; or where empty cells leave the
+        With the reason, where a comparison would be invalid: see the module ``glmmlib.lrt``; or where empty cells leave the
         hypotheses of type III undefined.
 
     Examples

@@ -35,6 +35,8 @@ class Bootstrap:
         Those of the refits.
     n_singular : int or None
         How many refits are singular, where that is known.
+    bias, se : Series (k,)
+        Mean of the replicates minus the estimate, and their standard deviation.
     formula : str
     """
 
@@ -73,6 +75,14 @@ class Bootstrap:
         ------
         ModelError
             For an unknown kind or parameter, or a level that so few replicates cannot tell.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import glmmlib as gl
+        >>> boot = gl.lmer("Yield ~ 1 + (1 | Batch)", gl.load("Dyestuff")).bootstrap(rng=np.random.default_rng(1))
+        >>> boot.conf_int(parm="Intercept", kind="basic").round(-1).iloc[0].to_dict()
+        {'lower': 1490.0, 'upper': 1570.0}
         """
         if kind not in KINDS:
             raise ModelError(f"kind is {KINDS[0]!r} or {KINDS[1]!r}, not {kind!r}")
@@ -137,7 +147,7 @@ def bootstrap(fit, n=1000, statistic=None, rng=None):
     Notes
     -----
     New random effects and new observations are drawn with the fit's estimates taken for the truth.  A REML fit is refitted by
-    REML.  With one grouping factor all fits are made at once (:meth:`refit_many`); otherwise, and for a statistic of a
+    REML.  With one grouping factor all fits are made at once (``fit.refit_many``); otherwise, and for a statistic of a
     generalised model, through joblib: ``with joblib.parallel_config("loky", n_jobs=4)`` uses four processes, with
     the same results.  A statistic must then be defined at the top level of a module, so that it can be sent there.
 
@@ -226,7 +236,7 @@ def _free_name(name, fit):
 
 
 def bootstrap_intervals(fit, level, parm, n=1000, rng=None, kind="percentile", statistic=None):
-    """The method ``"bootstrap"`` of :meth:`conf_int`."""
+    """The method ``"bootstrap"`` of ``fit.conf_int``."""
     return bootstrap(fit, n, statistic, rng).conf_int(level, parm, kind)
 
 
@@ -238,7 +248,7 @@ INTERVALS["bootstrap"] = bootstrap_intervals
 
 @dataclass(frozen=True, eq=False)
 class BootstrapTest:
-    """A likelihood-ratio test whose null distribution is simulated, made by :func:`bootstrap_test`.
+    """A likelihood-ratio test whose null distribution is simulated, made by :func:`glmmlib.bootstrap_test`.
 
     Attributes
     ----------

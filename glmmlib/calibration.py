@@ -5,7 +5,7 @@ drawn from the fit, the model is refitted to each, and every statistic is comput
 the fit: its rank among them is a p-value that is right up to the uncertainty of the parameters (parametric bootstrap).
 
 All statistics start from the linear predictor with the conditional modes in it and from two residuals: the randomised
-quantile residual (:mod:`glmmlib.tails`) with its normal score z, and the score :math:`s_i = \partial\ell_i/\partial\eta_i`.
+quantile residual (``glmmlib.tails``) with its normal score z, and the score :math:`s_i = \partial\ell_i/\partial\eta_i`.
 For a linear model :math:`s = V^{-1}(y - X\hat\beta)`, so :math:`B's` tests the columns B as further fixed effects, and
 
 .. math:: q = \sum_j \Big(\sum_{i \in j} \tilde x_i s_i\Big)^2 \Big/ \sum_i \tilde x_i^2 s_i^2,

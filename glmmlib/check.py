@@ -19,14 +19,22 @@ MIN_REFITS = 99
 
 @dataclass(frozen=True, eq=False)
 class Check:
-    """The result of :func:`check`: ``print`` it, or let a notebook show it; ``plot()`` draws the residuals.
+    """The result of :func:`glmmlib.check`: ``print`` it, or let a notebook show it; ``plot()`` draws the residuals.
 
     Attributes
     ----------
     lines : tuple of Line
         Each with ``name``, ``verdict`` ("fine", "look" or "problem"), ``number``, ``shown`` (the number as printed),
         ``sentence``, and ``p`` where the verdict rests on a test.
+    verdict : str
+        The gravest verdict of all lines.
+    table : DataFrame
+        The lines: ``verdict``, ``number``, ``p`` and ``sentence``, indexed by name.
+    fit : MixedModelFit
+        What was checked.
     formula : str
+    fitted : Series (nobs,)
+        The fitted values that belong to ``values``.
     n : int
         Refits behind the p-values.
     values : Series (nobs,)
@@ -62,7 +70,23 @@ class Check:
         return pd.DataFrame(columns, index=pd.Index([line.name for line in self.lines], name="check"))
 
     def plot(self, ax=None):
-        """Draw the residuals; see :func:`glmmlib.plots.residual_panel`."""
+        """Draw the residuals; see :func:`glmmlib.plots.residual_panel`.
+
+        Parameters
+        ----------
+        ax : array of three matplotlib Axes, optional
+
+        Returns
+        -------
+        array of Axes
+
+        Examples
+        --------
+        >>> import numpy as np, glmmlib as gl
+        >>> fit = gl.lmer("Reaction ~ Days + (1 | Subject)", gl.load("sleepstudy"))
+        >>> len(gl.check(fit, rng=np.random.default_rng(1)).plot())
+        3
+        """
         from .plots import residual_panel
 
         return residual_panel(self, ax=ax)
@@ -143,7 +167,7 @@ def check(fit, n=199, rng=None):
     have, so that overdispersion alone is not taken for a pattern.  A likelihood ratio has the scatter that the family
     states: for overdispersed Poisson counts it finds random slopes that are not there.  Mend `overdispersion` first.
 
-    It costs `n` refits: a second or so where :meth:`refit_many` makes them at once (one grouping factor), n times the time of
+    It costs `n` refits: a second or so where ``fit.refit_many`` makes them at once (one grouping factor), n times the time of
     the fit elsewhere, with a progress bar.
 
     A test says whether a fault is visible, not whether it matters: with 100,000 rows every model is visibly wrong.  Read the number.

@@ -17,7 +17,7 @@ _DISCRETE = ("binomial", "poisson", "negbinomial")
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """The result of :func:`compare`.
+    """The result of :func:`glmmlib.compare`.
 
     Attributes
     ----------

@@ -77,8 +77,8 @@ def conditional_aic(fit):
 
     Notes
     -----
-    The formula of :mod:`glmmlib.conditional_aic`, with sigma as the fit has it (ML or REML).  At a singular fit variances of
-    zero stay there: the model is the one without them, as Greven and Kneib advise.
+    The formula of the module ``glmmlib.conditional_aic``, with sigma as the fit has it (ML or REML).  At a singular fit
+    variances of zero stay there: the model is the one without them, as Greven and Kneib advise.
 
     References
     ----------

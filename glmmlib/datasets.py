@@ -100,6 +100,10 @@ def load_truth(name: str) -> Truth:
     name : str
         A name that :func:`datasets` marks as simulated.
 
+    Returns
+    -------
+    Truth
+
     Raises
     ------
     DataError
@@ -130,6 +134,11 @@ def load_truth(name: str) -> Truth:
 def datasets() -> pd.DataFrame:
     """List the data sets: name, what it is, rows, grouping factors, and whether it is simulated.
 
+    Returns
+    -------
+    DataFrame
+        ``title``, ``rows``, ``groups`` and ``simulated``, one row for each data set.
+
     Examples
     --------
     >>> import glmmlib as gl
@@ -148,7 +157,21 @@ def datasets() -> pd.DataFrame:
 def codebook(name: str) -> pd.DataFrame:
     """Describe the columns of one data set: kind, unit and meaning.
 
-    `kind` is ``group`` (a grouping factor), ``factor``, ``number``, ``count`` or ``binary`` (0 and 1).
+    Parameters
+    ----------
+    name : str
+        A name that :func:`datasets` lists.
+
+    Returns
+    -------
+    DataFrame
+        ``kind``, ``unit`` and ``meaning``, one row for each column.  The kind is ``group`` (a grouping factor),
+        ``factor``, ``number``, ``count`` or ``binary`` (0 and 1).
+
+    Raises
+    ------
+    DataError
+        If there is no set of that name; the message names the nearest.
 
     Examples
     --------

@@ -20,13 +20,12 @@ from glmmlib.links import Identity, Inverse, Link, Log, Sqrt
 class Family(ABC):
     """A response distribution with a link.
 
-    Parameters
+    Attributes
     ----------
     link : Link
         One of the family's links.
-
-    Attributes
-    ----------
+    limited_range : bool
+        Whether the linear predictor has to stay positive (identity, sqrt and inverse links).
     name : str
         The name `family` knows it by.
     links : tuple of Link

@@ -22,8 +22,17 @@ from .varcorr import VarCorr, group_covariance
 class Convergence:
     """How the optimiser ended.
 
-    ``promise`` is the decrease of -2 log L that a further step could still bring, on the scale of
-    -2 log L itself; ``gradient`` the largest entry of the gradient in standardised parameters.
+    Attributes
+    ----------
+    converged : bool
+    message : str
+        Why the optimiser stopped.
+    promise : float
+        The decrease that a further step could still bring, on the scale of -2 log L itself.
+    gradient : float
+        The largest entry of the gradient in standardised parameters.
+    n_evaluations : int
+        How often the deviance was computed.
     """
 
     converged: bool
@@ -54,10 +63,15 @@ class MixedModelFit:
 
     Attributes
     ----------
+    formula : str
+        As it was given, with the dots of :meth:`update` filled in.
     params, fixef : Series (p,)
         Fixed effects.
     bse, tvalues : Series (p,)
         Their standard errors, and the ratios of the two.
+    df, pvalues : Series (p,)
+        Degrees of freedom (Satterthwaite's; infinite where tests are normal), and two-sided p-values, each coefficient
+        against zero.
     theta : Series
         Free entries of the relative covariance factor, in the order of the formula, column by column.
     sigma : float
@@ -68,13 +82,24 @@ class MixedModelFit:
         Log-likelihood with all constants, and minus twice it (for a REML fit the REML criterion).
     aic, bic : float
         ``deviance + 2 k`` and ``deviance + k log(nobs)``, with k parameters: fixed effects, theta and dispersion.
+    n_parameters : int
+        This k.
     nobs, df_resid : int
         Rows used, and ``nobs - k``.
     ngroups : dict
         Number of levels of each grouping factor.
     is_singular : bool
         Is some variance zero, or some correlation plus or minus one?
+    singular_terms : tuple of str
+        One sentence for each random-effects term of which that is true.
     convergence : Convergence
+        How the optimiser ended.
+    reml : bool
+        Was the fit by restricted maximum likelihood?
+    family : Family or None
+        Distribution and link; None for a linear model.
+    has_dispersion : bool
+        Does k count a residual SD or a dispersion?
     X, Z, Lambda : read-only arrays (Z and Lambda sparse)
         The matrices of the model; columns of Z run level by level within each grouping factor.
     """
@@ -108,7 +133,11 @@ class MixedModelFit:
         return self.params
 
     def cov_params(self):
-        """Return the covariance matrix of the fixed effects, (p, p), in the units of the coefficients.
+        """Return the covariance matrix of the fixed effects, in the units of the coefficients.
+
+        Returns
+        -------
+        DataFrame (p, p)
 
         Examples
         --------
@@ -167,6 +196,8 @@ class MixedModelFit:
             given), ``n=1000``, ``kind="percentile"`` or ``"basic"``, ``statistic``.
         parm : str or list of str, optional
             Names of the parameters; all of the method by default.
+        **options
+            Those of the method.
 
         Returns
         -------
@@ -360,7 +391,7 @@ class MixedModelFit:
         -------
         Series or array
             One response with the index of the rows, or for given `n` an array (nobs, n), such as
-            :meth:`refit_many` takes.
+            ``fit.refit_many`` takes.
 
         Raises
         ------
@@ -421,6 +452,10 @@ class MixedModelFit:
         ----------
         ddf : {"satterthwaite", "kenward-roger", "z"}, optional
             Degrees of freedom of the tests of the fixed effects, as in :func:`glmmlib.coef_tests`.
+
+        Returns
+        -------
+        Summary
 
         Examples
         --------

@@ -197,7 +197,7 @@ RUN_OFF = (
 
 
 class GeneralizedMixedModelFit(MixedModelFit):
-    """A fitted generalised linear mixed model, made by :func:`glmer`.
+    """A fitted generalised linear mixed model, made by :func:`glmmlib.glmer`.
 
     Beside what every :class:`~glmmlib.fit.MixedModelFit` has:
 
@@ -209,6 +209,17 @@ class GeneralizedMixedModelFit(MixedModelFit):
         Negative binomial: k of Var = mu + mu^2 / k (R's theta).  Gamma: phi of Var = phi mu^2.
     n_agq : int
         Quadrature points; 1 is Laplace's approximation.
+    separation : Separation or None
+        The coefficients without a finite estimate, if there are any.
+    linear_predictor : Series (nobs,)
+        ``X beta + Z b + offset``, on the scale of the link.
+    fittedvalues : Series (nobs,)
+        Means given the conditional modes: probabilities, or expected counts.
+    resid, resid_pearson, resid_deviance : Series (nobs,)
+        Observed minus fitted (proportions for a binomial response); divided by the SD given the random effects; and the signed
+        roots of each row's contribution to the deviance.
+    conditional_covariances : list of arrays (q, q, J)
+        Covariances of the random effects given y and the parameters, for each grouping factor.
     """
 
     def __init__(self, design, groups, theta_names, problem, optimum, hessian):
@@ -319,7 +330,7 @@ class GeneralizedMixedModelFit(MixedModelFit):
         Parameters
         ----------
         y : (nobs,) array, or Series with the index of the rows
-            As :meth:`simulate` returns it: successes for a ``cbind`` response, proportions for one with weights.
+            As ``fit.simulate`` returns it: successes for a ``cbind`` response, proportions for one with weights.
 
         Returns
         -------
@@ -374,7 +385,7 @@ class GeneralizedMixedModelFit(MixedModelFit):
         Notes
         -----
         With one grouping factor and Laplace's approximation all replicates share each step of the optimiser; each has its
-        own parameters and its own end, and equals the single fit (see :mod:`glmmlib.glmm_replicates`).  Otherwise, and
+        own parameters and its own end, and equals the single fit (see the module ``glmmlib.glmm_replicates``).  Otherwise, and
         where a replicate is separated or does not converge with the others, it is fitted by itself.
 
         Examples

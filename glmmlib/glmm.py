@@ -10,7 +10,7 @@ approximation is
 
 Quadrature adds a correction for each group: the integrand is evaluated at points around its mode, in the metric of H.
 With one point it is Laplace's approximation.  The mode comes from penalised iteratively reweighted least squares
-(PIRLS): Newton's method, each step a penalised least squares problem (:mod:`glmmlib.pls`).
+(PIRLS): Newton's method, each step a penalised least squares problem (``glmmlib.pls``).
 
 Value and gradient in :math:`(\beta, \theta, \tau)` are exact; the mode's dependence on the parameters enters by implicit
 differentiation.  :math:`\tau` is the logarithm of the family's dispersion, where it has one.

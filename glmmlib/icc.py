@@ -53,6 +53,18 @@ class ICC:
     def conf_int(self, level=0.95, n=999, rng=None):
         """Return bootstrap intervals; see :func:`glmmlib.icc_conf_int`.
 
+        Parameters
+        ----------
+        level : float
+        n : int
+            Refits to responses drawn from the fit.
+        rng : numpy.random.Generator
+
+        Returns
+        -------
+        DataFrame
+            ``lower`` and ``upper``.
+
         Examples
         --------
         >>> import numpy as np, glmmlib as gl

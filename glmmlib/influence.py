@@ -31,6 +31,8 @@ class Influence:
         One row for each group (its factor and level), the most influential first: the change of each fixed effect in SEs.
     refitted : Series of bool
         Was the model refitted without the group?  Otherwise the change is that of one Newton step.
+    largest : tuple
+        The largest change: group, level, coefficient, and the change in SEs.
     """
 
     table: pd.DataFrame

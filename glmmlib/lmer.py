@@ -115,9 +115,18 @@ def warn_about(fit, stacklevel=3):
 
 
 class LinearMixedModelFit(MixedModelFit):
-    """A fitted linear mixed model, made by :func:`lmer`.
+    """A fitted linear mixed model, made by :func:`glmmlib.lmer`.
 
-    Beside what every :class:`~glmmlib.fit.MixedModelFit` has: ``reml`` tells the criterion.
+    Beside what every :class:`~glmmlib.fit.MixedModelFit` has:
+
+    Attributes
+    ----------
+    fittedvalues : Series (nobs,)
+        Given the conditional modes: ``X beta + Z b + offset``.
+    resid, resid_pearson, resid_deviance : Series (nobs,)
+        Observed minus fitted; divided by their SD given the random effects; and times the square root of their weights.
+    conditional_covariances : list of arrays (q, q, J)
+        Covariances of the random effects given y and the parameters, for each grouping factor.
     """
 
     has_dispersion = True
@@ -165,7 +174,22 @@ class LinearMixedModelFit(MixedModelFit):
         return found
 
     def objective(self, theta):
-        """Return the profiled deviance (or the REML criterion) at any theta, in the units and order of ``fit.theta``.
+        """Return the profiled deviance (or the REML criterion) at any theta.
+
+        Parameters
+        ----------
+        theta : (k,) array_like
+            In the units and the order of ``fit.theta``.
+
+        Returns
+        -------
+        float
+            ``fit.deviance`` is its minimum.
+
+        Raises
+        ------
+        ModelError
+            For another number of entries.
 
         Examples
         --------
@@ -262,7 +286,16 @@ class LinearMixedModelFit(MixedModelFit):
         return fit
 
     def with_criterion(self, reml):
-        """Return the fit of the same model by REML (True) or by maximum likelihood (False).
+        """Return the fit of the same model by REML or by maximum likelihood.
+
+        Parameters
+        ----------
+        reml : bool
+
+        Returns
+        -------
+        LinearMixedModelFit
+            This fit itself, if that is its criterion.
 
         Examples
         --------
@@ -292,7 +325,7 @@ class LinearMixedModelFit(MixedModelFit):
         Notes
         -----
         With one grouping factor all replicates share each step of the optimiser; each has its own theta and its own end,
-        and equals the single fit (see :mod:`glmmlib.replicates`).  Otherwise they are fitted one by one.
+        and equals the single fit (see the module ``glmmlib.replicates``).  Otherwise they are fitted one by one.
 
         Examples
         --------

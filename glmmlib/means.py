@@ -25,7 +25,7 @@ ADJUSTMENTS = {None: "not adjusted for their number", "holm": "adjusted by Holm'
 
 @dataclass(frozen=True, eq=False)
 class Means:
-    """The result of :func:`means`; ``print`` shows it with a statement of what was averaged.
+    """The result of :func:`glmmlib.means`; ``print`` shows it with a statement of what was averaged.
 
     Attributes
     ----------
@@ -68,6 +68,15 @@ class Means:
         ------
         ModelError
             For an unknown factor or adjustment, or when nothing is left to compare.
+
+        Examples
+        --------
+        >>> import glmmlib as gl
+        >>> cbpp = gl.load("cbpp")
+        >>> fit = gl.glmer("cbind(incidence, size - incidence) ~ period + (1 | herd)", cbpp, family="binomial")
+        >>> found = gl.means(fit, "period").differences(adjust="holm")
+        >>> found.table.loc["1 - 2", ["estimate", "odds ratio"]].round(2).to_dict()
+        {'estimate': 0.99, 'odds ratio': 2.7}
         """
         return differences(self, within, adjust)
 
@@ -100,7 +109,7 @@ class Means:
 
 @dataclass(frozen=True, eq=False)
 class Differences:
-    """The result of :meth:`Means.differences`; ``print`` shows it with its null hypothesis.
+    """The result of :meth:`~glmmlib.means.Means.differences`; ``print`` shows it with its null hypothesis.
 
     Attributes
     ----------

@@ -108,7 +108,7 @@ def power(formula, *, groups, group_sizes, fixef, test, sd=None, corr=None, sigm
     alpha : float
         Level of the test.
     ddf : {"satterthwaite", "z"}, optional
-        As for :meth:`Refits.pvalues`.
+        As for :meth:`~glmmlib.refits.Refits.pvalues`.
     rng : numpy.random.Generator
         The source of randomness, always to be given.
 

@@ -35,7 +35,6 @@ def predict(fit, newdata=None, re_form=None, kind="response", allow_new_levels=F
 
     Parameters
     ----------
-    fit : MixedModelFit
     newdata : DataFrame, optional
         Rows to predict; those of the fit if None.  The response is not needed, nor a column that no part in use needs.
     re_form : str, optional

@@ -27,12 +27,14 @@ from .zeta import trace
 
 @dataclass(frozen=True, eq=False)
 class Profile:
-    """The profile likelihood of a fit, made by :func:`profile`.
+    """The profile likelihood of a fit, made by :func:`glmmlib.profile`.
 
     Attributes
     ----------
     curves : dict of str to Curve
         One for each parameter: ``"sd Subject.Days"``, ``"corr Subject.Days.Intercept"``, ``"sigma"``, ``"Days"``.
+    zeta : DataFrame
+        All curves together: ``parameter``, ``value``, ``zeta``, and ``deviance`` at each point.
     level : float
         The highest level whose intervals the curves reach.
     formula : str
@@ -82,6 +84,13 @@ class Profile:
         ------
         ModelError
             For a level above the profile's, or an unknown parameter.
+
+        Examples
+        --------
+        >>> import glmmlib as gl
+        >>> found = gl.profile(gl.lmer("Yield ~ 1 + (1 | Batch)", gl.load("Dyestuff"), reml=False))
+        >>> found.conf_int(parm="sd Batch.Intercept").round(1).iloc[0].to_dict()
+        {'lower': 12.2, 'upper': 84.1}
         """
         if not 0.0 < level < 1.0:
             raise ModelError(f"level is a probability between 0 and 1, such as 0.95, not {level!r}")

@@ -36,6 +36,10 @@ class Refits:
     is_singular : (R,) array of bool
     dispersion : (R,) array, or None
         k of the negative binomial, phi of the gamma distribution.
+    tvalues, df : DataFrame (R, p)
+        Estimates divided by their standard errors, and Satterthwaite degrees of freedom.
+    sd, corr : DataFrame
+        SDs and correlations of the random effects, in columns ``"Subject.Days"`` and ``"Subject.Days.Intercept"``.
     """
 
     params: pd.DataFrame
@@ -69,6 +73,24 @@ class Refits:
         ddf : {"satterthwaite", "z"}, optional
             t tests with Satterthwaite degrees of freedom (the default of linear models), or the normal distribution (the
             only choice for generalised ones).
+
+        Returns
+        -------
+        DataFrame (R, p)
+
+        Raises
+        ------
+        ModelError, DataError
+            For degrees of freedom that the model does not have, or that are unknown.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import glmmlib as gl
+        >>> fit = gl.lmer("Reaction ~ Days + (Days | Subject)", gl.load("sleepstudy"))
+        >>> many = fit.refit_many(fit.simulate(100, rng=np.random.default_rng(1)))
+        >>> (many.pvalues() < 0.05).mean().to_dict()
+        {'Intercept': 1.0, 'Days': 1.0}
         """
         t = -self.tvalues.abs()
         if self.sigma is None and ddf == "satterthwaite":

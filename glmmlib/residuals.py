@@ -32,6 +32,8 @@ class ResidualTest:
     statistic : float
     expected : float
         What the simulations have on average (or what the formula gives).
+    ratio : float
+        Statistic over expectation.
     p : float
     hypothesis : str
         H0 in words.
@@ -54,7 +56,7 @@ class ResidualTest:
 
 @dataclass(frozen=True, eq=False)
 class SimulatedResiduals:
-    """The result of :func:`simulated_residuals`.
+    """The result of :func:`glmmlib.simulated_residuals`.
 
     Attributes
     ----------
@@ -71,7 +73,10 @@ class SimulatedResiduals:
     outliers : ResidualTest
         Number of observations below or above all of their simulations.
     conditional : bool
+        Were the conditional modes of the random effects kept?
     n : int
+        Simulations.
+    fit : MixedModelFit
 
     Notes
     -----

@@ -29,7 +29,7 @@ CHUNK_NUMBERS = 2_000_000
 
 @dataclass(frozen=True, eq=False)
 class ExactTest:
-    """The result of :func:`exact_rlrt`; ``print`` shows it with its null hypothesis.
+    """The result of :func:`glmmlib.exact_rlrt`; ``print`` shows it with its null hypothesis.
 
     Attributes
     ----------

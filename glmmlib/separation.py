@@ -18,8 +18,19 @@ _TOLERANCE = 1e-7
 
 @dataclass(frozen=True)
 class Separation:
-    """``coefficients`` go to infinity together; ``complete``: every single response is predicted without error;
-    ``constant``: all responses are alike, as the words say."""
+    """What separates the responses; ``print`` says it in words.
+
+    Attributes
+    ----------
+    coefficients : tuple of str
+        Those that go to infinity together.
+    complete : bool
+        Is every single response predicted without error?
+    of_counts : bool
+        Are the responses counts, some of whose means go to zero?
+    constant : str
+        Where all responses are alike: which they are, in words.
+    """
 
     coefficients: tuple
     complete: bool

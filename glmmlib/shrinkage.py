@@ -20,7 +20,7 @@ class Shrinkage:
     ----------
     group : str
     table : DataFrame
-        One row for each level; see :func:`shrinkage` for the columns.
+        One row for each level; see :func:`glmmlib.shrinkage` for the columns.
     weights : (J, q, q) array
         ``weights[j] @ raw[j]`` is ``shrunken[j]``; for one random effect the factor itself.
     """

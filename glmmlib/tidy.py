@@ -183,7 +183,7 @@ def augment(fit):
     DataError
         If the data have such a column already.
     ModelError
-        For a fit by :meth:`refit`, whose response is not in the data.
+        For a fit by ``fit.refit``, whose response is not in the data.
 
     Examples
     --------

@@ -15,6 +15,8 @@ class GroupCovariance:
 
     Attributes
     ----------
+    name : str
+        The grouping factor.
     sd : Series
         Standard deviations, in the units of the response per unit of the column.
     corr, cov : DataFrame
@@ -34,6 +36,11 @@ class VarCorr(Mapping):
     """All variance components of a fit, by grouping factor.
 
     ``fit.varcorr["Subject"].sd["Days"]`` is one SD; :meth:`to_frame` is the whole as a table.
+
+    Attributes
+    ----------
+    sigma : float or None
+        Residual SD.
     """
 
     def __init__(self, groups, sigma):
@@ -52,7 +59,20 @@ class VarCorr(Mapping):
         return len(self._groups)
 
     def to_frame(self):
-        """Return one row for each SD: ``group``, ``name``, ``variance``, ``sd`` and the correlations below."""
+        """Return all SDs and correlations as one table.
+
+        Returns
+        -------
+        DataFrame
+            One row for each SD: ``group``, ``name``, ``variance``, ``sd``, and its correlations with those above it.
+
+        Examples
+        --------
+        >>> import glmmlib as gl
+        >>> fit = gl.lmer("Reaction ~ Days + (Days | Subject)", gl.load("sleepstudy"))
+        >>> fit.varcorr.to_frame().round(2)["sd"].to_list()
+        [24.74, 5.92, 25.59]
+        """
         rows = []
         for g in self.values():
             for i, column in enumerate(g.sd.index):

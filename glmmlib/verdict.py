@@ -9,7 +9,20 @@ FINE, LOOK, PROBLEM = "fine", "look", "problem"
 
 @dataclass(frozen=True)
 class Line:
-    """A verdict, the number it rests on (``shown`` as printed), a sentence, and the p-value if it is a test (else NaN)."""
+    """One line of a :class:`~glmmlib.check.Check`.
+
+    Attributes
+    ----------
+    name : str
+    verdict : {"fine", "look", "problem"}
+    number : float
+        What the verdict rests on.
+    shown : str
+        The number as it is printed.
+    sentence : str
+    p : float
+        NaN where the verdict rests on no test.
+    """
 
     name: str
     verdict: str

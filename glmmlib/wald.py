@@ -15,7 +15,7 @@ from .tables import Table, aligned, fixed, p_text
 
 @dataclass(frozen=True, eq=False)
 class WaldTest:
-    """The result of :func:`wald_test`; ``print`` shows it with its null hypothesis.
+    """The result of :func:`glmmlib.wald_test`; ``print`` shows it with its null hypothesis.
 
     Attributes
     ----------

@@ -76,17 +76,25 @@ DESCRIPTION = (
 
 
 def chart(delta: float = 0.0, extra: int = 1) -> Slider:
-    """Chart of `aic_and_p` with two sliders, which start at the values given.
+    """The p-value of the likelihood-ratio test that belongs to a difference of AIC.
+
+    The formula is that of :func:`~glmmlib.sliders._aic_and_p.aic_and_p`; the sliders start at the values given.
 
     Parameters
     ----------
     delta, extra
-        As in the function `aic_and_p` of this module.
+        As there.
 
     Returns
     -------
     Slider
         Shown by Jupyter and by the built page.
+
+    Examples
+    --------
+    >>> from glmmlib import sliders
+    >>> sliders.aic_and_p(delta=2, extra=3)
+    Slider(description=...)
     """
     alt = altair()
     sliders = [

@@ -143,17 +143,26 @@ DESCRIPTION = (
 
 
 def chart(groups: int = 20, size: int = 5) -> Slider:
-    """Chart of `survival` with two sliders, which start at the values given.
+    """The null distribution of the test that a variance is zero, against chi-square and the 50:50 mixture.
+
+    The formula is that of :func:`~glmmlib.sliders._boundary_test.survival`; the sliders start at the values
+    given.
 
     Parameters
     ----------
     groups, size
-        As in the function `survival` of this module.
+        As there.
 
     Returns
     -------
     Slider
         Shown by Jupyter and by the built page.
+
+    Examples
+    --------
+    >>> from glmmlib import sliders
+    >>> sliders.boundary_test(groups=6)
+    Slider(description=...)
     """
     alt = altair()
     sliders = [

@@ -71,17 +71,26 @@ DESCRIPTION = (
 
 
 def chart(sd_group: float = 6.2, sd_residual: float = 8.8, size: int = 18) -> Slider:
-    """Chart of `effective_size` with three sliders, which start at the values given.
+    """The intra-class correlation, the design effect, and how many independent members a group is worth.
+
+    The formula is that of :func:`~glmmlib.sliders._effective_size.effective_size`; the sliders start at the
+    values given.
 
     Parameters
     ----------
     sd_group, sd_residual, size
-        As in the function `effective_size` of this module.
+        As there.
 
     Returns
     -------
     Slider
         Shown by Jupyter and by the built page.
+
+    Examples
+    --------
+    >>> from glmmlib import sliders
+    >>> sliders.effective_size(size=25)
+    Slider(description=...)
     """
     alt = altair()
     sliders = [

@@ -79,17 +79,26 @@ DESCRIPTION = (
 def chart(
     sd_intercept: float = 0.23, sd_slope: float = 0.06, corr: float = 0.54, sigma: float = 0.32
 ) -> Slider:
-    """Chart of `icc_curve` with four sliders, which start at the values given; the zero of x is at 15 degrees.
+    """The ICC along x, as the SDs of intercepts, slopes and residuals and their correlation move.
+
+    The formula is that of :func:`~glmmlib.sliders._icc_curve.icc_curve`; the sliders start at the values given.
+    The zero of x is at 15 degrees.
 
     Parameters
     ----------
     sd_intercept, sd_slope, corr, sigma
-        As in the function `icc_curve` of this module; by default those of the soil sites, rounded.
+        By default those of the soil sites, rounded.
 
     Returns
     -------
     Slider
         Shown by Jupyter and by the built page.
+
+    Examples
+    --------
+    >>> from glmmlib import sliders
+    >>> sliders.icc_curve(corr=-0.5)
+    Slider(description=...)
     """
     alt = altair()
     sliders = [

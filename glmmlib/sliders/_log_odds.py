@@ -69,17 +69,25 @@ DESCRIPTION = (
 
 
 def chart(start: float = -0.5, change: float = 1.0) -> Slider:
-    """Chart of `log_odds` with two sliders, which start at the values given.
+    """One step in log-odds, wherever it starts: what it does to the probability, to the odds, and to their ratio.
+
+    The formula is that of :func:`~glmmlib.sliders._log_odds.log_odds`; the sliders start at the values given.
 
     Parameters
     ----------
     start, change
-        As in the function `log_odds` of this module; start from -4 to 4, change from -2 to 2.
+        Start from -4 to 4, change from -2 to 2.
 
     Returns
     -------
     Slider
         Shown by Jupyter and by the built page.
+
+    Examples
+    --------
+    >>> from glmmlib import sliders
+    >>> sliders.log_odds(change=0.5)
+    Slider(description=...)
     """
     alt = altair()
     sliders = [

@@ -129,17 +129,25 @@ DESCRIPTION = (
 
 
 def chart(groups: int = 6, size: int = 5, ratio: float = 1.0) -> Slider:
-    """Chart of `curves` with three sliders, which start at the values given.
+    """The likelihood of ML and of REML for the SD between groups, as the number of groups changes.
+
+    The formula is that of :func:`~glmmlib.sliders._ml_and_reml.curves`; the sliders start at the values given.
 
     Parameters
     ----------
     groups, size, ratio
-        As in the function `curves` of this module.
+        As there.
 
     Returns
     -------
     Slider
         Shown by Jupyter and by the built page.
+
+    Examples
+    --------
+    >>> from glmmlib import sliders
+    >>> sliders.ml_and_reml(groups=20)
+    Slider(description=...)
     """
     alt = altair()
     sliders = [

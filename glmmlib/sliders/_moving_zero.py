@@ -69,20 +69,28 @@ DESCRIPTION = (
 
 
 def chart(zero: float = 15.0, sd=(0.226, 0.0613), corr: float = 0.542, sigma: float = 0.323) -> Slider:
-    """Chart of `moving_zero` with one slider, which starts at the value given.
+    """The zero of x moved along a fan of lines: SD of the intercepts, correlation and ICC change, the lines do not.
+
+    The formula is that of :func:`~glmmlib.sliders._moving_zero.moving_zero`; the slider starts at the value
+    given.
 
     Parameters
     ----------
     zero
         In degrees, between 0 and 25.
     sd, corr, sigma
-        As in the function `moving_zero` of this module, with the old zero at 15 degrees; by default those of the soil
-        sites.
+        As there, with the old zero at 15 degrees; by default those of the soil sites.
 
     Returns
     -------
     Slider
         Shown by Jupyter and by the built page.
+
+    Examples
+    --------
+    >>> from glmmlib import sliders
+    >>> sliders.moving_zero(zero=10)
+    Slider(description=...)
     """
     alt = altair()
     control = slider("zero", "Zero of x (°C) ", zero, LOW, HIGH, 0.5)

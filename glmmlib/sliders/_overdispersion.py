@@ -67,7 +67,10 @@ DESCRIPTION = (
 
 
 def chart(mean: float = 3.0, k: float = 5.3) -> Slider:
-    """Chart of `overdispersion` with two sliders, which start at the values given.
+    """Counts that scatter more than Poisson counts: the negative binomial, its variance and its share of zeros.
+
+    The formula is that of :func:`~glmmlib.sliders._overdispersion.overdispersion`; the sliders start at the
+    values given.
 
     Parameters
     ----------
@@ -80,6 +83,12 @@ def chart(mean: float = 3.0, k: float = 5.3) -> Slider:
     -------
     Slider
         Shown by Jupyter and by the built page.
+
+    Examples
+    --------
+    >>> from glmmlib import sliders
+    >>> sliders.overdispersion(mean=6)
+    Slider(description=...)
     """
     alt = altair()
     controls = [slider("mean", "Mean count ", mean, 0.5, 15, 0.1), slider("k", "Dispersion k ", k, 0.2, 30, 0.1)]

@@ -88,17 +88,26 @@ DESCRIPTION = (
 
 
 def chart(sd_group: float = 0.21, sd_residual: float = 0.36) -> Slider:
-    """Chart of `parallel_lines` with two sliders, which start at the values given.
+    """Six sites drawn from a random-intercept model: what its two SDs do to lines, points and their correlation.
+
+    The formula is that of :func:`~glmmlib.sliders._parallel_lines.parallel_lines`; the sliders start at the
+    values given.
 
     Parameters
     ----------
     sd_group, sd_residual
-        As in the function `parallel_lines` of this module.
+        As there.
 
     Returns
     -------
     Slider
         Shown by Jupyter and by the built page.
+
+    Examples
+    --------
+    >>> from glmmlib import sliders
+    >>> sliders.parallel_lines(sd_group=0.4)
+    Slider(description=...)
     """
     alt = altair()
     sliders = [

@@ -86,17 +86,26 @@ DESCRIPTION = (
 
 
 def chart(groups: int = 5, scale: float = 1.0, best: float = 0.0) -> Slider:
-    """Chart of `posterior` with three sliders, which start at the values given.
+    """The posterior of the SD between groups, as its prior and the number of groups change.
+
+    The formula is that of :func:`~glmmlib.sliders._prior_of_sigma.posterior`; the sliders start at the values
+    given.
 
     Parameters
     ----------
     groups, scale, best
-        As in the function `posterior` of this module.
+        As there.
 
     Returns
     -------
     Slider
         Shown by Jupyter and by the built page.
+
+    Examples
+    --------
+    >>> from glmmlib import sliders
+    >>> sliders.prior_of_sigma(groups=8)
+    Slider(description=...)
     """
     alt = altair()
     sliders = [

@@ -65,17 +65,26 @@ DESCRIPTION = (
 
 
 def chart(sd_group: float = 6.2, sd_residual: float = 8.8, size: int = 3) -> Slider:
-    """Chart of `shrinkage_factor` with three sliders, which start at the values given.
+    """How much of its distance from the typical group a group keeps: the shrinkage factor.
+
+    The formula is that of :func:`~glmmlib.sliders._shrinkage_factor.shrinkage_factor`; the sliders start at the
+    values given.
 
     Parameters
     ----------
     sd_group, sd_residual, size
-        As in the function `shrinkage_factor` of this module.
+        As there.
 
     Returns
     -------
     Slider
         Shown by Jupyter and by the built page.
+
+    Examples
+    --------
+    >>> from glmmlib import sliders
+    >>> sliders.shrinkage_factor(size=10)
+    Slider(description=...)
     """
     alt = altair()
     sliders = [

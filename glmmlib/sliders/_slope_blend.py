@@ -66,17 +66,26 @@ DESCRIPTION = (
 
 
 def chart(between: float = 0.4, icc: float = 0.3, group_size: int = 4, slope_between: float = 0.28) -> Slider:
-    """Chart of `slope_blend`, slope within groups zero, with four sliders, which start at the values given.
+    """The slope of a random-intercept model as a blend of the slopes within and between groups.
+
+    The formula is that of :func:`~glmmlib.sliders._slope_blend.slope_blend`; the sliders start at the values
+    given.  The slope within groups is zero.
 
     Parameters
     ----------
     between, icc, group_size, slope_between
-        As in the function `slope_blend` of this module.
+        As there.
 
     Returns
     -------
     Slider
         Shown by Jupyter and by the built page.
+
+    Examples
+    --------
+    >>> from glmmlib import sliders
+    >>> sliders.slope_blend(icc=0.1)
+    Slider(description=...)
     """
     alt = altair()
     sliders = [

@@ -62,17 +62,26 @@ DESCRIPTION = (
 
 
 def chart(sd_group: float = 6.0, sd_residual: float = 9.0, size: int = 5) -> Slider:
-    """Chart of `spread_of_means` with three sliders, which start at the values given.
+    """How widely group means scatter, raw and partially pooled, beside the SD of the groups themselves.
+
+    The formula is that of :func:`~glmmlib.sliders._spread_of_means.spread_of_means`; the sliders start at the
+    values given.
 
     Parameters
     ----------
     sd_group, sd_residual, size
-        As in the function `spread_of_means` of this module.
+        As there.
 
     Returns
     -------
     Slider
         Shown by Jupyter and by the built page.
+
+    Examples
+    --------
+    >>> from glmmlib import sliders
+    >>> sliders.spread_of_means(size=20)
+    Slider(description=...)
     """
     alt = altair()
     sliders = [

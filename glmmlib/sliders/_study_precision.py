@@ -87,17 +87,26 @@ DESCRIPTION = (
 
 
 def chart(groups: int = 20, size: int = 6, sd_group: float = 0.7, sd_slope: float = 0.3) -> Slider:
-    """Chart of `study_precision` with four sliders, which start at the values given.
+    """How well a planned study would know the mean, the mean slope and the SD of the slopes.
+
+    The formula is that of :func:`~glmmlib.sliders._study_precision.study_precision`; the sliders start at the
+    values given.
 
     Parameters
     ----------
     groups, size, sd_group, sd_slope
-        As in the function `study_precision` of this module.
+        As there.
 
     Returns
     -------
     Slider
         Shown by Jupyter and by the built page.
+
+    Examples
+    --------
+    >>> from glmmlib import sliders
+    >>> sliders.study_precision(groups=40)
+    Slider(description=...)
     """
     alt = altair()
     sliders = [

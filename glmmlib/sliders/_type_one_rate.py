@@ -76,17 +76,26 @@ DESCRIPTION = (
 
 
 def chart(between: float = 0.5, icc: float = 0.3, group_size: int = 24, n_groups: int = 15) -> Slider:
-    """Chart of `type_one_rate` with four sliders, which start at the values given.
+    """Type I error rate of the pooled slope test, from a predictor within groups to one between groups.
+
+    The formula is that of :func:`~glmmlib.sliders._type_one_rate.type_one_rate`; the sliders start at the
+    values given.
 
     Parameters
     ----------
     between, icc, group_size, n_groups
-        As in the function `type_one_rate` of this module.
+        As there.
 
     Returns
     -------
     Slider
         Shown by Jupyter and by the built page.
+
+    Examples
+    --------
+    >>> from glmmlib import sliders
+    >>> sliders.type_one_rate(icc=0.1)
+    Slider(description=...)
     """
     alt = altair()
     sliders = [

@@ -22,7 +22,7 @@ def typical_and_average(x, slope, sd, intercept=INTERCEPT):
     .. math:: \text{logit}\,\pi_j(x) = \beta_0 + \beta_1 x + a_j, \quad a_j \sim N(0, \sigma_a^2).
 
     The typical group has :math:`a_j = 0`, so its probability is also the median over groups; the average is the integral
-    over :math:`a_j` (:func:`glmmlib.marginal.marginal_mean`).
+    over :math:`a_j` (``glmmlib.marginal.marginal_mean``).
 
     Parameters
     ----------
@@ -64,7 +64,10 @@ DESCRIPTION = (
 
 
 def chart(sd: float = 1.5, slope: float = 1.0) -> Slider:
-    """Chart of `typical_and_average` with two sliders, which start at the values given.
+    """The probability of a typical group and the average over groups, as groups come to differ more.
+
+    The formula is that of :func:`~glmmlib.sliders._typical_and_average.typical_and_average`; the sliders start
+    at the values given.
 
     Parameters
     ----------
@@ -77,6 +80,12 @@ def chart(sd: float = 1.5, slope: float = 1.0) -> Slider:
     -------
     Slider
         Shown by Jupyter and by the built page.
+
+    Examples
+    --------
+    >>> from glmmlib import sliders
+    >>> sliders.typical_and_average(sd=3.0)
+    Slider(description=...)
     """
     alt = altair()
     sliders = [
