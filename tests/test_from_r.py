@@ -10,6 +10,8 @@ from book.store import problems
 PATH = ROOT / "chapters/from_r.ipynb"
 NUMBER = re.compile(r"(?<![\w.\"'])-?\d+(?:\.\d+)?(?![\w.\"']*[\w\"'])")
 
+OTHER = {"other-estimator", "other-scale"}  # tags of cells whose numbers are not meant to be those of R
+
 
 def entries():
     """(heading, Markdown, code cells) of each entry, that is of each heading of the third level."""
@@ -37,7 +39,7 @@ def numbers_of_r(text):
                 differs = "# differs" in line
             elif not differs:
                 line = re.sub(r"^#>\s*\[\d+\]|[\d.]+ %", lambda m: " [] " if "[" in m[0] else "", line)
-                whole = "[]" in line  # a vector without names: its whole numbers are answers, not names of rows
+                whole = "[]" in line  # no names of rows or columns, so whole numbers are answers too
                 answers += [n for n in NUMBER.findall(line) if whole or "." in n]
     return answers
 
@@ -56,9 +58,10 @@ def has(number, others, unit):
 
 
 def printed(cells, who):
-    """The numbers that the cells of glmmlib or statsmodels have printed, but for cells tagged as another estimator or scale."""
-    chosen = [c for c in cells if c.source.startswith(f"# {who}") and not {"other-estimator", "other-scale"} & set(c.metadata.get("tags", ()))]
-    return [number for cell in chosen for number in NUMBER.findall(stored_text(cell))]
+    """The numbers that the cells of glmmlib or statsmodels have printed, but for those tagged as another quantity."""
+    mine = [cell for cell in cells if cell.source.startswith(f"# {who}")]
+    same = [cell for cell in mine if not OTHER & set(cell.metadata.get("tags", ()))]
+    return [number for cell in same for number in NUMBER.findall(stored_text(cell))]
 
 
 ENTRIES = entries()
