@@ -3,6 +3,7 @@
 import inspect
 import re
 from functools import cache, cached_property
+from importlib import import_module
 
 import pytest
 from bs4 import BeautifulSoup
@@ -19,7 +20,7 @@ FITS = (LinearMixedModelFit, GeneralizedMixedModelFit)
 
 def class_of(path: str) -> type:
     module, name = path.rsplit(".", 1)
-    return getattr(inspect.importlib.import_module(module), name)
+    return getattr(import_module(module), name)
 
 
 def is_attribute(member) -> bool:
@@ -78,25 +79,28 @@ def test_docstring_has_parameters_results_and_an_example(name):
     parameters = [p for p in inspect.signature(ENTRIES[name]).parameters if p != "self"]
     assert {"Returns", "Examples"} <= told.keys()
     assert not parameters or "Parameters" in told
-    # "param : type" and "x1, x2 : type" begin a line that is not indented
-    named = {p.strip(" *") for line in re.findall(r"^(\S[^:\n]*)", told.get("Parameters", ""), re.M) for p in line.split(",")}
-    assert set(parameters) == named
+    assert set(parameters) == named_in(told.get("Parameters", ""))
 
 
 @pytest.mark.parametrize("path", CLASSES.values())
 def test_class_describes_each_of_its_attributes(path):
     cls = class_of(path)
     told = "\n".join(sections(c).get("Attributes", "") for c in cls.__mro__)
-    named = {p.strip() for line in re.findall(r"^(\S[^:\n]*)", told, re.M) for p in line.split(",")}
     public = {name for name, member in inspect.getmembers(cls, is_attribute) if not name.startswith("_")}
     fields = {name for name in getattr(cls, "__dataclass_fields__", ()) if not name.startswith("_")}
-    assert not (public | fields) - named
+    assert not (public | fields) - named_in(told)
 
 
 def sections(thing) -> dict[str, str]:
     """The numpydoc sections of a docstring."""
-    parts = re.split(r"^(\w[\w ]*)\n-{3,}\n", inspect.getdoc(thing) or "", flags=re.M)
+    parts = re.split(r"^(\w[\w ]*)\n-{3,}\n", inspect.getdoc(thing) or "", flags=re.MULTILINE)
     return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def named_in(section: str) -> set[str]:
+    """What a section names: ``name : type`` and ``x1, x2 : type`` begin a line that is not indented."""
+    lines = re.findall(r"^(\S[^:\n]*)", section, re.MULTILINE)
+    return {name.strip(" *") for line in lines for name in line.split(",")}
 
 
 @pytest.mark.site
