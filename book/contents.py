@@ -16,10 +16,19 @@ def pages(root: Path = ROOT) -> list[str]:
     return list(parse_toc_yaml(root / "_toc.yml"))
 
 
+def notebooks(root: Path = ROOT) -> list[Path]:
+    """Every notebook of the table of contents: the chapters, the capstone, and what the appendices run."""
+    return [path for page in pages(root) if (path := (root / page).with_suffix(".ipynb")).exists()]
+
+
 def chapters(root: Path = ROOT) -> list[Path]:
     """The notebooks of the table of contents whose names begin with a chapter number."""
-    notebooks = ((root / page).with_suffix(".ipynb") for page in pages(root))
-    return [path for path in notebooks if path.exists() and re.match(r"\d\d_", path.name)]
+    return [path for path in notebooks(root) if re.match(r"\d\d_", path.name)]
+
+
+def lessons(root: Path = ROOT) -> list[Path]:
+    """What a learner works through, with exercises: the chapters and the capstone."""
+    return [path for path in notebooks(root) if re.search(r"^[`:]{3,}\{exercise\}", markdown(path), re.MULTILINE)]
 
 
 def read(path: Path) -> nbformat.NotebookNode:

@@ -2,7 +2,7 @@
 
     make lite                        build the book with its buttons, and _build/html/lite
 
-The site holds the chapters, the code-along copies, and glmmlib's wheel with its data. Python itself, NumPy and SciPy
+The site holds the notebooks, the code-along copies, and glmmlib's wheel with its data. Python itself, NumPy and SciPy
 come to the reader's browser from the network that Pyodide names, so this part of the site needs one.
 """
 
@@ -17,7 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from zipfile import ZipFile
 
-from book.contents import ROOT, chapters
+from book.contents import ROOT, notebooks
 from book.live import FOLDER, write_copies
 
 SITE = ROOT / "_build" / "html"
@@ -46,7 +46,7 @@ def build(target: Path) -> None:
     with TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "contents" / "chapters").mkdir(parents=True)
-        for path in chapters():
+        for path in notebooks():
             shutil.copy(path, folder / "contents" / "chapters")
         write_copies(folder / "contents" / FOLDER)
         # JupyterLite offers every wheel in the folder `pypi` to its kernel's pip.
@@ -69,7 +69,7 @@ def missing(target: Path) -> list[str]:
     if not wheels:
         return ["a wheel of glmmlib in pypi/all.json"]
     held = [name for wheel in wheels if wheel.exists() for name in ZipFile(wheel).namelist()]
-    wanted = [f"files/chapters/{path.name}" for path in chapters()] + ["lab/index.html"]
+    wanted = [f"files/chapters/{path.name}" for path in notebooks()] + ["lab/index.html"]
     found = [name for name in wanted if not (target / name).exists()]
     return found + [name for name in ("glmmlib/lmer.py", "glmmlib/data/birds.csv") if name not in held]
 

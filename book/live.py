@@ -18,7 +18,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from book.charts import VEGALITE
-from book.contents import ROOT, chapters, markdown, read
+from book.contents import ROOT, lessons, markdown, read
 from book.install import install_cell
 from book.store import serialise, tidy
 
@@ -129,7 +129,7 @@ def write_copies(folder: Path) -> list[Path]:
     """Write the code-along copy of every chapter that has a live part into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     written = []
-    for path in chapters():
+    for path in lessons():
         if live_cells(read(path)):
             written.append(folder / path.name)
             written[-1].write_text(serialise(code_along(path)), encoding="utf-8")

@@ -9,7 +9,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from book.contents import chapters, read
+from book.contents import lessons, read
 from book.live import FOLDER, LiveCell, live_cells, title, write_copies
 from book.tables import slides
 
@@ -18,16 +18,15 @@ class LivePlan(SphinxDirective):
     """`{live-plan}`: for each chapter its minutes and lines, then what to ask, what to type, which slide is up."""
 
     def run(self) -> list[nodes.Node]:
-        return [_chapter(self, path, cells) for path in chapters() if (cells := live_cells(read(path)))]
+        return [_chapter(self, path, cells) for path in lessons() if (cells := live_cells(read(path)))]
 
 
 def _chapter(directive: LivePlan, path: Path, cells: tuple[LiveCell, ...]) -> nodes.section:
     notebook = read(path)
     directive.env.note_dependency(str(path))
-    name = f"{path.stem[:2]} {title(notebook)}"
-    section = nodes.section(
-        "", nodes.title("", name), ids=[f"live-{path.stem[:2]}"], names=[f"live-{path.stem[:2]}"]
-    )
+    number = path.stem.split("_")[0]
+    name = f"{number} {title(notebook)}" if number.isdigit() else title(notebook)
+    section = nodes.section("", nodes.title("", name), ids=[f"live-{number}"], names=[f"live-{number}"])
     minutes, lines = sum(cell.minutes for cell in cells), sum(cell.lines for cell in cells)
     section += nodes.paragraph(
         "", "", nodes.Text(f"About {minutes:.0f} minutes, {lines} lines to type. The chapter: "),

@@ -7,11 +7,11 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 
 from book.browser import page_for, settle
-from book.contents import chapters, pages
+from book.contents import lessons, pages
 
 pytestmark = [pytest.mark.site, pytest.mark.browser]
 PAGES = pages()
-CHAPTERS = [f"chapters/{path.stem}" for path in chapters()]
+CHAPTERS = [f"chapters/{path.stem}" for path in lessons()]
 by_page = pytest.mark.parametrize("name", PAGES)
 by_chapter = pytest.mark.parametrize("name", CHAPTERS)
 with_sliders = pytest.mark.parametrize("name", ["index", *CHAPTERS])

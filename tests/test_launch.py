@@ -8,7 +8,7 @@ import pytest
 import yaml
 from bs4 import BeautifulSoup
 
-from book.contents import chapters
+from book.contents import notebooks
 from book.install import repository
 
 ROOT = Path(__file__).parent.parent
@@ -33,7 +33,7 @@ def test_address_of_the_repository_is_the_same_everywhere():
 
 
 @pytest.mark.site
-@pytest.mark.parametrize("path", chapters(), ids=[path.stem for path in chapters()])
+@pytest.mark.parametrize("path", notebooks(), ids=[path.stem for path in notebooks()])
 def test_launch_buttons_lead_to_the_notebook_of_the_page(site, path):
     page = BeautifulSoup((site / "chapters" / f"{path.stem}.html").read_text(encoding="utf-8"), "html.parser")
     links = {a["href"] for a in page.select("a[href]")}

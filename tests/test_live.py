@@ -5,7 +5,7 @@ import pytest
 from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from book.contents import chapters, read
+from book.contents import chapters, lessons, read
 from book.install import install_cell
 from book.live import code_along, exercises, live_cells, write_copies
 from book.store import problems
@@ -98,6 +98,6 @@ def printed(cell):
 
 def test_every_chapter_has_a_copy_that_could_be_stored(tmp_path):
     copies = write_copies(tmp_path)
-    assert [copy.name for copy in copies] == [path.name for path in CHAPTERS]
+    assert [copy.name for copy in copies] == [path.name for path in lessons()]
     for copy in copies:
         assert not [p for p in problems(copy) if "was not run" not in p and "empty" not in p]

@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from bs4 import BeautifulSoup
 
-from book.contents import chapters, pages
+from book.contents import notebooks, pages
 
 pytestmark = pytest.mark.site
 PAGES = pages()
@@ -87,7 +87,7 @@ def test_scripts_for_charts_and_quizzes_only_where_they_are_used(site, page):
     assert "vega.js" not in sources, "the Vega bundle must not hold up the page"
 
 
-@pytest.mark.parametrize("chapter", chapters(), ids=lambda path: path.stem)
-def test_no_output_of_a_chapter_is_an_error_or_a_warning(site, chapter):
+@pytest.mark.parametrize("chapter", notebooks(), ids=lambda path: path.stem)
+def test_no_output_of_a_notebook_is_an_error_or_a_warning(site, chapter):
     text = html(site / "chapters" / f"{chapter.stem}.html")
     assert not text.select(".output.stderr, .output.traceback, .system-message")
