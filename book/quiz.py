@@ -1,8 +1,10 @@
-"""The `{quiz}` directive: one question, its options, and the reason why for each of them.
+"""A quiz question: an admonition of class `quiz` that holds one question, its options, and the reason for each of them.
 
-The body is ordinary Markdown, so that it can be read where the directive is unknown::
+JupyterLab knows nothing of quizzes. It shows the admonition, which is ordinary Markdown and closed until one opens it::
 
-    :::{quiz}
+    :::{admonition} Question
+    :class: quiz dropdown
+
     Which standard error is too small?
 
     - [x] That of a predictor that varies between sites.
@@ -17,6 +19,7 @@ from __future__ import annotations
 import re
 
 from docutils import nodes
+from docutils.parsers.rst.directives.admonitions import Admonition
 from docutils.statemachine import StringList
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
@@ -44,12 +47,23 @@ class quiz_reason(nodes.General, nodes.Element):
     """Why the option is right or wrong; hidden until the option is chosen."""
 
 
-class Quiz(SphinxDirective):
-    """Parse the body into a question, options and reasons; refuse anything else."""
+class Alias(SphinxDirective):
+    """TEMPORARY"""
 
     has_content = True
 
+    def run(self):
+        self.options = {"class": ["quiz"]}
+        return self._quiz()
+
+
+class AdmonitionOrQuiz(Admonition, SphinxDirective):
+    """The directive `admonition`, which reads one of class `quiz` as a question, options and reasons, and nothing else."""
+
     def run(self) -> list[nodes.Node]:
+        return self._quiz() if "quiz" in self.options.get("class", ()) else super().run()
+
+    def _quiz(self) -> list[nodes.Node]:
         lines = list(self.content)
         starts = [i for i, line in enumerate(lines) if OPTION.match(line)]
         if len(starts) < 2 or sum(OPTION.match(lines[i])[1] == "x" for i in starts) != 1:
@@ -131,7 +145,11 @@ def _pass(self, node: nodes.Node) -> None:
     """Builders other than HTML print the content as it stands."""
 
 
-def add_nodes(app: Sphinx) -> None:
+def add_quiz(app: Sphinx) -> None:
+    app.add_directive("admonition", AdmonitionOrQuiz, override=True)
+    for name in ("_quiz", "_option", "_inline", "_parse"):
+        setattr(Alias, name, AdmonitionOrQuiz.__dict__[name])
+    app.add_directive("quiz", Alias)
     plain = {builder: (_pass, _pass) for builder in ("latex", "text")}
     app.add_node(quiz, html=(_visit_quiz, _depart_quiz), **plain)
     app.add_node(quiz_question, html=(_visit_question, _depart_question), **plain)

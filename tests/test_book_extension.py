@@ -8,7 +8,9 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import docutils_namespace
 
 CONF = "extensions = ['myst_nb', 'book.extension']\nmyst_enable_extensions = ['colon_fence']\nsuppress_warnings = ['toc.not_readable']\n"
-QUIZ = """:::{quiz}
+QUIZ = """:::{admonition} Question
+:class: quiz dropdown
+
 Which one, with `code`?
 
 - [ ] The first.
