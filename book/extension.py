@@ -19,9 +19,8 @@ def setup(app: Sphinx) -> dict[str, bool]:
     # have to be in glmmlib's wheel, which does not hold this package.
     if SliderRenderer not in load_mime_renders():
         load_mime_renders().append(SliderRenderer)
-    app.add_directive("quiz", quiz.Quiz)
     app.add_directive("slider", SliderDirective)
-    quiz.add_nodes(app)
+    quiz.add_quiz(app)
     app.add_directive("slide-index", labels.SlideIndex)
     app.add_node(labels.slide_index)
     app.add_directive("live-plan", teaching.LivePlan)
