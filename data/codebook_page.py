@@ -62,9 +62,9 @@ These sets come from packages for R. The values are unchanged. The terms are tho
 
 
 def chapters_that_load(root):
-    """Names of data sets to the chapters of the table of contents that load them."""
+    """Names of data sets to the chapters of the table of contents, and the capstone, that load them."""
     used = {}
-    for path in re.findall(r"file: (chapters/\d\d_\w+)", (root / "_toc.yml").read_text(encoding="utf-8")):
+    for path in re.findall(r"file: (chapters/(?:\d\d_\w+|capstone)\b)", (root / "_toc.yml").read_text(encoding="utf-8")):
         file = root / f"{path}.ipynb"
         if not file.is_file():
             continue
