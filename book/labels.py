@@ -96,8 +96,8 @@ HEADINGS = ("Slide", "What is on it", "Where the course covers it")
 def _place(app, docname, slide, places, titles) -> list[nodes.Node]:
     where = places.get(slide.label.lower())
     if where is None:
-        also = f", and {slide.also}" if slide.also else ""
-        return [nodes.emphasis("", f"to come (chapter {slide.chapter}{also})")]
+        logger.warning("slide %s has no place: no page carries the label %s", slide.id, slide.label)
+        return [nodes.emphasis("", "nowhere")]
     target, anchor = where
     uri = app.builder.get_relative_uri(docname, target) + "#" + anchor
     links = [nodes.reference("", titles[chapter_of(target)], internal=True, refuri=uri)]
