@@ -47,16 +47,6 @@ class quiz_reason(nodes.General, nodes.Element):
     """Why the option is right or wrong; hidden until the option is chosen."""
 
 
-class Alias(SphinxDirective):
-    """TEMPORARY"""
-
-    has_content = True
-
-    def run(self):
-        self.options = {"class": ["quiz"]}
-        return self._quiz()
-
-
 class AdmonitionOrQuiz(Admonition, SphinxDirective):
     """The directive `admonition`, which reads one of class `quiz` as a question, options and reasons, and nothing else."""
 
@@ -147,9 +137,6 @@ def _pass(self, node: nodes.Node) -> None:
 
 def add_quiz(app: Sphinx) -> None:
     app.add_directive("admonition", AdmonitionOrQuiz, override=True)
-    for name in ("_quiz", "_option", "_inline", "_parse"):
-        setattr(Alias, name, AdmonitionOrQuiz.__dict__[name])
-    app.add_directive("quiz", Alias)
     plain = {builder: (_pass, _pass) for builder in ("latex", "text")}
     app.add_node(quiz, html=(_visit_quiz, _depart_quiz), **plain)
     app.add_node(quiz_question, html=(_visit_question, _depart_question), **plain)

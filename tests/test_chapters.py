@@ -29,7 +29,7 @@ def test_chapter_opens_with_objectives_and_asks_for_a_guess(path):
 
 @by_chapter
 def test_chapter_has_four_to_six_quiz_questions(path):
-    assert 4 <= len(re.findall(r"^:{3,}\{quiz\}|^:class: quiz dropdown", markdown(path), re.MULTILINE)) <= 6
+    assert 4 <= len(re.findall(r"^:class: quiz dropdown", markdown(path), re.MULTILINE)) <= 6
 
 
 @by_chapter
