@@ -22,3 +22,9 @@ def test_minutes_of_live_coding_are_those_of_the_live_cells():
     for path in chapters():
         stated = int(TIME.search(markdown(path))[2])
         assert abs(stated - sum(cell.minutes for cell in live_cells(read(path)))) <= 0.5, path.stem
+
+
+def test_table_of_contents_numbers_the_chapters():
+    contents = (ROOT / "_toc.yml").read_text(encoding="utf-8")
+    for path in chapters():
+        assert f"- file: chapters/{path.stem}\n        title: {path.stem[:2]} {title(read(path))}\n" in contents
