@@ -32,17 +32,22 @@ unexport MPLBACKEND PYTHONPATH
 export OPENBLAS_NUM_THREADS := 1
 export OMP_NUM_THREADS := 1
 
-.PHONY: book test lab store site pdf lite clean
+
+.PHONY: book notebooks test lab store site pdf lite clean
 
 book: $(READY)
 	rm -rf _build
 	$(BIN)/jupyter-book build . -W --keep-going -n --quiet
 	@echo "The book is built. Open $(CURDIR)/_build/html/index.html"
 
-test: book
+test: $(READY)
 	$(BIN)/python -m book.store --check chapters/*.ipynb
-	$(BIN)/python -m pytest -n 2 --doctest-modules tests glmmlib book/store.py
-	$(BIN)/python -m pytest -n 2 --dist loadfile -p book.notebook_times \
+	$(MAKE) --jobs 2 book notebooks
+	$(BIN)/python -m pytest -n 2 --dist worksteal --doctest-modules tests glmmlib book/store.py
+
+# The notebooks run again beside the build of the book, which uses one core.
+notebooks: $(READY)
+	$(BIN)/python -m pytest -p book.notebook_times \
 	    --nbval --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg chapters
 
 lab: $(READY)

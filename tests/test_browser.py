@@ -41,7 +41,7 @@ def visit(browser, site):
 
 @by_page
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_page_loads_in_its_theme_and_meets_the_accessibility_rules(visit, name, theme):
+def test_page_meets_the_accessibility_rules_and_fits_a_phone(visit, name, theme):
     page = visit(name, theme=theme)
     assert page.evaluate("document.documentElement.dataset.theme") == theme
     # The article is ours; the frame around it is the theme's. Pandas leaves the corner of a table empty.
@@ -52,12 +52,8 @@ def test_page_loads_in_its_theme_and_meets_the_accessibility_rules(visit, name, 
     }
     results = Axe().run(page, context="article", options=options)
     assert results.violations_count == 0, results.generate_report()
-
-
-@by_page
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_nothing_is_wider_than_a_phone(visit, name, theme):
-    page = visit(name, width=390, theme=theme)
+    page.set_viewport_size({"width": 390, "height": 900})
+    page.wait_for_timeout(400)  # charts fit themselves to the new width
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     # An element may scroll in its own box; none may stick out of the page or be cut off by it.
     assert page.evaluate(STICKING_OUT) == []
@@ -109,25 +105,21 @@ def test_sliders_move_by_keyboard_and_show_the_numbers_of_the_library(visit, nam
             assert before != after
             assert shown(**after) in chart.locator("svg text").all_text_contents()
         assert all(label.strip() for label in chart.locator("label").all_inner_texts())
+        if width > 390:
+            follows_the_theme(page, chart)
 
 
-@with_sliders
-def test_chart_follows_the_theme_and_keeps_its_sliders(visit, name):
-    page = visit(name)
-    for chart in page.locator(".slider-chart").all():
-        handle = chart.locator("input[type=range]").first
-        handle.focus()
-        page.keyboard.press("End")
-        page.wait_for_timeout(100)
-        before, light = values_of(chart), colours_of(chart)
-        page.evaluate("document.documentElement.dataset.theme = 'dark'")
-        page.wait_for_timeout(800)
-        settle(page)
-        assert values_of(chart) == before
-        assert colours_of(chart) != light
-        page.evaluate("document.documentElement.dataset.theme = 'light'")
-        page.wait_for_timeout(800)
-        assert colours_of(chart) == light
+def follows_the_theme(page, chart):
+    """The chart changes its colours with the page, and keeps the reader's positions."""
+    before, light = values_of(chart), colours_of(chart)
+    page.evaluate("document.documentElement.dataset.theme = 'dark'")
+    page.wait_for_timeout(800)
+    settle(page)
+    assert values_of(chart) == before
+    assert colours_of(chart) != light
+    page.evaluate("document.documentElement.dataset.theme = 'light'")
+    page.wait_for_timeout(800)
+    assert colours_of(chart) == light
 
 
 @by_chapter
@@ -152,8 +144,11 @@ def test_quiz_answers_at_once_gives_the_reason_and_remembers_nothing(visit, name
 
 
 @by_chapter
-def test_solutions_open_by_keyboard(visit, name):
+def test_equations_are_typeset_and_solutions_open_by_keyboard(visit, name):
     page = visit(name)
+    assert page.locator("article mjx-container").count() > 0
+    assert not re.search(r"\\\(|\\\[", page.locator("article").inner_text())
+    assert page.locator("article mjx-merror").count() == 0
     solutions = page.locator("div.solution").all()
     assert solutions
     for solution in solutions:
@@ -162,11 +157,3 @@ def test_solutions_open_by_keyboard(visit, name):
         solution.locator("button.toggle-button").focus()
         page.keyboard.press("Enter")
         assert content.is_visible()
-
-
-@by_chapter
-def test_equations_are_typeset(visit, name):
-    page = visit(name)
-    assert page.locator("article mjx-container").count() > 0
-    assert not re.search(r"\\\(|\\\[", page.locator("article").inner_text())
-    assert page.locator("article mjx-merror").count() == 0
