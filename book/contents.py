@@ -40,6 +40,11 @@ def markdown(path: Path) -> str:
     return "\n\n".join(cell.source for cell in read(path).cells if cell.cell_type == "markdown")
 
 
+def title(path: Path) -> str:
+    """The first heading of a notebook."""
+    return re.search(r"^# (.+)$", markdown(path), re.MULTILINE)[1]
+
+
 def stored_text(cell: nbformat.NotebookNode) -> str:
     """What a stored code cell printed or displayed, as text."""
     parts = []

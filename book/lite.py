@@ -69,9 +69,9 @@ def missing(target: Path) -> list[str]:
     if not wheels:
         return ["a wheel of glmmlib in pypi/all.json"]
     held = [name for wheel in wheels if wheel.exists() for name in ZipFile(wheel).namelist()]
-    wanted = [f"files/chapters/{path.name}" for path in notebooks()] + ["lab/index.html"]
-    found = [name for name in wanted if not (target / name).exists()]
-    return found + [name for name in ("glmmlib/lmer.py", "glmmlib/data/birds.csv") if name not in held]
+    files = ["lab/index.html", *(f"files/chapters/{path.name}" for path in notebooks())]
+    absent = [name for name in files if not (target / name).exists()]
+    return absent + [name for name in ("glmmlib/lmer.py", "glmmlib/data/birds.csv") if name not in held]
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from book.charts import VEGALITE
-from book.contents import ROOT, lessons, markdown, read
+from book.contents import ROOT, lessons, markdown, read, title
 from book.install import install_cell
 from book.store import serialise, tidy
 
@@ -81,10 +81,6 @@ def live_cells(notebook: NotebookNode) -> tuple[LiveCell, ...]:
     return tuple(found)
 
 
-def title(notebook: NotebookNode) -> str:
-    return HEADING.search("\n".join(c.source for c in notebook.cells if c.cell_type == "markdown"))[1]
-
-
 def result(cell: NotebookNode) -> str:
     """What a reader should see below a cell, as Markdown: printed text, tables as text, pictures in words."""
     parts = []
@@ -103,7 +99,7 @@ def result(cell: NotebookNode) -> str:
 def code_along(path: Path) -> NotebookNode:
     """The chapter at `path` as a room gets it: headings, questions, comments, expected results; code left out."""
     notebook = read(path)
-    cells = [new_markdown_cell(OPENING.format(title=title(notebook), stem=path.stem)), install_cell()]
+    cells = [new_markdown_cell(OPENING.format(title=title(path), stem=path.stem)), install_cell()]
     heading = ""
     for live in live_cells(notebook):
         words = [f"## {live.heading}"] if live.heading != heading else []

@@ -9,8 +9,8 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from book.contents import lessons, read
-from book.live import FOLDER, LiveCell, live_cells, title, write_copies
+from book.contents import lessons, read, title
+from book.live import FOLDER, LiveCell, live_cells, write_copies
 from book.tables import slides
 
 
@@ -22,10 +22,9 @@ class LivePlan(SphinxDirective):
 
 
 def _chapter(directive: LivePlan, path: Path, cells: tuple[LiveCell, ...]) -> nodes.section:
-    notebook = read(path)
     directive.env.note_dependency(str(path))
     number = path.stem.split("_")[0]
-    name = f"{number} {title(notebook)}" if number.isdigit() else title(notebook)
+    name = f"{number} {title(path)}" if number.isdigit() else title(path)
     section = nodes.section("", nodes.title("", name), ids=[f"live-{number}"], names=[f"live-{number}"])
     minutes, lines = sum(cell.minutes for cell in cells), sum(cell.lines for cell in cells)
     section += nodes.paragraph(
@@ -43,12 +42,10 @@ def _steps(cells: tuple[LiveCell, ...]) -> Iterator[nodes.Node]:
     for cell in cells:
         when = "Given in the copy" if cell.given else f"Minute {clock:g} to {clock + cell.minutes:g}"
         up = "; ".join(f"{i} {titles[i]}" for i in cell.slides)
-        head = nodes.paragraph("", "", nodes.strong("", f"{when}. "), nodes.Text(f"Up: {up}." if up else ""))
-        yield head
+        yield nodes.paragraph("", "", nodes.strong("", f"{when}. "), nodes.Text(f"Up: {up}." if up else ""))
         if cell.ask:
             yield nodes.paragraph("", "", nodes.emphasis("", "Ask: "), nodes.Text(cell.ask))
-        block = nodes.literal_block(cell.source, cell.source, language="ipython3")
-        yield block
+        yield nodes.literal_block(cell.source, cell.source, language="ipython3")
         clock += cell.minutes
 
 

@@ -2,8 +2,8 @@
 
 import re
 
-from book.contents import ROOT, chapters, markdown, read
-from book.live import live_cells, title
+from book.contents import ROOT, chapters, markdown, read, title
+from book.live import live_cells
 
 ROW = re.compile(r"^\| \[(\d\d) (.+?)\]\(chapters/(\S+)\.ipynb\) \| .+? \| (\d+) \+ (\d+) \|$", re.MULTILINE)
 TIME = re.compile(r"^Time: (\d+) minutes to read, (\d+) minutes of live coding", re.MULTILINE)
@@ -14,7 +14,7 @@ def test_every_chapter_has_its_row_with_its_title_and_its_minutes():
     expected = []
     for path in chapters():
         minutes = TIME.search(markdown(path))
-        expected.append((path.stem[:2], title(read(path)), path.stem, *minutes.groups()))
+        expected.append((path.stem[:2], title(path), path.stem, *minutes.groups()))
     assert rows == expected
 
 
@@ -27,4 +27,4 @@ def test_minutes_of_live_coding_are_those_of_the_live_cells():
 def test_table_of_contents_numbers_the_chapters():
     contents = (ROOT / "_toc.yml").read_text(encoding="utf-8")
     for path in chapters():
-        assert f"- file: chapters/{path.stem}\n        title: {path.stem[:2]} {title(read(path))}\n" in contents
+        assert f"- file: chapters/{path.stem}\n        title: {path.stem[:2]} {title(path)}\n" in contents
