@@ -12,31 +12,31 @@ telling                     `report`, `tidy`, `glance`, `augment`
 ==========================  ===============================================================================
 """
 
-from . import plots
-from .anova import anova
-from .between import between_variance, correlation
-from .bootstrap import bootstrap_test
-from .check import check
-from .compare import compare
-from .conditional_aic import conditional_aic
-from .datasets import codebook, datasets, load, load_truth
-from .glmer import glmer
-from .icc import design_effect, icc, icc_conf_int
-from .inference import coef_tests
-from .influence import influence
-from .lmer import lmer
-from .means import means
-from .power import power
-from .profile import profile
-from .r2 import r2
-from .ratios import median_odds_ratio
-from .report import report
-from .residuals import simulated_residuals
-from .rlrt import exact_rlrt
-from .shrinkage import shrinkage
-from .simulate import simulate
-from .tidy import augment, glance, tidy
-from .wald import wald_test
+from glmmlib import plots
+from glmmlib.comparison.anova import anova
+from glmmlib.variance.between import between_variance, correlation
+from glmmlib.inference.bootstrap import bootstrap_test
+from glmmlib.diagnostics.check import check
+from glmmlib.comparison.compare import compare
+from glmmlib.comparison.conditional_aic import conditional_aic
+from glmmlib.catalogue import codebook, datasets, load, load_truth
+from glmmlib.models.glmer import glmer
+from glmmlib.variance.icc import design_effect, icc, icc_conf_int
+from glmmlib.inference.contrasts import coef_tests
+from glmmlib.diagnostics.influence import influence
+from glmmlib.models.lmer import lmer
+from glmmlib.inference.means import means
+from glmmlib.planning.power import power
+from glmmlib.inference.profile.profile import profile
+from glmmlib.variance.r2 import r2
+from glmmlib.variance.ratios import median_odds_ratio
+from glmmlib.reporting.report import report
+from glmmlib.diagnostics.residuals import simulated_residuals
+from glmmlib.comparison.exact_rlrt import exact_rlrt
+from glmmlib.variance.shrinkage import shrinkage
+from glmmlib.prediction.simulate import simulate
+from glmmlib.reporting.tidy import augment, glance, tidy
+from glmmlib.inference.wald import wald_test
 
 __version__ = "0.1.0"
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from glmmlib.between import covariates
+from glmmlib.variance.between import covariates
 from glmmlib.errors import ModelError
 
 

@@ -1,6 +1,6 @@
 """The ICC along a covariate that has a random slope."""
 
-from glmmlib.icc import icc, icc_conf_int
+from glmmlib.variance.icc import icc, icc_conf_int
 from glmmlib.palette import MODEL
 from glmmlib.plots._along import along
 

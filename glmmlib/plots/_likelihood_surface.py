@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from glmmlib.errors import ModelError
-from glmmlib.optimize import minimise
+from glmmlib.likelihood.optimise import minimise
 from glmmlib.palette import POOLED
-from glmmlib.threads import one_blas_thread
+from glmmlib.linalg.threads import one_blas_thread
 
 LEVELS = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0)  # contour lines: how far the deviance is above its minimum
 REACH = 8.0  # the picture ends about where the deviance has risen by this much

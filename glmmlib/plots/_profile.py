@@ -5,8 +5,8 @@ from scipy.special import ndtri
 
 from glmmlib.errors import ModelError
 from glmmlib.palette import DATA, MODEL, POOLED
-from glmmlib.profile import Profile
-from glmmlib.profile import profile as make_profile
+from glmmlib.inference.profile.profile import Profile
+from glmmlib.inference.profile.profile import profile as make_profile
 
 
 def profile(fit, parm=None, levels=(0.5, 0.95), ax=None):

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.special import betaincinv
 
-from glmmlib.columns import listed
+from glmmlib.design.columns import listed
 from glmmlib.errors import DataError, ModelError
 from glmmlib.palette import DATA, MODEL, POOLED
 
@@ -63,7 +63,7 @@ def residual_panel(residuals, x=None, ax=None):
 
 
 def _covariate(fit, name):
-    from glmmlib.between import covariates
+    from glmmlib.variance.between import covariates
 
     data = fit.design.data
     if name is None:

@@ -4,7 +4,7 @@ import numpy as np
 
 from glmmlib.palette import DATA, MODEL, POOLED
 from glmmlib.plots._effects import one_effect
-from glmmlib.shrinkage import shrinkage
+from glmmlib.variance.shrinkage import shrinkage
 
 
 def shrinkage_arrows(fit, group=None, effect=None, ax=None):

@@ -3,7 +3,7 @@
 import numpy as np
 
 from glmmlib.errors import ModelError
-from glmmlib.inference import quantile, single_tests
+from glmmlib.inference.contrasts import quantile, single_tests
 from glmmlib.palette import DATA, MODEL
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from glmmlib.between import between_variance
+from glmmlib.variance.between import between_variance
 from glmmlib.palette import DATA, MODEL, POOLED
 from glmmlib.plots._along import along
 

@@ -1,0 +1,1 @@
+"""Fits against each other."""

@@ -1,0 +1,1 @@
+"""Relative covariance factors: theta, Lambda, and what they stand for."""

@@ -1,0 +1,1 @@
+"""From a data frame to the arrays of a model."""

@@ -1,0 +1,319 @@
+"""Design: from a formula and a data frame to the arrays of a mixed model.
+
+The model is ``y = X beta + sum over terms of Z_t b_t + offset + error``. For each random-effects term
+this module keeps the q columns of its left-hand side as a dense (q, n) array and one integer code per
+row that says to which group the row belongs; the big sparse Z is never formed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from formulaic import ModelSpec
+
+from glmmlib.design.columns import (
+    argument,
+    as_frame,
+    check_weights,
+    clean,
+    complete_rows,
+    is_categorical,
+    require,
+)
+from glmmlib.errors import DataError, ModelError
+from glmmlib.formula.parser import MixedFormula, RandomTerm, parse_formula
+from glmmlib.design.grouping import Grouping
+from glmmlib.design.identifiability import (
+    check_no_constant,
+    check_random_effects,
+    check_terms_have_columns,
+    independent_columns,
+)
+from glmmlib.design.matrices import (
+    frozen,
+    materialise,
+    needed_columns,
+    read_parts,
+    response_arrays,
+    stack,
+    summed_offset,
+    term_columns,
+)
+from glmmlib.design.newdata import NewDesign, new_design
+from glmmlib.formula.scanner import plain_name
+
+
+@dataclass(frozen=True, eq=False)
+class RandomDesign:
+    """The columns and groups of one random-effects term.
+
+    Attributes
+    ----------
+    term : RandomTerm
+    grouping : Grouping
+        Levels of the grouping factor and the code of each row.
+    columns : tuple of str
+        Names of the q random effects: ``("Intercept", "Days")``.
+    Z : (q, n) array
+        Row k holds random effect k's column; read-only, C-contiguous, all ones for an intercept.
+    """
+
+    term: RandomTerm
+    grouping: Grouping
+    columns: tuple[str, ...]
+    Z: np.ndarray = field(repr=False)
+
+    @property
+    def group(self) -> str:
+        """Name of the grouping factor: ``"Subject"``, ``"batch:cask"``."""
+        return self.term.group
+
+    @property
+    def levels(self) -> pd.Index:
+        """Labels of the J groups, in the order of the codes."""
+        return self.grouping.levels
+
+    @property
+    def codes(self) -> np.ndarray:
+        """(n,) integers from 0 to J - 1: the group of each row."""
+        return self.grouping.codes
+
+    @property
+    def correlated(self) -> bool:
+        """False for ``||``."""
+        return self.term.correlated
+
+
+@dataclass(frozen=True, eq=False)
+class Design:
+    """Everything a fit needs to know about formula and data. All arrays are read-only.
+
+    Attributes
+    ----------
+    formula : MixedFormula
+    data : DataFrame
+        The rows kept. Nothing is copied when no row is dropped.
+    y : (n,) array or None
+        The response; for ``cbind(a, b)`` the successes a. None if the response was not asked for.
+    trials : (n,) array or None
+        For ``cbind(a, b)`` the trials a + b.
+    response_levels : tuple or None
+        For a binary factor as response, what 0 and 1 stand for.
+    X : (n, p) array
+        Fixed-effects columns, in Fortran order (``X.T`` is C-contiguous).
+    coef_names : tuple of str
+        Their names, formulaic's: ``Intercept``, ``Days``, ``period[T.2]``.
+    term_slices : dict of str to slice
+        The columns of X that belong to each term (``Intercept``, ``Days``, ``a:b``).
+    aliased : tuple of str
+        Columns left out of X because they are linear combinations of those before them.
+    random : tuple of RandomDesign
+    offset, weights : (n,) array or None
+        `offset` is the sum of the formula's ``offset()`` terms and of the argument.
+    n_missing : int
+        Rows dropped for a missing value.
+    specs, kept_columns, category_levels, offset_argument
+        What new data need: formulaic's memory of each part (means, knots, levels), the columns of X not
+        aliased, the levels of each factor column, and how the offset was given (a column's name, or
+        True for an array).
+    """
+
+    formula: MixedFormula
+    data: pd.DataFrame = field(repr=False)
+    y: np.ndarray | None = field(repr=False)
+    trials: np.ndarray | None = field(repr=False)
+    X: np.ndarray = field(repr=False)
+    coef_names: tuple[str, ...]
+    term_slices: dict[str, slice] = field(repr=False)
+    aliased: tuple[str, ...]
+    random: tuple[RandomDesign, ...]
+    offset: np.ndarray | None = field(repr=False)
+    weights: np.ndarray | None = field(repr=False)
+    n_missing: int
+    response_levels: tuple | None
+    specs: dict[str, ModelSpec] = field(repr=False)
+    kept_columns: np.ndarray = field(repr=False)
+    category_levels: dict[str, pd.Index] = field(repr=False)
+    offset_argument: str | bool = field(repr=False)
+
+    @property
+    def index(self) -> pd.Index:
+        """Row labels of the data kept."""
+        return self.data.index
+
+    @property
+    def nobs(self) -> int:
+        """Number of rows."""
+        return len(self.data)
+
+    @property
+    def response_name(self) -> str:
+        """The left-hand side as written."""
+        return str(self.formula.response)
+
+    def new_data(
+        self, newdata, *, random: Sequence[int] | None = None, allow_new_levels: bool = False, offset=None
+    ) -> NewDesign:
+        """Build the arrays of this model for new data; see :func:`glmmlib.design.newdata.new_design`."""
+        return new_design(self, newdata, random=random, allow_new_levels=allow_new_levels, offset=offset)
+
+
+def build_design(
+    formula: str | MixedFormula,
+    data,
+    weights=None,
+    offset=None,
+    na_action: str = "drop",
+    *,
+    response: bool = True,
+    binary: bool = False,
+) -> Design:
+    """Turn a formula and a data frame into the arrays of a mixed model.
+
+    Parameters
+    ----------
+    formula : str or MixedFormula
+    data : DataFrame, or dict of columns
+        Text columns are factors with sorted levels; a ``pd.Categorical`` keeps its order and loses unused
+        levels. The first level is the reference (treatment contrasts).
+    weights, offset : array, Series or str, optional
+        One number per row of `data`, or the name of a column. Weights are positive.
+    na_action : {"drop", "raise"}
+        What to do with rows that miss a value in a column the model uses. Dropped rows are counted. Rows
+        are dropped before ``scale(x)`` and the like are computed.
+    response : bool
+        False leaves the left-hand side unread (to simulate a response that does not exist yet).
+    binary : bool
+        True takes a factor of two levels as a response, as R does: the first is 0, the second 1.
+
+    Returns
+    -------
+    Design
+
+    Raises
+    ------
+    FormulaError, DataError
+
+    Warns
+    -----
+    RankDeficientWarning
+        When columns of X are linear combinations of those before them; they are left out, as R does.
+
+    Examples
+    --------
+    >>> data = {"y": [1, 3, 2, 5], "x": [0, 1, 0, 1], "g": ["a", "a", "b", "b"]}
+    >>> design = build_design("y ~ x + (x | g)", data)
+    >>> design.coef_names, design.random[0].columns, list(design.random[0].levels)
+    (('Intercept', 'x'), ('Intercept', 'x'), ['a', 'b'])
+    """
+    if not isinstance(formula, MixedFormula):
+        formula = parse_formula(formula)
+    if na_action not in ("drop", "raise"):
+        raise DataError(f"na_action is 'drop' or 'raise', not {na_action!r}")
+    data = as_frame(data)
+    arguments = {"weights": argument(weights, "weights", data), "offset": argument(offset, "offset", data)}
+    formulas = read_parts(formula, response)
+    needed = needed_columns(formulas, data.columns)
+    plain = plain_name(formula.response) if response and isinstance(formula.response, str) else None
+    if plain is not None:
+        needed = list(dict.fromkeys([require(plain, data.columns), *needed]))
+    groups = {require(name, data.columns): None for term in formula.random for name in term.groups}
+    by_name = [name for name in (weights, offset) if isinstance(name, str)]
+    rows, keep, n_missing = complete_rows(data, [*dict.fromkeys([*needed, *groups, *by_name])], na_action)
+    weights, given_offset = (None if a is None else a[keep] for a in arguments.values())
+    if weights is not None:
+        check_weights(weights, rows.index)
+
+    columns = {name: clean(rows, name) for name in needed}
+    matrices = materialise(formulas, columns, rows.index)
+    source = matrices if plain is None else columns[plain]
+    y, trials, response_levels = (
+        response_arrays(formula, source, rows.index, binary) if response else (None, None, None)
+    )
+    names = tuple(matrices["fixed"].columns)
+    x = stack(matrices["fixed"], rows.index)
+    blocks = [term_columns(matrices[f"random{i}"], x, names, rows.index) for i in range(len(formula.random))]
+    total_offset = summed_offset(matrices, given_offset, rows.index)
+    specs = {
+        key: matrix.model_spec for key, matrix in matrices.items() if key not in ("response", "failures")
+    }
+    check_terms_have_columns(specs)
+    del matrices, source  # formulaic's copies of the columns
+
+    groupings = {
+        groups: Grouping.of(rows, groups) for groups in dict.fromkeys(t.groups for t in formula.random)
+    }
+    random = tuple(
+        RandomDesign(term, groupings[term.groups], *block)
+        for term, block in zip(formula.random, blocks, strict=True)
+    )
+    check_no_constant(columns, names, x)
+    kept = independent_columns(x, names)
+    check_random_effects(random, x if kept.all() else None)
+    return Design(
+        formula=formula,
+        data=rows,
+        y=frozen(y),
+        trials=frozen(trials),
+        X=x.T if kept.all() else frozen(x[kept]).T,
+        coef_names=tuple(np.array(names, dtype=object)[kept]),
+        aliased=tuple(np.array(names, dtype=object)[~kept]),
+        term_slices=_term_slices(specs["fixed"], kept),
+        random=random,
+        offset=frozen(total_offset),
+        weights=frozen(weights),
+        n_missing=n_missing,
+        response_levels=response_levels,
+        specs=specs,
+        kept_columns=kept,
+        category_levels={name: c.cat.categories for name, c in columns.items() if is_categorical(c)},
+        offset_argument=offset if isinstance(offset, str) else offset is not None,
+    )
+
+
+def check_lmm_sizes(design: Design) -> None:
+    """Refuse a linear mixed model whose data cannot tell its random effects from its residuals.
+
+    These are lme4's rules. With known, unequal weights one observation per level is allowed: the
+    residual variance then differs between rows.
+
+    Raises
+    ------
+    ModelError
+    """
+    n, p = design.X.shape
+    if p >= n:
+        raise ModelError(f"{p} fixed effects cannot be estimated from {n} observations: leave terms out")
+    if design.y is not None and (design.y == design.y[0]).all():
+        raise ModelError(
+            f"the response '{design.response_name}' is constant ({design.y[0]:g}): "
+            "there is no variation to model"
+        )
+    if design.weights is not None and (design.weights != design.weights[0]).any():
+        return
+    for random in design.random:
+        q, levels = len(random.columns), len(random.levels)
+        if levels >= n:
+            raise ModelError(
+                f"'{random.group}' has one observation per level ({levels} levels, {n} observations), "
+                "so its variance cannot be told from the residual one: leave the term "
+                f"{random.term.text} out, or give known weights"
+            )
+        if q * levels >= n:
+            raise ModelError(
+                f"the term {random.term.text} has {q * levels} random effects ({q} for each of {levels} "
+                f"levels) for {n} observations: it needs more observations per level, or fewer "
+                "effects on the left of the bar"
+            )
+
+
+def _term_slices(spec: ModelSpec, kept: np.ndarray) -> dict[str, slice]:
+    """Return the columns of each fixed-effects term, counted among those kept."""
+    position = np.concatenate([[0], np.cumsum(kept)])
+    return {
+        "Intercept" if str(term) == "1" else str(term): slice(int(position[s.start]), int(position[s.stop]))
+        for term, s in spec.term_slices.items()
+    }

@@ -1,0 +1,83 @@
+"""What the columns of a design can identify, whatever the responses."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from formulaic import ModelSpec
+
+from glmmlib.design.columns import listed
+from glmmlib.errors import DataError, ModelError, RankDeficientWarning
+from glmmlib.formula.parser import RandomTerm
+from glmmlib.design.rank import independent_rows
+
+if TYPE_CHECKING:
+    from glmmlib.design.build import RandomDesign
+
+
+def check_terms_have_columns(specs: dict[str, ModelSpec]) -> None:
+    """Refuse a factor with one level, for which formulaic makes no column."""
+    for spec in specs.values():
+        for term, indices in spec.term_indices.items():
+            if not indices:
+                raise DataError(
+                    f"the factor '{term}' has one level only, so there is nothing to compare: leave it out"
+                )
+
+
+def check_no_constant(columns: dict[str, pd.Series], names: Sequence[str], x: np.ndarray) -> None:
+    """Refuse a constant covariate beside an intercept: more likely a slip than a wish."""
+    for name, row in zip(names, x, strict=True):
+        if name in columns and "Intercept" in names and (row == row[0]).all():
+            raise DataError(
+                f"column '{name}' is constant ({row[0]:g}), which the intercept covers already: leave it "
+                "out of the formula"
+            )
+
+
+def independent_columns(x: np.ndarray, names: Sequence[str]) -> np.ndarray:
+    """Mark the columns of X to keep, and warn of the others by name."""
+    kept = independent_rows(x)
+    if not kept.all():
+        aliased = [
+            f"{names[k]} (constant)" if (x[k] == x[k, 0]).all() else names[k] for k in np.flatnonzero(~kept)
+        ]
+        warnings.warn(
+            "left out of the fixed effects, because constant or a linear combination of the columns "
+            f"before: {', '.join(aliased)}",
+            RankDeficientWarning,
+            stacklevel=4,
+        )
+    return kept
+
+
+def check_random_effects(random: Sequence[RandomDesign], independent: np.ndarray | None) -> None:
+    """Refuse random effects whose variances no response could tell apart.
+
+    A Z that is a view of `independent`, the rows of a full-rank X, needs no second look.
+    """
+    seen: dict[tuple, RandomTerm] = {}
+    for design in random:
+        for column in design.columns:
+            key = (column, frozenset(design.term.groups))
+            if key in seen:
+                raise ModelError(
+                    f"the random effect '{column}' of {design.group} stands in both {seen[key].text} and "
+                    f"{design.term.text}: leave it out of one of them (0 + removes an intercept)"
+                )
+            seen[key] = design.term
+        if independent is not None and np.may_share_memory(design.Z, independent):
+            continue
+        repeated = [
+            name for name, keep in zip(design.columns, independent_rows(design.Z), strict=True) if not keep
+        ]
+        if repeated:
+            raise ModelError(
+                f"in {design.term.text} the effect of {listed(repeated)} is constant or a linear "
+                "combination of the others, so its variance cannot be told from theirs: leave it "
+                "out"
+            )

@@ -1,0 +1,1 @@
+"""Tables and words: how numbers are shown, whatever they are."""

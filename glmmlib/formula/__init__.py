@@ -1,0 +1,1 @@
+"""Formula strings: from text to fixed and random terms."""

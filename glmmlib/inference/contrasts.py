@@ -1,0 +1,210 @@
+r"""Tests and intervals for the fixed effects.
+
+A contrast :math:`l'\beta` is divided by its standard error.  For a linear mixed model the ratio is compared with a t
+distribution whose degrees of freedom are Satterthwaite's (the default), Kenward and Roger's, or infinite (``"z"``); for a
+generalised one it is compared with the normal distribution.  Several contrasts at once give an F (or chi-square) test.
+"""
+
+import difflib
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.special import chdtrc, fdtrc, ndtri, stdtr, stdtrit
+
+from glmmlib.design.columns import listed
+from glmmlib.errors import ModelError
+from glmmlib.inference.kenward_roger import kenward_roger
+from glmmlib.inference.satterthwaite import multiple_df, variance_information
+
+DDF = ("satterthwaite", "kenward-roger", "z")
+DDF_TITLE = {"satterthwaite": "Satterthwaite", "kenward-roger": "Kenward-Roger", "z": "normal approximation"}
+
+
+@dataclass(frozen=True)
+class Test:
+    """A test of one or several contrasts: ``statistic`` is ``kind`` (t, z, F or chi2) distributed under H0.
+
+    ``df`` is the denominator's (infinite for z and chi2), ``n_contrasts`` the numerator's.
+    """
+
+    __test__ = False  # for pytest: not a test case
+
+    kind: str
+    statistic: float
+    n_contrasts: int
+    df: float
+    p: float
+
+
+def check_ddf(fit, ddf):
+    """Return the name of the degrees of freedom to use: the model's default for None."""
+    if ddf is None:
+        return "satterthwaite" if fit._statistic == "t" else "z"
+    if ddf not in DDF:
+        raise ModelError(f"ddf is {', '.join(map(repr, DDF[:-1]))} or {DDF[-1]!r}, not {ddf!r}")
+    if fit._statistic == "z" and ddf != "z":
+        raise ModelError(
+            f"{DDF_TITLE[ddf]} degrees of freedom belong to linear mixed models; for this one tests are normal (ddf='z'),"
+            " by likelihood ratio (gl.anova(m0, m1)) or by bootstrap"
+        )
+    return ddf
+
+
+def degrees_of_freedom(fit, L, ddf):
+    """Return the degrees of freedom of each row of L (r, p), as an array (r,)."""
+    if ddf == "z":
+        return np.full(len(L), np.inf)
+    return _source(fit, ddf).df(L)
+
+
+def covariance(fit, ddf):
+    """Return the covariance of the fixed effects (p, p) that goes with these degrees of freedom."""
+    return _source(fit, ddf).cov_params if ddf == "kenward-roger" else fit.cov_params().to_numpy()
+
+
+def _source(fit, ddf):
+    """Compute once what the degrees of freedom rest on, and keep it with the fit."""
+    make = {"satterthwaite": variance_information, "kenward-roger": kenward_roger}[ddf]
+    if ddf not in fit._kept:
+        fit._kept[ddf] = make(fit)
+    return fit._kept[ddf]
+
+
+def single_tests(fit, L, rhs=0.0, ddf=None):
+    """Test each row of L on its own: a DataFrame with estimate, se, df, statistic and p."""
+    ddf = check_ddf(fit, ddf)
+    estimate = L @ fit.params.to_numpy()
+    se = np.sqrt(np.einsum("rp,pq,rq->r", L, covariance(fit, ddf), L))
+    df = degrees_of_freedom(fit, L, ddf) if len(L) else np.zeros(0)
+    statistic = (estimate - rhs) / se
+    columns = {
+        "estimate": estimate,
+        "se": se,
+        "df": df,
+        "statistic": statistic,
+        "p": two_sided(statistic, df),
+    }
+    return pd.DataFrame(columns)
+
+
+def joint_test(fit, L, rhs=0.0, ddf=None):
+    r"""Test all rows of L at once.
+
+    The F statistic is :math:`(L\beta - r)'(LCL')^{-1}(L\beta - r) / q`, times Kenward and Roger's factor where theirs is
+    asked for; with ``ddf="z"`` it is not divided by q and is chi-square.
+    """
+    ddf = check_ddf(fit, ddf)
+    q = len(L)
+    distance = L @ fit.params.to_numpy() - rhs
+    V = L @ covariance(fit, ddf) @ L.T
+    scale = 1.0 / np.sqrt(np.diag(V))
+    values, vectors = np.linalg.eigh(V * np.outer(scale, scale))
+    if values[0] < 1e-10 * values[-1]:
+        raise ModelError(
+            "the rows of the contrast are linearly dependent: leave out those that follow from the others"
+        )
+    rotated = vectors.T @ (scale * distance)
+    wald = float((rotated**2 / values).sum())
+    if ddf == "z":
+        return Test("chi2", wald, q, np.inf, float(chdtrc(q, wald)))
+    if ddf == "kenward-roger":
+        df, factor = _source(fit, ddf).f_test(L)
+    else:
+        V = L @ covariance(fit, ddf) @ L.T
+        _, vectors = np.linalg.eigh(V)
+        df, factor = multiple_df(degrees_of_freedom(fit, vectors.T @ L, ddf)), 1.0
+    F = factor * wald / q
+    return Test("F", F, q, float(df), float(fdtrc(q, df, F)))
+
+
+def two_sided(statistic, df):
+    """Return two-sided p-values of t statistics (normal where df is infinite)."""
+    return 2.0 * stdtr(df, -np.abs(statistic))
+
+
+def coef_tests(fit, ddf=None):
+    """Return the t (or z) tests of the fixed effects as a table.
+
+    Parameters
+    ----------
+    fit : MixedModelFit
+    ddf : {"satterthwaite", "kenward-roger", "z"}, optional
+        Degrees of freedom for a linear mixed model (Satterthwaite's by default).  Kenward and Roger's come with an
+        adjusted covariance, so standard errors may differ too; they need a REML fit.
+
+    Returns
+    -------
+    DataFrame
+        ``estimate``, ``se``, ``df``, ``statistic``, ``p``; one row for each coefficient.  H0: the coefficient is zero.
+
+    Raises
+    ------
+    ModelError
+        For an unknown `ddf`, or one that the model does not have.
+
+    Notes
+    -----
+    At a singular fit they are conditional on the boundary: variances estimated as zero are taken as known to be zero.
+
+    Examples
+    --------
+    >>> import glmmlib as gl
+    >>> fit = gl.lmer("Reaction ~ Days + (Days | Subject)", gl.load("sleepstudy"))
+    >>> gl.coef_tests(fit).round(2)
+               estimate    se    df  statistic    p
+    Intercept    251.41  6.82  17.0      36.84  0.0
+    Days          10.47  1.55  17.0       6.77  0.0
+    """
+    return single_tests(fit, np.eye(len(fit.params)), ddf=ddf).set_index(fit.params.index)
+
+
+# --- intervals ----------------------------------------------------------------------------------
+
+
+def wald_intervals(fit, level, parm, ddf=None):
+    """Return ``estimate -+ quantile * se``, the quantile of the t (or normal) distribution that the tests use."""
+    names = _chosen(parm, fit.params.index)
+    tests = coef_tests(fit, ddf).loc[names]
+    half = -quantile(0.5 * (1.0 - level), tests["df"].to_numpy()) * tests["se"]
+    return pd.DataFrame({"lower": tests["estimate"] - half, "upper": tests["estimate"] + half})
+
+
+def quantile(probability, df):
+    """Return the quantile of t with these df (normal where infinite)."""
+    df = np.asarray(df, dtype=float)
+    return np.where(np.isinf(df), ndtri(probability), stdtrit(np.where(np.isinf(df), 1.0, df), probability))
+
+
+def _chosen(parm, names):
+    if parm is None:
+        return list(names)
+    wanted = [parm] if isinstance(parm, str) else list(parm)
+    for name in wanted:
+        if name not in names:
+            raise ModelError(
+                f"{name!r} is not a fixed effect{did_you_mean(name, names)}; Wald intervals are for fixed effects only,"
+                " because the estimates of variances are far from normal"
+            )
+    return wanted
+
+
+def did_you_mean(name, names):
+    """Return a hint at the nearest name, or the list of names."""
+    near = difflib.get_close_matches(str(name), list(names), n=1)
+    return f" (did you mean {near[0]!r}?)" if near else f" (they are {listed(list(names))})"
+
+
+#: Methods of :func:`conf_int`: ``method(fit, level, parm, **options)`` returns a DataFrame with lower and upper.
+INTERVALS = {"wald": wald_intervals}
+
+
+def conf_int(fit, level=0.95, method="wald", parm=None, **options):
+    """Compute confidence intervals; see :meth:`glmmlib.models.results.MixedModelFit.conf_int`."""
+    if not 0.0 < level < 1.0:
+        raise ModelError(f"level is a probability between 0 and 1, such as 0.95, not {level!r}")
+    if method not in INTERVALS:
+        raise ModelError(
+            f"there is no method {method!r} for intervals; there is {', '.join(map(repr, INTERVALS))}"
+        )
+    return INTERVALS[method](fit, level, parm, **options)

@@ -1,0 +1,316 @@
+"""Marginal means: what the fixed effects predict for the levels of a factor, averaged evenly over everything else.
+
+The predictions stand on a grid: all combinations of the levels of the factors among the fixed effects, with covariates at
+their means.  A marginal mean is the plain average of the grid's predictions with that level, so that factors which are
+unbalanced in the data do not leak into each other.  It is a linear combination of the coefficients, and is tested as one.
+
+Searle, Speed and Milliken (1980), Population marginal means in the linear model: an alternative to least squares means,
+*The American Statistician* 34, 216-221.
+"""
+
+from dataclasses import dataclass, field
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+
+from glmmlib.errors import ModelError
+from glmmlib.inference.reference_grid import grid_rows, reference_grid
+from glmmlib.inference.contrasts import DDF_TITLE, check_ddf, did_you_mean, quantile, single_tests
+from glmmlib.variance.ratios import RATIOS
+from glmmlib.display.tables import Table, aligned, fixed, p_text
+
+ADJUSTMENTS = {None: "not adjusted for their number", "holm": "adjusted by Holm's method", "tukey": "adjusted by Tukey's method"}
+
+
+@dataclass(frozen=True, eq=False)
+class Means:
+    """The result of :func:`glmmlib.means`; ``print`` shows it with a statement of what was averaged.
+
+    Attributes
+    ----------
+    table : DataFrame
+        One row for each combination of the levels of ``by``: ``mean``, ``se``, ``df``, ``lower`` and ``upper``; on the
+        scale of the response the interval is that of the link, transformed, and ``se`` is by the delta method.
+    kind : {"link", "response"}
+    level : float
+    averaged : tuple of str
+        What was averaged over, or held where.
+    ddf : {"satterthwaite", "kenward-roger", "z"}
+    L : (r, p) array
+        The means on the scale of the link are ``L @ fit.params`` (plus the mean offset); NaN where they cannot be estimated.
+    """
+
+    table: pd.DataFrame
+    kind: str
+    level: float
+    averaged: tuple
+    ddf: str
+    L: np.ndarray = field(repr=False)
+    _fit: object = field(repr=False)
+
+    def differences(self, within=None, adjust=None):
+        """Test the differences between all pairs of means.
+
+        Parameters
+        ----------
+        within : str or list of str, optional
+            Factors of ``by`` at whose levels the others are compared; without it all pairs are.
+        adjust : {None, "holm", "tukey"}
+            How p-values are adjusted for the number of comparisons (with `within`: for those at one level).  Tukey's is
+            exact for equal standard errors and slightly conservative otherwise.
+
+        Returns
+        -------
+        Differences
+
+        Raises
+        ------
+        ModelError
+            For an unknown factor or adjustment, or when nothing is left to compare.
+
+        Examples
+        --------
+        >>> import glmmlib as gl
+        >>> cbpp = gl.load("cbpp")
+        >>> fit = gl.glmer("cbind(incidence, size - incidence) ~ period + (1 | herd)", cbpp, family="binomial")
+        >>> found = gl.means(fit, "period").differences(adjust="holm")
+        >>> found.table.loc["1 - 2", ["estimate", "odds ratio"]].round(2).to_dict()
+        {'estimate': 0.99, 'odds ratio': 2.7}
+        """
+        return differences(self, within, adjust)
+
+    def _table(self):
+        t = self.table
+        columns = [*_labels(t.index), aligned(t["mean"], t["se"]), aligned(t["se"])]
+        if self.ddf != "z":
+            columns.append(fixed(t["df"], 1))
+        columns += [aligned(t["lower"], t["se"]), aligned(t["upper"], t["se"])]
+        ends = (f"{self.level:.0%} from", "to")
+        header = (*t.index.names, "Mean", "SE", *(() if self.ddf == "z" else ("df",)), *ends)
+        return Table(self._title(), header, tuple(zip(*columns, strict=True)), n_labels=t.index.nlevels)
+
+    def _title(self):
+        if self._fit.family is None:
+            return f"Marginal means ({DDF_TITLE[self.ddf]}{'' if self.ddf == 'z' else ' degrees of freedom'})"
+        scale = "response" if self.kind == "response" else f"{self._fit.family.link.name} link"
+        return f"Marginal means on the scale of the {scale}"
+
+    def __str__(self):
+        from glmmlib.models.summary import wrapped
+
+        return "\n".join([self._table().to_text(), *(wrapped(text, "Note: ") for text in self.averaged)])
+
+    __repr__ = __str__
+
+    def _repr_html_(self):
+        return _html(self._table(), self.averaged)
+
+
+@dataclass(frozen=True, eq=False)
+class Differences:
+    """The result of :meth:`~glmmlib.inference.means.Means.differences`; ``print`` shows it with its null hypothesis.
+
+    Attributes
+    ----------
+    table : DataFrame
+        One row for each pair, ``"A - B"``: ``estimate``, ``se``, ``df``, ``statistic``, ``p`` (adjusted), ``lower`` and
+        ``upper`` (not adjusted), on the scale of the link; and the ratio, such as ``"odds ratio"``, where exp() of a difference is one.
+    adjust : {None, "holm", "tukey"}
+    level : float
+    ddf : {"satterthwaite", "kenward-roger", "z"}
+    notes : tuple of str
+    """
+
+    table: pd.DataFrame
+    adjust: str | None
+    level: float
+    ddf: str
+    notes: tuple
+
+    def _table(self):
+        t, letter = self.table, "z" if self.ddf == "z" else "t"
+        columns = [*_labels(t.index), aligned(t["estimate"], t["se"]), aligned(t["se"])]
+        if self.ddf != "z":
+            columns.append(fixed(t["df"], 1))
+        columns += [fixed(t["statistic"], 2), map(p_text, t["p"])]
+        header = [*t.index.names[:-1], "Difference", "Estimate", "SE"] + ([] if self.ddf == "z" else ["df"]) + [letter, "p"]
+        ratio = [c for c in t.columns if c in RATIOS.values()]
+        columns += [aligned(t[c]) for c in ratio]
+        return Table("Differences of marginal means", (*header, *ratio), tuple(zip(*columns, strict=True)), t.index.nlevels)
+
+    def __str__(self):
+        from glmmlib.models.summary import wrapped
+
+        return "\n".join([self._table().to_text(), *(wrapped(text, "Note: ") for text in self.notes)])
+
+    __repr__ = __str__
+
+    def _repr_html_(self):
+        return _html(self._table(), self.notes)
+
+
+def means(fit, by, at=None, kind="response", level=0.95, ddf=None):
+    """Compute marginal means (also known as least-squares or estimated marginal means).
+
+    Parameters
+    ----------
+    fit : MixedModelFit
+    by : str or list of str
+        Variables of the fixed effects: factors, or covariates whose values stand in `at`.
+    at : dict, optional
+        Values at which a covariate is held, ``{"Days": 5}`` or ``{"Days": [0, 5, 9]}``, or the levels of a factor to be used.
+        Several values of a variable that is not in `by` are averaged over.
+    kind : {"response", "link"}
+        For a generalised model: the scale of the means.  The average is always taken on the scale of the link, then transformed.
+    level : float
+        Of the confidence intervals.
+    ddf : {"satterthwaite", "kenward-roger", "z"}, optional
+        Degrees of freedom, as in :func:`coef_tests`.
+
+    Returns
+    -------
+    Means
+        With ``table``, and ``differences()`` for the comparisons.
+
+    Raises
+    ------
+    ModelError
+        For a variable that is not among the fixed effects, a covariate without values in `at`, or an unknown level.
+
+    Notes
+    -----
+    Levels of the other factors have equal weights, whatever their numbers of rows; covariates are at their means over the
+    rows of the fit; random effects are zero, so for a generalised model the mean is that of a typical group and not
+    the average over groups.  Means in cells that the data leave undetermined are NaN.
+
+    Examples
+    --------
+    >>> import glmmlib as gl
+    >>> cbpp = gl.load("cbpp")
+    >>> fit = gl.glmer("cbind(incidence, size - incidence) ~ period + (1 | herd)", cbpp, family="binomial")
+    >>> gl.means(fit, "period")
+    Marginal means on the scale of the response
+      period     Mean       SE  95% from       to
+      1       0.19805  0.03692   0.13539  0.28031
+      2       0.08387  0.02383   0.04748  0.14395
+      3       0.07397  0.02262   0.04014  0.13240
+      4       0.04839  0.01980   0.02142  0.10565
+    Note: averaged on the logit scale, then transformed; random effects are zero (a
+          typical group)
+    """
+    if kind not in ("response", "link"):
+        raise ModelError(f"kind is 'response' or 'link', not {kind!r}")
+    if not 0.0 < level < 1.0:
+        raise ModelError(f"level is a probability between 0 and 1, such as 0.95, not {level!r}")
+    ddf = check_ddf(fit, ddf)
+    grid, averaged = reference_grid(fit, by, at)
+    X = grid_rows(fit.design, grid)
+    keys = [by] if isinstance(by, str) else list(by)
+    groups = grid.groupby(keys, sort=False, observed=True).indices
+    order = sorted(groups, key=lambda k: groups[k][0])
+    L = np.array([X[groups[k]].mean(axis=0) for k in order])
+    index = pd.MultiIndex.from_tuples([k if isinstance(k, tuple) else (k,) for k in order], names=keys)
+    index = index.get_level_values(0) if len(keys) == 1 else index
+    offset = 0.0 if fit.design.offset is None else float(fit.design.offset.mean())
+    table = _estimates(fit, L, offset, kind, level, ddf).set_index(index)
+    if fit.design.offset is not None:
+        averaged.append(f"the offset is at its mean, {offset:.4g}")
+    if fit.family is not None:
+        scale = fit.family.link.name
+        what = f"averaged on the {scale} scale, then transformed" if kind == "response" else f"on the {scale} scale"
+        averaged.append(f"{what}; random effects are zero (a typical group)")
+    if np.isnan(L).any():
+        averaged.append("means left empty depend on combinations of levels that the data do not hold")
+    return Means(table, kind, level, tuple(averaged), ddf, L, fit)
+
+
+# --- estimates ----------------------------------------------------------------------------------
+
+
+def _estimates(fit, L, offset, kind, level, ddf):
+    table = _tests(fit, L, ddf).drop(columns=["statistic", "p"]).rename(columns={"estimate": "mean"})
+    table["mean"] += offset
+    half = -quantile(0.5 * (1.0 - level), table["df"].to_numpy()) * table["se"]
+    table["lower"], table["upper"] = table["mean"] - half, table["mean"] + half
+    if fit.family is not None and kind == "response":
+        link = fit.family.link
+        eta = table["mean"].to_numpy()
+        ends = np.sort([link.inverse(table["lower"].to_numpy()), link.inverse(table["upper"].to_numpy())], axis=0)
+        table["mean"], (table["lower"], table["upper"]) = link.inverse(eta), ends
+        table["se"] *= np.abs(link.derivative(eta))
+    return table
+
+
+def _tests(fit, L, ddf):
+    """Test the rows of L that can be estimated; the others are NaN."""
+    known = ~np.isnan(L).any(axis=1)
+    table = single_tests(fit, L[known], ddf=ddf).set_index(np.flatnonzero(known))
+    return table.reindex(range(len(L)))
+
+
+def differences(means, within=None, adjust=None):
+    """Compare all pairs of means; see :meth:`Means.differences`."""
+    if adjust not in ADJUSTMENTS:
+        raise ModelError(f"adjust is None, 'holm' or 'tukey', not {adjust!r}")
+    index = means.table.index
+    within = [] if within is None else [within] if isinstance(within, str) else list(within)
+    for name in within:
+        if name not in index.names:
+            raise ModelError(f"{name!r} is not one of the means' factors{did_you_mean(name, index.names)}")
+    keys = index.to_frame(index=False)
+    free = [name for name in index.names if name not in within]
+    blocks = [np.arange(len(keys))] if not within else list(keys.groupby(within, sort=False, observed=True).indices.values())
+    pairs = [(i, j, k) for k, block in enumerate(blocks) for i, j in combinations(block, 2)]
+    if not free or not pairs:
+        raise ModelError("there is only one mean to look at: name in by a factor with two levels or more, outside within")
+    first, second, of = map(np.array, zip(*pairs, strict=True))
+    table = _tests(means._fit, means.L[first] - means.L[second], means.ddf)
+    half = -quantile(0.5 * (1.0 - means.level), table["df"].to_numpy()) * table["se"]
+    table["lower"], table["upper"] = table["estimate"] - half, table["estimate"] + half
+    for k, block in enumerate(blocks):
+        here = of == k
+        table.loc[here, "p"] = _adjusted(table[here], len(block), adjust)
+    family = means._fit.family
+    ratio = None if family is None else RATIOS.get((family.name, family.link.name))
+    if ratio:
+        table[ratio] = np.exp(table["estimate"])
+    text = keys[free].astype(str).agg(" ".join, axis=1) if len(free) > 1 else keys[free[0]].astype(str)
+    names = [f"{text[i]} - {text[j]}" for i, j in zip(first, second, strict=True)]
+    labels = [*(keys[name].to_numpy()[first] for name in within), names]
+    table.index = pd.MultiIndex.from_arrays(labels, names=[*within, "difference"]) if within else pd.Index(names, name="difference")
+    where = "" if family is None else f" on the {family.link.name} scale"
+    how = ADJUSTMENTS[adjust] + (f", within each level of {', '.join(within)}" if within and adjust else f" ({len(pairs)})")
+    note = f"H0: the difference{where} is zero; p-values are {how}"
+    return Differences(table, adjust, means.level, means.ddf, (note, *means.averaged[: len(means.averaged) - (family is not None)]))
+
+
+def _adjusted(table, n_means, adjust):
+    """Return the p-values of one family of comparisons, adjusted for their number."""
+    p = table["p"].to_numpy()
+    if adjust == "holm":
+        known = np.flatnonzero(~np.isnan(p))
+        order = known[np.argsort(p[known])]
+        steps = p[order] * np.arange(len(order), 0, -1)
+        adjusted = p.copy()
+        adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
+        return adjusted
+    if adjust == "tukey":
+        from scipy.stats import studentized_range
+
+        return studentized_range.sf(np.sqrt(2.0) * table["statistic"].abs(), n_means, table["df"])
+    return p
+
+
+# --- display ------------------------------------------------------------------------------------
+
+
+def _labels(index):
+    return [list(map(str, index.get_level_values(i))) for i in range(index.nlevels)]
+
+
+def _html(table, notes):
+    from html import escape
+
+    text = "".join(f'<p class="glmmlib-note">Note: {escape(note)}</p>' for note in notes)
+    return f'<div class="glmmlib">{table.to_html()}{text}</div>'

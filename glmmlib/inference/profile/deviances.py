@@ -1,0 +1,303 @@
+r"""The deviance of a model with one of its parameters held at a value: what a profile is made of.
+
+A held parameter becomes a coordinate of its own, and the others stay free, so that the minimisation over them has no
+constraints:
+
+- An SD or a correlation of random effects becomes one by a change of basis (:mod:`glmmlib.covariance.coordinates`).
+- sigma and the dispersion are coordinates already.
+- For a coefficient of a linear model the free fixed effects have a closed form: with the multiplier
+  :math:`\lambda = (v - a'\hat\beta) / c`, :math:`c = a'(X'V^{-1}X)^{-1}a`, the solution moves by :math:`\lambda M^{-1}[0; a]`
+  and the residual sum of squares grows by :math:`\lambda^2 c`.
+
+Gradients are those of the model's own objective, by the chain rule; the derivative in the held value comes with them.
+"""
+
+from copy import copy
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.linalg import solve_triangular
+
+from glmmlib.covariance.factors import Pattern
+from glmmlib.likelihood.glmm import RangeError
+from glmmlib.covariance.coordinates import Free, HeldBlock
+from glmmlib.likelihood.optimise import gradient_hessian, minimise
+
+NEAR_ZERO = 0.05  # a diagonal entry of a factor below this may sit at the stationary point zero
+TOLERANCE = 1e-9  # of the deviance at the minimum over the free parameters
+
+
+# --- the deviance in all parameters -------------------------------------------------------------
+
+
+class LinearDeviance:
+    """-2 log L of a linear mixed model in factors relative to the estimated sigma, and ``rest = (log(sigma / estimate),)``.
+
+    The fixed effects are profiled out; if ``coefficient`` is given, that one is held.
+    """
+
+    def __init__(self, fit, coefficient=None):
+        self.problem, self.sigma = fit._problem, fit.sigma
+        self.factors, self.rest = fit._standard, np.zeros(1)
+        if coefficient is not None:
+            self.origin = self.problem.beta_ols[coefficient]
+            unit = np.eye(self.problem.p)[coefficient]
+            self.a = solve_triangular(self.problem.R, unit, trans=1)
+        self.holds_coefficient = coefficient is not None
+
+    def evaluate(self, factors, rest, value):
+        """Return the deviance and a function giving its derivatives in factors, rest and the held coefficient."""
+        problem, shrink = self.problem, np.exp(-rest[0])
+        s2 = (self.sigma / shrink) ** 2
+        point, multiplier = problem.at([shrink * L for L in factors]), 0.0
+        if self.holds_coefficient:
+            zero = [np.zeros_like(u) for u in point.u]
+            du, dbeta, c = point.factorisation.solve(zero, self.a)
+            multiplier = (value - self.origin - self.a @ point.beta) / c
+            u = [x + multiplier * d for x, d in zip(point.u, du, strict=True)]
+            point = replace(point, u=u, beta=point.beta + multiplier * dbeta, r2=point.r2 + multiplier**2 * c)
+        n, r2 = problem.n, point.r2
+        deviance = point.factorisation.log_det_Z + problem.constant + n * np.log(2.0 * np.pi * s2) + r2 / s2
+
+        def derivatives():
+            # with n s2 for r2 the gradient is that at this sigma, not at the sigma that would be best
+            G = problem.gradient_matrices(replace(point, r2=n * s2))
+            inner = sum(np.vdot(g, L) for g, L in zip(G, point.Lambda, strict=True))
+            rest_gradient = np.array([2.0 * n - 2.0 * r2 / s2 - inner])
+            return [shrink * g for g in G], rest_gradient, 2.0 * multiplier / s2
+
+        return deviance, derivatives
+
+
+class GeneralisedDeviance:
+    """-2 log L of a generalised linear mixed model in its factors and ``rest = (beta, log dispersion)``.
+
+    If ``coefficient`` is given, beta is replaced by its p - 1 coordinates across the direction that is held.
+    """
+
+    def __init__(self, fit, coefficient=None):
+        problem = copy(fit._problem)
+        problem.pirls_tolerance = 1e-13
+        problem._last = [u.copy() for u in fit._mode.u]
+        problem.patterns = _full_patterns(problem.patterns)  # a factor in another basis is not triangular
+        problem.n_theta = sum(len(p.index) for p in problem.patterns)
+        self.problem = problem
+        beta, self.factors, dispersion = fit._parts
+        self.tail = 0 if dispersion is None else 1
+        tail = np.zeros(0) if dispersion is None else np.log([dispersion])
+        self.across, self.along = np.eye(problem.p), np.zeros(problem.p)
+        if coefficient is not None:
+            a = solve_triangular(problem.R, np.eye(problem.p)[coefficient], trans=1)
+            self.along = a / (a @ a)
+            self.across = np.linalg.qr(a[:, None], mode="complete")[0][:, 1:]
+        self.rest = np.concatenate([self.across.T @ beta, tail])
+        # a grid of points in two dimensions is that of the triangular factor; everything else is the same in any basis
+        self.needs_triangle = problem.quadrature is not None and len(self.factors[0]) == 2
+
+    def evaluate(self, factors, rest, value):
+        """Return -2 log L and a function giving its derivatives in factors, rest and the held coefficient."""
+        problem, k, given = self.problem, self.across.shape[1], factors
+        if self.needs_triangle:
+            factors = [_triangle(given[0])]
+        beta = self.across @ rest[:k] + self.along * value
+        dispersion = float(np.exp(rest[-1])) if self.tail else None
+        x = problem.join(beta, factors, np.log(dispersion) if self.tail else None)
+        deviance, gradient, mode = problem.evaluate(x)
+
+        def derivatives():
+            problem._last = mode.u
+            g_beta, G, _ = problem.split(np.append(gradient[: len(gradient) - self.tail], [0.0] * self.tail))
+            if self.needs_triangle:
+                G = [_turn_back(given[0], factors[0], G[0])]
+            return G, np.concatenate([self.across.T @ g_beta, gradient[len(gradient) - self.tail :]]), self.along @ g_beta
+
+        return deviance, derivatives
+
+
+def _triangle(L):
+    """Turn L (2, 2) from the right until it is lower-triangular."""
+    c, s = _angle(L)
+    return L @ np.array([[c, -s], [s, c]]) * [[1.0, 0.0], [1.0, 1.0]]
+
+
+def _turn_back(L, triangle, G):
+    """Return the derivatives in L for those in its triangle (G, whose upper entry has no meaning)."""
+    c, s = _angle(L)
+    size = max(np.hypot(*L[0]), 1e-300)
+    turn = G[1, 0] * triangle[1, 1] - G[1, 1] * triangle[1, 0]  # in the angle
+    first = G[0, 0] * np.array([c, s]) + turn / size * np.array([-s, c])
+    return np.array([first, G[1, 0] * np.array([c, s]) + G[1, 1] * np.array([-s, c])])
+
+
+def _angle(L):
+    size = np.hypot(*L[0])
+    return L[0] / size if size else (1.0, 0.0)
+
+
+def _full_patterns(patterns):
+    """Return patterns whose blocks are full instead of triangular."""
+    found, start = [], 0
+    for pattern in patterns:
+        pairs = np.array([(i, j) for block in pattern.blocks for i in block for j in block])
+        index = start + np.arange(len(pairs))
+        found.append(Pattern(pattern.q, pairs[:, 0], pairs[:, 1], index, pattern.blocks))
+        start += len(pairs)
+    return found
+
+
+# --- one parameter held -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Minimum:
+    """The least deviance with the parameter held at ``value``, where it is, and its ``slope`` in the value."""
+
+    value: float
+    x: np.ndarray
+    deviance: float
+    slope: float
+    inverse_hessian: np.ndarray
+
+
+class Held:
+    """One parameter of a model, held.
+
+    Parameters
+    ----------
+    name : str
+    estimate, lower, upper : float
+        Where the deviance is least, and the range of the parameter.
+    deviance : LinearDeviance or GeneralisedDeviance
+    coordinates : Free or HeldBlock
+    unit : float
+        A typical size of the parameter, the measure of small steps.
+    scale : float, optional
+        For sigma and the dispersion, which are the last entry of the rest, as a logarithm relative to this scale.
+    """
+
+    def __init__(self, name, estimate, limits, deviance, coordinates, unit, scale=None):
+        self.name, self.estimate, (self.lower, self.upper) = name, float(estimate), limits
+        self.deviance, self.coordinates, self.unit, self.scale = deviance, coordinates, unit, scale
+        rest = deviance.rest if scale is None else deviance.rest[:-1]
+        self.start = np.concatenate([coordinates.start, rest])
+
+    def objective(self, x, value):
+        """Return the deviance at free coordinates x, and a function giving its derivatives in x and in the value."""
+        n = len(self.coordinates.start)
+        rest = x[n:] if self.scale is None else np.append(x[n:], np.log(value / self.scale))
+        try:
+            deviance, derivatives = self.deviance.evaluate(self.coordinates.factors(x[:n], value), rest, value)
+        except (np.linalg.LinAlgError, RangeError):
+            return np.inf, None
+
+        def gradient():
+            G, g_rest, g_value = derivatives()
+            g_factors, g_held = self.coordinates.gradient(x[:n], value, G)
+            if self.scale is not None:
+                g_rest, g_value = g_rest[:-1], g_rest[-1] / value
+            return np.concatenate([g_factors, g_rest]), float(g_held + g_value)
+
+        return deviance, gradient
+
+    def hessian(self):
+        """Return the Hessian at the estimate in (x, value / unit), the value last; NaN where it cannot be had."""
+
+        def gradient(point):
+            _, derivatives = self.objective(point[:-1], self.unit * point[-1])
+            if derivatives is None:
+                return np.full(len(point), np.nan)
+            g, slope = derivatives()
+            return np.append(g, self.unit * slope)
+
+        value, step = self.estimate / self.unit, np.full(len(self.start) + 1, 1e-4)
+        if np.isfinite(self.upper - self.lower):  # a correlation must stay inside
+            step[-1] = min(1e-4, max(0.5 * (1.0 - abs(value)), 1e-12))
+            value = np.clip(value, step[-1] - 1.0, 1.0 - step[-1])
+        point = np.append(self.start, value)
+        return gradient_hessian(gradient, point, step)
+
+    def solve(self, value, x, inverse_hessian):
+        """Minimise over the free parameters; returns a :class:`Minimum`, or None where the deviance has no value.
+
+        A diagonal entry of a factor that is zero is a stationary point: where one is near it, larger ones are tried.
+        """
+
+        slopes, evaluated = {}, {}
+
+        def objective(point):
+            key = point.tobytes()
+            if key not in evaluated:
+                evaluated[key] = self.objective(point, value)
+            deviance, gradient = evaluated[key]
+
+            def free():
+                g, slopes[key] = gradient()
+                return g
+
+            return deviance, free
+
+        if not np.isfinite(objective(x)[0]):
+            return None
+        found = minimise(objective, x, inverse_hessian, tolerance=TOLERANCE)
+        for _ in range(3):
+            best = min(self._raised(found.x), key=lambda p: objective(p)[0], default=None)
+            if best is None or not objective(best)[0] < found.value - 1e-9:
+                break
+            found = minimise(objective, best, inverse_hessian, tolerance=TOLERANCE)
+        return Minimum(float(value), found.x, found.value, slopes[found.x.tobytes()], found.inverse_hessian)
+
+    def _raised(self, x):
+        for i in self.coordinates.diagonal:
+            if abs(x[i]) < NEAR_ZERO:
+                for size in (0.02, 0.1, 0.3, 1.0):
+                    point = x.copy()
+                    point[i] = size
+                    yield point
+
+
+def held_parameters(fit):
+    """Return every parameter of an ML fit as a :class:`Held`, and the names of correlations that are undefined.
+
+    SDs and correlations come in the order of theta, then sigma or the dispersion, then the fixed effects.
+    """
+    make = LinearDeviance if fit.family is None else GeneralisedDeviance
+    deviance = make(fit)
+    free = Free(fit._problem.patterns, deviance.factors)
+    covariances = list(_held_covariances(fit, deviance))
+    undefined = [name for name, held in covariances if held is None]
+    found = [held for _, held in covariances if held is not None]
+    if fit.has_dispersion:
+        name, estimate = ("sigma", fit.sigma) if fit.family is None else ("dispersion", fit.dispersion)
+        name = f"{name} of the residuals" if name in fit.params.index else name
+        scale = estimate if fit.family is None else 1.0
+        found.append(Held(name, estimate, (0.0, np.inf), deviance, free, estimate, scale))
+    for k, (name, estimate) in enumerate(fit.params.items()):
+        unit = fit.bse[name] if np.isfinite(fit.bse[name]) else 0.1 * abs(estimate)  # separated data
+        found.append(Held(name, estimate, (-np.inf, np.inf), make(fit, k), free, unit))
+    return found, undefined
+
+
+def _held_covariances(fit, deviance):
+    """Yield the name of each SD and correlation with its Held, or with None for a correlation with an SD of zero."""
+    patterns, names = fit._problem.patterns, list(fit.theta.index)
+    scale = 1.0 if fit.sigma is None else fit.sigma
+    place = {}
+    for f, k in enumerate(fit._problem.structure.order):
+        pattern = fit.groups[k].pattern
+        for i, j, index in zip(pattern.rows, pattern.cols, pattern.index, strict=True):
+            place[index] = f, fit.groups[k], i, j
+    for index, name in enumerate(names):
+        f, group, i, j = place[index]
+        block = list(next(b for b in group.pattern.blocks if i in b))
+        rows = group.factor.to_standard[np.ix_(sorted({i, j}), block)]
+        table = fit.varcorr[group.name]
+        name = f"{'sd' if i == j else 'corr'} {name}"
+        estimate = table.sd.iloc[i] if i == j else table.corr.iloc[i, j]
+        if np.isnan(estimate):
+            yield name, None
+            continue
+        coordinates = HeldBlock(patterns, deviance.factors, f, block, rows, scale)
+        if i != j and coordinates.corner.is_perfect:
+            estimate = np.sign(estimate)  # without rounding
+        limits, unit = ((0.0, np.inf), scale * np.linalg.norm(rows)) if i == j else ((-1.0, 1.0), 1.0)
+        yield name, Held(name, estimate, limits, deviance, coordinates, unit)

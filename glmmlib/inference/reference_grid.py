@@ -1,0 +1,102 @@
+"""Reference grids: the rows of X for all combinations of levels, covariates at their means."""
+
+from collections.abc import Mapping
+from itertools import product
+
+import numpy as np
+import pandas as pd
+
+from glmmlib.design.columns import clean, is_categorical, listed, names_in
+from glmmlib.errors import ModelError
+from glmmlib.inference.contrasts import did_you_mean
+from glmmlib.design.matrices import materialise, needed_columns, stack
+
+GRID_LIMIT = 200_000  # rows
+
+
+def reference_grid(fit, by, at):
+    """Return all combinations of the values of the variables, and sentences that say what they are."""
+    design = fit.design
+    names = needed_columns({"fixed": design.specs["fixed"]}, design.data.columns)
+    keys = [by] if isinstance(by, str) else list(by)
+    at = {} if at is None else at
+    if not isinstance(at, Mapping):
+        raise ModelError(f"at is a dict of variables and their values, such as {{'x': 5}}, not {at!r}")
+    for name in [*keys, *at]:
+        if name not in names:
+            raise ModelError(f"{name!r} is not a variable of the fixed effects{_hint(name, names, fit)}")
+    if not keys or len(set(keys)) < len(keys):
+        raise ModelError("by needs the names of one or more variables, each of them once")
+    computed = [f.expr for f in design.specs["fixed"].factor_contrasts if f.eval_method.value != "lookup"]
+    coded = set().union(*(names_in(text)[0] for text in computed))
+    values, averaged = {}, []
+    for name in names:
+        column = clean(design.data, name)
+        if name in coded and not is_categorical(column):  # a number inside C()
+            column = column.astype("category")
+        levels = _levels(name, column, at.get(name))
+        if levels is None and name in keys:
+            raise ModelError(f"{name!r} is a covariate: say at which values, such as at={{{name!r}: [{column.min():g}, {column.max():g}]}}")
+        if levels is None:
+            values[name] = [float(column.mean())]
+            averaged.append(f"{name} is at its mean, {values[name][0]:.4g}")
+            continue
+        values[name] = levels
+        if name not in keys:
+            one, several = f"{name} is at {levels[0]}", f"averaged over {listed(levels)} of {name}, with equal weights"
+            averaged.append(one if len(levels) == 1 else several)
+    ordered = [*keys, *(name for name in names if name not in keys)]
+    size = int(np.prod([len(values[name]) for name in ordered]))
+    if size > GRID_LIMIT:
+        raise ModelError(f"the grid of all combinations has {size:,} rows: hold some variables at one level with at=")
+    return pd.DataFrame(list(product(*(values[name] for name in ordered))), columns=ordered), averaged
+
+
+def _hint(name, names, fit):
+    if name in fit.ngroups:
+        return ": it is a grouping factor, whose levels fit.coef() shows"
+    return did_you_mean(name, names)
+
+
+def _levels(name, column, given):
+    """Return the values of a variable in the grid; None for a covariate without given values."""
+    if given is not None:
+        given = [given] if isinstance(given, str) or not np.iterable(given) else list(given)
+        if not given:
+            raise ModelError(f"at[{name!r}] is empty: give one value or more")
+    if is_categorical(column) or column.dtype == bool:
+        levels = list(column.cat.categories) if is_categorical(column) else [False, True]
+        unknown = [v for v in given or [] if v not in levels]
+        if unknown:
+            raise ModelError(f"{unknown[0]!r} is no level of {name!r}; they are {listed(levels)}")
+        return levels if given is None else given
+    if column.dtype.kind in "mM":
+        raise ModelError(f"{name!r} holds dates, which have no mean that a formula could use: turn it into a number first")
+    if given is not None and not all(isinstance(v, int | float | np.number) and np.isfinite(v) for v in given):
+        raise ModelError(f"at[{name!r}] holds numbers, not {listed(given)}")
+    return given
+
+
+def grid_rows(design, grid):
+    """Return the rows of X (r, p) for a grid; NaN where columns that were left out would matter."""
+    spec = {"fixed": design.specs["fixed"]}
+    X = _model_matrix(spec, design, grid)
+    kept = design.kept_columns
+    if design.aliased:  # a row can be estimated if the columns left out follow from the others there as they do in the data
+        data = _model_matrix(spec, design, design.data)
+        scale = np.sqrt(np.einsum("np,np->p", data, data))
+        scale[scale == 0] = 1.0
+        M = np.linalg.lstsq((data / scale)[:, kept], (data / scale)[:, ~kept], rcond=1e-10)[0]
+        gap = np.abs((X / scale)[:, kept] @ M - (X / scale)[:, ~kept]).max(axis=1)
+        X[gap > 1e-8 * np.abs(X / scale).max()] = np.nan
+    return X[:, kept]
+
+
+def _model_matrix(spec, design, frame):
+    columns = {}
+    for name in needed_columns(spec, frame.columns):
+        column = frame[name]
+        if name in design.category_levels:
+            column = pd.Series(pd.Categorical(column, design.category_levels[name]), frame.index, name=name)
+        columns[name] = column
+    return stack(materialise(spec, columns, frame.index)["fixed"], frame.index).T.copy()

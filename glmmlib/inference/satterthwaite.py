@@ -1,0 +1,157 @@
+r"""Satterthwaite's degrees of freedom for contrasts of the fixed effects of a linear mixed model.
+
+The estimated variance of a contrast, :math:`v = l'C(\theta, \sigma) l`, is itself uncertain.  Matching its mean and
+variance to those of a scaled chi-square gives
+
+.. math:: \nu = \frac{2 v^2}{g'Ag},
+
+where g is the gradient of v in the variance parameters and A their asymptotic covariance: twice the inverse Hessian
+of the deviance (or REML criterion) in all of them, sigma included.  With the profiled criterion D(theta),
+:math:`\tau = \log \sigma^2` and :math:`b = -\nabla r^2(\theta) / \sigma^2`, that Hessian is
+
+.. math:: \begin{bmatrix} D'' + bb'/\mathrm{df} & b \\ b' & \mathrm{df} \end{bmatrix}.
+
+Satterthwaite (1946), *Biometrics Bulletin* 2; Fai and Cornelius (1996), *Journal of Statistical Computation and
+Simulation* 54, for several contrasts at once; Kuznetsova, Brockhoff and Christensen (2017), *Journal of Statistical
+Software* 82(13).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import qr, solve_triangular
+
+from glmmlib.covariance.factors import SINGULAR
+from glmmlib.linalg.threads import one_blas_thread
+
+_STEP = 1e-4  # half-width of the differences, relative to the (standardised) column of Lambda
+
+
+@dataclass(frozen=True, eq=False)
+class VarianceInformation:
+    """What the data say about the variance parameters, and how the fixed effects' covariance hangs on them.
+
+    The k + 1 parameters are the free entries of the standardised Lambda, then log sigma^2; the fixed effects are
+    those of the orthonormal columns ``X R^-1``.
+
+    Attributes
+    ----------
+    A : (k + 1, k + 1) array
+        Asymptotic covariance of the variance parameters.
+    C : (p, p) array
+        Covariance of the fixed effects.
+    gradient : (k + 1, p, p) array
+        Derivatives of C.
+    R : (p, p) array
+        Upper triangular: a contrast l of the user's coefficients is ``R'^-1 l`` here.
+    """
+
+    A: np.ndarray
+    C: np.ndarray
+    gradient: np.ndarray
+    R: np.ndarray
+
+    def df(self, L):
+        """Return the degrees of freedom of each row of L (r, p): shape (r,)."""
+        L = solve_triangular(self.R, np.atleast_2d(L).T, trans=1).T
+        variance = np.einsum("rp,pq,rq->r", L, self.C, L)
+        g = np.einsum("rp,kpq,rq->rk", L, self.gradient, L)
+        return 2.0 * variance**2 / np.einsum("rk,kl,rl->r", g, self.A, g)
+
+
+def variance_information(fit):
+    """Compute the :class:`VarianceInformation` of a linear mixed model.
+
+    Hessian and derivatives are central differences of the exact gradient and of the exact covariance, taken
+    together: two evaluations for each free parameter.  Where the fit is singular, Lambda stays on its boundary:
+    only directions that keep its rank are free.  (lmerTest differentiates
+    across the boundary and so gets other numbers.)
+    """
+    problem = fit._problem
+    with one_blas_thread():
+        Lambdas, free = free_entries(problem.patterns, fit._standard)
+        k, p = len(free), problem.p
+        point = problem.at(Lambdas)
+        sigma2 = point.r2 / problem.df
+        hessian, gradient = np.zeros((k + 1, k + 1)), np.zeros((k + 1, p, p))
+        e = problem.residual_products(point)
+        b = np.array([2.0 * e[f][i] @ point.u[f][j] for f, i, j in free]) / sigma2
+        for row, (f, i, j) in enumerate(free):
+            step = _STEP * max(1.0, np.abs(Lambdas[f][:, j]).max())
+            ends = [problem.at(moved_entry(Lambdas, f, i, j, s)) for s in (step, -step)]
+            up, down = (
+                np.array([G[f][i, j] for f, i, j in free]) for G in map(problem.gradient_matrices, ends)
+            )
+            hessian[row, :k] = (up - down) / (2.0 * step)
+            gradient[row] = (
+                sigma2 * (_unscaled(problem, ends[0]) - _unscaled(problem, ends[1])) / (2.0 * step)
+            )
+        C = sigma2 * _unscaled(problem, point)
+    hessian[:k, :k] = 0.5 * (hessian[:k, :k] + hessian[:k, :k].T) + np.outer(b, b) / problem.df
+    hessian[:k, k] = hessian[k, :k] = b
+    hessian[k, k] = problem.df
+    gradient[k] = C
+    return VarianceInformation(2.0 * _positive_inverse(hessian), C, gradient, problem.R)
+
+
+def multiple_df(nu):
+    """Return the denominator df of an F test from those of its q independent t tests (Fai and Cornelius).
+
+    The mean of ``sum t^2 / q`` is matched: ``2 E / (E - q)`` with ``E = sum nu / (nu - 2)``.
+
+    >>> float(multiple_df([10.0, 10.0]))
+    10.0
+    """
+    nu = np.asarray(nu, dtype=float)
+    if np.ptp(nu) < 1e-8:
+        return nu.mean()
+    if (nu <= 2).any():
+        return 2.0
+    expectation = (nu / (nu - 2.0)).sum()
+    return 2.0 * expectation / (expectation - len(nu))
+
+
+def free_entries(patterns, Lambdas):
+    """Return factors equal to ``Lambdas`` in ``Lambda Lambda'``, and the entries (f, i, j) that can move.
+
+    A block of full rank moves in its lower triangle.  One of rank r < q is written with r columns that are
+    lower-trapezoidal after a pivoting of the rows, so that every small move keeps the rank and none is idle.
+    """
+    moved, free = [], []
+    for f, (pattern, L) in enumerate(zip(patterns, Lambdas, strict=True)):
+        L = L.copy()
+        for block in pattern.blocks:
+            block = np.asarray(block)
+            here = np.ix_(block, block)
+            rank = int((np.linalg.svd(L[here], compute_uv=False) >= SINGULAR).sum())
+            order = np.arange(len(block))
+            if rank < len(block):
+                R, order = qr(L[here].T, mode="r", pivoting=True)
+                L[np.ix_(block[order], block)] = np.where(np.arange(len(block)) < rank, R.T, 0.0)
+            free += [(f, block[order[i]], block[j]) for j in range(rank) for i in range(j, len(block))]
+        moved.append(L)
+    return moved, free
+
+
+def moved_entry(Lambdas, f, i, j, step):
+    """Return a copy of ``Lambdas`` with one entry of :func:`free_entries` moved."""
+    moved = list(Lambdas)
+    moved[f] = Lambdas[f].copy()
+    moved[f][i, j] += step
+    return moved
+
+
+def _unscaled(problem, point):
+    """Return ``(X'V^-1 X)^-1`` in the orthonormal columns, V without sigma^2."""
+    m = problem.structure.m
+    half = solve_triangular(point.factorisation.L[m:, m:], np.eye(problem.p), lower=True)
+    return half.T @ half
+
+
+def _positive_inverse(hessian):
+    """Invert on the directions of positive curvature: along a flat one the data say nothing, and nothing is added."""
+    scale = 1.0 / np.sqrt(np.maximum(np.diag(hessian), 1e-300))
+    values, vectors = np.linalg.eigh(hessian * np.outer(scale, scale))
+    good = values > 1e-8 * values[-1]
+    half = scale[:, None] * vectors[:, good] / np.sqrt(values[good])
+    return half @ half.T

@@ -1,0 +1,339 @@
+r"""The generalised linear mixed model: Laplace's approximation and adaptive Gauss-Hermite quadrature.
+
+.. math:: y_i \mid u \sim \text{family}(\eta_i), \quad \eta = X\beta + Z\Lambda u + \text{offset}, \quad u \sim N(0, I).
+
+The likelihood integrates u out.  With the conditional mode :math:`\hat u`, the score :math:`r = \partial\ell/\partial\eta` and
+the observed weights :math:`w = -\partial^2\ell/\partial\eta^2` there, and :math:`H = I + \Lambda'Z'WZ\Lambda`, Laplace's
+approximation is
+
+.. math:: -2\log L = -2\sum_i \ell_i(\hat\eta_i) + |\hat u|^2 + \log|H|.
+
+Quadrature adds a correction for each group: the integrand is evaluated at points around its mode, in the metric of H.
+With one point it is Laplace's approximation.  The mode comes from penalised iteratively reweighted least squares
+(PIRLS): Newton's method, each step a penalised least squares problem (``glmmlib.pls``).
+
+Value and gradient in :math:`(\beta, \theta, \tau)` are exact; the mode's dependence on the parameters enters by implicit
+differentiation.  :math:`\tau` is the logarithm of the family's dispersion, where it has one.
+"""
+
+from copy import copy
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from glmmlib.linalg import blocks
+from glmmlib.linalg.pls import Factorisation, cross_products, log_det_gradient
+from glmmlib.linalg.conditioning import triangular_factor
+from glmmlib.linalg.crossing import Structure
+
+PIRLS_TOLERANCE = 1e-9  # of g' H^-1 g: the objective then errs by about as much, its gradient by the root
+POLISH_TOLERANCE = 1e-13
+LONG_STEP = 100.0  # in -2 log L: the prediction of a mode may then have gone astray
+MODE_FOUND = 1e-4  # the decrement above which the last Newton step is no mode
+MAX_PIRLS = 100
+EXACT_DISPERSION = 1e-10  # of a gamma response: a coefficient of variation of 1e-5
+
+
+class RangeError(ArithmeticError):
+    """PIRLS finds no conditional mode: it lies outside the range of the link, or of the floating-point numbers."""
+
+
+class ExactFitError(ArithmeticError):
+    """The model reproduces a gamma response: the dispersion runs to zero and the likelihood to infinity."""
+
+
+@dataclass(frozen=True, eq=False)
+class Mode:
+    """The conditional mode at one value of the parameters, with what PIRLS computed there."""
+
+    u: list
+    eta: np.ndarray
+    score: np.ndarray
+    weight: np.ndarray
+    cross: object
+    factorisation: Factorisation
+    penalised: float  # -2 sum of kernels + |u|^2
+    gradient: list  # what is left of it,
+    decrement: float  # and what the Newton step that was not taken would still gain
+
+
+class LaplaceDeviance:
+    """-2 log L of a generalised linear mixed model as a function of (beta, theta, tau).
+
+    Parameters
+    ----------
+    family : Family
+    y, weights : (n,) arrays
+        As ``family.check_response`` returns them; weights may be None.
+    X : (n, p) array
+    groups : tuple of Group
+    offset : (n,) array, optional
+    quadrature : Quadrature, optional
+        Points for adaptive Gauss-Hermite quadrature (one grouping factor); none for Laplace.
+
+    Notes
+    -----
+    Everything is in standardised columns, and the rows are sorted by the largest grouping factor.
+    """
+
+    def __init__(self, family, y, X, groups, weights=None, offset=None, quadrature=None):
+        self.family, self.groups, self.quadrature = family, groups, quadrature
+        self.n, self.p = X.shape
+        largest = max(groups, key=lambda g: g.factor.n_columns).factor
+        self.rows = np.argsort(largest.codes, kind="stable")
+        self.structure = Structure([_sorted_factor(g.factor, self.rows) for g in groups])
+        self.patterns = [groups[k].pattern for k in self.structure.order]
+        self.n_theta = sum(len(p.index) for p in self.patterns)
+        self.y = np.asarray(y, float)[self.rows]
+        self.weights = None if weights is None else np.asarray(weights, float)[self.rows]
+        self.offset = None if offset is None else offset[self.rows]
+        self.R = triangular_factor(lambda rows: X[rows].T, self.n) if self.p else np.zeros((0, 0))
+        self.Q = np.linalg.solve(self.R.T, X.T)[:, self.rows] if self.p else np.zeros((0, self.n))
+        self.pirls_tolerance = PIRLS_TOLERANCE
+        self._last = [np.zeros((f.q, f.n_levels)) for f in self.structure.factors]
+        self._anchor = None
+        self._set_constant()
+
+    def _set_constant(self):
+        family = self.family
+        self._constant = None if family.has_dispersion else -2.0 * np.sum(family.constant(self.y, self.weights))
+
+    def with_response(self, y, weights=None):
+        """Return the same model for another response, as ``family.check_response`` returns it."""
+        other = copy(self)
+        other.y = np.asarray(y, float)[self.rows]
+        other.weights = None if weights is None else np.asarray(weights, float)[self.rows]
+        other._last, other._anchor = [np.zeros_like(u) for u in self._last], None
+        other._set_constant()
+        return other
+
+    # -- parameters ------------------------------------------------------------------------------------
+
+    @property
+    def n_parameters(self):
+        return self.p + self.n_theta + int(self.family.has_dispersion)
+
+    def split(self, parameters):
+        """Return beta, the factors in the order of the structure, and the dispersion (or None)."""
+        beta, theta = parameters[: self.p], parameters[self.p : self.p + self.n_theta]
+        Lambdas = [pattern.Lambda(theta) for pattern in self.patterns]
+        return beta, Lambdas, float(np.exp(parameters[-1])) if self.family.has_dispersion else None
+
+    def join(self, beta, Lambdas, dispersion=None):
+        """The inverse of :meth:`split`; also collects gradients, which have the same shapes."""
+        theta = np.empty(self.n_theta)
+        for pattern, L in zip(self.patterns, Lambdas, strict=True):
+            pattern.read(L, theta)
+        tail = [] if dispersion is None else [[dispersion]]
+        return np.concatenate([beta, theta, *tail])
+
+    # -- PIRLS -----------------------------------------------------------------------------------------
+
+    def linear_predictor(self, beta, Lambdas, u):
+        eta = beta @ self.Q
+        if self.offset is not None:
+            eta = eta + self.offset
+        for f, L, uf in zip(self.structure.factors, Lambdas, u, strict=True):
+            eta += _effects(f, L @ uf)
+        return eta
+
+    def cross_products(self, weight, with_X=False):
+        columns = (lambda rows: self.Q[:, rows]) if with_X else (lambda rows: self.Q[:0, rows])
+        return cross_products(self.structure, columns, self.p if with_X else 0, weight)
+
+    def by_level(self, values, Lambdas=None):
+        """Return ``Z'values`` (or ``Lambda'Z'values``) for each factor: list of (q, J)."""
+        sums = [
+            np.stack([np.bincount(f.codes, z * values, minlength=f.n_levels) for z in f.Z])
+            for f in self.structure.factors
+        ]
+        return sums if Lambdas is None else [L.T @ s for L, s in zip(Lambdas, sums, strict=True)]
+
+    def mode(self, beta, Lambdas, dispersion):
+        """Find the conditional mode of u, starting from the last one found.
+
+        Raises
+        ------
+        RangeError
+            When the mode is not in the range of the link.
+        """
+        u, value, eta = self._nearest(beta, Lambdas, dispersion)
+        for _ in range(MAX_PIRLS):
+            d = self.family.derivatives(self.y, eta, self.weights, dispersion, order=2)
+            gradient = [s - x for s, x in zip(self.by_level(d.score, Lambdas), u, strict=True)]
+            cross = self.cross_products(d.weight)
+            factorisation = Factorisation(self.structure, cross, Lambdas)
+            step, _, decrement = factorisation.solve(gradient)
+            if decrement < self.pirls_tolerance:
+                break
+            length = 1.0
+            while True:
+                candidate = [x + length * s for x, s in zip(u, step, strict=True)]
+                new, new_eta = self._penalised(beta, Lambdas, candidate, dispersion)
+                if new <= value + 1e-12 * abs(value) or length < 1e-10:
+                    break
+                length *= 0.5
+            if not new <= value + 1e-12 * abs(value):
+                break
+            u, value, eta = candidate, new, new_eta
+        if not decrement < MODE_FOUND * (1.0 + 1e-9 * abs(value)):
+            raise RangeError
+        return Mode(u, eta, d.score, d.weight, cross, factorisation, value, gradient, decrement)
+
+    def _nearest(self, beta, Lambdas, dispersion):
+        """Return where to begin: the predicted mode, or after a long step the last mode or zero if they are better."""
+        u = self._predicted(beta, Lambdas, dispersion)
+        value, eta = self._penalised(beta, Lambdas, u, dispersion)
+        if self._anchor is None or not value < self._anchor[0].penalised + LONG_STEP:
+            for other in (self._last, [np.zeros_like(x) for x in u]):
+                other_value, other_eta = self._penalised(beta, Lambdas, other, dispersion)
+                if other_value < value:
+                    u, value, eta = other, other_value, other_eta
+        if not np.isfinite(value):
+            raise RangeError
+        return u, value, eta
+
+    def _keep(self, mode, parameters):
+        """The search for the next mode begins at this one."""
+        self._last, self._anchor = mode.u, (mode, parameters)
+
+    def _predicted(self, beta, Lambdas, dispersion):
+        """Return the last mode kept, moved along with the parameters to the first order: saves half the Newton steps."""
+        u = self._last
+        if self._anchor is None or self._anchor[0].u is not u:
+            return u
+        mode, parameters = self._anchor
+        old_beta, old_Lambdas, old_dispersion = self.split(parameters)
+        turned = [L - old for L, old in zip(Lambdas, old_Lambdas, strict=True)]
+        shift = (beta - old_beta) @ self.Q
+        for f, dL, uf in zip(self.structure.factors, turned, u, strict=True):
+            shift += _effects(f, dL @ uf)
+        change = -mode.weight * shift
+        if dispersion is not None:
+            slope = self.family.dispersion_derivatives(self.y, mode.eta, self.weights, old_dispersion).score
+            change += slope * np.log(dispersion / old_dispersion)
+        rhs = [
+            g + L.T @ s + dL.T @ r
+            for g, L, s, dL, r in zip(mode.gradient, old_Lambdas, self.by_level(change), turned, self.by_level(mode.score), strict=True)
+        ]
+        step, _, _ = mode.factorisation.solve(rhs)
+        return [x + d for x, d in zip(u, step, strict=True)]
+
+    def _penalised(self, beta, Lambdas, u, dispersion):
+        eta = self.linear_predictor(beta, Lambdas, u)
+        with np.errstate(over="ignore", invalid="ignore"):
+            kernel = self.family.derivatives(self.y, eta, self.weights, dispersion, order=0).kernel.sum()
+        value = -2.0 * kernel + sum(np.vdot(x, x) for x in u)
+        return (value if np.isfinite(value) else np.inf), eta
+
+    # -- value and gradient ----------------------------------------------------------------------------
+
+    def evaluate(self, parameters):
+        """Return -2 log L, its gradient, and the :class:`Mode`.
+
+        Raises
+        ------
+        numpy.linalg.LinAlgError, RangeError
+            Where the parameters allow no value.
+        """
+        beta, Lambdas, dispersion = self.split(parameters)
+        mode = self.mode(beta, Lambdas, dispersion)
+        inverse = mode.factorisation.inverse()
+        third = self.family.derivatives(self.y, mode.eta, self.weights, dispersion, order=3).dweight
+        value = mode.penalised + mode.factorisation.log_det_Z + self._constants(dispersion)
+        if self.quadrature is None:
+            correction = None
+            value -= mode.decrement
+        else:
+            correction = self.quadrature.correction(self, mode, Lambdas, dispersion)
+            inverse = replace(inverse, block=[inverse.block[0] + correction.metric])
+            value += correction.value
+        leverage = self._leverage(inverse, Lambdas)
+        c = leverage * third
+        pull = self.by_level(c, Lambdas)
+        if correction is not None:
+            pull = [pull[0] + correction.pull]
+        kappa, _, _ = mode.factorisation.solve(pull)
+        # the step that PIRLS left out moves log|H|, and the points of quadrature, by kappa'g
+        value += sum(np.vdot(k, g) for k, g in zip(kappa, mode.gradient, strict=True))
+        V_kappa = sum(_effects(f, L @ k) for f, L, k in zip(self.structure.factors, Lambdas, kappa, strict=True))
+        a = c - mode.weight * V_kappa
+        score = mode.score if correction is None else correction.score
+        grad_beta = self.Q @ (a - 2.0 * score)
+        grad_Lambda = self._gradient_matrices(mode, inverse, Lambdas, a, kappa, correction)
+        grad_tau = None
+        if self.family.has_dispersion:
+            grad_tau = self._gradient_tau(mode, leverage, V_kappa, dispersion, correction)
+        return value, self.join(grad_beta, grad_Lambda, grad_tau), mode
+
+    def _constants(self, dispersion):
+        if self._constant is not None:
+            return self._constant
+        return -2.0 * float(np.sum(self.family.constant(self.y, self.weights, dispersion)))
+
+    def _leverage(self, inverse, Lambdas):
+        """Return ``v_i' H^-1 v_i`` (n,) with v_i the i-th row of Z Lambda."""
+        st = self.structure
+        total = np.zeros(self.n)
+        for f, (factor, L) in enumerate(zip(st.factors, Lambdas, strict=True)):
+            K = blocks.right(blocks.left(L, inverse.block[f]), L.T)
+            for a in range(factor.q):
+                for b in range(a + 1):
+                    product = factor.Z[a] * factor.Z[b] * K[a, b][factor.codes]
+                    total += product if a == b else 2.0 * product
+        for (f, h), cells in st.cells.items():
+            K = blocks.right(blocks.left(Lambdas[f], inverse.cell[f, h]), Lambdas[h].T)
+            for a, za in enumerate(st.factors[f].Z):
+                for b, zb in enumerate(st.factors[h].Z):
+                    total += 2.0 * za * zb * K[a, b][cells.slot]
+        return total
+
+    def _gradient_matrices(self, mode, inverse, Lambdas, a, kappa, correction):
+        """Return the derivative with respect to each Lambda."""
+        direct = self.by_level(a if correction is not None else a - 2.0 * mode.score)
+        pulled = self.by_level(mode.score)
+        G = log_det_gradient(mode.cross, Lambdas, inverse)
+        for g, d, u, s, k in zip(G, direct, mode.u, pulled, kappa, strict=True):
+            g += d @ u.T + s @ k.T
+        if correction is not None:
+            G[0] += correction.gradient
+        return G
+
+    def _gradient_tau(self, mode, leverage, V_kappa, dispersion, correction):
+        d = self.family.dispersion_derivatives(self.y, mode.eta, self.weights, dispersion)
+        first = -2.0 * np.sum(d.logpdf) if correction is None else correction.tau
+        return first + leverage @ d.weight + V_kappa @ d.score
+
+    # -- for optimisers --------------------------------------------------------------------------------
+
+    def objective(self, parameters):
+        """Value and gradient for :func:`glmmlib.likelihood.optimise.minimise`; infinite where there is none."""
+        try:
+            value, gradient, mode = self.evaluate(parameters)
+        except (np.linalg.LinAlgError, RangeError):
+            return np.inf, None
+        return value, lambda: self._accept(mode, gradient, parameters)
+
+    def _accept(self, mode, gradient, parameters):
+        """An accepted point's mode is where the next search for a mode begins."""
+        if self.family.name == "gamma" and parameters[-1] < np.log(EXACT_DISPERSION):
+            raise ExactFitError
+        self._keep(mode, parameters)
+        return gradient
+
+    def gradient(self, parameters):
+        return self.evaluate(parameters)[1]
+
+
+def _sorted_factor(factor, rows):
+    """Return the factor with its rows reordered and its columns standardised once and for all."""
+    Z = np.ascontiguousarray(factor.columns()[:, rows])
+    return replace(factor, codes=factor.codes[rows], Z=Z, to_standard=None)
+
+
+def _effects(factor, b):
+    """Return ``sum_a z_a b_a`` for each row, b (q, J) being the effects of the levels."""
+    total = factor.Z[0] * b[0][factor.codes]
+    for z, effect in zip(factor.Z[1:], b[1:], strict=True):
+        total += z * effect[factor.codes]
+    return total

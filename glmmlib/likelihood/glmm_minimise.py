@@ -1,0 +1,132 @@
+"""Minimise -2 log L of a generalised model: quasi-Newton steps, then Newton's, whose Hessian gives the standard errors."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from glmmlib.covariance.factors import rectify, snapped
+from glmmlib.likelihood.glmm import PIRLS_TOLERANCE, POLISH_TOLERANCE, RangeError
+from glmmlib.likelihood.glmm_start import first_parameters
+from glmmlib.likelihood.optimise import minimise
+
+
+def minimise_deviance(problem):
+    """Minimise over all parameters.
+
+    Quasi-Newton steps first, then Newton steps with a Hessian from differences of the exact gradient, which
+    also judges the end and gives standard errors.
+
+    Returns
+    -------
+    optimum : Optimum
+    hessian : (k, k) array
+        Of -2 log L in (beta, theta, tau), standardised.
+    """
+    x, H = first_parameters(problem)
+    optimum = minimise(problem.objective, x, H, tolerance=1e-3)
+    for _ in range(12):
+        optimum, hessian = _polish(problem, optimum)
+        if not optimum.converged:  # a curved valley, as near a singular Lambda: Newton's steps leave it, short ones follow it
+            problem.pirls_tolerance = POLISH_TOLERANCE
+            again = minimise(problem.objective, optimum.x, optimum.inverse_hessian, tolerance=1e-8)
+            problem.pirls_tolerance = PIRLS_TOLERANCE
+            if again.value >= optimum.value - 1e-9:
+                break
+            optimum = again
+            continue
+        values, vectors = np.linalg.eigh(_scaled_hessian(hessian, optimum.inverse_hessian))
+        if values[0] > -1e-4 * max(values[-1], 1.0):
+            break
+        direction = np.sqrt(np.diag(optimum.inverse_hessian)) * vectors[:, 0]
+        trials = [optimum.x + s * size * direction for s in (1, -1) for size in (0.3, 1.5)]
+        start = min(trials, key=lambda t: problem.objective(t)[0])
+        again = minimise(problem.objective, start, np.abs(optimum.inverse_hessian) * np.eye(len(start)), tolerance=1e-3)
+        if again.value >= optimum.value - 1e-7:
+            break
+        optimum = again
+    optimum = _snap(problem, optimum)
+    problem._anchor = None  # nothing large is kept
+    return optimum, hessian
+
+
+def _snap(problem, optimum):
+    """Put a Lambda that is singular but for rounding on the boundary itself, where that costs nothing."""
+    beta, Lambdas, dispersion = problem.split(optimum.x)
+    tau = None if dispersion is None else np.log(dispersion)
+    for candidate in (snapped(problem.patterns, Lambdas), [rectify(L) for L in Lambdas]):
+        x = problem.join(beta, candidate, tau)
+        if np.array_equal(x, optimum.x):
+            break
+        value, get_gradient = problem.objective(x)
+        if value <= optimum.value + 1e-7:
+            return replace(optimum, x=x, value=value, gradient=get_gradient())
+    return optimum
+
+
+def _polish(problem, optimum):
+    """Newton's method to the end; returns the optimum and the Hessian near it."""
+    problem.pirls_tolerance = POLISH_TOLERANCE
+    x, H = optimum.x, optimum.inverse_hessian
+    value, gradient, mode = problem.evaluate(x)
+    evaluations, hessian, decrement, shift = optimum.n_evaluations + 1, None, np.inf, np.inf
+    for _ in range(20):
+        problem._keep(mode, x)
+        if shift > 0.05:
+            hessian = _hessian(problem, x, gradient, np.sqrt(np.maximum(np.diag(H), 1e-12)))
+            evaluations += len(x)
+            values, vectors = np.linalg.eigh(_scaled_hessian(hessian, H))
+            scale = np.sqrt(np.maximum(np.diag(H), 1e-12))
+            floor = 1e-6 * max(values[-1], 1e-6)
+            inverse = (vectors / np.maximum(np.abs(values), floor)) @ vectors.T * np.outer(scale, scale)
+        decrement = gradient @ inverse @ gradient
+        if decrement < 1e-9:
+            break
+        step, length, found = -inverse @ gradient, 1.0, None
+        while length > 1e-4 and found is None:
+            found = _evaluated(problem, x + length * step, value + 1e-10 * abs(value))
+            evaluations += 1
+            length = length if found is not None else 0.25 * length
+        if found is None:
+            break
+        x = x + length * step
+        shift = length * np.sqrt(decrement)
+        value, gradient, mode = found
+        H = inverse
+    problem.pirls_tolerance = PIRLS_TOLERANCE
+    converged = bool(decrement < 1e-5)
+    message = "converged" if converged else "the Newton steps stopped before the gradient vanished"
+    path = (*optimum.path, (x, value))
+    polished = replace(
+        optimum, x=x, value=value, gradient=gradient, decrement=float(decrement), inverse_hessian=inverse,
+        n_evaluations=evaluations, converged=converged, message=message, path=path,
+    )  # fmt: skip
+    return polished, hessian
+
+
+def _evaluated(problem, x, highest):
+    """Return what ``problem.evaluate`` does, or None where the value is above the highest allowed or does not exist."""
+    try:
+        found = problem.evaluate(x)
+    except (np.linalg.LinAlgError, RangeError):
+        return None
+    return found if found[0] <= highest else None
+
+
+def _hessian(problem, x, gradient, scale):
+    """Return the Hessian of -2 log L from forward differences of its exact gradient."""
+    H = np.empty((len(x), len(x)))
+    for i, s in enumerate(scale):
+        for h in (5e-4 * s, -5e-4 * s, 1e-5 * s):
+            shifted = x.copy()
+            shifted[i] += h
+            try:
+                H[i] = (problem.gradient(shifted) - gradient) / h
+                break
+            except (np.linalg.LinAlgError, RangeError):
+                H[i] = np.nan
+    return 0.5 * (H + H.T)
+
+
+def _scaled_hessian(hessian, inverse):
+    scale = np.sqrt(np.maximum(np.diag(inverse), 1e-12))
+    return hessian * np.outer(scale, scale)

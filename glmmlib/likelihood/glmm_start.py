@@ -1,0 +1,128 @@
+"""Where the fit of a generalised model begins: cheap first parameters, and a guess of the curvature there."""
+
+import numpy as np
+
+from glmmlib.likelihood.glmm import RangeError
+from glmmlib.linalg.pls import Factorisation
+
+
+def first_parameters(problem):
+    """Return a start at which there is a value: with a link of limited range the variances may have to be small."""
+    if not problem.family.limited_range:
+        return _start(problem)
+    for shrink in (1.0, 0.3, 0.1, 0.01):
+        try:
+            x, H = _start(problem, shrink)
+            problem.evaluate(x)
+        except (np.linalg.LinAlgError, RangeError):
+            problem._last = [np.zeros_like(u) for u in problem._last]
+            continue
+        return x, H
+    raise RangeError
+
+
+def _start(problem, shrink=1.0):
+    """Return first parameters and a guess of the inverse Hessian there.
+
+    A generalised linear model without random effects, variances by the method of moments from its scores, then
+    some steps of PIRLS for beta and u together, whose Schur complement tells the curvature in beta.
+    """
+    beta, dispersion = _glm(problem)
+    Lambdas = [shrink * L for L in _moments(problem, beta, dispersion)]
+    u = problem._last
+    for _ in range(4):
+        eta = problem.linear_predictor(beta, Lambdas, u)
+        d = problem.family.derivatives(problem.y, eta, problem.weights, dispersion, order=2)
+        factorisation = Factorisation(problem.structure, problem.cross_products(d.weight, with_X=True), Lambdas)
+        rhs = [s - x for s, x in zip(problem.by_level(d.score, Lambdas), u, strict=True)]
+        du, dbeta, gain = factorisation.solve(rhs, problem.Q @ d.score)
+        value, length = problem._penalised(beta, Lambdas, u, dispersion)[0], 1.0
+        while length > 1e-4:
+            trial_u = [x + length * s for x, s in zip(u, du, strict=True)]
+            trial_beta = beta + length * dbeta
+            if problem._penalised(trial_beta, Lambdas, trial_u, dispersion)[0] <= value:
+                u, beta = trial_u, trial_beta
+                break
+            length *= 0.5
+        if gain < 1e-2:
+            break
+    problem._last = u
+    return _with_curvature(problem, beta, Lambdas, dispersion, factorisation)
+
+
+def _with_curvature(problem, beta, Lambdas, dispersion, factorisation):
+    m = problem.structure.m
+    inverse = factorisation.inverse(with_X=False)
+    guess = []
+    for L, block, factor in zip(Lambdas, inverse.block, problem.structure.factors, strict=True):
+        r = np.clip(1.0 - np.einsum("aaj->a", block) / factor.n_levels, 0.1, 1.0)
+        scale = np.outer(np.diag(L) / r, np.diag(L) / r) / factor.n_levels
+        guess.append(np.where(np.eye(len(L)) > 0, scale / 4.0, scale / 2.0))
+    H = np.diag(problem.join(np.zeros(problem.p), guess, None if dispersion is None else 0.0))
+    if problem.p:
+        half = np.linalg.inv(factorisation.L[m:, m:])
+        H[: problem.p, : problem.p] = 0.5 * half.T @ half
+    x = problem.join(beta, Lambdas, None if dispersion is None else np.log(dispersion))
+    if dispersion is not None:
+        shift = np.zeros(len(x))
+        shift[-1] = 0.1
+        curvature = (problem.gradient(x + shift)[-1] - problem.gradient(x - shift)[-1]) / 0.2
+        H[-1, -1] = 1.0 / np.clip(abs(curvature), 0.5, 4.0 * problem.n)
+    return x, H
+
+
+def _glm(problem):
+    """Fit the model without random effects by Fisher scoring, roughly; returns beta and the dispersion."""
+    family, dispersion = problem.family, 1.0 if problem.family.has_dispersion else None
+    eta = family.link.link(family.start_mean(problem.y, problem.weights))
+    offset = 0.0 if problem.offset is None else problem.offset
+    w = family.fisher(eta, problem.weights, dispersion)
+    beta = np.linalg.lstsq((problem.Q * w) @ problem.Q.T, (problem.Q * w) @ (eta - offset), rcond=None)[0]
+    value = _glm_value(problem, beta, dispersion)
+    for _ in range(25):
+        if not np.isfinite(value):
+            break
+        eta = beta @ problem.Q + offset
+        d = family.derivatives(problem.y, eta, problem.weights, dispersion, order=1)
+        w = family.fisher(eta, problem.weights, dispersion)
+        step = np.linalg.lstsq((problem.Q * w) @ problem.Q.T, problem.Q @ d.score, rcond=None)[0]
+        length = 1.0
+        while length > 1e-3 and not _glm_value(problem, beta + length * step, dispersion) <= value:
+            length *= 0.5
+        beta = beta + (length if length > 1e-3 else 0.0) * step
+        value, previous = _glm_value(problem, beta, dispersion), value
+        if previous - value < 1e-3:
+            break
+    if not np.isfinite(value):
+        raise RangeError
+    if dispersion is not None:
+        dispersion = _dispersion_moment(problem, family.link.inverse(beta @ problem.Q + offset))
+    return beta, dispersion
+
+
+def _glm_value(problem, beta, dispersion):
+    zero = [np.zeros_like(x) for x in problem._last]
+    return problem._penalised(beta, [np.eye(p.q) for p in problem.patterns], zero, dispersion)[0]
+
+
+def _dispersion_moment(problem, mu):
+    excess = np.mean((problem.y - mu) ** 2 / mu**2)
+    if problem.family.name == "gamma":
+        return float(np.clip(0.7 * excess, 1e-6, 10.0))
+    extra = np.mean(((problem.y - mu) ** 2 - mu) / np.maximum(mu, 0.1) ** 2)
+    return float(np.clip(2.0 / max(extra, 1e-2), 0.2, 50.0))
+
+
+def _moments(problem, beta, dispersion):
+    """Variances from the spread of the scores' sums: without random effects ``Var(Z_j'r) = Z_j'WZ_j``."""
+    zero = [np.zeros_like(x) for x in problem._last]
+    eta = problem.linear_predictor(beta, [np.eye(p.q) for p in problem.patterns], zero)
+    d = problem.family.derivatives(problem.y, eta, problem.weights, dispersion, order=2)
+    A = problem.cross_products(np.maximum(d.weight, problem.family.fisher(eta, problem.weights, dispersion) * 0.1)).A
+    Lambdas = []
+    for Ak, s in zip(A, problem.by_level(d.score), strict=True):
+        a = np.einsum("aaj->aj", Ak)
+        variance = ((s * s).sum(axis=1) - a.sum(axis=1)) / (a * a).sum(axis=1)
+        typical = 1.0 / np.maximum(a.mean(axis=1), 1e-12)
+        Lambdas.append(np.diag(np.sqrt(np.clip(variance, 0.05 * typical, 20.0 * typical))))
+    return Lambdas

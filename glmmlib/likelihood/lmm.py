@@ -1,0 +1,320 @@
+r"""The linear mixed model: its profiled deviance and REML criterion as functions of theta.
+
+.. math:: y = X\beta + Z\Lambda u + \epsilon, \quad u \sim N(0, \sigma^2 I), \; \epsilon \sim N(0, \sigma^2 W^{-1}).
+
+For given :math:`\theta`, penalised least squares gives :math:`\hat\beta`, :math:`\hat u` and the penalised residual
+sum of squares :math:`r^2`; with :math:`M = \Lambda'Z'WZ\Lambda + I`, minus twice the log-likelihood profiled over
+:math:`\beta` and :math:`\sigma` is
+
+.. math:: d(\theta) = \log|M| - \log|W| + n \left[1 + \log(2\pi r^2 / n)\right],
+
+and the REML criterion adds :math:`\log|X'V^{-1}X|` and replaces n by n - p (Bates, Mächler, Bolker and Walker 2015,
+*Journal of Statistical Software* 67(1), sections 3.3 and 3.4).
+"""
+
+from copy import copy
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.linalg import solve_triangular
+
+from glmmlib.covariance.factors import rectify, snapped
+from glmmlib.errors import ModelError
+from glmmlib.likelihood.optimise import gradient_hessian, minimise
+from glmmlib.linalg.pls import Factorisation, cross_products, log_det_gradient
+from glmmlib.linalg.conditioning import triangular_factor
+from glmmlib.linalg.crossing import Structure
+
+EXACT_MEAN = 1e-13  # residual SD over that of the response: below this the fixed effects leave only rounding
+EXACT_GROUPS = 1e-6  # below this the residual sum of squares has lost most of its digits
+
+
+@dataclass(frozen=True, eq=False)
+class Point:
+    """The model at one value of theta (all in standardised coordinates)."""
+
+    Lambda: list
+    value: float
+    factorisation: Factorisation
+    u: list
+    beta: np.ndarray
+    r2: float
+
+
+class ProfiledDeviance:
+    """The profiled deviance (or REML criterion) of one linear mixed model.
+
+    Parameters
+    ----------
+    y : (n,) array
+    X : (n, p) array of full column rank
+    groups : tuple of Group
+    reml : bool
+    weights : (n,) array, optional
+        Known precisions: the residual variance of row i is ``sigma**2 / weights[i]``.
+    offset : (n,) array, optional
+    """
+
+    def __init__(self, y, X, groups, reml, weights=None, offset=None):
+        self.n, self.p = X.shape
+        self.X, self.weights, self.offset = X, weights, offset
+        self.reml = reml
+        self.df = self.n - self.p if reml else self.n
+        self.groups = groups
+        self.structure = Structure([g.factor for g in groups])
+        self.patterns = [groups[k].pattern for k in self.structure.order]
+        self.n_theta = sum(len(p.index) for p in self.patterns)
+        self._sum_products(y, X, weights, offset)
+        self.constant = 0.0 if weights is None else -np.log(weights).sum()
+        if reml:
+            self.constant += 2.0 * np.log(np.diag(self.R)).sum()
+
+    def _sum_products(self, y, X, weights, offset):
+        """Orthogonalise X, replace y by its least squares residual, and sum all products."""
+        n, p = X.shape
+
+        def response(rows):
+            return y[rows] if offset is None else y[rows] - offset[rows]
+
+        def weighted(rows):
+            both = np.concatenate([X[rows].T, response(rows)[None]])
+            return both if weights is None else both * np.sqrt(weights[rows])
+
+        scale = np.ones(p) if p == 0 else np.sqrt(np.einsum("np,np->p", X, X) / n)
+        R = triangular_factor(lambda rows: weighted(rows) / np.append(scale, 1.0)[:, None], n)
+        self.R = R[:p, :p] * scale
+        self.total = R[:, p] @ R[:, p]
+        self.beta_ols = solve_triangular(R[:p, :p], R[:p, p]) / scale if p else np.zeros(0)
+
+        def columns(rows):
+            Q = solve_triangular(self.R, X[rows].T, trans=1, check_finite=False) if p else np.zeros((0, len(X[rows])))
+            return np.concatenate([Q, (response(rows) - X[rows] @ self.beta_ols)[None]])
+
+        cross = cross_products(self.structure, columns, p + 1, weights)
+        self.Zy = [ZX[:, p] for ZX in cross.ZX]
+        self.Xy, self.yy = cross.XX[:p, p], cross.XX[p, p]
+        self.cross = type(cross)(cross.A, cross.C, [ZX[:, :p] for ZX in cross.ZX], cross.XX[:p, :p])
+        if self.reml:
+            self._check_room_for_random_effects()
+
+    def _check_room_for_random_effects(self):
+        """Refuse random effects whose columns the fixed effects hold already: REML says nothing about them."""
+        for k, A, ZX in zip(self.structure.order, self.cross.A, self.cross.ZX, strict=True):
+            total = np.einsum("aaj->", A)
+            if total - (ZX**2).sum() < 1e-10 * total:
+                name = self.groups[k].name
+                raise ModelError(
+                    f"the fixed effects hold a column for every level of {name!r} already, so nothing is left from which its"
+                    f" variance could be estimated: take {name!r} out of the fixed effects, or leave out the random term"
+                )
+
+    def with_response(self, y):
+        """Return the same model for another response: only the products with y are summed again.
+
+        Least squares on the orthogonalised columns, done twice: the second pass removes the rounding of the first.
+        """
+        X, w = self.X, 1.0 if self.weights is None else self.weights
+        residual = np.array(y, dtype=float) if self.offset is None else y - self.offset
+        other = copy(self)
+        other.total = residual @ (w * residual)
+        other.beta_ols = np.zeros(self.p)
+        for _ in range(2 if self.p else 0):
+            Xy = solve_triangular(self.R, X.T @ (w * residual), trans=1)
+            step = solve_triangular(self.R, Xy)
+            other.beta_ols = other.beta_ols + step
+            residual = residual - X @ step
+        weighted = w * residual
+        other.Xy = solve_triangular(self.R, X.T @ weighted, trans=1) if self.p else np.zeros(0)
+        other.yy = residual @ weighted
+        other.Zy = [
+            f.to_standard.T @ [np.bincount(f.codes, z * weighted, minlength=f.n_levels) for z in f.Z]
+            for f in self.structure.factors
+        ]
+        return other
+
+    # -- theta and Lambda ------------------------------------------------------------------------------
+
+    def Lambdas(self, theta):
+        """Return the standardised factors, in the order of the structure."""
+        return [pattern.Lambda(theta) for pattern in self.patterns]
+
+    def theta(self, Lambdas):
+        theta = np.empty(self.n_theta)
+        for pattern, L in zip(self.patterns, Lambdas, strict=True):
+            pattern.read(L, theta)
+        return theta
+
+    # -- value and gradient ----------------------------------------------------------------------------
+
+    def at(self, Lambdas):
+        """Solve penalised least squares at the given factors; returns a :class:`Point`."""
+        factorisation = Factorisation(self.structure, self.cross, Lambdas)
+        rhs = [L.T @ Zy for L, Zy in zip(Lambdas, self.Zy, strict=True)]
+        u, beta, explained = factorisation.solve(rhs, self.Xy)
+        r2 = self.yy - explained
+        if not r2 > 0:
+            raise np.linalg.LinAlgError("the residual sum of squares is zero")
+        value = factorisation.log_det_Z + self.df * (1.0 + np.log(2.0 * np.pi * r2 / self.df)) + self.constant
+        if self.reml:
+            value += factorisation.log_det_X
+        return Point(Lambdas, float(value), factorisation, u, beta, r2)
+
+    def residual_products(self, point):
+        """Return ``Z_f'W(y - X beta - Z Lambda u)`` (q, J) for each factor."""
+        cross, st = self.cross, self.structure
+        b = [L @ u for L, u in zip(point.Lambda, point.u, strict=True)]
+        e = []
+        for f in range(len(b)):
+            rest = self.Zy[f] - np.einsum("axj,x->aj", cross.ZX[f], point.beta)
+            e.append(rest - np.einsum("abj,bj->aj", cross.A[f], b[f]))
+        for (f, h), C in cross.C.items():
+            cells = st.cells[f, h]
+            for a in range(C.shape[0]):
+                for c in range(C.shape[1]):
+                    e[f][a] -= np.bincount(cells.first, C[a, c] * b[h][c, cells.second], minlength=e[f].shape[1])
+                    e[h][c] -= np.bincount(cells.second, C[a, c] * b[f][a, cells.first], minlength=e[h].shape[1])
+        return e
+
+    def gradient_matrices(self, point, inverse=None):
+        """Return the derivative with respect to each Lambda, as full (q, q) matrices.
+
+        The log-determinants contribute ``2 sum_j (Z'WZ Lambda M^-1)_jj`` (with X beside Z for REML), the residual
+        sum of squares ``-2 (df / r2) sum_j e_j u_j'``.
+        """
+        if inverse is None:
+            inverse = point.factorisation.inverse(with_X=self.reml)
+        G = log_det_gradient(self.cross, point.Lambda, inverse)
+        for g, e, u in zip(G, self.residual_products(point), point.u, strict=True):
+            g -= 2.0 * (self.df / point.r2) * e @ u.T
+        return G
+
+    def objective(self, theta):
+        """Return the value at theta and a function that gives the gradient."""
+        try:
+            point = self.at(self.Lambdas(theta))
+        except np.linalg.LinAlgError:
+            return np.inf, None
+        return point.value, lambda: self.theta(self.gradient_matrices(point))
+
+    # -- optimisation ----------------------------------------------------------------------------------
+
+    def start(self, n_steps=1):
+        """Return a first theta and a guess of the inverse Hessian there.
+
+        The method of moments, then EM, which needs nothing beyond what the gradient needs:
+        ``Lambda <- Lambda chol(mean_j(M^-1_jj + (df / r2) u_j u_j'))``.  The guess of the curvature is that of
+        J groups whose effects are known with the reliability ``1 - mean_j M^-1_jj``.
+        """
+        Lambdas = self._moments()
+        for _ in range(n_steps):
+            point = self.at(Lambdas)
+            inverse = point.factorisation.inverse(with_X=self.reml)
+            Lambdas = [
+                _em_update(pattern, L, inverse.block[f], point.u[f], self.df / point.r2)
+                for f, (pattern, L) in enumerate(zip(self.patterns, Lambdas, strict=True))
+            ]
+        guess = []
+        for L, block, factor in zip(Lambdas, inverse.block, self.structure.factors, strict=True):
+            r = np.clip(1.0 - np.einsum("aaj->a", block) / factor.n_levels, 0.1, 1.0)
+            scale = np.outer(np.diag(L) / r, np.diag(L) / r) / factor.n_levels
+            guess.append(np.where(np.eye(len(L)) > 0, scale / 4.0, scale / 2.0))
+        return self.theta(Lambdas), np.diag(self.theta(guess))
+
+    def _moments(self):
+        """Return diagonal factors by the method of moments.
+
+        The columns have mean square one, so the total variance v is the sum of all variances, and a random effect with
+        variance s contributes ``E (Z_j'y)^2 = (v - s) Z_j'Z_j + s (Z_j'Z_j)^2``.
+        """
+        v = self.yy / self.n
+        variances = []
+        for A, Zy in zip(self.cross.A, self.Zy, strict=True):
+            a = np.einsum("aaj->aj", A)
+            excess = (Zy**2).sum(axis=1) - v * a.sum(axis=1)
+            variances.append(np.clip(excess / ((a * a).sum(axis=1) - a.sum(axis=1)).clip(1e-9), 0.02 * v, 0.8 * v))
+        residual = max(v - sum(s.sum() for s in variances), 0.1 * v)
+        return [np.diag(np.sqrt(s / residual)) for s in variances]
+
+    def minimise(self):
+        """Minimise over theta; returns the :class:`~glmmlib.likelihood.optimise.Optimum` (in standardised coordinates).
+
+        ``theta = 0`` is always a stationary point, no gradient can tell whether it is a minimum, and with few groups
+        there may be a lower one elsewhere.  So where a column of some Lambda ends near zero the search looks around,
+        and goes on from a lower point if there is one.
+        """
+        if self.yy <= EXACT_MEAN**2 * self.total:
+            raise ModelError(
+                "the fixed effects reproduce the response exactly, so nothing is left for random effects to explain:"
+                " is the response, or a copy of it, among the predictors?"
+            )
+        theta, H = self.start()
+        is_large = self.structure.m > 300 or max(f.n_columns for f in self.structure.factors) > 20_000
+        tolerance = 1e-7 if is_large else 1e-10
+        optimum = self._descend(theta, H, tolerance)
+        for _ in range(5):
+            candidates = self._curvature_candidates(optimum.x)
+            if not is_large:
+                candidates += self._distant_candidates(optimum.x)
+            lower = min(candidates, key=lambda x: self.objective(x)[0], default=None)
+            if lower is None or self.objective(lower)[0] >= optimum.value - 1e-9:
+                break
+            optimum = self._descend(lower, H, tolerance)
+        return self._snap(optimum)
+
+    def _descend(self, theta, H, tolerance):
+        optimum = minimise(self.objective, theta, H, tolerance=tolerance)
+        if self.at(self.Lambdas(optimum.x)).r2 <= EXACT_GROUPS**2 * self.yy:
+            raise ModelError(
+                "the random effects reproduce the response to six digits: without residual variation the likelihood has no"
+                " maximum; is the response constant within groups, or has each group too few rows?"
+            )
+        return optimum
+
+    def _curvature_candidates(self, theta):
+        """Return points along a direction of negative curvature, if theta is near the boundary and there is one."""
+        if not any(map(len, self._zero_columns(theta))):
+            return []
+        hessian = gradient_hessian(self.gradient, theta, np.full(self.n_theta, 1e-3))
+        values, vectors = np.linalg.eigh(hessian)
+        if values[0] > -1e-3 * max(1.0, values[-1]):
+            return []
+        return [theta + s * size * vectors[:, 0] for s in (1, -1) for size in (0.05, 0.3)]
+
+    def _distant_candidates(self, theta):
+        """Return points at which columns of Lambda that are near zero are large, one by one and all together."""
+        zero = [(f, k) for f, columns in enumerate(self._zero_columns(theta)) for k in columns]
+        candidates = []
+        for chosen in [[z] for z in zero] + ([zero] if len(zero) > 1 else []):
+            for size in (0.5, 1.0, 2.0, 4.0):
+                Lambdas = self.Lambdas(theta)
+                for f, k in chosen:
+                    Lambdas[f][k, k] = size
+                candidates.append(self.theta(Lambdas))
+        return candidates
+
+    def _snap(self, optimum):
+        """Put a Lambda that is singular but for rounding on the boundary itself, where that costs nothing."""
+        Lambdas = self.Lambdas(optimum.x)
+        for candidate in (snapped(self.patterns, Lambdas), [rectify(L) for L in Lambdas]):
+            theta = self.theta(candidate)
+            if np.array_equal(theta, optimum.x):
+                break
+            value, get_gradient = self.objective(theta)
+            if value <= optimum.value + 1e-8:
+                return replace(optimum, x=theta, value=value, gradient=get_gradient())
+        return optimum
+
+    def gradient(self, theta):
+        return self.objective(theta)[1]()
+
+    def _zero_columns(self, theta):
+        return [np.flatnonzero(np.abs(L).max(axis=0) < 0.02) for L in self.Lambdas(theta)]
+
+
+def _em_update(pattern, L, inverse_block, u, scale):
+    moment = inverse_block.mean(axis=2) + scale * (u @ u.T) / u.shape[1]
+    new = np.zeros_like(L)
+    for block in pattern.blocks:
+        here = np.ix_(block, block)
+        new[here] = L[here] @ np.linalg.cholesky(moment[here])
+    return new

@@ -1,0 +1,47 @@
+"""Well-conditioned columns: the reason why ``Days + 1e8`` and ``Days * 1e6`` give the same fit as ``Days``.
+
+Sums of products of a column with a large mean, or of columns in very different units, lose their digits.
+So the columns of X, and those of each random-effects term whose covariance is unrestricted, are replaced by
+orthogonal combinations of themselves before anything is summed, and the results are mapped back.  Where the
+covariance is restricted (``||``), mixing columns would change the model: there each column is only scaled.
+Known weights enter the scale of the random effects' columns, so that weights in other units are the same fit too.
+"""
+
+import numpy as np
+from scipy.linalg import solve_triangular
+
+from glmmlib.linalg.crossing import CHUNK_ROWS
+
+
+def triangular_factor(columns, n):
+    """Return the upper-triangular R of a QR factorisation with a non-negative diagonal.
+
+    ``columns(rows)`` gives the columns as rows of an array ``(k, rows)``.  The matrix is factorised in slices and the
+    factors are factorised again, so that no copy of it is made.
+    """
+    stacked = [
+        np.linalg.qr(columns(slice(first, min(first + CHUNK_ROWS, n))).T, mode="r")
+        for first in range(0, n, CHUNK_ROWS)
+    ]
+    R = np.linalg.qr(np.concatenate(stacked), mode="r") if len(stacked) > 1 else stacked[0]
+    k = R.shape[1]
+    if len(R) < k:
+        R = np.concatenate([R, np.zeros((k - len(R), k))])
+    return R * np.where(np.diag(R) < 0, -1.0, 1.0)[:, None]
+
+
+def orthogonal_columns(Z, weights=None):
+    """Return the (q, q) map that makes the rows of ``Z`` (q, n) orthogonal with a (weighted) mean square of one."""
+    n = Z.shape[1]
+
+    def columns(rows):
+        return Z[:, rows] if weights is None else Z[:, rows] * np.sqrt(weights[rows])
+
+    R = triangular_factor(columns, n) / np.sqrt(n)
+    return solve_triangular(R, np.eye(len(R)))
+
+
+def scaled_columns(Z, weights=None):
+    """Return the diagonal (q, q) map that gives each row of ``Z`` (q, n) a (weighted) mean square of one."""
+    squares = np.einsum("an,an->a", Z, Z) if weights is None else np.einsum("an,n,an->a", Z, weights, Z)
+    return np.diag(1.0 / np.sqrt(squares / Z.shape[1]))

@@ -1,0 +1,264 @@
+"""Which groups meet which: all that the data say about the random effects before any parameter is known.
+
+The random effects are arranged by grouping factor, largest first.  The first factors form a *chain*: each is
+nested in the next (plots in sites in regions), so that eliminating one leaves the next block-diagonal.
+The factors outside the chain are truly crossed with it; their columns end up in one dense matrix.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from glmmlib.linalg.memory import check_memory
+
+CHUNK_ROWS = 1 << 16  # rows at a time when a pass over the data builds temporary arrays
+CHUNK_PAIRS = 50_000  # pairs at a time in the sums below: fits a processor's cache
+
+
+@dataclass(frozen=True, eq=False)
+class Factor:
+    """A grouping factor with all random-effects columns that belong to it.
+
+    ``codes`` (n,) numbers the level of each row, ``Z`` (q, n) holds one row for each column of random
+    effects, and ``to_standard`` (q, q) maps raw columns to the well-conditioned ones that the
+    algebra uses: ``z_standard = to_standard' z`` (None: they are standardised already).
+    """
+
+    name: str
+    codes: np.ndarray
+    Z: np.ndarray
+    n_levels: int
+    to_standard: np.ndarray | None
+
+    @property
+    def q(self):
+        return self.Z.shape[0]
+
+    @property
+    def n_columns(self):
+        return self.q * self.n_levels
+
+    def columns(self, rows=slice(None)):
+        """Return the standardised columns ``(q, rows)``."""
+        return self.Z[:, rows] if self.to_standard is None else self.to_standard.T @ self.Z[:, rows]
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """The pairs of levels of two factors that occur together in some row.
+
+    Cell ``c`` joins level ``first[c]`` with level ``second[c]``; row ``i`` of the data lies in cell
+    ``slot[i]``.  Cells are sorted by ``first``, then ``second``.
+    """
+
+    first: np.ndarray
+    second: np.ndarray
+    slot: np.ndarray
+    n_second: int
+
+    @property
+    def size(self):
+        return self.first.size
+
+    @cached_property
+    def key(self):
+        return self.first.astype(np.int64) * self.n_second + self.second
+
+    def find(self, first, second):
+        """Return the numbers of the cells that join ``first`` with ``second``."""
+        return np.searchsorted(self.key, first.astype(np.int64) * self.n_second + second)
+
+
+def observed_cells(f, h):
+    """Return the cells of two factors, found by one sort of (cell, row) packed into a single integer."""
+    n = f.codes.size
+    key = f.codes.astype(np.int64) * h.n_levels + h.codes
+    if f.n_levels * h.n_levels * n < 2**62:
+        packed = key * n + np.arange(n)
+        packed.sort()
+        row, key = packed % n, packed // n
+    else:
+        row = np.argsort(key, kind="stable")
+        key = key[row]
+    is_new = np.ones(n, dtype=bool)
+    is_new[1:] = key[1:] != key[:-1]
+    slot = np.empty(n, dtype=np.int32)
+    slot[row] = np.cumsum(is_new) - 1
+    key = key[is_new]
+    return Cells((key // h.n_levels).astype(np.int32), (key % h.n_levels).astype(np.int32), slot, h.n_levels)
+
+
+class DenseCells:
+    """For one factor of the chain: which of the ``m`` dense columns each of its levels meets.
+
+    A sparse ``J x m`` matrix pattern that serves two products.  Levels with equally many
+    columns are handled together, so that the sums run over rectangular arrays; where more than one entry
+    in twenty is filled, ordinary dense products of BLAS are faster and are used instead.
+    """
+
+    def __init__(self, n_levels, m, parts):
+        """``parts``: for each crossed factor (cells, first dense column, q, J)."""
+        level = np.concatenate([np.tile(cells.first, q) for cells, _, q, _ in parts])
+        column = np.concatenate(
+            [start + b * J + cells.second for cells, start, q, J in parts for b in range(q)]
+        ).astype(np.int32)
+        self.n_levels, self.m = n_levels, m
+        self.order = None  # as for one crossed factor with one random effect: nothing to reorder, nothing to copy
+        if np.any(level[1:] < level[:-1]):
+            self.order = np.argsort(level, kind="stable").astype(np.int32)
+            level, column = level[self.order], column[self.order]
+        self.level, self.column = level, column
+        count = np.bincount(self.level, minlength=n_levels)
+        self.start = np.concatenate([[0], np.cumsum(count)])
+        self.is_dense = n_levels * m * m < 300.0 * (count.astype(float) ** 2).sum()
+        self.rectangles = [] if self.is_dense else self._rectangles(count)
+
+    def _rectangles(self, count):
+        """Positions of levels with equally many columns, cut into chunks of shape (levels, columns)."""
+        chunks = []
+        for k in np.unique(count[count > 0]):
+            positions = (self.start[np.flatnonzero(count == k)][:, None] + np.arange(k)).astype(np.int32)
+            step = max(1, CHUNK_PAIRS // (k * k))
+            chunks += [positions[s : s + step] for s in range(0, len(positions), step)]
+        return chunks
+
+    def _dense_rows(self, values):
+        """Yield chunks of the matrix as dense rows ``(q * levels, m)`` with their slice of positions."""
+        q = values.shape[0]
+        step = max(1, 2_000_000 // (q * self.m))
+        for first in range(0, self.n_levels, step):
+            last = min(first + step, self.n_levels)
+            here = slice(self.start[first], self.start[last])
+            W = np.zeros((q, last - first, self.m))
+            W[:, self.level[here] - first, self.column[here]] = values[:, here]
+            yield here, first, W
+
+    def sort(self, values):
+        """Reorder values ``(q, P)`` from the order of ``parts`` to the order used here."""
+        return values if self.order is None else values[:, self.order]
+
+    def unsort(self, values):
+        if self.order is None:
+            return values
+        restored = np.empty_like(values)
+        restored[:, self.order] = values
+        return restored
+
+    def gram(self, values):
+        """Return ``W'W`` (m, m), lower triangle filled, for the matrix W whose entries are ``values`` (q, P)."""
+        m = self.m
+        if self.is_dense:
+            total = np.zeros((m, m))
+            for _, _, W in self._dense_rows(values):
+                W = W.reshape(-1, m)
+                total += W.T @ W
+            return total
+        total = np.zeros(m * m)
+        for positions in self.rectangles:
+            i, k = np.tril_indices(positions.shape[1])
+            column = self.column[positions]
+            products = sum(v[positions][:, i] * v[positions][:, k] for v in values)
+            np.add.at(total, (column[:, i].astype(np.intp) * m + column[:, k]).ravel(), products.ravel())
+        return total.reshape(m, m)
+
+    def times(self, values, S):
+        """Return ``W S`` at the places where W has entries, for a symmetric ``S`` (m, m): shape (q, P)."""
+        out = np.empty_like(values)
+        if self.is_dense:
+            for here, first, W in self._dense_rows(values):
+                out[:, here] = (W @ S)[:, self.level[here] - first, self.column[here]]
+            return out
+        flat = np.ascontiguousarray(S).ravel()
+        for positions in self.rectangles:
+            column = self.column[positions].astype(np.intp)
+            block = flat.take(column[:, :, None] * self.m + column[:, None, :], mode="clip")
+            for v, o in zip(values, out, strict=True):
+                o[positions] = np.matmul(block, v[positions][:, :, None])[:, :, 0]
+        return out
+
+    def times_columns(self, values, B):
+        """Return ``W B`` for a matrix ``B`` (m, r): shape (q, r, J)."""
+        q, r = values.shape[0], B.shape[1]
+        out = np.empty((q, r, self.n_levels))
+        for a in range(q):
+            for b in range(r):
+                out[a, b] = np.bincount(self.level, values[a] * B[self.column, b], minlength=self.n_levels)
+        return out
+
+    def transpose_times(self, values, E):
+        """Return ``W' E`` for level-wise columns ``E`` (q, r, J): shape (m, r)."""
+        out = np.empty((self.m, E.shape[1]))
+        for b in range(E.shape[1]):
+            weights = np.einsum("ap,ap->p", values, E[:, b, self.level])
+            out[:, b] = np.bincount(self.column, weights, minlength=self.m)
+        return out
+
+
+class Structure:
+    """The grouping factors in the order of their elimination, and where their levels meet.
+
+    Attributes
+    ----------
+    factors : tuple of Factor
+        The chain first, then the crossed factors.
+    order : list of int
+        ``factors[k]`` is the ``order[k]``-th of the factors given.
+    n_chain : int
+        How many factors are eliminated block by block.
+    cells : dict
+        ``cells[f, h]`` for each pair ``f < h``.
+    m : int
+        Number of columns of the crossed factors: the size of the dense matrix.
+    """
+
+    def __init__(self, factors):
+        by_size = sorted(range(len(factors)), key=lambda k: -factors[k].n_columns)
+        chain, crossed = [], []
+        for k in by_size:
+            nested = all(_is_nested(factors[c], factors[k]) for c in chain)
+            (chain if nested else crossed).append(k)
+        self.order = chain + crossed
+        self.factors = tuple(factors[k] for k in self.order)
+        self.n_chain = len(chain)
+        check_memory([factors[k] for k in chain], [factors[k] for k in crossed], p=0)
+        K = len(factors)
+        self.cells = {
+            (f, h): observed_cells(self.factors[f], self.factors[h]) for f in range(K) for h in range(f + 1, K)
+        }
+        self.lift = {
+            (f, h, k): self.cells[h, k].find(self.parent(f, h)[self.cells[f, k].first], self.cells[f, k].second)
+            for f in range(self.n_chain)
+            for h in range(f + 1, self.n_chain)
+            for k in range(h + 1, K)
+        }
+        starts = np.cumsum([0] + [f.n_columns for f in self.factors[self.n_chain :]])
+        self.m = int(starts[-1])
+        self.dense_start = dict(zip(range(self.n_chain, K), starts, strict=False))
+        self.dense_cells = [self._dense_cells(f) for f in range(self.n_chain)] if self.m else []
+
+    @property
+    def chain(self):
+        return range(self.n_chain)
+
+    @property
+    def crossed(self):
+        return range(self.n_chain, len(self.factors))
+
+    def parent(self, f, h):
+        """Return, for each level of ``f``, the level of ``h`` in which it is nested."""
+        return self.cells[f, h].second
+
+    def _dense_cells(self, f):
+        parts = [
+            (self.cells[f, h], self.dense_start[h], self.factors[h].q, self.factors[h].n_levels)
+            for h in self.crossed
+        ]
+        return DenseCells(self.factors[f].n_levels, self.m, parts)
+
+
+def _is_nested(f, h):
+    """Does each level of ``f`` occur with one level of ``h`` only?"""
+    parent = np.zeros(f.n_levels, dtype=h.codes.dtype)
+    parent[f.codes] = h.codes
+    return bool(np.array_equal(parent[f.codes], h.codes))

@@ -1,0 +1,1 @@
+"""lmer, glmer, and the fit they return."""

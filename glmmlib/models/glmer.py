@@ -1,0 +1,474 @@
+"""``glmer``: generalised linear mixed models from a formula and a data frame."""
+
+import warnings
+from dataclasses import replace
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from glmmlib.linalg import blocks
+from glmmlib.design.columns import new_response
+from glmmlib.covariance.identifiability import check_covariances
+from glmmlib.design.build import build_design
+from glmmlib.errors import ConvergenceWarning, ModelError, QuadratureWarning, SeparationWarning
+from glmmlib.families.registry import family as find_family
+from glmmlib.models.results import Convergence, Estimates, MixedModelFit
+from glmmlib.likelihood.glmm import ExactFitError, LaplaceDeviance, RangeError
+from glmmlib.likelihood.glmm_minimise import minimise_deviance
+from glmmlib.models.lmer import warn_about
+from glmmlib.design.matrices import frozen
+from glmmlib.linalg.pls import Factorisation
+from glmmlib.likelihood.quadrature import VISIBLE_SHIFT, Quadrature, quadrature_shift
+from glmmlib.covariance.groups import arrange
+from glmmlib.variance.ratios import exp_table
+from glmmlib.replicates.refits import refit_many
+from glmmlib.likelihood.separation import find_separation
+from glmmlib.prediction.simulate import draw_responses
+from glmmlib.linalg.threads import keep_memory, one_blas_thread
+
+INFINITE_SD = 15.0  # on a logit or log scale: odds or means that differ by a factor of millions between groups
+FLAT = 10.0  # a standard error of the log dispersion that only an infinite or a zero dispersion has
+
+
+def glmer(formula, data, family, link=None, n_agq=1, weights=None, offset=None, na_action="drop"):
+    r"""Fit a generalised linear mixed model by maximum likelihood.
+
+    .. math:: y_i \mid b \sim \text{family}(\mu_i), \quad g(\mu) = X\beta + Zb + \text{offset}, \quad b \sim N(0, \Lambda\Lambda').
+
+    Parameters
+    ----------
+    formula : str
+        As for :func:`lmer`; a binomial response is 0/1, a proportion with ``weights``, or ``cbind(successes, failures)``.
+    data : DataFrame
+    family : {"binomial", "poisson", "negbinomial", "gamma"}
+    link : str, optional
+        Binomial: logit, probit, cloglog.  Poisson: log, sqrt, identity.  Negative binomial: log.  Gamma: log, inverse.
+        The first is the default.
+    n_agq : int
+        Points of adaptive Gauss-Hermite quadrature for each random effect; 1 is Laplace's approximation.  More than one needs
+        one grouping factor with one or two random effects.
+    weights : column name or array, optional
+        Binomial: the number of trials of each proportion.  Gamma: the dispersion of row i is phi / weights[i].  Otherwise
+        they multiply the log-density.
+    offset : column name or array, optional
+    na_action : {"drop", "raise"}
+
+    Returns
+    -------
+    GeneralizedMixedModelFit
+
+    Raises
+    ------
+    FormulaError, DataError, ModelError
+
+    Warns
+    -----
+    SingularFitWarning, ConvergenceWarning, QuadratureWarning, SeparationWarning
+
+    Notes
+    -----
+    The log-likelihood holds all constants.  Laplace's approximation uses the second derivative of the log-density itself
+    (observed information), as glmmTMB does; lme4 uses the expected one, which differs for links that are not
+    canonical.  Standard errors come from the Hessian in all parameters together.
+
+    Examples
+    --------
+    >>> import glmmlib as gl
+    >>> fit = gl.glmer("cbind(incidence, size - incidence) ~ period + (1 | herd)", gl.load("cbpp"), family="binomial")
+    >>> fit.params.round(3).to_dict()
+    {'Intercept': -1.399, 'period[T.2]': -0.992, 'period[T.3]': -1.129, 'period[T.4]': -1.58}
+    >>> round(float(fit.varcorr["herd"].sd["Intercept"]), 3)
+    0.642
+    """
+    family = find_family(family, link)
+    is_binomial = family.name == "binomial"
+    design = build_design(formula, data, weights, offset, na_action, binary=is_binomial)
+    if not design.random:
+        raise ModelError(
+            f"{design.formula.text!r} has no random-effects term; add one such as (1 | group), or fit it as a generalised"
+            " linear model with statsmodels"
+        )
+    y, prior = family.check_response(
+        design.y, design.trials, design.weights, design.response_name, design.index
+    )
+    groups, theta_names = arrange(design.random)
+    check_covariances(groups)
+    quadrature = _quadrature(n_agq, groups)
+    problem = LaplaceDeviance(family, y, design.X, groups, prior, design.offset, quadrature)
+    fit = _solve(design, groups, theta_names, problem)
+    _warn(fit)
+    return fit
+
+
+def _solve(design, groups, theta_names, problem):
+    family = problem.family
+    keep_memory()
+    # a step that leaves the floating-point numbers has an infinite value and is shortened
+    with one_blas_thread(), np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        try:
+            optimum, hessian = minimise_deviance(problem)
+        except ExactFitError:
+            raise ModelError(EXACT_FIT) from None
+        except (RangeError, np.linalg.LinAlgError):
+            raise ModelError(_range_sentence(family) if family.limited_range else RUN_OFF) from None
+        if family.limited_range and not optimum.converged:
+            raise ModelError(_range_sentence(family))
+        return GeneralizedMixedModelFit(design, groups, theta_names, problem, optimum, hessian)
+
+
+def _warn(fit):
+    """Warn of what makes the estimates doubtful, the gravest first and alone."""
+    if fit.separation is not None:
+        warnings.warn(f"{fit.formula!r}: {fit.separation}.", SeparationWarning, stacklevel=3)
+        return
+    warn_about(fit, stacklevel=4)
+    if fit.convergence.converged and not _warn_about_infinite_spread(fit):
+        _warn_about_quadrature(fit)
+
+
+def _warn_about_infinite_spread(fit):
+    """Warn where an SD on the scale of the link has no finite estimate."""
+    if fit.family.link.name in ("identity", "sqrt", "inverse"):
+        return False
+    for g, L in zip(fit.groups, fit._Lambdas, strict=True):
+        sd = np.sqrt(np.mean((L.T @ g.factor.Z) ** 2) * g.q)  # of the group's part of the linear predictor, in a typical row
+        if sd > INFINITE_SD:
+            warnings.warn(
+                f"The effects of {g.name} have an SD of {sd:.3g} on the {fit.family.link.name} scale, which runs to infinity:"
+                " within most groups all responses are alike, so the data say only that it is large; describe the"
+                " groups instead of their rows, or use a prior (a Bayesian model).",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+            return True
+    return False
+
+
+def _warn_about_quadrature(fit):
+    """Warn where more quadrature points would visibly move an estimate."""
+    shift = quadrature_shift(fit)
+    if shift is None or shift.size < VISIBLE_SHIFT:
+        return
+    found = "Laplace's approximation is rough here" if fit.n_agq == 1 else f"{fit.n_agq} quadrature points are too few here"
+    warnings.warn(
+        f"{found}: more points would move the estimate of {shift.parameter} by about {shift.size:.1g} standard errors;"
+        f" refit with n_agq={max(9, 2 * fit.n_agq + 1)}, then with more, until the answer stays.",
+        QuadratureWarning,
+        stacklevel=4,
+    )
+
+
+def _quadrature(n_agq, groups):
+    """Return the quadrature rule, or None for Laplace; refuse what quadrature cannot do."""
+    if not isinstance(n_agq, int | np.integer) or n_agq < 1:
+        raise ModelError(f"n_agq is the number of quadrature points, a whole number from 1 on, not {n_agq!r}")
+    if n_agq == 1:
+        return None
+    if len(groups) > 1:
+        names = ", ".join(g.name for g in groups)
+        raise ModelError(
+            f"n_agq={n_agq} asks for quadrature, which needs one grouping factor; this model has {len(groups)} ({names}):"
+            " the integral does not split into one for each group; use n_agq=1"
+        )
+    if groups[0].q > 2:
+        raise ModelError(
+            f"n_agq={n_agq} asks for quadrature over {groups[0].q} random effects of {groups[0].name}, that is"
+            f" {n_agq}^{groups[0].q} points for each group; it is done for one or two: use n_agq=1"
+        )
+    return Quadrature(int(n_agq), groups[0].q)
+
+
+def _range_sentence(family):
+    return (
+        f"The {family.link.name} link of the {family.name} family needs a positive linear predictor in every row, and the best"
+        f" fit leaves that range; use the {family.links[0].name} link, which has no such limit."
+    )
+
+
+EXACT_FIT = (
+    "The model reproduces the response to five digits: without residual variation the likelihood has no maximum; is the"
+    " response constant, or constant within groups?"
+)
+RUN_OFF = (
+    "The linear predictor runs out of the range of floating-point numbers before a maximum is found; look for outliers, an"
+    " offset in the wrong units, or a predictor that is huge in a few rows."
+)
+
+
+class GeneralizedMixedModelFit(MixedModelFit):
+    """A fitted generalised linear mixed model, made by :func:`glmmlib.glmer`.
+
+    Beside what every :class:`~glmmlib.models.results.MixedModelFit` has:
+
+    Attributes
+    ----------
+    family : Family
+        Distribution and link.
+    dispersion : float or None
+        Negative binomial: k of Var = mu + mu^2 / k (R's theta).  Gamma: phi of Var = phi mu^2.
+    n_agq : int
+        Quadrature points; 1 is Laplace's approximation.
+    separation : Separation or None
+        The coefficients without a finite estimate, if there are any.
+    linear_predictor : Series (nobs,)
+        ``X beta + Z b + offset``, on the scale of the link.
+    fittedvalues : Series (nobs,)
+        Means given the conditional modes: probabilities, or expected counts.
+    resid, resid_pearson, resid_deviance : Series (nobs,)
+        Observed minus fitted (proportions for a binomial response); divided by the SD given the random effects; and the signed
+        roots of each row's contribution to the deviance.
+    conditional_covariances : list of arrays (q, q, J)
+        Covariances of the random effects given y and the parameters, for each grouping factor.
+    """
+
+    def __init__(self, design, groups, theta_names, problem, optimum, hessian):
+        self._problem, self._optimum, self._hessian = problem, optimum, hessian
+        self.family = problem.family
+        self.n_agq = 1 if problem.quadrature is None else problem.quadrature.n_points
+        convergence = Convergence(
+            optimum.converged, optimum.message, 0.5 * optimum.decrement, float(np.abs(optimum.gradient).max()),
+            optimum.n_evaluations,
+        )  # fmt: skip
+        super().__init__(design, groups, theta_names, self._estimate(groups, convergence))
+
+    reml = False
+
+    @property
+    def has_dispersion(self):
+        return self.family.has_dispersion
+
+    @cached_property
+    def _parts(self):
+        """Beta, Lambdas and dispersion at the optimum, standardised."""
+        return self._problem.split(self._optimum.x)
+
+    @property
+    def dispersion(self):
+        return self._parts[2]
+
+    def _estimate(self, groups, convergence):
+        """Map the solution in standardised columns back to the user's."""
+        problem = self._problem
+        beta, Lambdas, _ = self._parts
+        mode = self._mode
+        user, modes = [None] * len(groups), [None] * len(groups)
+        for k, L, u in zip(problem.structure.order, Lambdas, mode.u, strict=True):
+            user[k] = groups[k].from_standard_Lambda(L)
+            modes[k] = groups[k].factor.to_standard @ L @ u
+        theta = np.empty(problem.n_theta)
+        for g, L in zip(groups, user, strict=True):
+            g.pattern.read(L, theta)
+        T = np.linalg.inv(problem.R) if problem.p else np.zeros((0, 0))
+        covariance = T @ self._joint_covariance[: problem.p, : problem.p] @ T.T
+        return Estimates(theta, T @ beta, covariance, None, tuple(modes), float(self._optimum.value), convergence)
+
+    @cached_property
+    def _joint_covariance(self):
+        """Covariance matrix of all parameters (standardised): twice the inverse Hessian of -2 log L."""
+        H = 0.5 * (self._hessian + self._hessian.T)
+        scale = 1.0 / np.sqrt(np.maximum(np.abs(np.diag(H)), 1e-300))
+        return 2.0 * np.linalg.pinv(H * np.outer(scale, scale), rcond=1e-12, hermitian=True) * np.outer(scale, scale)
+
+    @cached_property
+    def separation(self):
+        """The :class:`~glmmlib.likelihood.separation.Separation` of the data, or None."""
+        return find_separation(self)
+
+    @cached_property
+    def bse(self):
+        """Standard errors; infinite for a coefficient without a finite estimate."""
+        variance = pd.Series(np.diag(self._estimates.beta_cov), self.params.index, name="se")
+        lost = ~(variance > 0)
+        if self.separation:
+            lost |= variance.index.isin(self.separation.coefficients)
+        return np.sqrt(variance.where(~lost, np.inf))
+
+    @cached_property
+    def singular_terms(self):
+        """One sentence for each random-effects term, and for the dispersion, that is on the boundary."""
+        found = super().singular_terms
+        if not self.has_dispersion or np.sqrt(abs(self._joint_covariance[-1, -1])) < FLAT:
+            return found
+        if self.family.name == "gamma":
+            return (*found, "the dispersion phi runs to zero: the random effects take up all variation of the response")
+        return (*found, "the dispersion k runs to infinity: the counts scatter as a Poisson model has it (family='poisson')")
+
+    @cached_property
+    def _mode(self):
+        beta, Lambdas, dispersion = self._parts
+        return self._problem.mode(beta, Lambdas, dispersion)
+
+    @cached_property
+    def conditional_covariances(self):
+        """Covariances of the random effects given y and the parameters: for each group an array (q, q, J)."""
+        inverse = self._mode.factorisation.inverse()
+        found = [None] * len(self.groups)
+        for k, L, block in zip(self._problem.structure.order, self._parts[1], inverse.block, strict=True):
+            T = self.groups[k].factor.to_standard @ L
+            found[k] = blocks.right(blocks.left(T, block), T.T)
+        return found
+
+    def _joint(self):
+        """Penalised least squares at the modes with X in it, and its factors: the joint precision of beta and u."""
+        Lambdas = self._parts[1]
+        cross = self._problem.cross_products(self._mode.weight, with_X=True)
+        return Factorisation(self._problem.structure, cross, Lambdas), Lambdas
+
+    # -- again -----------------------------------------------------------------------------------------
+
+    def _call(self):
+        return glmer, {"family": self.family, "n_agq": self.n_agq}
+
+    def _draw(self, eta, rng):
+        as_proportions = self.design.trials is None
+        return draw_responses(eta, rng, self.family, None, self._response[1], self.dispersion, as_proportions)
+
+    def refit(self, y):
+        """Fit the same model to another response; formula and design are not read again.
+
+        Parameters
+        ----------
+        y : (nobs,) array, or Series with the index of the rows
+            As ``fit.simulate`` returns it: successes for a ``cbind`` response, proportions for one with weights.
+
+        Returns
+        -------
+        GeneralizedMixedModelFit
+
+        Raises
+        ------
+        DataError
+            For a response that the family cannot have.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import glmmlib as gl
+        >>> cbpp = gl.load("cbpp")
+        >>> fit = gl.glmer("cbind(incidence, size - incidence) ~ period + (1 | herd)", cbpp, family="binomial")
+        >>> fit.refit(cbpp["incidence"]).deviance == fit.deviance
+        True
+        """
+        fit = self._refit(y)
+        _warn(fit)
+        return fit
+
+    def _refit(self, y):
+        """Fit to another response without a warning."""
+        design = self.design
+        y = new_response(y, design.data)
+        response, prior = self.family.check_response(y, design.trials, design.weights, design.response_name, design.index)
+        problem = self._problem.with_response(response, prior)
+        fit = _solve(replace(design, y=frozen(y)), self.groups, self._theta_names, problem)
+        fit.is_refit = True
+        return fit
+
+    def refit_many(self, Y):
+        """Fit this model to R responses at once.
+
+        Parameters
+        ----------
+        Y : (nobs, R) array
+            One response a column, such as ``fit.simulate(1000, rng)`` returns.
+
+        Returns
+        -------
+        Refits
+            Estimates, one row a replicate; ``sigma`` is None.
+
+        Raises
+        ------
+        DataError
+            For a response that the family cannot have.
+
+        Notes
+        -----
+        With one grouping factor and Laplace's approximation all replicates share each step of the optimiser; each has its
+        own parameters and its own end, and equals the single fit (see the module ``glmmlib.replicates.glmm``).  Otherwise, and
+        where a replicate is separated or does not converge with the others, it is fitted by itself.
+
+        Examples
+        --------
+        >>> import numpy as np, glmmlib as gl
+        >>> cbpp = gl.load("cbpp")
+        >>> fit = gl.glmer("cbind(incidence, size - incidence) ~ period + (1 | herd)", cbpp, family="binomial")
+        >>> many = fit.refit_many(fit.simulate(200, rng=np.random.default_rng(1)))
+        >>> many.sd["herd.Intercept"].quantile([0.05, 0.95]).round(1).tolist()
+        [0.2, 0.9]
+        """
+        return refit_many(self, Y)
+
+    def exp_table(self, level=0.95):
+        """Return the fixed effects as ratios: odds ratios, rate ratios, mean ratios or hazard ratios.
+
+        The estimate and the ends of its Wald interval are exponentiated; a standard error has no place on this scale.
+        A ratio is conditional: it compares members of one group (or of groups with equal random effects).
+
+        Parameters
+        ----------
+        level : float
+
+        Returns
+        -------
+        DataFrame
+            The ratio (named for the family and link), ``lower``, ``upper``, and ``p`` of the coefficient.
+
+        Raises
+        ------
+        ModelError
+            For a link whose coefficients are no logarithms of ratios.
+
+        Examples
+        --------
+        >>> import glmmlib as gl
+        >>> cbpp = gl.load("cbpp")
+        >>> fit = gl.glmer("cbind(incidence, size - incidence) ~ period + (1 | herd)", cbpp, family="binomial")
+        >>> fit.exp_table().loc["period[T.2]"].round(3).to_dict()
+        {'odds ratio': 0.371, 'lower': 0.203, 'upper': 0.676, 'p': 0.001}
+        """
+        return exp_table(self, level)
+
+    # -- fitted values ---------------------------------------------------------------------------------
+
+    @cached_property
+    def linear_predictor(self):
+        """X beta + Z b + offset, on the scale of the link."""
+        return self._series(self._linear_predictor(), "linear_predictor")
+
+    @cached_property
+    def fittedvalues(self):
+        """Means given the conditional modes: probabilities, or expected counts."""
+        return self._series(self.family.link.inverse(self.linear_predictor.to_numpy()), "fitted")
+
+    @cached_property
+    def _response(self):
+        """Response and prior weights as the family takes them, in the order of the data."""
+        problem = self._problem
+        y, weights = np.empty(self.nobs), None
+        y[problem.rows] = problem.y
+        if problem.weights is not None:
+            weights = np.empty(self.nobs)
+            weights[problem.rows] = problem.weights
+        return y, weights
+
+    @property
+    def resid(self):
+        """Response residuals: observed minus fitted, on the scale of the mean (proportions for binomial data)."""
+        y, weights = self._response
+        return self._series(self.family.observed(y, weights) - self.fittedvalues.to_numpy(), "resid")
+
+    @property
+    def resid_pearson(self):
+        """Residuals divided by the SD of the response given the random effects."""
+        weights = self._response[1]
+        variance = self.family.variance(self.fittedvalues.to_numpy(), weights, self.dispersion)
+        return self._series(self.resid.to_numpy() / np.sqrt(variance), "resid_pearson")
+
+    @property
+    def resid_deviance(self):
+        """Signed roots of each row's contribution to the deviance."""
+        y, weights = self._response
+        mu = self.fittedvalues.to_numpy()
+        unit = self.family.unit_deviance(y, mu, weights, self.dispersion)
+        return self._series(np.sign(self.resid.to_numpy()) * np.sqrt(np.maximum(unit, 0.0)), "resid_deviance")

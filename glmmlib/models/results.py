@@ -1,0 +1,535 @@
+"""What a fitted mixed model knows: the part that linear and generalised models share."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from glmmlib.inference.bootstrap import bootstrap as bootstrap_fit
+from glmmlib.covariance.factors import SINGULAR
+from glmmlib.inference.contrasts import coef_tests, conf_int
+from glmmlib.prediction.error_variance import mode_error_variances
+from glmmlib.prediction.predict import predict as predict_rows
+from glmmlib.prediction.simulate import simulate_fit
+from glmmlib.models.summary import one_line, summary
+from glmmlib.formula.update import update
+from glmmlib.models.varcorr import VarCorr, group_covariance
+
+
+@dataclass(frozen=True)
+class Convergence:
+    """How the optimiser ended.
+
+    Attributes
+    ----------
+    converged : bool
+    message : str
+        Why the optimiser stopped.
+    promise : float
+        The decrease that a further step could still bring, on the scale of -2 log L itself.
+    gradient : float
+        The largest entry of the gradient in standardised parameters.
+    n_evaluations : int
+        How often the deviance was computed.
+    """
+
+    converged: bool
+    message: str
+    promise: float
+    gradient: float
+    n_evaluations: int
+
+    def __str__(self):
+        return f"{self.message} after {self.n_evaluations} evaluations (a further step would gain {self.promise:.1e})"
+
+
+@dataclass(frozen=True, eq=False)
+class Estimates:
+    """The numbers an optimiser found, on the scale of the user's columns and in the order of ``groups``."""
+
+    theta: np.ndarray
+    beta: np.ndarray
+    beta_cov: np.ndarray
+    sigma: float | None
+    modes: tuple
+    deviance: float
+    convergence: Convergence
+
+
+class MixedModelFit:
+    """A fitted mixed model.  Made by :func:`glmmlib.lmer` and :func:`glmmlib.glmer`, and never changed.
+
+    Attributes
+    ----------
+    formula : str
+        As it was given, with the dots of :meth:`update` filled in.
+    params, fixef : Series (p,)
+        Fixed effects.
+    bse, tvalues : Series (p,)
+        Their standard errors, and the ratios of the two.
+    df, pvalues : Series (p,)
+        Degrees of freedom (Satterthwaite's; infinite where tests are normal), and two-sided p-values, each coefficient
+        against zero.
+    theta : Series
+        Free entries of the relative covariance factor, in the order of the formula, column by column.
+    sigma : float
+        Residual SD; None where the distribution has none.
+    varcorr : VarCorr
+        SDs and correlations of the random effects.
+    llf, deviance : float
+        Log-likelihood with all constants, and minus twice it (for a REML fit the REML criterion).
+    aic, bic : float
+        ``deviance + 2 k`` and ``deviance + k log(nobs)``, with k parameters: fixed effects, theta and dispersion.
+    n_parameters : int
+        This k.
+    nobs, df_resid : int
+        Rows used, and ``nobs - k``.
+    ngroups : dict
+        Number of levels of each grouping factor.
+    is_singular : bool
+        Is some variance zero, or some correlation plus or minus one?
+    singular_terms : tuple of str
+        One sentence for each random-effects term of which that is true.
+    convergence : Convergence
+        How the optimiser ended.
+    reml : bool
+        Was the fit by restricted maximum likelihood?
+    family : Family or None
+        Distribution and link; None for a linear model.
+    has_dispersion : bool
+        Does k count a residual SD or a dispersion?
+    X, Z, Lambda : read-only arrays (Z and Lambda sparse)
+        The matrices of the model; columns of Z run level by level within each grouping factor.
+    """
+
+    has_dispersion = False
+    reml = False
+    family = None  # the normal distribution, with the identity link
+    is_refit = False  # is the response that of refit(), not that of the data?
+
+    def __init__(self, design, groups, theta_names, estimates):
+        self.design, self.groups = design, groups
+        self._theta_names, self._estimates = theta_names, estimates
+
+    # -- fixed effects -----------------------------------------------------------------------------------
+
+    @property
+    def formula(self):
+        return str(self.design.formula.text)
+
+    @property
+    def _names(self):
+        return pd.Index(self.design.coef_names)
+
+    @cached_property
+    def params(self):
+        """Fixed effects: a Series by coefficient."""
+        return pd.Series(self._estimates.beta, self._names, name="estimate")
+
+    @property
+    def fixef(self):
+        return self.params
+
+    def cov_params(self):
+        """Return the covariance matrix of the fixed effects, in the units of the coefficients.
+
+        Returns
+        -------
+        DataFrame (p, p)
+
+        Examples
+        --------
+        >>> import glmmlib as gl
+        >>> fit = gl.lmer("Reaction ~ Days + (Days | Subject)", gl.load("sleepstudy"))
+        >>> fit.cov_params().loc["Days"].round(2).to_dict()
+        {'Intercept': -1.45, 'Days': 2.39}
+        """
+        return pd.DataFrame(self._estimates.beta_cov, self._names, self._names)
+
+    @cached_property
+    def bse(self):
+        """Standard errors of the fixed effects."""
+        return pd.Series(np.sqrt(np.diag(self._estimates.beta_cov)), self._names, name="se")
+
+    @property
+    def tvalues(self):
+        return (self.params / self.bse).rename(self._statistic)
+
+    _statistic = "z"
+
+    @property
+    def df(self):
+        """Degrees of freedom of the t tests of the fixed effects (Satterthwaite's); infinite where the tests are normal."""
+        return self._tests["df"]
+
+    @property
+    def pvalues(self):
+        """Two-sided p-values of the fixed effects, each against zero, with the degrees of freedom ``df``."""
+        return self._tests["p"]
+
+    @cached_property
+    def _tests(self):
+        return coef_tests(self)
+
+    @cached_property
+    def _kept(self):
+        """What tests rest on and is dear to compute."""
+        return {}
+
+    def conf_int(self, level=0.95, method="wald", parm=None, **options):
+        """Return confidence intervals.
+
+        Parameters
+        ----------
+        level : float
+            Between 0 and 1.
+        method : {"wald", "profile", "bootstrap"}
+            ``"wald"``: estimate -+ quantile * standard error, for fixed effects; the quantile is that of the distribution
+            which ``pvalues`` uses.  Option: ``ddf``, as in :func:`glmmlib.coef_tests`.
+
+            ``"profile"``: profile likelihood, for SDs and correlations of random effects, sigma and fixed effects; see
+            :func:`glmmlib.profile`.  A REML fit is refitted by ML first; ``attrs["notes"]`` of the result says so.
+
+            ``"bootstrap"``: parametric bootstrap, for the same parameters; see :meth:`bootstrap`.  Options: ``rng`` (to be
+            given), ``n=1000``, ``kind="percentile"`` or ``"basic"``, ``statistic``.
+        parm : str or list of str, optional
+            Names of the parameters; all of the method by default.
+        **options
+            Those of the method.
+
+        Returns
+        -------
+        DataFrame
+            Columns ``lower`` and ``upper``, one row for each parameter.
+
+        Raises
+        ------
+        ModelError
+            For a level outside (0, 1), an unknown method or parameter.
+
+        Examples
+        --------
+        >>> import glmmlib as gl
+        >>> fit = gl.lmer("Reaction ~ Days + (Days | Subject)", gl.load("sleepstudy"))
+        >>> fit.conf_int().round(2)
+                    lower   upper
+        Intercept  237.01  265.80
+        Days         7.21   13.73
+        """
+        return conf_int(self, level, method, parm, **options)
+
+    # -- variance components -----------------------------------------------------------------------------
+
+    @cached_property
+    def theta(self):
+        """Free entries of the relative covariance factor: a Series by random effect."""
+        return pd.Series(self._estimates.theta, list(self._theta_names), name="theta")
+
+    @property
+    def sigma(self):
+        return self._estimates.sigma
+
+    @cached_property
+    def _Lambdas(self):
+        return [g.pattern.Lambda(self._estimates.theta) for g in self.groups]
+
+    @cached_property
+    def varcorr(self):
+        """SDs and correlations of the random effects: a :class:`~glmmlib.models.varcorr.VarCorr`."""
+        scale = 1.0 if self.sigma is None else self.sigma
+        return VarCorr(
+            [group_covariance(g, L, scale) for g, L in zip(self.groups, self._Lambdas, strict=True)], self.sigma
+        )
+
+    @cached_property
+    def is_singular(self):
+        """Is some variance zero, or some correlation plus or minus one?"""
+        return bool(self.singular_terms)
+
+    @cached_property
+    def singular_terms(self):
+        """One sentence for each random-effects term that is on the boundary of its parameter space."""
+        found = []
+        for g, L in zip(self.groups, self._Lambdas, strict=True):
+            standard = g.to_standard_Lambda(L)
+            for block in g.pattern.blocks:
+                here = np.ix_(block, block)
+                if np.linalg.svd(standard[here], compute_uv=False)[-1] < SINGULAR:
+                    found.append(_boundary_sentence(g, block, standard[here]))
+        return tuple(found)
+
+    # -- fit ---------------------------------------------------------------------------------------------
+
+    @property
+    def deviance(self):
+        return self._estimates.deviance
+
+    @property
+    def llf(self):
+        return -0.5 * self.deviance
+
+    @property
+    def n_parameters(self):
+        return len(self.params) + len(self.theta) + int(self.has_dispersion)
+
+    @property
+    def aic(self):
+        return self.deviance + 2 * self.n_parameters
+
+    @property
+    def bic(self):
+        return self.deviance + np.log(self.nobs) * self.n_parameters
+
+    @property
+    def nobs(self):
+        return self.design.nobs
+
+    @property
+    def df_resid(self):
+        return self.nobs - self.n_parameters
+
+    @property
+    def ngroups(self):
+        return {g.name: len(g.levels) for g in self.groups}
+
+    @property
+    def convergence(self):
+        return self._estimates.convergence
+
+    # -- random effects ----------------------------------------------------------------------------------
+
+    def ranef(self, cond_sd=False, error_sd=False):
+        r"""Return the conditional modes of the random effects (BLUPs, for a linear model).
+
+        Parameters
+        ----------
+        cond_sd : bool
+            Add the conditional standard deviations, in columns named ``"sd Days"``.
+        error_sd : bool
+            Add the standard deviations of the modes' errors, with beta estimated, in columns named ``"error sd Days"``.
+
+        Returns
+        -------
+        dict of DataFrame
+            For each grouping factor, one row for each level and one column for each random effect.
+
+        Notes
+        -----
+        ``cond_sd`` is :math:`sd(b_j \mid y, \theta, \beta)`: conditional on the estimates of theta and (as in lme4) of
+        beta.  ``error_sd`` is :math:`sd(\tilde b_j - b_j \mid \theta)`, the root of the prediction error variance (Henderson
+        1975, *Biometrics* 31, 423-447), which lets in that beta is estimated.  Both leave out that theta is, and so are too
+        small, most of all with few groups.
+
+        Examples
+        --------
+        >>> import glmmlib as gl
+        >>> fit = gl.lmer("Reaction ~ Days + (Days | Subject)", gl.load("sleepstudy"))
+        >>> fit.ranef(cond_sd=True)["Subject"].loc["308"].round(2).to_dict()
+        {'Intercept': 2.26, 'Days': 9.2, 'sd Intercept': 12.07, 'sd Days': 2.3}
+        >>> fit.ranef(error_sd=True)["Subject"].loc["308"].round(2).to_dict()
+        {'Intercept': 2.26, 'Days': 9.2, 'error sd Intercept': 13.1, 'error sd Days': 2.64}
+        """
+        tables = {}
+        for k, g in enumerate(self.groups):
+            table = pd.DataFrame(self._estimates.modes[k].T, g.levels, list(g.columns))
+            if cond_sd:
+                variances = np.einsum("aaj->ja", self.conditional_covariances[k])
+                for i, column in enumerate(g.columns):
+                    table[f"sd {column}"] = np.sqrt(np.maximum(variances[:, i], 0.0))
+            if error_sd:
+                for column, variance in zip(g.columns, mode_error_variances(self, k), strict=True):
+                    table[f"error sd {column}"] = np.sqrt(np.maximum(variance, 0.0))
+            tables[g.name] = table
+        return tables
+
+    def coef(self):
+        """Return the coefficients of each group: fixed effects plus conditional modes, by grouping factor.
+
+        Returns
+        -------
+        dict of DataFrame
+            For each grouping factor one row for each level and one column for each coefficient.
+
+        Examples
+        --------
+        >>> import glmmlib as gl
+        >>> fit = gl.lmer("Reaction ~ Days + (Days | Subject)", gl.load("sleepstudy"))
+        >>> fit.coef()["Subject"].loc["308"].round(1).to_dict()
+        {'Intercept': 253.7, 'Days': 19.7}
+        """
+        tables = {}
+        for name, modes in self.ranef().items():
+            table = pd.DataFrame({c: np.full(len(modes), b) for c, b in self.params.items()}, modes.index)
+            for column in modes:
+                table[column] = (table[column] if column in table else 0.0) + modes[column]
+            tables[name] = table
+        return tables
+
+    # -- new rows, new responses, new models ---------------------------------------------------------------
+
+    def predict(self, newdata=None, re_form=None, kind="response", allow_new_levels=False, interval=None, level=0.95,
+                offset=None, weights=None):  # fmt: skip
+        return predict_rows(self, newdata, re_form, kind, allow_new_levels, interval, level, offset, weights)
+
+    predict.__doc__ = predict_rows.__doc__
+
+    def simulate(self, n=None, rng=None, conditional=False):
+        """Draw responses from the fitted model, with its estimates taken for the truth (parametric bootstrap).
+
+        Parameters
+        ----------
+        n : int, optional
+            How many responses.
+        rng : numpy.random.Generator
+            The source of randomness, always to be given.
+        conditional : bool
+            Keep the conditional modes of the random effects (lme4's ``use.u``) instead of drawing new ones.
+
+        Returns
+        -------
+        Series or array
+            One response with the index of the rows, or for given `n` an array (nobs, n), such as
+            ``fit.refit_many`` takes.
+
+        Raises
+        ------
+        ModelError
+            Without a Generator.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import glmmlib as gl
+        >>> fit = gl.lmer("Yield ~ 1 + (1 | Batch)", gl.load("Dyestuff"))
+        >>> fit.simulate(1000, rng=np.random.default_rng(1)).std(axis=0).mean().round(0).item()
+        61.0
+        """
+        return simulate_fit(self, n, rng, conditional)
+
+    def bootstrap(self, n=1000, statistic=None, rng=None):
+        return bootstrap_fit(self, n, statistic, rng)
+
+    bootstrap.__doc__ = bootstrap_fit.__doc__
+
+    def update(self, formula=None, data=None, **changes):
+        """Fit a changed model to the rows of this fit, or to other data.
+
+        Parameters
+        ----------
+        formula : str, optional
+            A dot stands for what was on that side: ``". ~ . + x"``, ``"~ . - (1 | g)"``.
+        data : DataFrame, optional
+            Without it the rows that this fit used, so that the two fits can be compared.
+        **changes
+            Other arguments of :func:`glmmlib.lmer` or :func:`glmmlib.glmer`, such as ``reml=False``.
+
+        Returns
+        -------
+        MixedModelFit
+
+        Raises
+        ------
+        FormulaError, DataError, ModelError
+            Also when weights or an offset belong to the old rows and must be given again.
+
+        Examples
+        --------
+        >>> import glmmlib as gl
+        >>> fit = gl.lmer("Reaction ~ Days + (Days | Subject)", gl.load("sleepstudy"))
+        >>> fit.update("~ . - Days", reml=False).formula
+        'Reaction ~ Days - Days + (Days | Subject)'
+        """
+        return update(self, formula, data, **changes)
+
+    # -- shown -------------------------------------------------------------------------------------------
+
+    def summary(self, ddf=None):
+        """Return the :class:`~glmmlib.models.summary.Summary` of the fit, to print or to show in a notebook.
+
+        Parameters
+        ----------
+        ddf : {"satterthwaite", "kenward-roger", "z"}, optional
+            Degrees of freedom of the tests of the fixed effects, as in :func:`glmmlib.coef_tests`.
+
+        Returns
+        -------
+        Summary
+
+        Examples
+        --------
+        >>> import glmmlib as gl
+        >>> print(gl.lmer("Yield ~ 1 + (1 | Batch)", gl.load("Dyestuff")).summary())
+        Linear mixed model by REML
+        ...
+        """
+        return summary(self, ddf)
+
+    def __repr__(self):
+        return one_line(self)
+
+    def _repr_html_(self):
+        return self.summary()._repr_html_()
+
+    # -- matrices ----------------------------------------------------------------------------------------
+
+    @property
+    def X(self):
+        return self.design.X
+
+    @cached_property
+    def Z(self):
+        """Random-effects matrix (nobs, number of random effects), sparse; level by level within each grouping factor."""
+        blocks = []
+        for g in self.groups:
+            n, J = self.nobs, len(g.levels)
+            column = g.factor.codes * g.q + np.arange(g.q)[:, None]
+            rows = np.broadcast_to(np.arange(n), (g.q, n))
+            values = g.factor.Z.ravel(), (rows.ravel(), column.ravel())
+            blocks.append(sparse.csr_array(values, shape=(n, J * g.q)))
+        return sparse.hstack(blocks, format="csr")
+
+    @cached_property
+    def Lambda(self):
+        """Relative covariance factor of all random effects, sparse and block-diagonal."""
+        return sparse.block_diag(
+            [sparse.kron(sparse.eye_array(len(g.levels)), L) for g, L in zip(self.groups, self._Lambdas, strict=True)],
+            format="csr",
+        )
+
+    def _series(self, values, name):
+        return pd.Series(values, self.design.index, name=name)
+
+    def _fixed_predictor(self):
+        """``X beta + offset`` for the rows of the fit."""
+        eta = self.X @ self._estimates.beta
+        return eta if self.design.offset is None else eta + self.design.offset
+
+    def _linear_predictor(self, beta=None, modes=None):
+        """``X beta + Z b + offset`` for the rows of the fit."""
+        eta = self.X @ (self._estimates.beta if beta is None else beta)
+        for g, b in zip(self.groups, self._estimates.modes if modes is None else modes, strict=True):
+            for z, effect in zip(g.factor.Z, b, strict=True):
+                eta += z * effect[g.factor.codes]
+        return eta if self.design.offset is None else eta + self.design.offset
+
+
+def _boundary_sentence(group, block, standard):
+    names = [group.columns[i] for i in block]
+    sizes = np.sqrt((standard**2).sum(axis=1))
+    term = next(group.terms[k].text for k, (_, s) in enumerate(group.parts) if s.start <= block[0] < s.stop)
+    zero = [n for n, size in zip(names, sizes, strict=True) if size < SINGULAR]
+    if zero:
+        what = "variances of" if len(zero) > 1 else "variance of"
+        verb = "are" if len(zero) > 1 else "is"
+        return f"the {what} {' and '.join(zero)} between the levels of {group.name} {verb} estimated as zero"
+    if len(names) == 2:
+        return (
+            f"{names[0]} and {names[1]} are perfectly correlated between the levels of {group.name}: the term {term}"
+            " has fewer directions of variation than it asks for"
+        )
+    return (
+        f"the random effects {', '.join(names)} of {group.name} are linearly dependent: the term {term} has fewer"
+        " directions of variation than it asks for"
+    )

@@ -1,0 +1,162 @@
+"""Summaries: what a fit says, as text of at most 80 columns and as HTML.  Display only; nothing is computed here."""
+
+import textwrap
+from dataclasses import dataclass
+from html import escape
+
+import numpy as np
+
+from glmmlib.inference.contrasts import DDF_TITLE, check_ddf, coef_tests
+from glmmlib.display.tables import WIDTH, Table, aligned, fixed, p_text
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A summary of a fit: ``print`` it, or let a notebook show it.
+
+    Attributes
+    ----------
+    title : str
+    facts : tuple of (str, str)
+        Formula, rows, groups, criterion ...
+    tables : tuple of Table
+        Random effects, then fixed effects.
+    notes : tuple of str
+        What a reader must know before trusting the numbers.
+    """
+
+    title: str
+    facts: tuple
+    tables: tuple
+    notes: tuple
+
+    def __str__(self):
+        size = max(len(name) for name, _ in self.facts)
+        facts = [wrapped(text, f"{name.ljust(size)}  ") for name, text in self.facts]
+        parts = ["\n".join([self.title, *facts]), *(table.to_text() for table in self.tables)]
+        if self.notes:
+            parts.append("\n".join(wrapped(note, "Note: ") for note in self.notes))
+        return "\n\n".join(parts)
+
+    __repr__ = __str__
+
+    def _repr_html_(self):
+        facts = "".join(
+            f'<tr><th scope="row">{escape(n)}</th><td>{escape(t)}</td></tr>' for n, t in self.facts
+        )
+        head = f'<table class="glmmlib-facts"><caption>{escape(self.title)}</caption><tbody>{facts}</tbody></table>'
+        tables = "".join(table.to_html() for table in self.tables)
+        notes = "".join(f'<p class="glmmlib-note">Note: {escape(note)}</p>' for note in self.notes)
+        return f'<div class="glmmlib">{head}{tables}{notes}</div>'
+
+
+def summary(fit, ddf=None):
+    """Summarise a fit; see :meth:`glmmlib.models.results.MixedModelFit.summary`."""
+    ddf = check_ddf(fit, ddf)
+    tables = (_random_effects(fit), *([_fixed_effects(fit, ddf)] if len(fit.params) else []))
+    return Summary(_title(fit), _facts(fit), tables, tuple(_notes(fit)))
+
+
+def one_line(fit):
+    """Return the short representation of a fit."""
+    return f"<{_title(fit)}: {fit.formula}; {fit.nobs:,} rows; {_groups(fit)}>"
+
+
+def wrapped(text, label=""):
+    """Wrap a text at 80 columns, the lines after the first indented by the length of the label."""
+    return textwrap.fill(
+        label + text,
+        WIDTH,
+        subsequent_indent=" " * (len(label) or 4),
+        break_long_words=True,
+        break_on_hyphens=False,
+    )
+
+
+def _title(fit):
+    if fit.family is None:
+        return f"Linear mixed model by {'REML' if fit.reml else 'maximum likelihood'}"
+    return "Generalised linear mixed model by maximum likelihood"
+
+
+def _facts(fit):
+    d = fit.design
+    facts = [("Formula", fit.formula)]
+    if fit.family is not None:
+        facts.append(("Family", f"{fit.family.name}, {fit.family.link.name} link"))
+        if fit.has_dispersion:
+            facts.append(("Dispersion", f"{fit.dispersion:.5g}"))
+        n = getattr(fit, "n_agq", 1)
+        facts.append(
+            (
+                "Integral",
+                "Laplace approximation" if n == 1 else f"adaptive Gauss-Hermite quadrature, {n} points",
+            )
+        )
+    dropped = "" if not d.n_missing else f" ({d.n_missing:,} more left out: missing values)"
+    facts += [("Rows", f"{fit.nobs:,}{dropped}"), ("Groups", _groups(fit))]
+    if d.weights is not None:
+        facts.append(("Weights", "known"))
+    if d.offset is not None:
+        facts.append(("Offset", "known"))
+    if d.aliased:
+        facts.append(("Left out", f"{', '.join(d.aliased)} (follow from the other columns)"))
+    criterion = f"REML criterion {fit.deviance:.3f}" if fit.reml else f"log-likelihood {fit.llf:.3f}"
+    facts.append(("Fit", f"{criterion}, AIC {fit.aic:.2f}, BIC {fit.bic:.2f}"))
+    quantiles = np.quantile(fit.resid_pearson, [0, 0.25, 0.5, 0.75, 1])
+    names = ("min", "1st quartile", "median", "3rd quartile", "max")
+    facts.append(
+        ("Residuals", "scaled: " + ", ".join(f"{n} {q:.2f}" for n, q in zip(names, quantiles, strict=True)))
+    )
+    return tuple(facts)
+
+
+def _groups(fit):
+    return ", ".join(f"{name} {levels:,}" for name, levels in fit.ngroups.items())
+
+
+def _random_effects(fit):
+    rows, sds, correlations = [], [], []
+    for g in fit.varcorr.values():
+        for i, name in enumerate(g.sd.index):
+            rows.append(("" if i else g.name, name))
+            sds.append(g.sd.iloc[i])
+            correlations.append([g.corr.iloc[i, j] if g.free[i, j] else np.nan for j in range(i)])
+    if fit.sigma is not None:
+        rows.append(("Residual", ""))
+        sds.append(fit.sigma)
+        correlations.append([])
+    width = max(map(len, correlations))
+    cells = [[_correlation(c, j) for j in range(width)] for c in correlations]
+    variances = aligned(np.square(sds))
+    lines = [(*row, v, s, *c) for row, v, s, c in zip(rows, variances, aligned(sds), cells, strict=True)]
+    header = ("Group", "Effect", "Variance", "SD", *(["Corr"] + [""] * (width - 1) if width else []))
+    return Table("Random effects", header, tuple(lines), n_labels=2)
+
+
+def _correlation(row, j):
+    return f"{row[j]:.2f}" if j < len(row) and np.isfinite(row[j]) else ""
+
+
+def _fixed_effects(fit, ddf):
+    tests = coef_tests(fit, ddf)
+    columns = [list(tests.index), aligned(tests["estimate"], tests["se"]), aligned(tests["se"])]
+    if ddf != "z":
+        columns.append(fixed(tests["df"], 1))
+    columns += [fixed(tests["statistic"], 2), map(p_text, tests["p"])]
+    header = ("", "Estimate", "SE", *(() if ddf == "z" else ("df",)), "z" if ddf == "z" else "t", "p")
+    how = "z tests" if ddf == "z" else f"t tests, {DDF_TITLE[ddf]} degrees of freedom"
+    return Table(f"Fixed effects ({how})", header, tuple(zip(*columns, strict=True)))
+
+
+def _notes(fit):
+    if not fit.convergence.converged:
+        yield f"not converged: {fit.convergence}"
+    for sentence in fit.singular_terms:
+        yield f"singular fit: {sentence}; tests of the fixed effects take it as known"
+    for term in (term for g in fit.groups for term in g.terms):
+        columns = next(r.columns for r in fit.design.random if r.term == term)
+        if not term.correlated and "Intercept" in columns and len(columns) > 1:
+            yield (
+                f"{term.text} leaves out correlations, so the model depends on where {', '.join(columns[1:])} has its zero"
+            )

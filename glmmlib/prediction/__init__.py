@@ -1,0 +1,1 @@
+"""New rows and new draws from a fitted model."""

@@ -1,0 +1,272 @@
+"""Predictions: which effects they use, for which rows, and how sure they are."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from formulaic import Formula
+from scipy.special import ndtri
+
+from glmmlib.design.columns import argument, as_frame, check_weights, clean, listed
+from glmmlib.errors import DataError, ModelError
+from glmmlib.formula.parser import random_only
+from glmmlib.prediction.error_variance import Effects, linear_variance
+from glmmlib.families.links import Identity
+from glmmlib.families.averages import marginal_mean
+from glmmlib.design.matrices import materialise, needed_columns
+from glmmlib.design.newdata import new_design
+from glmmlib.prediction.new_observation import response_ends
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """The arrays of the rows to predict; ``complete`` (n,) is False where a value is missing."""
+
+    index: pd.Index
+    X: np.ndarray
+    offset: np.ndarray | None
+    effects: list
+    complete: np.ndarray
+
+
+def predict(fit, newdata=None, re_form=None, kind="response", allow_new_levels=False, interval=None, level=0.95,
+            offset=None, weights=None):  # fmt: skip
+    r"""Predict from a fitted mixed model: ``x'beta + z'b + offset``, and its mean response.
+
+    Parameters
+    ----------
+    newdata : DataFrame, optional
+        Rows to predict; those of the fit if None.  The response is not needed, nor a column that no part in use needs.
+    re_form : str, optional
+        Which random effects take part, by their conditional modes: all (None), none (``"~0"``, the typical group), or
+        those named, such as ``"~(1 | Subject)"``, which of a term ``(Days | Subject)`` takes the intercepts alone.
+        ``"marginal"`` averages the mean response over the normal distribution of all random effects; for an identity
+        link that equals ``"~0"``.
+    kind : {"response", "link"}
+        The scale.
+    allow_new_levels : bool
+        Predict for groups that the fit has not seen, with random effects of 0.  That is the mean over new groups in a
+        linear model; with another link it is the typical new group, and ``re_form="marginal"`` is the mean.
+    interval : {None, "confidence", "prediction"}
+        ``"confidence"`` is for ``x'beta + z'b``: it holds the uncertainty of beta and, jointly, of the modes b in use.
+        ``"prediction"`` is for a new observation: it adds the variance of the random effects that are unknown (of new
+        groups, or left out by `re_form`), and, on the scale of the response, the observation's own.
+    level : float
+        Of the interval.
+    offset : column name or array, optional
+        For new data, in the place of the fit's `offset` argument.
+    weights : column name or array, optional
+        For a prediction interval on new data: known precisions (for a binomial response the trials).  Needed if
+        the fit had weights.
+
+    Returns
+    -------
+    Series or DataFrame
+        With the index of `newdata`; a row with a missing value is NaN.  With an interval the columns are
+        ``estimate``, ``lower`` and ``upper``, and ``.attrs["holds"]`` lists the uncertainties that they hold.
+
+    Raises
+    ------
+    DataError, ModelError, FormulaError
+        For columns, groups or levels that are not there, and for effects that the fit does not have.
+
+    Notes
+    -----
+    The intervals use normal quantiles and take theta (the relative variances) and the dispersion as known, so with few
+    groups they are too narrow; a bootstrap holds that as well.  Given theta the joint covariance of the errors of beta
+    and b is exact in a linear model (Henderson 1975, *Biometrics* 31, 423-447).
+
+    Examples
+    --------
+    >>> import glmmlib as gl
+    >>> fit = gl.lmer("Reaction ~ Days + (Days | Subject)", gl.load("sleepstudy"))
+    >>> new = {"Days": [5, 5], "Subject": ["308", "a new one"]}
+    >>> fit.predict(new, allow_new_levels=True).round(1).to_list()
+    [352.0, 303.7]
+    >>> band = fit.predict(new, allow_new_levels=True, interval="prediction")
+    >>> band.round(0).astype(int).to_numpy().tolist()
+    [[352, 299, 405], [304, 209, 398]]
+    >>> band.attrs["holds"]
+    ('fixed effects', 'random effects of Subject', 'new levels of Subject', 'residual')
+    """
+    _check_options(kind, interval, level)
+    used = chosen_effects(fit, re_form)
+    link = Identity() if fit.family is None else fit.family.link
+    is_marginal = re_form == "marginal" and link.name != "identity"
+    is_prediction = interval == "prediction"
+    if is_prediction:
+        _refuse_split_groups(fit, used, re_form)
+    rows = _rows(fit, newdata, used, is_marginal or is_prediction, allow_new_levels, offset)
+    own = _weights(fit, newdata, weights, rows.complete) if is_prediction else None
+    eta = _linear_predictor(fit, rows)
+    unknown = _open_variance(fit, rows)
+
+    def on_scale(eta):
+        if is_marginal:
+            mean = marginal_mean(link, eta, unknown)
+            return mean if kind == "response" else link.link(mean)
+        return link.inverse(eta) if kind == "response" else eta
+
+    if interval is None:
+        return _table(rows, prediction=on_scale(eta))["prediction"]
+    variance = linear_variance(fit, rows.X, rows.effects)
+    has_noise = is_prediction and (fit.family is None or kind == "response")
+    tail = 0.5 + 0.5 * level
+    if has_noise:
+        ends = response_ends(fit, eta, variance + unknown, own, tail)
+    else:
+        half = ndtri(tail) * np.sqrt(np.maximum(variance + unknown * is_prediction, 0.0))
+        ends = [eta - half, eta + half] if is_prediction else [on_scale(eta - half), on_scale(eta + half)]
+    found = _table(rows, estimate=on_scale(eta), lower=np.minimum(*ends), upper=np.maximum(*ends))
+    found.attrs["holds"] = _holds(fit, rows, is_prediction, has_noise)
+    return found
+
+
+def chosen_effects(fit, re_form):
+    """Return which random effects `re_form` names: for each grouping factor an array (q,) of bool.
+
+    >>> import glmmlib as gl
+    >>> fit = gl.lmer("Reaction ~ Days + (Days | Subject)", gl.load("sleepstudy"))
+    >>> [mask.tolist() for mask in chosen_effects(fit, "~(0 + Days | Subject)")]
+    [[False, True]]
+    """
+    masks = [np.full(g.q, re_form is None) for g in fit.groups]
+    if re_form is None or re_form == "marginal":
+        return masks
+    if not isinstance(re_form, str):
+        raise ModelError(
+            f"re_form is None, 'marginal', '~0' or random-effects terms such as '~(1 | g)', not {re_form!r}"
+        )
+    for term in random_only(re_form):
+        same = [k for k, g in enumerate(fit.groups) if set(g.terms[0].groups) == set(term.groups)]
+        if not same:
+            raise ModelError(f"re_form names the grouping factor '{term.group}', but the fit has "
+                             f"{listed([g.name for g in fit.groups])}")  # fmt: skip
+        group, mask = fit.groups[same[0]], masks[same[0]]
+        names = _effect_names(fit.design, group, term)
+        for name in names:
+            if name not in group.columns:
+                raise ModelError(f"re_form asks for the random effect '{name}' of {group.name}, but the fit has "
+                                 f"{listed(group.columns)}")  # fmt: skip
+        mask |= np.isin(group.columns, names)
+    return masks
+
+
+def _effect_names(design, group, term):
+    """Return the column names of a term, as they would be in the fit's own data."""
+    for own, (_, columns) in zip(group.terms, group.parts, strict=True):
+        if own.lhs == term.lhs:
+            return list(group.columns[columns])
+    if term.lhs == "1":
+        return ["Intercept"]
+    part = {"re_form": Formula(term.lhs)}
+    columns = {name: clean(design.data, name) for name in needed_columns(part, design.data.columns)}
+    return list(materialise(part, columns, design.index)["re_form"].columns)
+
+
+def _check_options(kind, interval, level):
+    if kind not in ("response", "link"):
+        raise ModelError(f"kind is 'response' or 'link', not {kind!r}")
+    if interval not in (None, "confidence", "prediction"):
+        raise ModelError(f"interval is None, 'confidence' or 'prediction', not {interval!r}")
+    if not 0 < level < 1:
+        raise ModelError(f"level is a probability between 0 and 1, such as 0.95, not {level!r}")
+
+
+def _refuse_split_groups(fit, used, re_form):
+    """An observation of a known group whose slope is taken from a new group is nobody's observation."""
+    for g, mask in zip(fit.groups, used, strict=True):
+        if mask.any() and not mask.all():
+            raise ModelError(f"a prediction interval takes all random effects of {g.name} ({listed(g.columns)}) or none "
+                             f"of them, but re_form={re_form!r} takes some: ask for interval='confidence'")  # fmt: skip
+
+
+# --- rows -----------------------------------------------------------------------------------------
+
+
+def _rows(fit, newdata, used, needs_open, allow_new_levels, offset):
+    design = fit.design
+    if newdata is None:
+        if offset is not None:
+            raise ModelError("offset= is for new data; the fit's rows have their own")
+        effects = [Effects(g.factor.Z, g.factor.codes if mask.any() else np.full(fit.nobs, -1), mask)
+                   for g, mask in zip(fit.groups, used, strict=True)]  # fmt: skip
+        return Rows(design.index, design.X, design.offset, effects, np.ones(fit.nobs, dtype=bool))
+    taken, left_out = [], []
+    for g, mask in zip(fit.groups, used, strict=True):
+        for position, columns in g.parts:
+            (taken if mask[columns].any() else left_out).append(position)
+    left_out = left_out if needs_open else []
+    new = new_design(
+        design,
+        newdata,
+        random=[*taken, *left_out],
+        ungrouped=left_out,
+        allow_new_levels=allow_new_levels,
+        offset=offset,
+    )
+    effects = [_new_effects(g, mask, new, taken) for g, mask in zip(fit.groups, used, strict=True)]
+    return Rows(new.index, new.X, new.offset, effects, new.complete)
+
+
+def _new_effects(group, mask, new, taken):
+    Z, codes = np.zeros((group.q, len(new.index))), np.full(len(new.index), -1)
+    for position, columns in group.parts:
+        if position in new.random:
+            Z[columns] = np.where(new.complete, new.random[position].Z, 0.0)
+        if position in taken:
+            codes = new.random[position].codes
+    return Effects(Z, codes, mask)
+
+
+def _weights(fit, newdata, weights, complete):
+    """Return the known precisions (or trials) of the rows, or None."""
+    design = fit.design
+    own = design.weights if design.trials is None else design.trials
+    if newdata is None:
+        if weights is not None:
+            raise ModelError("weights= are for new data; the fit's rows have their own")
+        return own
+    if weights is None:
+        if own is not None:
+            raise DataError(
+                "the fit has weights, so a prediction interval for new data needs them too: pass weights="
+            )
+        return None
+    frame = as_frame(newdata)
+    found = argument(weights, "weights", frame)
+    check_weights(found[complete], frame.index[complete])
+    return found
+
+
+# --- numbers --------------------------------------------------------------------------------------
+
+
+def _linear_predictor(fit, rows):
+    eta = rows.X @ fit._estimates.beta
+    for effects, modes in zip(rows.effects, fit._estimates.modes, strict=True):
+        eta = eta + effects.part(modes)
+    return eta if rows.offset is None else eta + rows.offset
+
+
+def _open_variance(fit, rows):
+    """Variance of the random effects that the rows leave unknown (n,)."""
+    covariances = [fit.varcorr[g.name].cov.to_numpy() for g in fit.groups]
+    return sum(e.open_variance(S) for e, S in zip(rows.effects, covariances, strict=True))
+
+
+def _table(rows, **columns):
+    return pd.DataFrame({k: np.where(rows.complete, v, np.nan) for k, v in columns.items()}, rows.index)
+
+
+def _holds(fit, rows, is_prediction, has_noise):
+    holds = ["fixed effects"] if rows.X.shape[1] else []
+    for g, e in zip(fit.groups, rows.effects, strict=True):
+        known = e.known[rows.complete]
+        if e.used.any() and known.any():
+            holds.append(f"random effects of {g.name}")
+        if is_prediction and not known.all():
+            holds.append(f"new levels of {g.name}")
+    if has_noise:
+        holds.append("residual" if fit.family is None else "distribution of the response")
+    return tuple(holds)

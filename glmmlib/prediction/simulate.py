@@ -1,0 +1,257 @@
+"""Simulated responses: from a fit, or from parameters alone."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from glmmlib.design.columns import listed
+from glmmlib.design.build import build_design
+from glmmlib.errors import ModelError
+from glmmlib.families.registry import family as find_family
+from glmmlib.covariance.groups import arrange
+
+
+def simulate(formula, data, *, fixef, sd=None, corr=None, sigma=None, family="gaussian", link=None, dispersion=None,
+             weights=None, offset=None, n=None, rng=None):  # fmt: skip
+    r"""Draw responses from the parameters of a mixed model: no fit, and no response, is needed.
+
+    .. math:: \eta = X\beta + Z b + \mathrm{offset}, \quad b_j \sim N(0, \Sigma), \quad
+              y \sim N(\eta, \sigma^2 / w) \text{ or } y \sim \mathrm{family}(g^{-1}(\eta)).
+
+    Parameters
+    ----------
+    formula : str
+        As for :func:`lmer`; the left side of ``~`` is not read and may be left out.
+    data : DataFrame
+        Covariates and grouping factors, with no value missing.
+    fixef : dict or sequence
+        Fixed effects by coefficient name (``{"Intercept": 1, "x": 0.5, "f[T.b]": 2}``), or in their order.
+    sd : dict
+        SDs of the random effects by grouping factor: a number for one effect, otherwise a dict by name or a sequence,
+        as in ``{"site": {"Intercept": 1, "x": 0.5}}``.
+    corr : dict, optional
+        Correlations by grouping factor: a number for two effects, otherwise the (q, q) matrix.  Zero where not given.
+    sigma : float
+        Residual SD; for ``family="gaussian"`` only.
+    family, link : str
+        ``"gaussian"`` or a family of :func:`glmer`, with its link.
+    dispersion : float, optional
+        k of ``"negbinomial"``, phi of ``"gamma"``.
+    weights : column name or array, optional
+        Known precisions; for ``"binomial"`` the number of trials.
+    offset : column name or array, optional
+    n : int, optional
+        How many responses.  All of them share the data and draw their own random effects.
+    rng : numpy.random.Generator
+        The source of randomness, always to be given.
+
+    Returns
+    -------
+    Series or array
+        Without `n` one response, with the index of `data`; otherwise an array (rows, n).  A binomial response with trials
+        is a proportion, or the number of successes if the formula has ``cbind(successes, failures)``.
+
+    Raises
+    ------
+    ModelError, DataError, FormulaError
+        For parameters that are missing, unknown or impossible, by name.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> import glmmlib as gl
+    >>> ponds = pd.DataFrame({"pond": np.repeat(np.arange(12), 10), "x": np.tile(np.arange(10), 12)})
+    >>> y = gl.simulate("~ x + (x | pond)", ponds, fixef={"Intercept": 20, "x": 1}, sigma=2, corr={"pond": -0.5},
+    ...                 sd={"pond": {"Intercept": 3, "x": 0.5}}, n=10_000, rng=np.random.default_rng(1))
+    >>> y.shape, y[[0, 9]].std(axis=1).round(1).tolist()
+    ((120, 10000), [3.6, 4.4])
+    """
+    rng = require_generator(rng)
+    text = f"response {formula}" if isinstance(formula, str) and formula.lstrip().startswith("~") else formula
+    design = build_design(text, data, weights, offset, na_action="raise", response=False)
+    beta = _fixed_effects(fixef, design.coef_names)
+    groups = arrange(design.random)[0]
+    roots = _covariance_roots(groups, sd or {}, corr or {})
+    chosen = _checked_family(family, link, sigma, dispersion)
+    eta = design.X @ beta if design.offset is None else design.X @ beta + design.offset
+    eta = eta[:, None] + random_part(groups, roots, 1 if n is None else _count(n), rng, design.nobs)
+    as_proportions = not hasattr(design.formula.response, "successes")
+    y = draw_responses(eta, rng, chosen, sigma, design.weights, dispersion, as_proportions)
+    return pd.Series(y[:, 0], design.index, name=_response_name(text, design)) if n is None else y
+
+
+def simulate_fit(fit, n=None, rng=None, conditional=False):
+    """Draw responses from a fitted model; see :meth:`MixedModelFit.simulate`."""
+    rng = require_generator(rng)
+    count = 1 if n is None else _count(n)
+    eta = fit._linear_predictor() if conditional else fit._fixed_predictor()
+    eta = np.broadcast_to(eta[:, None], (fit.nobs, count))
+    if not conditional:
+        scale = 1.0 if fit.sigma is None else fit.sigma
+        eta = eta + random_part(fit.groups, [scale * L for L in fit._Lambdas], count, rng, fit.nobs)
+    y = fit._draw(eta, rng)
+    return pd.Series(y[:, 0], fit.design.index, name=fit.design.response_name) if n is None else y
+
+
+def random_part(groups, roots, n, rng, nobs):
+    """Draw all random effects n times and return ``Z b`` (nobs, n).
+
+    ``roots`` holds for each group a (q, q) matrix whose product with its transpose is the covariance.
+    """
+    total = np.zeros((nobs, n))
+    for g, root in zip(groups, roots, strict=True):
+        b = np.tensordot(root, rng.standard_normal((g.q, len(g.levels), n)), 1)
+        for z, effect in zip(g.factor.Z, b, strict=True):
+            drawn = effect[g.factor.codes]
+            total += drawn if (z == 1.0).all() else z[:, None] * drawn
+    return total
+
+
+def draw_responses(eta, rng, family=None, sigma=None, weights=None, dispersion=None, as_proportions=False):
+    """Draw responses (nobs, n) around the linear predictors ``eta`` (nobs, n); ``family=None`` is the normal one."""
+    column = None if weights is None else weights[:, None]
+    if family is None:
+        scale = sigma if weights is None else sigma / np.sqrt(column)
+        return eta + scale * rng.standard_normal(eta.shape)
+    y = family.draw(eta, column, dispersion, rng)
+    is_share = family.name == "binomial" and as_proportions and weights is not None
+    return y / column if is_share else y
+
+
+def require_generator(rng):
+    """Return `rng` if it is a numpy Generator; randomness without a source that can be named is refused."""
+    if not isinstance(rng, np.random.Generator):
+        raise ModelError("random draws need a numpy Generator, so that they can be repeated: pass "
+                         f"rng=np.random.default_rng(1), not {rng!r}")  # fmt: skip
+    return rng
+
+
+# --- parameters -----------------------------------------------------------------------------------
+
+
+def _count(n):
+    if not isinstance(n, int | np.integer) or n < 1:
+        raise ModelError(f"n is the number of responses, 1 or more, not {n!r}")
+    return int(n)
+
+
+def _response_name(text, design):
+    return None if text.startswith("response ~") else design.response_name
+
+
+def _fixed_effects(fixef, names):
+    return _by_name(fixef, names, "fixef", "coefficient")
+
+
+def _by_name(values, names, what, kind):
+    """Return one number for each name, from a dict or Series by name, or from a sequence in their order."""
+    if isinstance(values, pd.Series):
+        values = values.to_dict()
+    if isinstance(values, Mapping):
+        unknown = [name for name in values if name not in names]
+        missing = [name for name in names if name not in values]
+        if unknown or missing:
+            found = (
+                f"names no {kind} of the model: {listed(unknown)}" if unknown else f"lacks {listed(missing)}"
+            )
+            raise ModelError(f"{what} {found}; it needs {listed(names, len(names)) or 'nothing'}")
+        values = [values[name] for name in names]
+    try:
+        array = np.asarray(values, dtype=float)
+    except (TypeError, ValueError):
+        raise ModelError(f"{what} must be numbers, one for each {kind}, not {values!r}") from None
+    if array.ndim == 0 and len(names) == 1:
+        array = array[None]
+    if array.shape != (len(names),):
+        raise ModelError(
+            f"{what} has {array.size} values, but the model has {len(names)}: {listed(names, len(names))}"
+        )
+    if not np.isfinite(array).all():
+        raise ModelError(f"{what} holds a value that is missing or infinite: {values!r}")
+    return array
+
+
+def _covariance_roots(groups, sd, corr):
+    names = [g.name for g in groups]
+    for given, what in ((sd, "sd"), (corr, "corr")):
+        if not isinstance(given, Mapping):
+            example = listed(names[:1]) or "group"
+            raise ModelError(
+                f"{what} is a dict by grouping factor, such as {{{example!r}: ...}}, not {given!r}"
+            )
+        unknown = [name for name in given if name not in names]
+        if unknown:
+            raise ModelError(
+                f"{what} names no grouping factor of the model: {listed(unknown)}; it has {listed(names)}"
+            )
+    missing = [name for name in names if name not in sd]
+    if missing:
+        raise ModelError(
+            f"sd lacks the grouping factor {listed(missing)}: give an SD for each of its random effects"
+        )
+    return [_root(g, sd[g.name], corr.get(g.name)) for g in groups]
+
+
+def _root(group, sd, corr):
+    """Return a (q, q) matrix R with ``R R'`` the covariance; an SD of zero and a correlation of one are allowed."""
+    sds = _by_name(sd, group.columns, f"sd[{group.name!r}]", "random effect")
+    if (sds < 0).any():
+        raise ModelError(
+            f"sd[{group.name!r}] holds the negative value {sds.min():g}: an SD is zero or positive"
+        )
+    if corr is None:
+        return np.diag(sds)
+    values, vectors = np.linalg.eigh(_correlation(group, corr))
+    if values[0] < -1e-10:
+        raise ModelError(f"corr[{group.name!r}] is not a correlation matrix: its smallest eigenvalue is {values[0]:.3g}, "
+                         "so some combination of the effects would have a negative variance")  # fmt: skip
+    return sds[:, None] * vectors * np.sqrt(np.maximum(values, 0.0))
+
+
+def _correlation(group, corr):
+    what, q = f"corr[{group.name!r}]", group.q
+    try:
+        matrix = np.asarray(corr, dtype=float)
+    except (TypeError, ValueError):
+        raise ModelError(f"{what} is a number or a matrix, not {corr!r}") from None
+    if matrix.ndim == 0 and q == 2:
+        matrix = np.array([[1.0, matrix], [matrix, 1.0]])
+    if matrix.shape != (q, q):
+        form = "a number" if q == 2 else f"a ({q}, {q}) matrix"
+        raise ModelError(f"{what} has shape {matrix.shape}, but {group.name} has {q} random effects "
+                         f"({listed(group.columns)}): give {form if q > 1 else 'no correlation'}")  # fmt: skip
+    if not (np.isfinite(matrix).all() and np.array_equal(matrix, matrix.T) and (np.diag(matrix) == 1).all()
+            and (np.abs(matrix) <= 1).all()):  # fmt: skip
+        raise ModelError(
+            f"{what} is not a correlation matrix: it is symmetric, 1 on the diagonal and between -1 and 1"
+        )
+    free = np.zeros((q, q), dtype=bool)
+    for block in group.pattern.blocks:
+        free[np.ix_(block, block)] = True
+    if (matrix[~free] != 0).any():
+        i, j = np.argwhere(~free & (matrix != 0))[0]
+        raise ModelError(f"{what} correlates {group.columns[j]} with {group.columns[i]}, but the formula says that they "
+                         "are independent: put them in one term with a single bar")  # fmt: skip
+    return matrix
+
+
+def _checked_family(family, link, sigma, dispersion):
+    """Return the family, or None for the normal one, after a look at the parameters that it has and has not."""
+    is_gaussian = family == "gaussian"
+    chosen = None if is_gaussian else find_family(family, link)
+    name = "gaussian" if is_gaussian else chosen.name
+    if is_gaussian and link not in (None, "identity"):
+        raise ModelError(f"the gaussian family has the identity link only, not {link!r}")
+    for what, value, wanted in (
+        ("sigma", sigma, is_gaussian),
+        ("dispersion", dispersion, not is_gaussian and chosen.has_dispersion),
+    ):
+        if value is None and wanted:
+            raise ModelError(f"the {name} family needs {what}=, a positive number")
+        if value is not None and not wanted:
+            raise ModelError(f"the {name} family has no {what}: leave it out")
+        if value is not None and not (np.isscalar(value) and np.isfinite(value) and value > 0):
+            raise ModelError(f"{what} is a positive number, not {value!r}")
+    return chosen

@@ -1,0 +1,295 @@
+r"""Many responses, one design, for generalised models: Laplace's approximation for R replicates at once.
+
+The formulas are those of :mod:`glmmlib.likelihood.glmm`, for one grouping factor; every array has the replicate as an axis: (R, n)
+for rows, (q, R, J) for random effects.  Rows are sorted by group, so sums by group are sums of neighbours.  Each
+replicate has its own parameters, its own steps (those of PIRLS inside, those of BFGS and then Newton's method outside)
+and its own end; the ones that are done leave.
+"""
+
+from copy import copy
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from glmmlib.linalg import blocks
+
+CHUNK_NUMBERS = 150_000  # replicates times rows that are worked on at a time
+MAX_PIRLS = 50
+ROUGH, TIGHT = 1e-7, 1e-13  # g' H^-1 g of PIRLS, during the descent and for the last steps
+
+
+@dataclass(frozen=True, eq=False)
+class Points:
+    """-2 log L of each replicate, its gradient in (beta, theta, tau), the conditional modes (q, R, J), and how these move
+    with each parameter, (P, q, R, J): where the next search for them begins."""
+
+    value: np.ndarray
+    gradient: np.ndarray
+    u: np.ndarray
+    slopes: np.ndarray
+
+
+    def follow(self, which, step):
+        """Return where the modes of some replicates should be after a step (R, P) of their parameters."""
+        return self.u[:, which] + np.einsum("rk,kqrj->qrj", step, self.slopes[:, :, which])
+
+    def put(self, which, new, chosen):
+        """Write the chosen of other replicates' points in the places ``which``."""
+        self.value[which], self.gradient[which] = new.value[chosen], new.gradient[chosen]
+        self.u[:, which], self.slopes[:, :, which] = new.u[:, chosen], new.slopes[:, :, chosen]
+
+
+@dataclass(frozen=True, eq=False)
+class Modes:
+    """The conditional modes with what PIRLS computed there; the names are those of :class:`glmmlib.likelihood.glmm.Mode`."""
+
+    u: np.ndarray
+    score: np.ndarray
+    weight: np.ndarray
+    dweight: np.ndarray
+    eta: np.ndarray
+    penalised: np.ndarray
+    gradient: np.ndarray
+    A: np.ndarray
+    C: np.ndarray
+
+
+class LaplaceReplicates:
+    """The Laplace approximations of R responses.
+
+    Parameters
+    ----------
+    problem : LaplaceDeviance
+        With one grouping factor, without quadrature; its own response is not used.
+    Y : (R, n) array
+        Responses as ``family.check_response`` returns them, one a row, in the order of the problem's rows.
+    """
+
+    def __init__(self, problem, Y):
+        factor = problem.structure.factors[0]
+        self.family, self.weights, self.offset = problem.family, problem.weights, problem.offset
+        self.problem, self.Y, self.Q, self.Z = problem, Y, problem.Q, factor.Z
+        self.p, self.q, self.pattern = problem.p, factor.q, problem.patterns[0]
+        self.codes, self.J = factor.codes, factor.n_levels
+        self.starts = np.searchsorted(factor.codes, np.arange(factor.n_levels))
+        self.is_one = [bool((z == 1.0).all()) for z in factor.Z]
+        sizes = np.diff(np.append(self.starts, factor.codes.size))
+        self.common_size = int(sizes[0]) if (sizes == sizes[0]).all() else None
+        self.constant = None
+        if not self.family.has_dispersion:
+            constant = self.family.constant(Y, self.weights)
+            self.constant = -2.0 * np.broadcast_to(constant, Y.shape).sum(axis=1)
+
+    def subset(self, which):
+        """Return the same object for some of the replicates."""
+        chosen = copy(self)
+        chosen.Y = self.Y[which]
+        chosen.constant = None if self.constant is None else self.constant[which]
+        return chosen
+
+    # -- parameters and rows ---------------------------------------------------------------------------
+
+    def split(self, x):
+        """Return beta (R, p), Lambda (R, q, q) and the dispersion (R, 1), or None, of parameters (R, P)."""
+        L = np.zeros((len(x), self.q, self.q))
+        L[:, self.pattern.rows, self.pattern.cols] = x[:, self.p + self.pattern.index]
+        return x[:, : self.p], L, np.exp(x[:, -1:]) if self.family.has_dispersion else None
+
+    def join(self, beta, L, tau=None):
+        """The inverse of :meth:`split`; also collects gradients."""
+        theta = np.empty((len(beta), len(self.pattern.index)))
+        theta[:, self.pattern.index] = L[:, self.pattern.rows, self.pattern.cols]
+        return np.concatenate([beta, theta] + ([] if tau is None else [tau[:, None]]), axis=1)
+
+    def by_group(self, values):
+        """Return the sums over each group: (R, n) to (R, J)."""
+        if self.common_size is not None:
+            return (values.reshape(-1, self.common_size) @ np.ones(self.common_size)).reshape(-1, self.J)
+        return np.add.reduceat(values, self.starts, axis=1)
+
+    def Z_products(self, values):
+        """Return ``Z_j'values`` of each group: (q, R, J)."""
+        return np.stack([self.by_group(self._times(a, values)) for a in range(self.q)])
+
+    def row_effects(self, b):
+        """Return ``Z b`` (R, n) for effects (q, R, J)."""
+        total = self._times(0, b[0][:, self.codes])
+        for a in range(1, self.q):
+            total = total + self._times(a, b[a][:, self.codes])
+        return total
+
+    def _times(self, a, values):
+        return values if self.is_one[a] else values * self.Z[a]
+
+    def fixed_part(self, beta):
+        eta = beta @ self.Q
+        return eta if self.offset is None else eta + self.offset
+
+    def derivatives(self, eta, dispersion, order=3):
+        with np.errstate(over="ignore", invalid="ignore"):
+            return self.family.derivatives(self.Y, eta, self.weights, dispersion, order=order)
+
+    def weighted_blocks(self, weight):
+        """Return ``Z_j'WZ_j``: (q, q, R, J)."""
+        weight = np.broadcast_to(weight, self.Y.shape)
+        A = np.empty((self.q, self.q, len(weight), self.J))
+        for a in range(self.q):
+            wz = self._times(a, weight)
+            for b in range(a + 1):
+                A[a, b] = A[b, a] = self.by_group(self._times(b, wz))
+        return A
+
+    # -- PIRLS -----------------------------------------------------------------------------------------
+
+    def modes(self, x, u, tolerance):
+        """Find the conditional modes from ``u`` on; a replicate without a value there has an infinite ``penalised``."""
+        beta, L, dispersion = self.split(x)
+        fixed = self.fixed_part(beta)
+        active, replicates, found = np.arange(len(x)), self, None
+        step, length, value = np.zeros_like(u), np.ones(len(x)), np.full(len(x), np.inf)
+        trial = u
+        for iteration in range(MAX_PIRLS):
+            eta = fixed + replicates.row_effects(left(L, trial))
+            d = replicates.derivatives(eta, dispersion)
+            new = -2.0 * d.kernel.sum(axis=1) + np.einsum("arj,arj->r", trial, trial)
+            rose = ~(new <= value + 1e-12 * np.abs(new))
+            if iteration == 0:
+                rose = ~np.isfinite(new)
+            u = trial
+            gradient = left(L.swapaxes(1, 2), replicates.Z_products(d.score)) - u
+            A = replicates.weighted_blocks(d.weight)
+            C = cholesky(A, L)
+            newton = solve(C, gradient)
+            decrement = np.einsum("arj,arj->r", newton, gradient)
+            done = (~rose & (decrement < tolerance)) | (iteration == MAX_PIRLS - 1) | (rose & (length < 1e-8))
+            done |= rose & (iteration == 0)
+            if found is None or done.any():
+                penalised = np.where(rose, np.inf, new - decrement)
+                parts = Modes(u, d.score, d.weight, d.dweight, eta, penalised, gradient, A, C)
+                found = _copied(parts) if found is None else _written(found, parts, active, done)
+            if done.all():
+                break
+            # a step that rose is taken back by half; any other is followed by the next Newton step
+            step = np.where(rose[:, None], 0.5 * step, newton)
+            length = np.where(rose, 0.5 * length, 1.0)
+            trial = np.where(rose[:, None], u - step, u + step)
+            value = np.where(rose, value, new)
+            if done.any():
+                keep = ~done
+                active, replicates, L, fixed = active[keep], replicates.subset(keep), L[keep], fixed[keep]
+                dispersion = None if dispersion is None else dispersion[keep]
+                step, length, value, trial = step[:, keep], length[keep], value[keep], trial[:, keep]
+        return found
+
+    # -- value and gradient ----------------------------------------------------------------------------
+
+    def evaluate(self, x, u, tolerance=ROUGH):
+        """Return the :class:`Points` at parameters x (R, P), the search for modes starting from u (q, R, J)."""
+        _, L, dispersion = self.split(x)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            m = self.modes(x, u, tolerance)
+            log_det = 2.0 * sum(np.log(m.C[a, a]).sum(axis=1) for a in range(self.q))
+            H_inverse = inverse(m.C)
+            K = left(L, left(L, H_inverse).swapaxes(0, 1))  # Lambda H^-1 Lambda'
+            leverage = self._leverage(K)
+            c = leverage * m.dweight
+            kappa = solve(m.C, left(L.swapaxes(1, 2), self.Z_products(c)))
+            value = m.penalised + log_det + np.einsum("arj,arj->r", kappa, m.gradient) + self._constants(dispersion)
+            V_kappa = self.row_effects(left(L, kappa))
+            a = c - m.weight * V_kappa - 2.0 * m.score
+            Z_score = self.Z_products(m.score)
+            G = np.einsum("arj,brj->rab", self.Z_products(a), m.u) + np.einsum("arj,brj->rab", Z_score, kappa)
+            AL = np.einsum("abrj,rbc->acrj", m.A, L) if self.q > 1 else m.A * L[:, 0, 0, None]
+            G += 2.0 * np.einsum("acrj,cbrj->rab", AL, H_inverse)
+            tau = None if dispersion is None else self._gradient_tau(m, leverage, V_kappa, dispersion)
+            gradient = self.join(a @ self.Q.T, G, tau)
+            slopes = self._slopes(m, L, Z_score, x.shape[1])
+        value = np.where(np.isfinite(value) & np.isfinite(gradient).all(axis=1), value, np.inf)
+        return Points(value, gradient, m.u, slopes)
+
+    def _slopes(self, m, L, Z_score, n_parameters):
+        """Return the derivatives of the modes in beta and theta (zero for tau), by implicit differentiation."""
+        slopes, Lt = np.zeros((n_parameters, *m.u.shape)), L.swapaxes(1, 2)
+        for k, column in enumerate(self.Q):
+            slopes[k] = solve(m.C, -left(Lt, self.Z_products(m.weight * column)))
+        for k, a, b in zip(self.pattern.index, self.pattern.rows, self.pattern.cols, strict=True):
+            change = -left(Lt, m.A[:, a] * m.u[b])
+            change[b] += Z_score[a]
+            slopes[self.p + k] = solve(m.C, change)
+        return slopes
+
+    def _leverage(self, K):
+        total = 0.0
+        for a in range(self.q):
+            for b in range(a + 1):
+                product = self._times(a, self._times(b, K[a, b][:, self.codes]))
+                total = total + (product if a == b else 2.0 * product)
+        return total
+
+    def _constants(self, dispersion):
+        if dispersion is None:
+            return self.constant
+        constant = self.family.constant(self.Y, self.weights, dispersion)
+        return -2.0 * np.broadcast_to(constant, self.Y.shape).sum(axis=1)
+
+    def _gradient_tau(self, m, leverage, V_kappa, dispersion):
+        d = self.family.dispersion_derivatives(self.Y, m.eta, self.weights, dispersion)
+        return (-2.0 * d.logpdf + leverage * d.weight + V_kappa * d.score).sum(axis=1)
+
+
+# --- blocks (q, q, R, J) ----------------------------------------------------------------------------
+
+
+def left(L, M):
+    """Return ``L_r M_rj`` for L (R, q, q) and M (q, ..., R, J)."""
+    if len(M) == 1:
+        return M * L[:, 0, 0, None]
+    return np.einsum("rab,b...rj->a...rj", L, M)
+
+
+def _flat(M):
+    return M.reshape(*M.shape[:-2], -1)
+
+
+def cholesky(A, L):
+    """Return the Cholesky factors of ``H = I + L'AL``."""
+    Lt = L.swapaxes(1, 2)
+    H = left(Lt, left(Lt, A).swapaxes(0, 1))
+    H[range(len(A)), range(len(A))] += 1.0
+    return blocks.cholesky(_flat(H)).reshape(A.shape)
+
+
+def solve(C, g):
+    """Return ``H^-1 g`` for g (q, R, J)."""
+    if len(C) == 1:
+        return g / (C[0] * C[0])
+    half = blocks.solve_lower(_flat(C), _flat(g)[:, None])
+    return blocks.solve_upper(_flat(C), half).reshape(g.shape)
+
+
+def inverse(C):
+    if len(C) == 1:
+        return 1.0 / (C * C)
+    one = np.broadcast_to(np.eye(len(C))[:, :, None], _flat(C).shape)
+    return blocks.solve_upper(_flat(C), blocks.solve_lower(_flat(C), one)).reshape(C.shape)
+
+
+def _copied(parts):
+    arrays = (np.array(np.broadcast_to(getattr(parts, f.name), _shape(parts, f.name))) for f in fields(parts))
+    return Modes(*arrays)
+
+
+def _shape(parts, name):
+    """A weight that is free of y may come in the shape of a row."""
+    return parts.score.shape if name in ("weight", "dweight") else getattr(parts, name).shape
+
+
+def _written(found, parts, active, done):
+    """Write the replicates that are done into the arrays of all of them."""
+    for f in fields(parts):
+        part = np.broadcast_to(getattr(parts, f.name), _shape(parts, f.name))
+        if f.name in ("score", "weight", "dweight", "eta", "penalised"):
+            getattr(found, f.name)[active[done]] = part[done]
+        else:
+            getattr(found, f.name)[..., active[done], :] = part[..., done, :]
+    return found

@@ -1,0 +1,149 @@
+"""Minimisation for many replicates of a generalised model at once: BFGS, then Newton's method."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from glmmlib.covariance.factors import snapped
+from glmmlib.replicates.glmm import TIGHT
+from glmmlib.replicates.glmm_start import start
+from glmmlib.replicates.lmm_newton import smallest_singular_values
+
+MAX_ITERATIONS = 100
+
+
+@dataclass(frozen=True, eq=False)
+class Optima:
+    """Where R minimisations ended: parameters (R, P), values, Hessians (R, P, P), and whether to believe them."""
+
+    x: np.ndarray
+    value: np.ndarray
+    hessian: np.ndarray
+    converged: np.ndarray
+
+
+def minimise_all(replicates):
+    """Minimise -2 log L of every replicate: BFGS, then Newton's method with a Hessian from differences of the gradient."""
+    x, H, u = start(replicates)
+    x, H, point, arrived = _descend(replicates, x, H, u)
+    return _polish(replicates, x, H, point, arrived)
+
+
+def _descend(replicates, x, H, u, tolerance=1e-3):
+    """BFGS with backtracking, each replicate by itself; returns x, H, the points and which arrived."""
+    R = len(x)
+    point = replicates.evaluate(x, u)
+    x, H, first = x.copy(), H.copy(), H.copy()
+    value, gradient = point.value, point.gradient
+    arrived, length = np.zeros(R, bool), np.ones(R)
+    active = np.flatnonzero(np.isfinite(value))
+    for _ in range(MAX_ITERATIONS):
+        step = -np.einsum("rab,rb->ra", H[active], gradient[active])
+        slope = np.einsum("ra,ra->r", step, gradient[active])
+        lost = ~(slope < 0)
+        if lost.any():
+            H[active[lost]] = first[active[lost]]
+            step[lost] = -np.einsum("rab,rb->ra", first[active[lost]], gradient[active[lost]])
+            slope[lost] = np.einsum("ra,ra->r", step[lost], gradient[active[lost]])
+        arrived[active[-slope < tolerance]] = True
+        going = ~arrived[active] & (length[active] > 1e-6)
+        active, step, slope = active[going], step[going], slope[going]
+        if not active.size:
+            break
+        s = length[active, None] * step
+        new = replicates.subset(active).evaluate(x[active] + s, point.follow(active, s))
+        change = new.value - value[active]
+        good = change <= 1e-4 * length[active] * slope + 1e-12 * np.abs(value[active])
+        curvature = np.where(np.isfinite(change), change - length[active] * slope, np.inf)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            shrink = np.clip(-0.5 * length[active] * slope / curvature, 0.1, 0.5)
+        length[active] = np.where(good, 1.0, shrink * length[active])
+        here = active[good]
+        H[here] = _bfgs_update(H[here], s[good], new.gradient[good] - gradient[here])
+        x[here] += s[good]
+        point.put(here, new, good)
+    return x, H, point, arrived
+
+
+def _bfgs_update(H, s, y):
+    sy = np.einsum("ra,ra->r", s, y)
+    norms = np.linalg.norm(s, axis=1) * np.linalg.norm(y, axis=1)
+    teaches = sy > 1e-10 * norms
+    sy = np.where(teaches, sy, 1.0)
+    Hy = np.einsum("rab,rb->ra", H, y)
+    factor = (1.0 + np.einsum("ra,ra->r", y, Hy) / sy) / sy
+    cross = Hy[:, :, None] * s[:, None, :] / sy[:, None, None]
+    new = H + factor[:, None, None] * s[:, :, None] * s[:, None, :] - cross - cross.swapaxes(1, 2)
+    return np.where(teaches[:, None, None], new, H)
+
+
+def _polish(replicates, x, H, point, arrived):
+    """Newton's method to the end, with a Hessian of its own for each replicate."""
+    R, P = x.shape
+    scale = np.sqrt(np.maximum(np.einsum("raa->ra", H), 1e-12))
+    point = replicates.evaluate(x, point.u, TIGHT)
+    value, gradient = point.value, point.gradient
+    hessian, inverse = np.tile(np.eye(P), (R, 1, 1)), np.tile(np.eye(P), (R, 1, 1))
+    converged, is_convex = np.zeros(R, bool), np.ones(R, bool)
+    active, stale = np.flatnonzero(arrived & np.isfinite(value)), np.ones(R, bool)
+    for _ in range(8):
+        here = active[stale[active]]
+        if here.size:
+            hessian[here] = _hessian(replicates.subset(here), x[here], point, here, scale[here])
+            inverse[here], is_convex[here] = _inverse_hessian(hessian[here], scale[here])
+            stale[here] = False
+        step = -np.einsum("rab,rb->ra", inverse[active], gradient[active])
+        decrement = -np.einsum("ra,ra->r", step, gradient[active])
+        done = decrement < 1e-9
+        converged[active[done]] = True
+        active, step, decrement = active[~done], step[~done], decrement[~done]
+        if not active.size:
+            break
+        new = replicates.subset(active).evaluate(x[active] + step, point.follow(active, step), TIGHT)
+        good = new.value <= value[active] + 1e-10 * np.abs(value[active])
+        converged[active[~good & (decrement < 1e-7)]] = True  # to the precision of the objective
+        here = active[good]
+        x[here] += step[good]
+        point.put(here, new, good)
+        stale[here] = decrement[good] > 0.05**2
+        scale[here] = np.sqrt(np.maximum(np.einsum("raa->ra", inverse[here]), 1e-12))
+        active = here
+    return _snapped(replicates, Optima(x, value, hessian, converged & is_convex), point.u)
+
+
+def _hessian(replicates, x, point, here, scale):
+    """Return the Hessians from forward differences of the exact gradients."""
+    rows = []
+    for i in range(x.shape[1]):
+        shift = np.zeros_like(x)
+        shift[:, i] = 1e-3 * scale[:, i]
+        new = replicates.evaluate(x + shift, point.follow(here, shift), TIGHT)
+        rows.append((new.gradient - point.gradient[here]) / shift[:, i : i + 1])
+    H = np.stack(rows, axis=1)
+    return 0.5 * (H + H.swapaxes(1, 2))
+
+
+def _inverse_hessian(hessian, scale):
+    """Return inverses with all eigenvalues made positive, and whether they were."""
+    outer = scale[:, :, None] * scale[:, None, :]
+    scaled = np.nan_to_num(hessian * outer)
+    values, vectors = np.linalg.eigh(scaled)
+    largest = np.maximum(values[:, -1:], 1e-6)
+    inverse = (vectors / np.maximum(np.abs(values), 1e-6 * largest)[:, None, :]) @ vectors.swapaxes(1, 2) * outer
+    return inverse, (values[:, 0] > -1e-4 * np.maximum(values[:, -1], 1.0)) & np.isfinite(hessian).all(axis=(1, 2))
+
+
+def _snapped(replicates, optima, u):
+    """Put a Lambda that is singular but for rounding on the boundary itself, where that costs nothing."""
+    beta, L, dispersion = replicates.split(optima.x)
+    smallest = smallest_singular_values(replicates.pattern, L)
+    near = np.flatnonzero((smallest < 0.01) & optima.converged)
+    if not near.size:
+        return optima
+    on_boundary = np.stack([snapped([replicates.pattern], [L[r]])[0] for r in near])
+    tau = None if dispersion is None else np.log(dispersion[near, 0])
+    x = replicates.join(beta[near], on_boundary, tau)
+    value = replicates.subset(near).evaluate(x, u[:, near], TIGHT).value
+    free = value <= optima.value[near] + 1e-7
+    optima.x[near[free]], optima.value[near[free]] = x[free], value[free]
+    return optima

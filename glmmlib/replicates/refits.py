@@ -1,0 +1,358 @@
+"""``fit.refit_many``: one model fitted to many responses."""
+
+from dataclasses import dataclass
+from functools import cached_property, partial
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+from scipy.linalg import solve_triangular
+from scipy.special import ndtr, stdtr
+
+from glmmlib.covariance.factors import SINGULAR, lower_factor, sds_and_correlations
+from glmmlib.errors import DataError, GlmmlibError, ModelError
+from glmmlib.replicates.glmm import CHUNK_NUMBERS as GLMM_CHUNK_NUMBERS
+from glmmlib.replicates.glmm import LaplaceReplicates
+from glmmlib.replicates.glmm_descent import minimise_all as minimise_all_glmm
+from glmmlib.likelihood.optimise import Optimum
+from glmmlib.replicates.parallel import in_parallel, pieces, progress
+from glmmlib.replicates.lmm import CHUNK_NUMBERS, Replicates
+from glmmlib.replicates.lmm_newton import minimise_all, smallest_singular_values
+from glmmlib.likelihood.separation import SUSPECT
+from glmmlib.linalg.threads import keep_memory, one_blas_thread
+
+
+@dataclass(frozen=True, eq=False)
+class Refits:
+    """The estimates of R refits, one row each.
+
+    Attributes
+    ----------
+    params, bse : DataFrame (R, p)
+        Fixed effects and their standard errors.
+    theta : DataFrame (R, k)
+    sigma : (R,) array, or None for a distribution without residual SD
+    deviance : (R,) array
+    is_singular : (R,) array of bool
+    dispersion : (R,) array, or None
+        k of the negative binomial, phi of the gamma distribution.
+    tvalues, df : DataFrame (R, p)
+        Estimates divided by their standard errors, and Satterthwaite degrees of freedom.
+    sd, corr : DataFrame
+        SDs and correlations of the random effects, in columns ``"Subject.Days"`` and ``"Subject.Days.Intercept"``.
+    """
+
+    params: pd.DataFrame
+    bse: pd.DataFrame
+    theta: pd.DataFrame
+    sigma: np.ndarray
+    deviance: np.ndarray
+    is_singular: np.ndarray
+    _groups: tuple
+    _df: object
+    dispersion: np.ndarray | None = None
+
+    def __len__(self):
+        return len(self.params)
+
+    @property
+    def tvalues(self):
+        """Estimates divided by their standard errors."""
+        return self.params / self.bse
+
+    @cached_property
+    def df(self):
+        """Satterthwaite degrees of freedom (R, p) of each fixed effect; infinite where tests are normal."""
+        return pd.DataFrame(np.asarray(self._df()), columns=self.params.columns)
+
+    def pvalues(self, ddf=None):
+        """Return the two-sided p-values (R, p) of ``coefficient = 0``.
+
+        Parameters
+        ----------
+        ddf : {"satterthwaite", "z"}, optional
+            t tests with Satterthwaite degrees of freedom (the default of linear models), or the normal distribution (the
+            only choice for generalised ones).
+
+        Returns
+        -------
+        DataFrame (R, p)
+
+        Raises
+        ------
+        ModelError, DataError
+            For degrees of freedom that the model does not have, or that are unknown.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import glmmlib as gl
+        >>> fit = gl.lmer("Reaction ~ Days + (Days | Subject)", gl.load("sleepstudy"))
+        >>> many = fit.refit_many(fit.simulate(100, rng=np.random.default_rng(1)))
+        >>> (many.pvalues() < 0.05).mean().to_dict()
+        {'Intercept': 1.0, 'Days': 1.0}
+        """
+        t = -self.tvalues.abs()
+        if self.sigma is None and ddf == "satterthwaite":
+            raise ModelError("Satterthwaite degrees of freedom belong to linear mixed models; for this one tests are normal")
+        if ddf == "z" or (ddf is None and self.sigma is None):
+            return 2.0 * t.map(ndtr)
+        if ddf not in (None, "satterthwaite"):
+            raise DataError(f"ddf is 'satterthwaite' or 'z', not {ddf!r}")
+        return pd.DataFrame(2.0 * stdtr(self.df.to_numpy(), t.to_numpy()), columns=t.columns)
+
+    @cached_property
+    def sd(self):
+        """SDs of the random effects (R, number of random effects), in columns ``"Subject.Days"``."""
+        columns = {}
+        for g in self._groups:
+            L = np.zeros((len(self), g.q, g.q))
+            L[:, g.pattern.rows, g.pattern.cols] = self.theta.to_numpy()[:, g.pattern.index]
+            scale = 1.0 if self.sigma is None else self.sigma[:, None]
+            sd = scale * np.sqrt(np.einsum("rab,rab->ra", L, L))
+            columns |= {f"{g.name}.{c}": sd[:, i] for i, c in enumerate(g.columns)}
+        return pd.DataFrame(columns)
+
+    @cached_property
+    def corr(self):
+        """Correlations of random effects (R, number of pairs), in columns ``"Subject.Days.Intercept"``."""
+        columns = {}
+        for g in self._groups:
+            L = np.zeros((len(self), g.q, g.q))
+            L[:, g.pattern.rows, g.pattern.cols] = self.theta.to_numpy()[:, g.pattern.index]
+            corr = np.array([sds_and_correlations(x @ x.T)[1] for x in L])
+            for block in g.pattern.blocks:
+                for j in block:
+                    columns |= {f"{g.name}.{g.columns[i]}.{g.columns[j]}": corr[:, i, j] for i in block if i > j}
+        return pd.DataFrame(columns)
+
+
+def refit_many(fit, Y):
+    """Fit the model of ``fit`` to every column of ``Y`` (nobs, R); returns :class:`Refits`."""
+    Y = np.asarray(Y, dtype=float)
+    if Y.ndim != 2 or len(Y) != fit.nobs:
+        raise DataError(f"Y has shape {Y.shape}; it needs {fit.nobs} rows, one for each row of the fit, and a column a response")
+    if not np.isfinite(Y).all():
+        raise DataError(f"{int((~np.isfinite(Y)).any(axis=0).sum())} of the {Y.shape[1]} responses hold missing or infinite values")
+    keep_memory()
+    # a step that leaves the floating-point numbers has an infinite value and is shortened
+    with one_blas_thread(), np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        if len(fit.groups) > 1 or getattr(fit, "n_agq", 1) > 1:
+            return _one_by_one(fit, Y)
+        return _vectorised(fit, Y) if fit.family is None else _vectorised_glmm(fit, Y)
+
+
+def _vectorised(fit, Y):
+    problem, group = fit._problem, fit.groups[0]
+    projected = _project(problem, fit.X, Y, fit.design.weights, fit.design.offset)
+    beta_ols, Zy, yy = projected
+    everything = Replicates(problem, Zy, yy)
+    step = max(1, CHUNK_NUMBERS // everything.numbers)
+    parts = pieces(len(yy), step)
+    all_replicates = [everything.subset(part) for part in parts]
+    steps = progress(zip(all_replicates, parts, strict=True), len(parts), "refits")
+    found = [_checked(fit, r, minimise_all(r), Y[:, part]) for r, part in steps]
+    theta = np.concatenate([f.theta for f in found])
+    to_user = solve_triangular(problem.R, np.eye(problem.p)) if problem.p else np.zeros((0, 0))
+
+    sigma = np.sqrt(np.concatenate([f.r2 for f in found]) / problem.df)
+    beta = beta_ols + np.concatenate([f.beta for f in found]) @ to_user.T
+    inverse = np.concatenate([np.linalg.inv(f.XX) for f in found])
+    bse = sigma[:, None] * np.sqrt(np.einsum("cx,rxy,cy->rc", to_user, inverse, to_user, optimize=True))
+    L = everything.Lambda(theta)
+    return Refits(
+        pd.DataFrame(beta, columns=fit.params.index),
+        pd.DataFrame(bse, columns=fit.params.index),
+        pd.DataFrame(_user_theta(group, L), columns=fit.theta.index),
+        sigma,
+        np.concatenate([f.value for f in found]),
+        _is_singular(group, L),
+        fit.groups,
+        partial(_satterthwaite, all_replicates, [f.theta for f in found], to_user),
+    )
+
+
+def _satterthwaite(replicates, thetas, to_user):
+    return np.concatenate([r.satterthwaite(theta, to_user)[1] for r, theta in zip(replicates, thetas, strict=True)])
+
+
+def _project(problem, X, Y, weights, offset):
+    """Least squares of all responses on X: its coefficients (R, p), Z'W residual (R, q, J) and the sums of squares."""
+    factor = problem.structure.factors[0]
+    if offset is not None:
+        Y = Y - offset[:, None]
+    w = np.ones(len(Y)) if weights is None else weights
+    Q = solve_triangular(problem.R, X.T, trans=1).T if problem.p else X
+    coefficients = (Q * w[:, None]).T @ Y
+    residual = Y - Q @ coefficients
+    n, J = len(Y), factor.n_levels
+    Zy = np.empty((Y.shape[1], factor.q, J))
+    for a, z in enumerate(factor.columns()):
+        Zt = sparse.csr_array((z * w, (factor.codes, np.arange(n))), shape=(J, n))
+        Zy[:, a] = (Zt @ residual).T
+    beta = solve_triangular(problem.R, coefficients).T if problem.p else coefficients.T
+    return beta, Zy, np.einsum("nr,nr,n->r", residual, residual, w)
+
+
+def _checked(fit, replicates, found, Y):
+    """Fit the few replicates again, one by one, whose Newton iterations did not end."""
+    for r in np.flatnonzero(~found.converged):
+        single = fit._problem.with_response(Y[:, r])
+        optimum = single.minimise()
+        point = single.at(single.Lambdas(optimum.x))
+        found.theta[r], found.value[r], found.r2[r] = optimum.x, point.value, point.r2
+        state = replicates.subset(np.array([r])).state(optimum.x[None])
+        found.beta[r], found.XX[r] = state.beta[0], state.XX[0]
+    return found
+
+
+# --- generalised models -----------------------------------------------------------------------------
+
+
+def _vectorised_glmm(fit, Y):
+    problem, group, p = fit._problem, fit.groups[0], fit._problem.p
+    everything = LaplaceReplicates(problem, _responses(fit, Y)[:, problem.rows])
+    step = max(1, GLMM_CHUNK_NUMBERS // fit.nobs)
+    parts = pieces(Y.shape[1], step)
+    found = [minimise_all_glmm(everything.subset(part)) for part in progress(parts, len(parts), "refits")]
+    x, value, hessian, converged = (
+        np.concatenate([getattr(f, name) for f in found]) for name in ("x", "value", "hessian", "converged")
+    )
+    beta, L, dispersion = everything.split(x)
+    T = np.linalg.inv(problem.R) if p else np.zeros((0, 0))
+    covariance = T @ _joint_covariances(hessian)[:, :p, :p] @ T.T
+    variance = np.einsum("rpp->rp", covariance)
+    refits = Refits(
+        pd.DataFrame(beta @ T.T, columns=fit.params.index),
+        pd.DataFrame(np.sqrt(np.where(variance > 0, variance, np.inf)), columns=fit.params.index),
+        pd.DataFrame(_user_theta(group, L), columns=fit.theta.index),
+        None,
+        value,
+        _is_singular(group, L),
+        fit.groups,
+        partial(np.full, (len(x), p), np.inf),
+        None if dispersion is None else dispersion[:, 0].copy(),
+    )
+    return _with_singles(fit, refits, Y, np.flatnonzero(~converged | _looks_separated(everything, beta)))
+
+
+def _looks_separated(replicates, beta):
+    """Which replicates have means so extreme that :mod:`glmmlib.likelihood.separation` should have a look (R,)."""
+    family = replicates.family
+    counts = family.name in ("poisson", "negbinomial") and family.link.name == "log"
+    if not replicates.p or not (counts or family.name == "binomial"):
+        return np.zeros(len(beta), bool)
+    mean = family.link.inverse(replicates.fixed_part(beta))
+    is_extreme = mean.min(axis=1) < SUSPECT
+    return is_extreme if counts else is_extreme | (mean.max(axis=1) > 1.0 - SUSPECT)
+
+
+def _responses(fit, Y):
+    """Return the responses (R, n) as the family takes them."""
+    d = fit.design
+    checked = (fit.family.check_response(y, d.trials, d.weights, d.response_name, d.index)[0] for y in Y.T)
+    return np.array(list(checked))
+
+
+def _joint_covariances(hessian):
+    """Twice the inverse Hessians (R, P, P)."""
+    scale = 1.0 / np.sqrt(np.maximum(np.abs(np.einsum("raa->ra", hessian)), 1e-300))
+    outer = scale[:, :, None] * scale[:, None, :]
+    return 2.0 * np.linalg.pinv(hessian * outer, rcond=1e-12, hermitian=True) * outer
+
+
+def _with_singles(fit, refits, Y, which):
+    """Fit by itself each replicate that the common iterations could not settle, or that looks separated."""
+    for r in which:
+        single = _single(fit, Y[:, r], r)
+        refits.params.iloc[r], refits.bse.iloc[r] = single.params.to_numpy(), single.bse.to_numpy()
+        refits.theta.iloc[r] = single.theta.to_numpy()
+        refits.deviance[r], refits.is_singular[r] = single.deviance, single.is_singular
+        if refits.dispersion is not None:
+            refits.dispersion[r] = single.dispersion
+    return refits
+
+
+def _single(fit, y, r):
+    try:
+        return fit._refit(y)
+    except GlmmlibError as error:
+        raise type(error)(f"response {r}: {error}") from None
+
+
+def _user_theta(group, L):
+    """Map standardised factors (R, q, q) to theta (R, k) on the user's columns."""
+    M = group.factor.to_standard @ L
+    if group.q == 1:
+        return np.abs(M[:, 0])
+    R = np.linalg.qr(M.swapaxes(1, 2), mode="r")
+    lower = (R * np.where(np.diagonal(R, axis1=1, axis2=2) < 0, -1.0, 1.0)[:, :, None]).swapaxes(1, 2)
+    theta = np.empty((len(L), len(group.pattern.index)))
+    theta[:, group.pattern.index] = lower[:, group.pattern.rows, group.pattern.cols]
+    return theta
+
+
+def _is_singular(group, L):
+    return smallest_singular_values(group.pattern, L) < SINGULAR
+
+
+def _one_by_one(fit, Y):
+    rows = _in_parallel(fit, Y, _numbers)
+    params, bse, theta, sigma, deviance, is_singular, dispersion = (
+        np.array([row[i] for row in rows]) for i in range(7)
+    )
+    return Refits(
+        pd.DataFrame(params, columns=fit.params.index),
+        pd.DataFrame(bse, columns=fit.params.index),
+        pd.DataFrame(theta, columns=fit.theta.index),
+        None if fit.sigma is None else sigma.astype(float),
+        deviance,
+        is_singular,
+        fit.groups,
+        partial(_in_parallel, fit, Y, _degrees_of_freedom),
+        None if fit.family is None or not fit.has_dispersion else dispersion.astype(float),
+    )
+
+
+def each_fit(fit, Y, statistic):
+    """Return ``[statistic(the fit to y) for y in the columns of Y]``.
+
+    Linear models with one grouping factor find all optima together first; otherwise joblib shares the fits out.
+    """
+    if fit.family is not None or len(fit.groups) > 1:
+        return _in_parallel(fit, Y, statistic)
+    many = refit_many(fit, Y)
+    with one_blas_thread():
+        return _at_optima(fit, Y, many, statistic)
+
+
+def _at_optima(fit, Y, many, statistic):
+    fits = (_fit_at(fit, y, theta) for y, theta in zip(Y.T, many.theta.to_numpy(), strict=True))
+    return [statistic(f) for f in progress(fits, len(many), "fits")]
+
+
+def _fit_at(fit, y, theta):
+    """Return the linear fit whose optimum is known to be at ``theta``."""
+    problem, group = fit._problem.with_response(y), fit.groups[0]
+    x = problem.theta([lower_factor(group.to_standard_Lambda(group.pattern.Lambda(theta)))])
+    value, gradient = problem.objective(x)
+    optimum = Optimum(x, value, gradient(), 0.0, 0, True, "converged together with other replicates", None, ())
+    return fit._refitted(y, problem, optimum)
+
+
+def _in_parallel(fit, Y, statistic):
+    tasks = [(fit, Y[:, part], part.start, statistic) for part in pieces(Y.shape[1])]
+    return [row for rows in in_parallel(_fit_each, tasks, "fits") for row in rows]
+
+
+def _fit_each(fit, Y, first, statistic):
+    return [statistic(_single(fit, y, r)) for r, y in enumerate(Y.T, first)]
+
+
+def _numbers(fit):
+    arrays = (fit.params.to_numpy(), fit.bse.to_numpy(), fit.theta.to_numpy())
+    return *arrays, fit.sigma, fit.deviance, fit.is_singular, getattr(fit, "dispersion", None)
+
+
+def _degrees_of_freedom(fit):
+    return fit.df.to_numpy()

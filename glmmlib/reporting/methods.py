@@ -1,0 +1,172 @@
+"""The methods section of a report, and what a reader must know before trusting its numbers."""
+
+from importlib.metadata import PackageNotFoundError, version
+
+from glmmlib.inference.contrasts import DDF_TITLE
+from glmmlib.variance.ratios import RATIOS
+from glmmlib.reporting.formats import code
+
+LISTED = 8  # more names than this are left to the tables
+
+
+def methods(fit, numbers):
+    """Yield the sentences that say how the model was fitted, tested and given intervals."""
+    d = fit.design
+    yield (
+        f"{_model(fit)} was fitted to {counted(fit.nobs, 'row')} of {code(d.response_name)} in {_groups(fit)}, with {_version()}"
+        f" and the formula {code(fit.formula)}."
+    )
+    yield _estimation(fit)
+    yield from _random_effects(fit)
+    if d.weights is not None:
+        trials = fit.family is not None and fit.family.name == "binomial"
+        yield f"{'The numbers of trials' if trials else 'Known weights of the rows'} were given as weights."
+    if d.offset is not None:
+        yield "The linear predictor held a known offset."
+    if d.n_missing:
+        yield f"{counted(d.n_missing, 'further row').capitalize()} with missing values {_were(d.n_missing)} left out."
+    if d.aliased:
+        yield f"{joined([code(name) for name in d.aliased])} {_were(len(d.aliased))} left out, as it follows from the other columns."
+    yield from _references(fit)
+    if len(fit.params):
+        yield _tests(fit, numbers)
+    if len(fit.params) or numbers.method != "wald":
+        yield from _intervals(fit, numbers)
+
+
+def _version():
+    try:
+        return f"glmmlib {version('glmmlib')}"
+    except PackageNotFoundError:
+        return "glmmlib"
+
+
+def _model(fit):
+    if fit.family is None:
+        return "A linear mixed model"
+    return f"A generalised linear mixed model ({FAMILIES[fit.family.name]} distribution, {fit.family.link.name} link)"
+
+
+FAMILIES = {"binomial": "binomial", "poisson": "Poisson", "negbinomial": "negative binomial", "gamma": "gamma"}
+
+
+def _groups(fit):
+    return joined([f"{counted(n, 'level')} of {code(name)}" for name, n in fit.ngroups.items()])
+
+
+def _estimation(fit):
+    if fit.family is None:
+        how = "restricted maximum likelihood (REML)" if fit.reml else "maximum likelihood"
+        return f"Parameters were estimated by {how}."
+    if fit.n_agq == 1:
+        how = "the random effects integrated out by Laplace's approximation"
+    else:
+        how = f"the random effects integrated out by adaptive Gauss-Hermite quadrature with {fit.n_agq} points"
+    return f"Parameters were estimated by maximum likelihood, {how}."
+
+
+def _random_effects(fit):
+    groups = {}
+    for g in fit.groups:
+        free, pairs = int(fit.varcorr[g.name].free.sum() - g.q) // 2, g.q * (g.q - 1) // 2
+        tie = ""
+        if pairs:
+            tie = ", and might correlate" if free == pairs else ", some of them correlated" if free else ", uncorrelated"
+        effects = sentence(joined([_effect(name) for name in g.columns]))
+        groups.setdefault((effects, tie), []).append(code(g.name))
+    for (effects, tie), names in groups.items():
+        yield f"{effects} varied at random between the levels of {joined(names)}{tie}."
+
+
+def _effect(name):
+    return "the intercept" if name == "Intercept" else f"the effect of {code(name)}"
+
+
+def _references(fit):
+    factors = [
+        (name, levels)
+        for name, levels in fit.design.category_levels.items()
+        if any(f"{name}[T." in coefficient for coefficient in fit.params.index)
+    ]
+    if factors:
+        which = joined([f"{code(levels[0])} of {code(name)}" for name, levels in factors])
+        yield f"The coefficients of a factor compare with its reference level, which was {which}."
+
+
+def _tests(fit, numbers):
+    if numbers.ddf == "z":
+        how = "Wald z tests" if fit.family is not None else "z tests (normal approximation)"
+    else:
+        how = f"t tests with {DDF_TITLE[numbers.ddf]} degrees of freedom"
+    terms = ""
+    if numbers.terms is not None:
+        joint = "Wald chi-square tests" if numbers.ddf == "z" else "F tests with the same degrees of freedom"
+        terms = f", terms of several coefficients by {joint} (type III)"
+    return f"Fixed effects were tested two-sided by {how}{terms}."
+
+
+def _intervals(fit, numbers):
+    scale = f", exponentiated for {numbers.ratio}s" if numbers.ratio else ""
+    name = f"Confidence intervals ({numbers.percent} CI)"
+    if numbers.method == "wald":
+        df = "" if numbers.ddf == "z" else " with the degrees of freedom of the tests"
+        yield f"{name} are Wald intervals{df}{scale}."
+        yield "Variance parameters have none, as their estimates are far from normal."
+    elif numbers.method == "profile":
+        yield f"{name} are profile likelihood intervals{', from a refit by maximum likelihood' if fit.reml else ''}{scale}."
+    else:
+        kind, n = numbers.options.get("kind", "percentile"), numbers.options.get("n", 1000)
+        yield f"{name} are {kind} intervals of a parametric bootstrap with {n:,} refits{scale}."
+
+
+def caveats(fit, numbers):
+    """Yield what limits the trust in the numbers."""
+    if not fit.convergence.converged:
+        yield f"The optimiser did not converge: {fit.convergence}."
+    separation = getattr(fit, "separation", None)
+    if separation is not None:
+        yield f"{sentence(str(separation))}."
+    for text in fit.singular_terms:
+        yield f"The fit is singular: {text}; tests of the fixed effects take that as known."
+    if fit.is_refit:
+        yield "The response was given to refit, so it is not the one in the data."
+    if fit.family is not None and not fit.has_dispersion and fit.family.name == "poisson":
+        yield "The Poisson distribution takes the variance given the random effects as equal to the mean."
+    for note in numbers.notes:
+        yield f"{sentence(note)}."
+
+
+# --- words ------------------------------------------------------------------------------------------
+
+
+def counted(n, what):
+    """
+    >>> counted(1, "row"), counted(1200, "row")
+    ('1 row', '1,200 rows')
+    """
+    return f"{n:,} {what}{'' if n == 1 else 's'}"
+
+
+def joined(items):
+    """
+    >>> joined(["a"]), joined(["a", "b", "c"])
+    ('a', 'a, b and c')
+    """
+    *first, last = items
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def sentence(text):
+    """Return the text with a capital letter, unless it starts with the name of a parameter."""
+    is_name = text.startswith(("sd ", "corr ", "sigma:", "\x02"))
+    return text if is_name else text[:1].upper() + text[1:]
+
+
+def _were(n):
+    return "was" if n == 1 else "were"
+
+
+def ratio_name(fit):
+    """Return what exp(coefficient) is, such as "odds ratio", or None; the intercept's is none."""
+    is_none = fit.family is None or not any(name != "Intercept" for name in fit.params.index)
+    return None if is_none else RATIOS.get((fit.family.name, fit.family.link.name))

@@ -1,0 +1,297 @@
+"""The numbers of a report: tables, and the sentences of its results section."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from glmmlib.comparison.anova import anova
+from glmmlib.errors import ModelError
+from glmmlib.variance.icc import icc
+from glmmlib.inference.contrasts import check_ddf, coef_tests
+from glmmlib.variance.r2 import r2
+from glmmlib.reporting.formats import code
+from glmmlib.reporting.methods import LISTED, counted, joined, ratio_name
+from glmmlib.display.tables import Table, fixed, p_text
+from glmmlib.reporting.tidy import tidy
+
+
+@dataclass(frozen=True, eq=False)
+class Numbers:
+    """All that a report states.
+
+    ``tests`` (coefficients, with lower and upper), ``variances`` (as :func:`glmmlib.tidy`), ``terms`` (joint tests, or None),
+    ``icc`` and ``r2`` (None where the model has none), and the names of the choices.
+    """
+
+    tests: pd.DataFrame
+    variances: pd.DataFrame
+    terms: pd.DataFrame | None
+    icc: object
+    r2: object
+    ddf: str
+    method: str
+    options: dict
+    level: float
+    ratio: str | None
+    notes: tuple
+
+    @property
+    def percent(self):
+        return f"{100 * self.level:g}%"
+
+    @classmethod
+    def of(cls, fit, level, method, ddf, options):
+        ddf = check_ddf(fit, ddf)
+        wald = {"ddf": ddf} if method == "wald" else {}
+        table = tidy(fit, True, level=level, method=method, **wald, **options)
+        is_fixed = table["effect"] == "fixed"
+        tests, variances = coef_tests(fit, ddf), table[~is_fixed].dropna(axis=1, how="all")
+        tests["lower"], tests["upper"] = (table.loc[is_fixed, f"conf_{end}"].to_numpy() for end in ("low", "high"))
+        separation = getattr(fit, "separation", None)
+        if separation is not None:
+            lost = [name for name in separation.coefficients if name in tests.index]
+            tests.loc[lost, "estimate"] = np.copysign(np.inf, tests.loc[lost, "estimate"])
+            tests.loc[lost, ["se", "statistic", "p", "lower", "upper"]] = np.nan
+        several = any(s.stop - s.start > 1 for s in fit.design.term_slices.values())
+        terms = anova(fit, ddf=ddf).table if several and separation is None else None
+        shares = (None, None) if separation is not None else (_or_none(icc, fit), _or_none(r2, fit))
+        return cls(
+            tests, variances, terms, *shares, ddf, method, options, level, ratio_name(fit),
+            tuple(table.attrs["notes"]),
+        )  # fmt: skip
+
+
+def _or_none(function, fit):
+    try:
+        return function(fit)
+    except ModelError:
+        return None
+
+
+# --- tables -----------------------------------------------------------------------------------------
+
+
+def fixed_effects_table(numbers):
+    t = numbers.tests
+    cells = [t.index, _column(t["estimate"], t["se"]), _column(t["se"], t["se"])]
+    header = ["", "Estimate", "SE"]
+    if numbers.ratio:
+        is_slope = t.index != "Intercept"  # exp(intercept) compares with nothing
+        shown = _exp(t[["estimate", "lower", "upper"]]).where(pd.Series(is_slope, t.index), np.nan)
+        se = shown["estimate"] * t["se"]
+        cells += [map(_ratio, shown["estimate"], se), map(_ratio_interval, shown["lower"], shown["upper"], se)]
+        header += [numbers.ratio.capitalize(), f"{numbers.percent} CI"]
+    else:
+        cells.append(_interval_column(t["lower"], t["upper"], t["se"]))
+        header.append(f"{numbers.percent} CI")
+    if numbers.ddf != "z":
+        cells.append(fixed(t["df"], 1))
+        header.append("df")
+    cells += [fixed(t["statistic"], 2), map(p_text, t["p"])]
+    header += ["z" if numbers.ddf == "z" else "t", "p"]
+    return Table("Fixed effects", tuple(header), tuple(zip(*cells, strict=True)))
+
+
+def random_effects_table(numbers):
+    v = numbers.variances
+    cells = [v["group"], v["term"].map(_parameter), _sizes(v["estimate"], v["term"])]
+    header = ["Group", "Parameter", "Estimate"]
+    if "conf_low" in v:
+        ends = (_sizes(v[end], v["term"]) for end in ("conf_low", "conf_high"))
+        cells.append([f"{low} to {high}" if low else "" for low, high in zip(*ends, strict=True)])
+        header.append(f"{numbers.percent} CI")
+    return Table("Random effects", tuple(header), tuple(zip(*cells, strict=True)), n_labels=2)
+
+
+def _parameter(term):
+    kind, _, name = term.partition("__")
+    if kind == "cor":
+        return f"correlation {name.replace('.', ', ', 1)}"
+    return {"sd__Observation": "SD", "dispersion": "dispersion"}.get(term, f"SD {name}")
+
+
+def model_table(fit, numbers):
+    rows = [("Rows", f"{fit.nobs:,}"), *((f"Levels of {name}", f"{n:,}") for name, n in fit.ngroups.items())]
+    if numbers.icc is not None:
+        rows.append((f"ICC ({_words(numbers.icc)})", f"{numbers.icc.value:.2f}"))
+        if len(fit.groups) > 1:
+            rows += [(f"ICC of {name}", f"{value:.2f}") for name, value in numbers.icc.by_group.items()]
+    if numbers.r2 is not None:
+        rows += [("R2, marginal", f"{numbers.r2.marginal:.2f}"), ("R2, conditional", f"{numbers.r2.conditional:.2f}")]
+    rows += [("REML criterion" if fit.reml else "Log-likelihood", f"{fit.deviance if fit.reml else fit.llf:.2f}")]
+    rows += [("AIC", f"{fit.aic:.2f}"), ("BIC", f"{fit.bic:.2f}")]
+    return Table("Model", ("", "Value"), tuple(rows))
+
+
+def _words(found):
+    return ", ".join(note for note in (found.kind, found.scale, found.where) if note)
+
+
+# --- sentences --------------------------------------------------------------------------------------
+
+
+def results(fit, numbers):
+    """Yield the sentences of the results section."""
+    names = [name for name in numbers.tests.index if name != "Intercept"]
+    if "Intercept" in numbers.tests.index and not names:
+        yield f"The mean over groups was {_estimate(numbers, 'Intercept')}." if fit.family is None else (
+            f"The mean of the linear predictor was {_estimate(numbers, 'Intercept')}."
+        )
+    for term, row in numbers.terms.iterrows() if numbers.terms is not None else ():
+        width = fit.design.term_slices[term]
+        if width.stop - width.start > 1:
+            yield f"The test of all coefficients of {code(term)} gave {_joint(row)}."
+    for name in names[:LISTED]:
+        yield _coefficient(fit, numbers, name)
+    if len(names) > LISTED:
+        yield f"The other {counted(len(names) - LISTED, 'coefficient')} are in the table."
+    if numbers.ratio and names:
+        yield f"Each {numbers.ratio} compares members of one group, or of groups with equal random effects."
+    yield from _variation(fit)
+    yield from _shares(fit, numbers)
+
+
+def _coefficient(fit, numbers, name):
+    row = numbers.tests.loc[name]
+    if not np.isfinite(row["estimate"]):
+        return f"The coefficient of {code(name)} has no finite estimate."
+    test = f"{_statistic(numbers, row)}, {_p(row['p'])}"
+    is_slope = _is_plain_slope(fit, name)
+    if numbers.ratio:
+        ratio, lower, upper = _exp(row[["estimate", "lower", "upper"]])
+        value = f"{numbers.percent} CI {_ratio_interval(lower, upper, ratio * row['se'])}; {test}"
+        what = "one unit more of " if is_slope else ""
+        return f"The {numbers.ratio} of {what}{code(name)} was {_ratio(ratio, ratio * row['se'])} ({value})."
+    if is_slope and fit.family is None:
+        change = "rose" if row["estimate"] >= 0 else "fell"
+        size = row.copy()
+        if row["estimate"] < 0:
+            size["estimate"], size["lower"], size["upper"] = -row["estimate"], -row["upper"], -row["lower"]
+        by = _number(size["estimate"], size["se"])
+        start = f"With one unit more of {code(name)}, the mean of {code(fit.design.response_name)} {change} by {by}"
+        return f"{start} (SE {_number(row['se'], row['se'])}, {_ci(numbers, size)}; {test})."
+    return f"The coefficient of {code(name)} was {_estimate(numbers, name)}; {test}."
+
+
+def _is_plain_slope(fit, name):
+    """Is it the slope of a column of numbers that enters the fixed effects once, and as it is?"""
+    used = [other for other in fit.params.index if other != name and name in other]
+    return name in fit.design.data and name not in fit.design.category_levels and not used
+
+
+def _estimate(numbers, name):
+    row = numbers.tests.loc[name]
+    return f"{_number(row['estimate'], row['se'])} (SE {_number(row['se'], row['se'])}, {_ci(numbers, row)})"
+
+
+def _ci(numbers, row):
+    return f"{numbers.percent} CI {_number(row['lower'], row['se'])} to {_number(row['upper'], row['se'])}"
+
+
+def _statistic(numbers, row):
+    if numbers.ddf == "z":
+        return f"z = {row['statistic']:.2f}"
+    return f"t({row['df']:.1f}) = {row['statistic']:.2f}"
+
+
+def _joint(row):
+    if "F" in row:
+        return f"F({row['df_num']:.0f}, {row['df_den']:.1f}) = {row['F']:.2f}, {_p(row['p'])}"
+    return f"χ²({row['df_num']:.0f}) = {row['chi2']:.2f}, {_p(row['p'])}"
+
+
+def _p(p):
+    text = p_text(p)
+    return f"p {text}" if text.startswith("<") else f"p = {text}"
+
+
+def _variation(fit):
+    for name, g in fit.varcorr.items():
+        sds = [f"{_significant(sd)} for {'the intercept' if c == 'Intercept' else code(c)}" for c, sd in g.sd.items()]
+        pairs = [(i, j) for i in range(len(g.sd)) for j in range(i) if g.free[i, j] and np.isfinite(g.corr.iloc[i, j])]
+        tie = ""
+        if len(pairs) == 1:
+            tie = f", and their correlation was {g.corr.iloc[pairs[0]]:.2f}"
+        elif pairs:
+            tie = "; their correlations are in the table"
+        yield f"Between the levels of {code(name)} the SD was {joined(sds)}{tie}."
+    if fit.sigma is not None:
+        yield f"The residual SD was {_significant(fit.sigma)}."
+    elif fit.has_dispersion:
+        symbol, law = ("k", "mean + mean²/k") if fit.family.name == "negbinomial" else ("phi", "phi mean²")
+        yield f"The dispersion was {symbol} = {_significant(fit.dispersion)}, where the variance given the random effects is {law}."
+
+
+def _shares(fit, numbers):
+    if numbers.icc is not None:
+        yield f"The intraclass correlation ({_words(numbers.icc)}) was {numbers.icc.value:.2f}."
+    if numbers.r2 is not None and len(fit.params):
+        yield (
+            f"The fixed effects explained {numbers.r2.marginal:.0%} of the variance, fixed and random effects together"
+            f" {numbers.r2.conditional:.0%} (R2 of Nakagawa, Johnson and Schielzeth)."
+        )
+
+
+# --- numbers as text ----------------------------------------------------------------------------------
+
+
+def _number(value, se):
+    """Write a number to three significant digits of its standard error.
+
+    >>> _number(10.46729, 1.5458), _number(float("inf"), 1.0), _number(-1234.5, 212.0)
+    ('10.47', '∞', '-1234')
+    """
+    if not np.isfinite(value):
+        return "" if np.isnan(value) else "∞" if value > 0 else "-∞"
+    if not (np.isfinite(se) and se > 0):
+        return f"{value:.3g}"
+    decimals = int(2 - np.floor(np.log10(se)))
+    return f"{value:.3g}" if decimals > 6 else f"{value:.{max(decimals, 0)}f}"
+
+
+def _column(values, se):
+    return [_number(v, s) for v, s in zip(values, se, strict=True)]
+
+
+def _interval_column(lower, upper, se):
+    return [f"{a} to {b}" if a else "" for a, b in zip(_column(lower, se), _column(upper, se), strict=True)]
+
+
+def _sizes(values, terms):
+    """Write correlations with two decimals, and SDs, which share no unit, to three significant digits each."""
+    return [
+        "" if np.isnan(v) else f"{v:.2f}" if term.startswith("cor__") else _significant(v)
+        for v, term in zip(values, terms, strict=True)
+    ]
+
+
+def _significant(value):
+    """
+    >>> _significant(13.0), _significant(1234.5), _significant(0.0)
+    ('13.0', '1234', '0')
+    """
+    if value == 0.0:
+        return "0"
+    return f"{value:.0f}" if 1e3 <= value < 1e6 else f"{value:#.3g}".rstrip(".")
+
+
+def _exp(values):
+    with np.errstate(over="ignore"):
+        return np.exp(values)
+
+
+def _ratio(value, se):
+    """Write a ratio with two decimals, or with as many as its standard error calls for.
+
+    >>> _ratio(0.37123, 0.11), _ratio(0.0923, 0.036), _ratio(1.0344, 0.0026), _ratio(9.4e7, 1e10), _ratio(float("nan"), 1.0)
+    ('0.37', '0.092', '1.0344', '9.4e+07', '')
+    """
+    if not np.isfinite(value):
+        return "" if np.isnan(value) else "∞"
+    decimals = max(2, int(1 - np.floor(np.log10(se)))) if np.isfinite(se) and se > 0 else 2
+    return f"{value:.3g}" if value >= 1e4 or decimals > 6 else f"{value:.{decimals}f}"
+
+
+def _ratio_interval(lower, upper, se):
+    return "" if np.isnan(lower) else f"{_ratio(lower, se)} to {_ratio(upper, se)}"

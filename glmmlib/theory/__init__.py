@@ -1,0 +1,1 @@
+"""Formulas written out plainly, to be read beside the text."""

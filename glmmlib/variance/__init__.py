@@ -1,0 +1,1 @@
+"""Shares of variance: ICC, R squared, shrinkage, ratios."""

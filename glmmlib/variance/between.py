@@ -1,0 +1,206 @@
+"""Variances and correlations that the random effects give to the responses, on average or at a value of x."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from glmmlib.design.columns import listed
+from glmmlib.errors import DataError, ModelError
+from glmmlib.design.matrices import needed_columns
+from glmmlib.design.newdata import new_design
+
+
+def between_variance(fit, at=None, group=None):
+    r"""Return the variance of the linear predictor between the groups, :math:`z'\Sigma z`.
+
+    Parameters
+    ----------
+    fit : MixedModelFit
+    at : number, array or dict, optional
+        Where to take it: a value of the covariate that has a random slope, several values, or a dict such as
+        ``{"Days": 5}`` where several covariates have one.  By default the mean over the rows of the data (Johnson 2014).
+    group : str, optional
+        One grouping factor; all together by default.
+
+    Returns
+    -------
+    float, or Series
+        A Series, indexed by the values, where `at` holds several.  In squared units of the response (linear models) or
+        of the linear predictor.
+
+    Raises
+    ------
+    ModelError, DataError
+        For an unknown grouping factor, or where `at` leaves open where to look.
+
+    References
+    ----------
+    Johnson (2014), Extension of Nakagawa and Schielzeth's R2 GLMM to random slopes models, *Methods in Ecology and
+    Evolution* 5.
+
+    Examples
+    --------
+    >>> import glmmlib as gl
+    >>> fit = gl.lmer("Reaction ~ Days + (Days | Subject)", gl.load("sleepstudy"))
+    >>> gl.between_variance(fit, at=[0, 9]).round(1).to_dict()
+    {0: 612.1, 9: 3625.8}
+    """
+    chosen = group_positions(fit, group)
+    place = Place.of(fit, at)
+    return place.shaped(sum(variances(fit, place)[k] for k in chosen), "between_variance")
+
+
+def correlation(fit, x1=None, x2=None, group=None):
+    r"""Return the correlation of two observations of the same group, one at x1 and one at x2.
+
+    .. math:: \frac{z_1'\Sigma z_2}{\sqrt{(z_1'\Sigma z_1 + \sigma^2)(z_2'\Sigma z_2 + \sigma^2)}},
+
+    for a random intercept and slope with :math:`z = (1, x)`:
+    :math:`z_1'\Sigma z_2 = \sigma_0^2 + (x_1 + x_2) \sigma_{01} + x_1 x_2 \sigma_1^2`.  It is that of two *different*
+    observations, also where x1 equals x2: there it is the ICC at x.
+
+    Parameters
+    ----------
+    fit : LinearMixedModelFit
+    x1, x2 : numbers, arrays or dicts
+        As `at` in :func:`between_variance`.  Arrays of any shapes that broadcast: ``x[:, None]`` and ``x`` give a matrix.
+    group : str, optional
+        The grouping factor whose level the two share, while they differ in the others.  By default they share all.
+
+    Returns
+    -------
+    float or ndarray
+
+    Raises
+    ------
+    ModelError, DataError
+
+    References
+    ----------
+    Snijders and Bosker (2012), *Multilevel Analysis*, 2nd ed., chapter 5.
+
+    Examples
+    --------
+    >>> import glmmlib as gl
+    >>> fit = gl.lmer("Reaction ~ Days + (Days | Subject)", gl.load("sleepstudy"))
+    >>> round(gl.correlation(fit, 0, 9), 3), round(gl.correlation(fit, 8, 9), 3)
+    (0.3, 0.833)
+    """
+    if fit.family is not None:
+        raise ModelError("correlations of the responses are computed for linear mixed models; for other families see"
+                         " gl.icc(fit, scale='observation')")  # fmt: skip
+    shared = group_positions(fit, group)
+    places = Place.of(fit, x1), Place.of(fit, x2)
+    if any(place.rows is None for place in places):
+        raise ModelError("two places are needed: correlation(fit, x1, x2)")
+    half = [loadings(fit, place) for place in places]
+    sd = [np.sqrt(sum((part**2).sum(axis=0) for part in h) + fit.sigma**2) for h in half]
+    covariance = sum(
+        np.einsum("a...,a...->...", *_broadcastable(half[0][k], half[1][k])) for k in shared
+    )
+    found = covariance / (sd[0] * sd[1])
+    return float(found) if np.ndim(found) == 0 else found
+
+
+def _broadcastable(a, b):
+    """Let two arrays (q, ...) broadcast in all but their first axis."""
+    ndim = max(a.ndim, b.ndim)
+    return [m.reshape(m.shape[0], *(1,) * (ndim - m.ndim), *m.shape[1:]) for m in (a, b)]
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """Where variances are taken: the rows of the fit (``rows`` None), or given values of the covariates.
+
+    ``rows`` (k,) is a data frame ready for the model's columns, ``shape`` that of the values asked for, ``index`` labels
+    them.
+    """
+
+    rows: pd.DataFrame | None
+    shape: tuple
+    index: pd.Index | None
+
+    @classmethod
+    def of(cls, fit, at, parts: Sequence[str] = ("random",)):
+        """Read `at`: it has to name every covariate of the random (or also the ``"fixed"``) terms."""
+        if at is None:
+            return cls(None, (), None)
+        variables = covariates(fit, parts)
+        given = _by_name(at, variables)
+        arrays = dict(zip(given, np.broadcast_arrays(*map(np.asarray, given.values())), strict=True))
+        shape = next(iter(arrays.values())).shape
+        flat = {name: values.ravel() for name, values in arrays.items()}
+        size = int(np.prod(shape))
+        template = fit.design.data.iloc[np.zeros(size, dtype=int)].reset_index(drop=True)
+        rows = template.assign(**{name: v for name, v in flat.items() if name in variables})
+        varying = [name for name in given if np.ndim(given[name])] or list(given)
+        index = pd.MultiIndex.from_arrays([flat[n] for n in varying], names=varying) if len(varying) > 1 else (
+            pd.Index(flat[varying[0]], name=varying[0]))  # fmt: skip
+        return cls(rows, shape, index)
+
+    def shaped(self, values, name):
+        """Return one number as a float, several as a Series."""
+        if self.shape == ():
+            return float(np.squeeze(values))
+        return pd.Series(np.broadcast_to(values, self.shape).ravel(), self.index, name=name)
+
+
+def covariates(fit, parts=("random",)):
+    """Return the names of the data columns that the random (and fixed) terms read."""
+    specs = {key: spec for key, spec in fit.design.specs.items() if key.startswith(tuple(parts))}
+    return needed_columns(specs, fit.design.data.columns)
+
+
+def _by_name(at, variables):
+    if not isinstance(at, Mapping):
+        if len(variables) > 1:
+            values = ", ".join(f"{name!r}: ..." for name in variables)
+            raise ModelError(f"a value without a name could be of {listed(variables, 6)}: write {{{values}}}")
+        return {variables[0] if variables else None: at}
+    unknown = [name for name in at if name not in variables]
+    missing = [name for name in variables if name not in at]
+    if unknown:
+        have = f"the covariates that matter here are {listed(variables, 6)}" if variables else "no covariate matters here"
+        raise DataError(f"{listed(unknown, 6)} does not belong in `at`: {have}")
+    if missing:
+        raise DataError(f"`at` gives no value of {listed(missing, 6)}: without it the place is not known")
+    return dict(at) or {None: 0.0}
+
+
+def group_positions(fit, group):
+    """Return the positions in ``fit.groups`` of one grouping factor, or of all."""
+    names = [g.name for g in fit.groups]
+    if group is None:
+        return range(len(names))
+    if group not in names:
+        raise ModelError(f"there is no grouping factor {group!r}; those of this fit are {listed(names, 6)}")
+    return [names.index(group)]
+
+
+def loadings(fit, place):
+    """Return ``sigma Lambda'z`` (q, ...) for each group: variances are its sums of squares over the first axis."""
+    scale = 1.0 if fit.sigma is None else fit.sigma
+    if place.rows is None:
+        columns = [g.factor.Z for g in fit.groups]
+        return [scale * L.T @ Z for L, Z in zip(fit._Lambdas, columns, strict=True)]
+    new = new_rows(fit, place)
+    found = []
+    for g, L in zip(fit.groups, fit._Lambdas, strict=True):
+        Z = np.concatenate([new.random[position].Z for position, _ in g.parts])
+        found.append((scale * L.T @ Z).reshape(g.q, *place.shape))
+    return found
+
+
+def new_rows(fit, place):
+    """Build the columns of the model for the rows of a place."""
+    every = range(len(fit.design.random))
+    offset = np.zeros(len(place.rows)) if fit.design.offset_argument else None
+    return new_design(fit.design, place.rows, random=every, ungrouped=every, offset=offset)
+
+
+def variances(fit, place):
+    """Return ``z'Sigma z`` by group: at each value of the place, or the mean over the rows of the fit."""
+    found = [(half**2).sum(axis=0) for half in loadings(fit, place)]
+    return [v.mean() for v in found] if place.rows is None else found

@@ -1,0 +1,54 @@
+"""What a fresh clone relies on: exact pins, no hidden index, no script or folder that the book would mistake."""
+
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parents[2]
+PINS = [line for line in (ROOT / "requirements.txt").read_text().splitlines() if line and not line.startswith("#")]
+
+
+def tracked() -> list[str]:
+    listing = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
+    return listing.stdout.splitlines() or [str(p.relative_to(ROOT)) for p in ROOT.rglob("*") if p.is_file()]
+
+
+def test_every_requirement_is_pinned_exactly_and_comes_from_the_index():
+    assert not [line for line in PINS if not re.fullmatch(r"[A-Za-z0-9._-]+==[\w.]+", line)]
+
+
+def test_extras_of_the_site_are_pinned_and_agree_with_the_environment_of_the_book():
+    extras = [line for line in (ROOT / "requirements-site.txt").read_text().splitlines() if not line.startswith("#")]
+    assert extras and all(re.fullmatch(r"[A-Za-z0-9._-]+==[\w.]+", line) for line in extras)
+    versions = dict(line.split("==") for line in PINS)
+    assert all(versions.get(name, version) == version for name, version in (line.split("==") for line in extras))
+    assert "jupyterlite-pyodide-kernel" not in versions, "JupyterLab would load its extension, and fail"
+
+
+def test_pins_that_the_book_cannot_do_without():
+    needed = {"jupyter-book==1.0.4.post1", "sphinx-book-theme==1.3.0", "sphinx-exercise==1.2.1", "nbval==0.11.0", "altair==5.5.0"}
+    assert needed <= set(PINS)
+
+
+def test_every_dependency_of_the_library_is_among_the_pins():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = project["dependencies"] + project["optional-dependencies"]["book"]
+    assert {re.match(r"[\w-]+", w)[0] for w in wanted} <= {line.split("==")[0] for line in PINS}
+
+
+def test_warnings_stop_the_build_and_nothing_is_cached():
+    config = yaml.safe_load((ROOT / "_config.yml").read_text())
+    assert config["execute"]["execute_notebooks"] == "force"
+    assert config["execute"]["stderr_output"] == "warn"
+    assert config["sphinx"]["config"]["nb_execution_raise_on_error"] is True
+    recipe = (ROOT / "Makefile").read_text().split("\nbook:")[1].split("\n\n")[0]
+    assert "rm -rf _build" in recipe and "-W --keep-going -n" in recipe
+
+
+def test_no_third_party_script_and_no_folder_called_static():
+    files = tracked()
+    assert not [f for f in files if "_static/" in f or "node_modules/" in f]
+    assert {f for f in files if f.endswith(".js")} <= {"book/assets/charts.js", "book/assets/quiz.js"}
