@@ -1,6 +1,6 @@
 """How often intervals for the SD between groups hold the true one: Wald, profile likelihood, bootstrap.
 
-    python benchmarks/accuracy/interval_coverage.py > benchmarks/interval_coverage.md
+    python benchmarks/accuracy/interval_coverage.py > benchmarks/accuracy/interval_coverage.md
 
 Simulates 1,000 data sets of 20 groups for each true SD and takes about five minutes.
 """

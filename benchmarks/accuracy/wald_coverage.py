@@ -1,6 +1,6 @@
 """Coverage of the 95 % Wald intervals of glmer's fixed effects: simulate, fit, count.
 
-    OPENBLAS_NUM_THREADS=1 python benchmarks/accuracy/wald_coverage.py            # writes benchmarks/coverage.md, about a quarter of an hour
+    OPENBLAS_NUM_THREADS=1 python benchmarks/accuracy/wald_coverage.py            # writes benchmarks/accuracy/wald_coverage.md, about a quarter of an hour
     OPENBLAS_NUM_THREADS=1 python benchmarks/accuracy/wald_coverage.py --replicates 100 --only gamma
 
 Design: 60 groups of 8 rows (binary data: 12), a predictor x that varies within groups, a predictor z that varies between them, one
@@ -89,7 +89,7 @@ HEADER = """# Coverage of 95 % Wald intervals of fixed effects
 
 {replicates} data sets for each row: 60 groups of 8 rows (binary data: 12), x within groups, z between them, one random intercept.
 Monte Carlo error of a coverage: {error:.1f} percentage points (one standard error).  The same data sets serve 1 point (Laplace) and 9.
-"Mean error" is the mean of (estimate - truth) / SE for the three coefficients.  Made by `benchmarks/coverage.py`.
+"Mean error" is the mean of (estimate - truth) / SE for the three coefficients.  Made by `benchmarks/accuracy/wald_coverage.py`.
 
 | family (link) | points | Intercept | x | z | mean error | mean SD (truth) | not converged | ms a fit |
 |---|---|---|---|---|---|---|---|---|
