@@ -1,6 +1,6 @@
 """A headless Chromium from the system, and pictures of built pages to look at.
 
-    python -m book.browser chapters/01_hierarchical_data        four pictures in _build/pictures
+python -m book.browser chapters/01_hierarchical_data        four pictures in _build/pictures
 """
 
 from __future__ import annotations
@@ -21,7 +21,11 @@ NAMES = (
     "chrome",
     "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
 )
-LOOKS = {f"{size}-{theme}": (width, theme) for size, width in (("wide", 1280), ("phone", 390)) for theme in ("light", "dark")}
+LOOKS = {
+    f"{size}-{theme}": (width, theme)
+    for size, width in (("wide", 1280), ("phone", 390))
+    for theme in ("light", "dark")
+}
 
 
 def find_chromium() -> str | None:
@@ -45,7 +49,9 @@ def chromium() -> Iterator:
 def page_for(browser, width: int = 1280, theme: str = "light"):
     """A page without network, `width` CSS pixels wide, in the light or the dark theme."""
     context = browser.new_context(viewport={"width": width, "height": 900}, offline=True, color_scheme=theme)
-    context.add_init_script(f"localStorage.setItem('mode', '{theme}'); localStorage.setItem('theme', '{theme}');")
+    context.add_init_script(
+        f"localStorage.setItem('mode', '{theme}'); localStorage.setItem('theme', '{theme}');"
+    )
     return context.new_page()
 
 

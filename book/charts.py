@@ -16,7 +16,9 @@ VEGALITE = "application/vnd.vegalite.v5+json"
 
 
 def chart_node(spec: dict) -> nodes.raw:
-    """Hand a Vega-Lite v5 specification to `charts.js`: the specification as JSON, the text alternative as text."""
+    """Hand a Vega-Lite v5 specification to `charts.js`: the specification as JSON, the text alternative as
+    text.
+    """
     title, words = spec["title"]["text"], spec["description"]
     ident = "chart-" + sha256(title.encode()).hexdigest()[:8]
     # `</` would end the script element early
@@ -34,7 +36,7 @@ def chart_node(spec: dict) -> nodes.raw:
 class SliderRenderer:
     """The myst-nb renderer of a cell's Vega-Lite output."""
 
-    mime_priority_overrides = [("html", VEGALITE, 1)]  # noqa: RUF012 (myst-nb's protocol)
+    mime_priority_overrides = [("html", VEGALITE, 1)]
 
     @staticmethod
     def handle_mime(renderer, data, inline: bool) -> list[nodes.Node] | None:

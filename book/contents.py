@@ -28,7 +28,9 @@ def chapters(root: Path = ROOT) -> list[Path]:
 
 def lessons(root: Path = ROOT) -> list[Path]:
     """What a learner works through, with exercises: the chapters and the capstone."""
-    return [path for path in notebooks(root) if re.search(r"^[`:]{3,}\{exercise\}", markdown(path), re.MULTILINE)]
+    return [
+        path for path in notebooks(root) if re.search(r"^[`:]{3,}\{exercise\}", markdown(path), re.MULTILINE)
+    ]
 
 
 def read(path: Path) -> nbformat.NotebookNode:

@@ -43,7 +43,9 @@ def _add_assets(app: Sphinx, config) -> None:
 
 
 def _drop_repeated_ids(app: Sphinx, doctree: nodes.document, docname: str) -> None:
-    """Sphinx-exercise gives every exercise's body the same id, and every solution's; nothing refers to either."""
+    """Sphinx-exercise gives every exercise's body the same id, and every solution's; nothing refers to
+    either.
+    """
     for section in doctree.findall(nodes.section):
         section["ids"] = [i for i in section["ids"] if i not in ("exercise-content", "solution-content")]
 

@@ -1,4 +1,6 @@
-"""The first code cell of every notebook: it installs glmmlib where a notebook is opened without it, as on Colab."""
+"""The first code cell of every notebook: it installs glmmlib where a notebook is opened without it, as on
+Colab.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Slide labels: `(slide-S02)=` before a heading gives the anchor, a note for the reader, and a row of the index.
+"""Slide labels: `(slide-S02)=` before a heading gives the anchor, a note for the reader, and a row of the
+index.
 
 Docutils lowers the case of every id; the anchors of slides and sharpenings keep theirs (`#slide-S02`,
 `#sharpen-E4`), because people type them.

@@ -2,8 +2,9 @@
 
     make lite                        build the book with its buttons, and _build/html/lite
 
-The site holds the notebooks, the code-along copies, and glmmlib's wheel with its data. Python itself, NumPy and SciPy
-come to the reader's browser from the network that Pyodide names, so this part of the site needs one.
+The site holds the notebooks, the code-along copies, and glmmlib's wheel with its data. Python itself, NumPy
+and SciPy come to the reader's browser from the network that Pyodide names, so this part of the site needs
+one.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from book.live import FOLDER, write_copies
 
 SITE = ROOT / "_build" / "html"
 PLACE = "lite"
-# Names the program jupyter-lite. The build of the book looks at it too: a button that led nowhere would be worse than none.
+# Names the program jupyter-lite. The build of the book looks at it too: a button that led nowhere would be
+# worse than none.
 PROGRAM = "BOOK_LITE"
 
 
@@ -53,9 +55,17 @@ def build(target: Path) -> None:
         wheel = ["pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir"]
         run(sys.executable, "-m", *wheel, str(folder / "pypi"), ".")
         run(
-            os.environ[PROGRAM], "build", "--lite-dir", str(folder), "--contents", str(folder / "contents"),
-            "--output-dir", str(target), "--no-sourcemaps", folder=folder,
-        )  # fmt: skip
+            os.environ[PROGRAM],
+            "build",
+            "--lite-dir",
+            str(folder),
+            "--contents",
+            str(folder / "contents"),
+            "--output-dir",
+            str(target),
+            "--no-sourcemaps",
+            folder=folder,
+        )
 
 
 def missing(target: Path) -> list[str]:

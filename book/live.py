@@ -1,7 +1,7 @@
 """The live part of a chapter: the cells that a teacher types, and the copy in which a room types along.
 
-A cell with the tag `live` belongs to it. Its metadata may hold `live`: `minutes` to type and talk, a question to
-`ask` the room before it runs, or `given`, for a cell that the copy holds already (imports).
+A cell with the tag `live` belongs to it. Its metadata may hold `live`: `minutes` to type and talk, a question
+to `ask` the room before it runs, or `given`, for a cell that the copy holds already (imports).
 
     python -m book.live              write one code-along notebook a chapter into the folder code-along
 """
@@ -74,10 +74,16 @@ def live_cells(notebook: NotebookNode) -> tuple[LiveCell, ...]:
             notes = cell.metadata.get("live", {})
             found.append(
                 LiveCell(
-                    cell.id, cell.source, heading, slides, float(notes.get("minutes", 0)), notes.get("ask", ""),
-                    bool(notes.get("given", False)), result(cell),
+                    cell.id,
+                    cell.source,
+                    heading,
+                    slides,
+                    float(notes.get("minutes", 0)),
+                    notes.get("ask", ""),
+                    bool(notes.get("given", False)),
+                    result(cell),
                 )
-            )  # fmt: skip
+            )
     return tuple(found)
 
 
@@ -97,7 +103,9 @@ def result(cell: NotebookNode) -> str:
 
 
 def code_along(path: Path) -> NotebookNode:
-    """The chapter at `path` as a room gets it: headings, questions, comments, expected results; code left out."""
+    """The chapter at `path` as a room gets it: headings, questions, comments, expected results; code left
+    out.
+    """
     notebook = read(path)
     cells = [new_markdown_cell(OPENING.format(title=title(path), stem=path.stem)), install_cell()]
     heading = ""

@@ -1,4 +1,6 @@
-"""Scripts that the site needs and git does not hold: MathJax and the Vega bundle, taken from installed packages."""
+"""Scripts that the site needs and git does not hold: MathJax and the Vega bundle, taken from installed
+packages.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,8 @@ def copy_scripts(app: Sphinx) -> None:
     for part in MATHJAX_PARTS:
         _copy(source / part, static / "mathjax" / part)
     bundle = vl_convert.javascript_bundle(vl_version="5.20")
-    # The bundle's helpers have one-letter global names; a function of its own keeps them off the page's scripts.
+    # The bundle's helpers have one-letter global names; a function of its own keeps them off the page's
+    # scripts.
     (static / "vega.js").write_text(f"(() => {{\n{bundle}\n}})();\n", encoding="utf-8")
 
 

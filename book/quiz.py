@@ -1,6 +1,8 @@
-"""A quiz question: an admonition of class `quiz` that holds one question, its options, and the reason for each of them.
+"""A quiz question: an admonition of class `quiz` that holds one question, its options, and the reason for
+each of them.
 
-JupyterLab knows nothing of quizzes. It shows the admonition, which is ordinary Markdown and closed until one opens it::
+JupyterLab knows nothing of quizzes. It shows the admonition, which is ordinary Markdown and closed until one
+opens it::
 
     :::{admonition} Question
     :class: quiz dropdown
@@ -48,7 +50,9 @@ class quiz_reason(nodes.General, nodes.Element):
 
 
 class AdmonitionOrQuiz(Admonition, SphinxDirective):
-    """The directive `admonition`, which reads one of class `quiz` as a question, options and reasons, and nothing else."""
+    """The directive `admonition`, which reads one of class `quiz` as a question, options and reasons, and
+    nothing else.
+    """
 
     def run(self) -> list[nodes.Node]:
         return self._quiz() if "quiz" in self.options.get("class", ()) else super().run()
@@ -57,7 +61,9 @@ class AdmonitionOrQuiz(Admonition, SphinxDirective):
         lines = list(self.content)
         starts = [i for i, line in enumerate(lines) if OPTION.match(line)]
         if len(starts) < 2 or sum(OPTION.match(lines[i])[1] == "x" for i in starts) != 1:
-            raise self.error("A quiz needs two or more options, `- [ ] ...`, and exactly one correct, `- [x] ...`.")
+            raise self.error(
+                "A quiz needs two or more options, `- [ ] ...`, and exactly one correct, `- [x] ...`."
+            )
         number = self.env.temp_data["quiz_number"] = self.env.temp_data.get("quiz_number", 0) + 1
         result = quiz(number=number, ids=[f"quiz-{number}"])
         self.set_source_info(result)
@@ -73,7 +79,9 @@ class AdmonitionOrQuiz(Admonition, SphinxDirective):
         body = [OPTION.sub("", lines[0]), *(line.removeprefix("  ") for line in lines[1:])]
         label, *rest = self._parse(body, offset)
         if len(rest) != 1 or not isinstance(rest[0], nodes.block_quote):
-            raise self.error(f"The quiz option {body[0]!r} needs one reason, indented under it: `  > Because ...`.")
+            raise self.error(
+                f"The quiz option {body[0]!r} needs one reason, indented under it: `  > Because ...`."
+            )
         option = quiz_option(correct=correct, group=group, ident=f"{group}-{count}")
         option += self._inline(quiz_label, label)
         option += quiz_reason("", *rest[0].children)
@@ -86,8 +94,11 @@ class AdmonitionOrQuiz(Admonition, SphinxDirective):
 
     def _parse(self, lines: list[str], offset: int) -> list[nodes.Node]:
         holder = nodes.Element()
-        self.state.nested_parse(StringList(lines, self.state_machine.document.current_source or ""),
-                                self.content_offset + offset, holder)
+        self.state.nested_parse(
+            StringList(lines, self.state_machine.document.current_source or ""),
+            self.content_offset + offset,
+            holder,
+        )
         return holder.children
 
 
@@ -137,7 +148,7 @@ def _pass(self, node: nodes.Node) -> None:
 
 def add_quiz(app: Sphinx) -> None:
     app.add_directive("admonition", AdmonitionOrQuiz, override=True)
-    plain = {builder: (_pass, _pass) for builder in ("latex", "text")}
+    plain = dict.fromkeys(("latex", "text"), (_pass, _pass))
     app.add_node(quiz, html=(_visit_quiz, _depart_quiz), **plain)
     app.add_node(quiz_question, html=(_visit_question, _depart_question), **plain)
     app.add_node(quiz_option, html=(_visit_option, _depart_option), **plain)

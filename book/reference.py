@@ -1,4 +1,6 @@
-"""The library reference: what numpydoc and autodoc need to know, and the way from each entry into the chapters."""
+"""The library reference: what numpydoc and autodoc need to know, and the way from each entry into the
+chapters.
+"""
 
 from __future__ import annotations
 
@@ -61,15 +63,19 @@ def setup(app: Sphinx) -> None:
 
 
 def _name_types(app: Sphinx, config) -> None:
-    """Link the types that the reference holds. Numpydoc's own list leads to Python's and NumPy's pages on the network."""
+    """Link the types that the reference holds. Numpydoc's own list leads to Python's and NumPy's pages on the
+    network.
+    """
     config.numpydoc_xref_ignore = "all"  # not in _config.yml, where Sphinx takes no text for a set
     config.numpydoc_xref_aliases_complete = CLASSES
 
 
-# A class describes its attributes in one table, with shapes and units: numpydoc would replace the descriptions by
-# links to entries of their own, which properties do not have here.
+# A class describes its attributes in one table, with shapes and units: numpydoc would replace the
+# descriptions by links to entries of their own, which properties do not have here.
 _described = SphinxDocString._process_param
-SphinxDocString._process_param = lambda self, name, description, linked: _described(self, name, description, False)
+SphinxDocString._process_param = lambda self, name, description, linked: _described(
+    self, name, description, False
+)
 
 
 def _leave_out_properties(app, what, name, member, skip, options):
@@ -113,6 +119,8 @@ def chapters_with(name: str) -> list[str]:
 def _code() -> dict[str, str]:
     """The code of each chapter, by the name of its page."""
     return {
-        f"chapters/{path.stem}": "\n".join(cell.source for cell in read(path).cells if cell.cell_type == "code")
+        f"chapters/{path.stem}": "\n".join(
+            cell.source for cell in read(path).cells if cell.cell_type == "code"
+        )
         for path in chapters()
     }

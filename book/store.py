@@ -3,7 +3,8 @@
     python -m book.store chapters/01_hierarchical_data.ipynb     run and store
     python -m book.store --check chapters/*.ipynb                refuse what was not stored this way
 
-A stored notebook is a function of its cells and of glmmlib: running it again on any machine gives the same file.
+A stored notebook is a function of its cells and of glmmlib: running it again on any machine gives the same
+file.
 """
 
 from __future__ import annotations

@@ -15,7 +15,9 @@ from book.tables import slides
 
 
 class LivePlan(SphinxDirective):
-    """`{live-plan}`: for each chapter its minutes and lines, then what to ask, what to type, which slide is up."""
+    """`{live-plan}`: for each chapter its minutes and lines, then what to ask, what to type, which slide is
+    up.
+    """
 
     def run(self) -> list[nodes.Node]:
         return [_chapter(self, path, cells) for path in lessons() if (cells := live_cells(read(path)))]
@@ -28,10 +30,14 @@ def _chapter(directive: LivePlan, path: Path, cells: tuple[LiveCell, ...]) -> no
     section = nodes.section("", nodes.title("", name), ids=[f"live-{number}"], names=[f"live-{number}"])
     minutes, lines = sum(cell.minutes for cell in cells), sum(cell.lines for cell in cells)
     section += nodes.paragraph(
-        "", "", nodes.Text(f"About {minutes:.0f} minutes, {lines} lines to type. The chapter: "),
-        nodes.reference("", "read it", internal=True, refuri=f"{path.stem}.html"), nodes.Text(". For the room: "),
-        nodes.reference("", "the code-along copy", internal=True, refuri=f"../{FOLDER}/{path.name}"), nodes.Text("."),
-    )  # fmt: skip
+        "",
+        "",
+        nodes.Text(f"About {minutes:.0f} minutes, {lines} lines to type. The chapter: "),
+        nodes.reference("", "read it", internal=True, refuri=f"{path.stem}.html"),
+        nodes.Text(". For the room: "),
+        nodes.reference("", "the code-along copy", internal=True, refuri=f"../{FOLDER}/{path.name}"),
+        nodes.Text("."),
+    )
     for node in _steps(cells):
         section += node
     return section

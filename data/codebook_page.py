@@ -1,6 +1,6 @@
 """Write the codebook page of the course, chapters/data_sets.md, from codebook.json and truth.json.
 
-    python data/codebook_page.py
+python data/codebook_page.py
 """
 
 import json
@@ -64,7 +64,9 @@ These sets come from packages for R. The values are unchanged. The terms are tho
 def chapters_that_load(root):
     """Names of data sets to the chapters of the table of contents, and the capstone, that load them."""
     used = {}
-    for path in re.findall(r"file: (chapters/(?:\d\d_\w+|capstone)\b)", (root / "_toc.yml").read_text(encoding="utf-8")):
+    for path in re.findall(
+        r"file: (chapters/(?:\d\d_\w+|capstone)\b)", (root / "_toc.yml").read_text(encoding="utf-8")
+    ):
         file = root / f"{path}.ipynb"
         if not file.is_file():
             continue
@@ -92,8 +94,9 @@ def truth_box(look, truth):
     """What the set shows and what it was drawn from, closed until opened: fit first."""
     numbers = [(f"`{name}`", f"{value:g}") for name, value in truth["parameters"].items()]
     numbers += [(f"`{name}` (tadpoles)", f"{value:g}") for name, value in truth.get("tadpoles", {}).items()]
-    equations = "\n".join(fill(line.strip(), 66, subsequent_indent="    ")
-                          for line in truth["model"].split(";"))
+    equations = "\n".join(
+        fill(line.strip(), 66, subsequent_indent="    ") for line in truth["model"].split(";")
+    )
     title = f"What it shows, and the truth (seed {truth['seed']})"
     values = table(["parameter", "true value"], numbers)
     return f"```{{dropdown}} {title}\n{look}\n\n~~~text\n{equations}\n~~~\n\n{values}```\n"
@@ -101,10 +104,16 @@ def truth_box(look, truth):
 
 def section(name, about, chapters, truth=None):
     """One data set."""
-    rows = [(f"`{column}`", ", ".join(filter(None, [col["kind"], col.get("unit")])), about_column(col))
-            for column, col in about["columns"].items()]
-    parts = [f"\n(data-{name})=\n### {name}: {about['title']}\n", about["description"],
-             f"\n{about['rows']:,} rows.\n", table(["column", "kind", "meaning"], rows)]
+    rows = [
+        (f"`{column}`", ", ".join(filter(None, [col["kind"], col.get("unit")])), about_column(col))
+        for column, col in about["columns"].items()
+    ]
+    parts = [
+        f"\n(data-{name})=\n### {name}: {about['title']}\n",
+        about["description"],
+        f"\n{about['rows']:,} rows.\n",
+        table(["column", "kind", "meaning"], rows),
+    ]
     if truth:
         parts.append(truth_box(about["look"], truth))
     if chapters:

@@ -58,26 +58,43 @@ def shuffled(rng, values):
 
 # ---------------------------------------------------------------------------------------------------- birds
 
-SITES = ["Alder", "Ash", "Aspen", "Beech", "Birch", "Cedar", "Elm", "Hazel", "Holly", "Larch", "Maple", "Oak",
-         "Pine", "Rowan", "Yew"]
+SITES = [
+    "Alder",
+    "Ash",
+    "Aspen",
+    "Beech",
+    "Birch",
+    "Cedar",
+    "Elm",
+    "Hazel",
+    "Holly",
+    "Larch",
+    "Maple",
+    "Oak",
+    "Pine",
+    "Rowan",
+    "Yew",
+]
 SEASONS = ["winter", "spring", "summer", "autumn"]
 #: Months surveyed at each site, before shuffling; 24 is every month of the two years.
 BIRD_VISITS = [24, 24, 23, 22, 22, 21, 20, 19, 18, 16, 14, 12, 9, 7, 5]
 
 BIRDS = {
-    "intercept": 2.35,            # log mean count in an hour, typical site of 10 degrees, season at zero
-    "temperature_within": 0.03,   # a month one degree warmer than usual for the site and the time of year
-    "climate_between": 0.28,      # a site whose climate is one degree warmer: habitat, not weather
-    "season_amplitude": 0.45,     # the birds sing, and are counted, most in April
+    "intercept": 2.35,  # log mean count in an hour, typical site of 10 degrees, season at zero
+    "temperature_within": 0.03,  # a month one degree warmer than usual for the site and the time of year
+    "climate_between": 0.28,  # a site whose climate is one degree warmer: habitat, not weather
+    "season_amplitude": 0.45,  # the birds sing, and are counted, most in April
     "season_peak_month": 4.0,
-    "sd_intercept": 0.35,         # between sites of the same climate
-    "sd_slope": 0.025,            # between the sites' temperature effects
-    "k": 6.0,                     # negative binomial: variance = mean + mean^2/k
+    "sd_intercept": 0.35,  # between sites of the same climate
+    "sd_slope": 0.025,  # between the sites' temperature effects
+    "k": 6.0,  # negative binomial: variance = mean + mean^2/k
 }
 BIRD_WEATHER = {
-    "climate_low": 6.0, "climate_high": 14.0,   # mean temperatures of the sites
-    "amplitude": 4.5, "peak_month": 7.5,        # the year's wave, warmest in July
-    "sd_anomaly": 1.5,                          # a month's departure from the site's usual month
+    "climate_low": 6.0,
+    "climate_high": 14.0,  # mean temperatures of the sites
+    "amplitude": 4.5,
+    "peak_month": 7.5,  # the year's wave, warmest in July
+    "sd_anomaly": 1.5,  # a month's departure from the site's usual month
 }
 
 
@@ -88,8 +105,15 @@ def draw_birds(rng):
     climate = np.round(shuffled(rng, np.linspace(w["climate_low"], w["climate_high"], n_sites)), 2)
     visits = shuffled(rng, BIRD_VISITS)
     deviations = correlated_pair(rng, n_sites, (b["sd_intercept"], b["sd_slope"]), 0.0)
-    sites = pd.DataFrame({"site": SITES, "climate": climate, "visits": visits,
-                          "intercept_deviation": deviations[:, 0], "slope_deviation": deviations[:, 1]})
+    sites = pd.DataFrame(
+        {
+            "site": SITES,
+            "climate": climate,
+            "visits": visits,
+            "intercept_deviation": deviations[:, 0],
+            "slope_deviation": deviations[:, 1],
+        }
+    )
 
     months = [np.sort(shuffled(rng, np.arange(1, 25))[:n]) for n in visits]
     j = np.repeat(np.arange(n_sites), visits)
@@ -100,16 +124,30 @@ def draw_birds(rng):
 
     season = b["season_amplitude"] * np.cos(2 * np.pi * (month - b["season_peak_month"]) / 12)
     slope = b["temperature_within"] + deviations[j, 1]
-    log_mean = (b["intercept"] + b["climate_between"] * (climate[j] - 10) + deviations[j, 0]
-                + slope * (temperature - climate[j]) + season + np.log(minutes / 60))
-    birds = pd.DataFrame({
-        "site": np.array(SITES)[j], "month": month, "year": 1 + (month - 1) // 12,
-        "season": np.array(SEASONS)[(month % 12) // 3], "temperature": temperature, "minutes": minutes,
-        "count": negative_binomial(rng, np.exp(log_mean), b["k"]),
-    })
-    model = ("count ~ NB2(mean, k); log(mean) = intercept + climate_between * (climate_j - 10) + a_0j"
-             " + (temperature_within + a_1j) * (temperature_ij - climate_j)"
-             " + season_amplitude * cos(2 pi (month - season_peak_month) / 12) + log(minutes / 60)")
+    log_mean = (
+        b["intercept"]
+        + b["climate_between"] * (climate[j] - 10)
+        + deviations[j, 0]
+        + slope * (temperature - climate[j])
+        + season
+        + np.log(minutes / 60)
+    )
+    birds = pd.DataFrame(
+        {
+            "site": np.array(SITES)[j],
+            "month": month,
+            "year": 1 + (month - 1) // 12,
+            "season": np.array(SEASONS)[(month % 12) // 3],
+            "temperature": temperature,
+            "minutes": minutes,
+            "count": negative_binomial(rng, np.exp(log_mean), b["k"]),
+        }
+    )
+    model = (
+        "count ~ NB2(mean, k); log(mean) = intercept + climate_between * (climate_j - 10) + a_0j"
+        " + (temperature_within + a_1j) * (temperature_ij - climate_j)"
+        " + season_amplitude * cos(2 pi (month - season_peak_month) / 12) + log(minutes / 60)"
+    )
     return birds, {"model": model, "parameters": b, "design": w, "groups": sites}
 
 
@@ -118,12 +156,12 @@ def draw_birds(rng):
 CLASS_SIZES = [3, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 15, 16, 18, 20, 22, 24, 26, 28, 30, 32, 34, 37, 40]
 
 EXAM = {
-    "intercept": 60.0,         # a class taught by lectures, at 6 hours of study a week
+    "intercept": 60.0,  # a class taught by lectures, at 6 hours of study a week
     "teaching_workshop": 4.0,  # a class taught in workshops
-    "hours": 1.5,              # points for one more hour of study a week, within a class
-    "size": -0.2,              # points for one more pupil in the class: large classes do a little worse
-    "sd_class": 5.0,           # between classes of the same size and teaching
-    "sigma": 8.2,              # between pupils of a class with the same hours
+    "hours": 1.5,  # points for one more hour of study a week, within a class
+    "size": -0.2,  # points for one more pupil in the class: large classes do a little worse
+    "sd_class": 5.0,  # between classes of the same size and teaching
+    "sigma": 8.2,  # between pupils of a class with the same hours
 }
 EXAM_DESIGN = {"hours_mean": 6.0, "sd_hours": 2.5}
 
@@ -136,34 +174,52 @@ def draw_exam(rng):
     workshop = shuffled(rng, np.arange(len(names)) % 2)
     own = np.round(b["sd_class"] * normal(rng, len(names)), 3)
     deviation = np.round(b["size"] * (size - np.mean(size)) + own, 3)
-    classes = pd.DataFrame({"classroom": names, "size": size,
-                            "teaching": np.array(["lecture", "workshop"])[workshop],
-                            "intercept_deviation": deviation})
+    classes = pd.DataFrame(
+        {
+            "classroom": names,
+            "size": size,
+            "teaching": np.array(["lecture", "workshop"])[workshop],
+            "intercept_deviation": deviation,
+        }
+    )
 
     j = np.repeat(np.arange(len(names)), size)
     hours = np.round(np.clip(d["hours_mean"] + d["sd_hours"] * normal(rng, len(j)), 0, None), 1)
-    score = (b["intercept"] + b["teaching_workshop"] * workshop[j] + deviation[j]
-             + b["hours"] * (hours - d["hours_mean"]) + b["sigma"] * normal(rng, len(j)))
-    exam = pd.DataFrame({"classroom": names[j], "pupil": np.arange(1, len(j) + 1),
-                         "teaching": classes["teaching"].to_numpy()[j], "hours": hours,
-                         "score": np.round(score, 1)})
-    model = ("score ~ N(mean, sigma^2); mean = intercept + teaching_workshop * [teaching is workshop]"
-             " + size * (n_j - mean n) + a_0j + hours * (hours_ij - 6);"
-             " intercept_deviation holds size * (n_j - mean n) + a_0j")
+    score = (
+        b["intercept"]
+        + b["teaching_workshop"] * workshop[j]
+        + deviation[j]
+        + b["hours"] * (hours - d["hours_mean"])
+        + b["sigma"] * normal(rng, len(j))
+    )
+    exam = pd.DataFrame(
+        {
+            "classroom": names[j],
+            "pupil": np.arange(1, len(j) + 1),
+            "teaching": classes["teaching"].to_numpy()[j],
+            "hours": hours,
+            "score": np.round(score, 1),
+        }
+    )
+    model = (
+        "score ~ N(mean, sigma^2); mean = intercept + teaching_workshop * [teaching is workshop]"
+        " + size * (n_j - mean n) + a_0j + hours * (hours_ij - 6);"
+        " intercept_deviation holds size * (n_j - mean n) + a_0j"
+    )
     return exam, {"model": model, "parameters": b, "design": d, "groups": classes}
 
 
 # -------------------------------------------------------------------------------------------------- soil pH
 
 SOIL = {
-    "origin": 15.0,                # degrees: where the intercepts below are taken
-    "intercept": 0.50,             # pH units, fertiliser A at 15 degrees
-    "temperature": 0.06,           # pH units a degree, fertiliser A
-    "fertiliser_B": 0.15,          # B against A at 15 degrees
+    "origin": 15.0,  # degrees: where the intercepts below are taken
+    "intercept": 0.50,  # pH units, fertiliser A at 15 degrees
+    "temperature": 0.06,  # pH units a degree, fertiliser A
+    "fertiliser_B": 0.15,  # B against A at 15 degrees
     "temperature:fertiliser_B": 0.03,
-    "sd_intercept": 0.25,          # sigma_0 at 15 degrees
-    "sd_slope": 0.06,              # sigma_1, pH units a degree
-    "corr": 0.48,                  # rho at 15 degrees: least variance at 15 - .48 * .25 / .06 = 13 degrees
+    "sd_intercept": 0.25,  # sigma_0 at 15 degrees
+    "sd_slope": 0.06,  # sigma_1, pH units a degree
+    "corr": 0.48,  # rho at 15 degrees: least variance at 15 - .48 * .25 / .06 = 13 degrees
     "sigma": 0.30,
 }
 
@@ -174,38 +230,56 @@ def draw_soil_ph(rng):
     names = np.array([f"s{j:02d}" for j in range(1, 51)])
     plots = shuffled(rng, np.round(np.linspace(3, 20, len(names))).astype(int))
     deviations = correlated_pair(rng, len(names), (b["sd_intercept"], b["sd_slope"]), b["corr"])
-    sites = pd.DataFrame({"site": names, "plots": plots,
-                          "intercept_deviation": deviations[:, 0], "slope_deviation": deviations[:, 1]})
+    sites = pd.DataFrame(
+        {
+            "site": names,
+            "plots": plots,
+            "intercept_deviation": deviations[:, 0],
+            "slope_deviation": deviations[:, 1],
+        }
+    )
 
     j = np.repeat(np.arange(len(names)), plots)
     temperature = np.round(10 + 10 * rng.random(len(j)), 1)
     has_b = (rng.random(len(j)) < 0.5).astype(int)
     centred = temperature - b["origin"]
-    change = (b["intercept"] + b["fertiliser_B"] * has_b + deviations[j, 0]
-              + (b["temperature"] + b["temperature:fertiliser_B"] * has_b + deviations[j, 1]) * centred
-              + b["sigma"] * normal(rng, len(j)))
-    soil = pd.DataFrame({"site": names[j], "temperature": temperature,
-                         "fertiliser": np.array(["A", "B"])[has_b], "ph_change": np.round(change, 2)})
-    model = ("ph_change ~ N(mean, sigma^2); mean = intercept + fertiliser_B * [B] + a_0j"
-             " + (temperature + temperature:fertiliser_B * [B] + a_1j) * (temperature_ij - origin)")
+    change = (
+        b["intercept"]
+        + b["fertiliser_B"] * has_b
+        + deviations[j, 0]
+        + (b["temperature"] + b["temperature:fertiliser_B"] * has_b + deviations[j, 1]) * centred
+        + b["sigma"] * normal(rng, len(j))
+    )
+    soil = pd.DataFrame(
+        {
+            "site": names[j],
+            "temperature": temperature,
+            "fertiliser": np.array(["A", "B"])[has_b],
+            "ph_change": np.round(change, 2),
+        }
+    )
+    model = (
+        "ph_change ~ N(mean, sigma^2); mean = intercept + fertiliser_B * [B] + a_0j"
+        " + (temperature + temperature:fertiliser_B * [B] + a_1j) * (temperature_ij - origin)"
+    )
     return soil, {"model": model, "parameters": b, "groups": sites}
 
 
 # ---------------------------------------------------------------------------------------------------- frogs
 
 FROGS = {
-    "origin": 1.3,        # metres: the middle of the gradient, where the intercepts below are taken
-    "intercept": -0.3,    # log-odds of presence in a typical region at 1.3 m
-    "depth": 1.2,         # log-odds a metre, typical region
+    "origin": 1.3,  # metres: the middle of the gradient, where the intercepts below are taken
+    "intercept": -0.3,  # log-odds of presence in a typical region at 1.3 m
+    "depth": 1.2,  # log-odds a metre, typical region
     "sd_intercept": 1.3,  # sigma_0 at 1.3 m
-    "sd_slope": 0.6,      # sigma_1, log-odds a metre
+    "sd_slope": 0.6,  # sigma_1, log-odds a metre
     "corr": 0.3,
 }
 TADPOLES = {
-    "best_depth": 1.3,     # metres
-    "intercept": 1.0,      # log-odds at the best depth in a typical region
-    "curvature": -2.5,     # log-odds a square metre: a hump
-    "sd_intercept": 0.8,   # own random intercepts, unrelated to those of the frogs
+    "best_depth": 1.3,  # metres
+    "intercept": 1.0,  # log-odds at the best depth in a typical region
+    "curvature": -2.5,  # log-odds a square metre: a hump
+    "sd_intercept": 0.8,  # own random intercepts, unrelated to those of the frogs
 }
 
 
@@ -219,20 +293,29 @@ def draw_frogs(rng):
     low, high = np.array([0.1, 0.1, 1.0])[kind], np.array([2.5, 1.3, 2.5])[kind]
     deviations = correlated_pair(rng, len(names), (b["sd_intercept"], b["sd_slope"]), b["corr"])
     tadpole_deviation = np.round(t["sd_intercept"] * normal(rng, len(names)), 4)
-    regions = pd.DataFrame({"region": names, "ponds": ponds,
-                            "depths": np.array(["all", "shallow", "deep"])[kind],
-                            "intercept_deviation": deviations[:, 0], "slope_deviation": deviations[:, 1],
-                            "tadpole_deviation": tadpole_deviation})
+    regions = pd.DataFrame(
+        {
+            "region": names,
+            "ponds": ponds,
+            "depths": np.array(["all", "shallow", "deep"])[kind],
+            "intercept_deviation": deviations[:, 0],
+            "slope_deviation": deviations[:, 1],
+            "tadpole_deviation": tadpole_deviation,
+        }
+    )
 
     j = np.repeat(np.arange(len(names)), ponds)
     depth = np.round(low[j] + (high - low)[j] * rng.random(len(j)), 2)
-    presence = bernoulli(rng, b["intercept"] + deviations[j, 0]
-                         + (b["depth"] + deviations[j, 1]) * (depth - b["origin"]))
+    presence = bernoulli(
+        rng, b["intercept"] + deviations[j, 0] + (b["depth"] + deviations[j, 1]) * (depth - b["origin"])
+    )
     hump = t["curvature"] * (depth - t["best_depth"]) ** 2
     tadpoles = bernoulli(rng, t["intercept"] + tadpole_deviation[j] + hump)
     frogs = pd.DataFrame({"region": names[j], "depth": depth, "presence": presence, "tadpoles": tadpoles})
-    model = ("logit P(presence) = intercept + a_0j + (depth + a_1j) * (depth_ij - origin);"
-             " logit P(tadpoles) = intercept + b_0j + curvature * (depth_ij - best_depth)^2")
+    model = (
+        "logit P(presence) = intercept + a_0j + (depth + a_1j) * (depth_ij - origin);"
+        " logit P(tadpoles) = intercept + b_0j + curvature * (depth_ij - best_depth)^2"
+    )
     return frogs, {"model": model, "parameters": b, "tadpoles": t, "groups": regions}
 
 

@@ -13,30 +13,30 @@ telling                     `report`, `tidy`, `glance`, `augment`
 """
 
 from glmmlib import plots
+from glmmlib.catalogue import codebook, datasets, load, load_truth
 from glmmlib.comparison.anova import anova
-from glmmlib.variance.between import between_variance, correlation
-from glmmlib.inference.bootstrap import bootstrap_test
-from glmmlib.diagnostics.check import check
 from glmmlib.comparison.compare import compare
 from glmmlib.comparison.conditional_aic import conditional_aic
-from glmmlib.catalogue import codebook, datasets, load, load_truth
-from glmmlib.models.glmer import glmer
-from glmmlib.variance.icc import design_effect, icc, icc_conf_int
-from glmmlib.inference.contrasts import coef_tests
+from glmmlib.comparison.exact_rlrt import exact_rlrt
+from glmmlib.diagnostics.check import check
 from glmmlib.diagnostics.influence import influence
-from glmmlib.models.lmer import lmer
+from glmmlib.diagnostics.residuals import simulated_residuals
+from glmmlib.inference.bootstrap import bootstrap_test
+from glmmlib.inference.contrasts import coef_tests
 from glmmlib.inference.means import means
-from glmmlib.planning.power import power
 from glmmlib.inference.profile.profile import profile
+from glmmlib.inference.wald import wald_test
+from glmmlib.models.glmer import glmer
+from glmmlib.models.lmer import lmer
+from glmmlib.planning.power import power
+from glmmlib.prediction.simulate import simulate
+from glmmlib.reporting.report import report
+from glmmlib.reporting.tidy import augment, glance, tidy
+from glmmlib.variance.between import between_variance, correlation
+from glmmlib.variance.icc import design_effect, icc, icc_conf_int
 from glmmlib.variance.r2 import r2
 from glmmlib.variance.ratios import median_odds_ratio
-from glmmlib.reporting.report import report
-from glmmlib.diagnostics.residuals import simulated_residuals
-from glmmlib.comparison.exact_rlrt import exact_rlrt
 from glmmlib.variance.shrinkage import shrinkage
-from glmmlib.prediction.simulate import simulate
-from glmmlib.reporting.tidy import augment, glance, tidy
-from glmmlib.inference.wald import wald_test
 
 __version__ = "0.1.0"
 

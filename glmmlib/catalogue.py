@@ -146,9 +146,12 @@ def datasets() -> pd.DataFrame:
     'plate, sample'
     """
     table = {
-        name: {"title": about["title"], "rows": about["rows"],
-               "groups": ", ".join(c for c, col in about["columns"].items() if col["kind"] == "group"),
-               "simulated": about["simulated"]}
+        name: {
+            "title": about["title"],
+            "rows": about["rows"],
+            "groups": ", ".join(c for c, col in about["columns"].items() if col["kind"] == "group"),
+            "simulated": about["simulated"],
+        }
         for name, about in _codebook().items()
     }
     return pd.DataFrame.from_dict(table, orient="index").rename_axis("name")
@@ -165,8 +168,8 @@ def codebook(name: str) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``kind``, ``unit`` and ``meaning``, one row for each column.  The kind is ``group`` (a grouping factor),
-        ``factor``, ``number``, ``count`` or ``binary`` (0 and 1).
+        ``kind``, ``unit`` and ``meaning``, one row for each column. The kind is ``group`` (a grouping
+        factor), ``factor``, ``number``, ``count`` or ``binary`` (0 and 1).
 
     Raises
     ------

@@ -2,11 +2,11 @@
 
 Each colour is told apart from the others in the three common forms of colour blindness, and has a contrast of
 3 : 1 or more against a white page. `IN_THE_DARK` holds the colour that takes its place on a dark page (slider
-charts only; pictures keep their white ground). Matplotlib's style file `glmmlib/course.mplstyle` uses the same
-values: ``plt.style.use("glmmlib.course")``.
+charts only; pictures keep their white ground). Matplotlib's style file `glmmlib/course.mplstyle` uses the
+same values: ``plt.style.use("glmmlib.course")``.
 
-The group colours are the "muted" scheme of Paul Tol's *Colour Schemes* (2021), the two accents are the blue and
-the vermillion of Okabe and Ito's *Color Universal Design* (2008).
+The group colours are the "muted" scheme of Paul Tol's *Colour Schemes* (2021), the two accents are the blue
+and the vermillion of Okabe and Ito's *Color Universal Design* (2008).
 """
 
 from __future__ import annotations

@@ -14,13 +14,17 @@ def site():
     """The built site; what `make book` makes."""
     path = ROOT / "_build" / "html"
     if not (path / "index.html").exists():
-        pytest.fail("there is no built site in _build/html: run `make book` first, or `make test`, which does")
+        pytest.fail(
+            "there is no built site in _build/html: run `make book` first, or `make test`, which does"
+        )
     return path
 
 
 @pytest.fixture(scope="session")
 def browser():
-    """A headless Chromium without network. Missing, it is a failure where CI is set, and said loudly elsewhere."""
+    """A headless Chromium without network. Missing, it is a failure where CI is set, and said loudly
+    elsewhere.
+    """
     from book.browser import chromium, find_chromium
 
     if find_chromium() is None:
@@ -30,10 +34,18 @@ def browser():
 
 
 def pytest_terminal_summary(terminalreporter):
-    missed = [report.nodeid for report in terminalreporter.getreports("skipped") if NO_BROWSER in str(report.longrepr)]
+    missed = [
+        report.nodeid
+        for report in terminalreporter.getreports("skipped")
+        if NO_BROWSER in str(report.longrepr)
+    ]
     if missed:
         terminalreporter.section("CHECKS THAT DID NOT RUN", sep="!", red=True, bold=True)
-        terminalreporter.write_line(f"Because {NO_BROWSER} on this machine, nobody has looked at these in a real browser:")
+        terminalreporter.write_line(
+            f"Because {NO_BROWSER} on this machine, nobody has looked at these in a real browser:"
+        )
         for nodeid in missed:
             terminalreporter.write_line(f"  {nodeid}")
-        terminalreporter.write_line("Install Chromium (Debian: apt-get install chromium) and run `make test` again.")
+        terminalreporter.write_line(
+            "Install Chromium (Debian: apt-get install chromium) and run `make test` again."
+        )

@@ -3,8 +3,8 @@
     python benchmarks/accuracy/check_power.py                   # everything, some ten minutes
     python benchmarks/accuracy/check_power.py --only slope --studies 50
 
-Prints the tables of check_power.md.  The tests of a check are run, not its refits without a group, which test nothing.
-All data sets have 40 groups of 25 rows, x uniform on (-1, 1) and a random intercept.
+Prints the tables of check_power.md. The tests of a check are run, not its refits without a group, which test
+nothing. All data sets have 40 groups of 25 rows, x uniform on (-1, 1) and a random intercept.
 """
 
 import argparse
@@ -30,7 +30,9 @@ def rows(rng):
 
 
 def counts(rng, mean=3.0):
-    """Means with a random intercept (SD 0.5) and a slope of 0.3; their average over the groups is `mean` at x = 0."""
+    """Means with a random intercept (SD 0.5) and a slope of 0.3; their average over the groups is `mean` at x
+    = 0.
+    """
     data, b = rows(rng)
     return data, mean * np.exp(0.3 * data["x"].to_numpy() + b - 0.125)
 
@@ -69,7 +71,9 @@ def quadratic(rng):
     curve = data["x"] ** 2
     curve = (curve - 1.0 / 3.0) / np.sqrt(4.0 / 45.0)  # mean 0, variance 1
     others = 1.0 / 3.0 + 0.25 + 1.0  # of x, the intercepts and the residuals
-    return data.assign(y=data["x"] + b + np.sqrt(others / 4.0) * curve + rng.normal(size=len(data))), "gaussian"
+    return data.assign(
+        y=data["x"] + b + np.sqrt(others / 4.0) * curve + rng.normal(size=len(data))
+    ), "gaussian"
 
 
 def slope(rng):
@@ -126,7 +130,10 @@ def main():
         for line, p in table.items():
             share, R = (p < 0.05).mean(), len(p)
             error = np.sqrt(max(share, 0.01) * (1 - share) / R)
-            print(f"| {name} | {line} | {share:.3f} ± {error:.3f} | {kstest(p, 'uniform').pvalue:.3f} |", flush=True)
+            print(
+                f"| {name} | {line} | {share:.3f} ± {error:.3f} | {kstest(p, 'uniform').pvalue:.3f} |",
+                flush=True,
+            )
         print(f"| {name} | | | {seconds / len(table):.2f} s a data set |", flush=True)
     print("\n| wrong model | " + " | ".join((*LINES, "anova")) + " | caught |\n|" + "---|" * (len(LINES) + 3))
     for name in (name for name in WRONG if name in wanted):

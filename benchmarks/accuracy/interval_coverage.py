@@ -61,16 +61,28 @@ def study(truth, n, replicates, rng):
         warnings.simplefilter("ignore", GlmmlibWarning)
         start = gl.lmer("y ~ 1 + (1 | group)", data.assign(y=Y[:, 0]))
     seeds = rng.spawn(n)
-    return np.array(Parallel()(delayed(one)(start, y, replicates, seed) for y, seed in zip(Y.T, seeds, strict=True)))
+    return np.array(
+        Parallel()(delayed(one)(start, y, replicates, seed) for y, seed in zip(Y.T, seeds, strict=True))
+    )
 
 
 def table(truth, found):
     lower, upper = found[:, :, 0], found[:, :, 1]
     covers = (lower <= truth) & (truth <= upper)
     width = np.nanmedian(upper - lower, axis=0)
-    rows = zip(METHODS, covers.mean(axis=0), (lower > truth).mean(axis=0), (upper < truth).mean(axis=0),
-               np.isnan(lower).mean(axis=0), width, strict=True)  # fmt: skip
-    return [f"| {truth:g} | {m} | {c:.3f} | {low:.3f} | {high:.3f} | {none:.3f} | {w:.2f} |" for m, c, low, high, none, w in rows]
+    rows = zip(
+        METHODS,
+        covers.mean(axis=0),
+        (lower > truth).mean(axis=0),
+        (upper < truth).mean(axis=0),
+        np.isnan(lower).mean(axis=0),
+        width,
+        strict=True,
+    )
+    return [
+        f"| {truth:g} | {m} | {c:.3f} | {low:.3f} | {high:.3f} | {none:.3f} | {w:.2f} |"
+        for m, c, low, high, none, w in rows
+    ]
 
 
 def main():

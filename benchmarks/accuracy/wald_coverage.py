@@ -3,8 +3,9 @@
     OPENBLAS_NUM_THREADS=1 python benchmarks/accuracy/wald_coverage.py            # writes benchmarks/accuracy/wald_coverage.md, about a quarter of an hour
     OPENBLAS_NUM_THREADS=1 python benchmarks/accuracy/wald_coverage.py --replicates 100 --only gamma
 
-Design: 60 groups of 8 rows (binary data: 12), a predictor x that varies within groups, a predictor z that varies between them, one
-random intercept.  An interval for x rests on hundreds of rows, one for z and the intercept on 60 groups.
+Design: 60 groups of 8 rows (binary data: 12), a predictor x that varies within groups, a predictor z that
+varies between them, one random intercept. An interval for x rests on hundreds of rows, one for z and the
+intercept on 60 groups.
 """
 
 import argparse
@@ -59,7 +60,9 @@ def draw(case, rng):
 
 
 def coverage(case, replicates, n_agq=1, seed=20240501):
-    """Fit ``replicates`` data sets; return shares of covered truths, mean errors in standard errors, mean estimated SD."""
+    """Fit ``replicates`` data sets; return shares of covered truths, mean errors in standard errors, mean
+    estimated SD.
+    """
     rng = np.random.default_rng([seed, CASES.index(case)])
     truth = np.array(case.beta)
     inside, error, sd, failed = np.zeros(3), np.zeros(3), 0.0, 0
@@ -82,7 +85,9 @@ def row(case, replicates, n_agq):
     milliseconds = 1000 * (time.process_time() - start) / replicates
     shares = " | ".join(f"{100 * share:.1f}" for share in inside)
     errors = ", ".join(f"{e:+.2f}" for e in error)
-    return f"| {case} | {n_agq} | {shares} | {errors} | {sd:.3f} ({case.sd:g}) | {failed} | {milliseconds:.0f} |"
+    return (
+        f"| {case} | {n_agq} | {shares} | {errors} | {sd:.3f} ({case.sd:g}) | {failed} | {milliseconds:.0f} |"
+    )
 
 
 HEADER = """# Coverage of 95 % Wald intervals of fixed effects

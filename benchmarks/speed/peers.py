@@ -1,11 +1,13 @@
 """Time glmmlib and its peers on the same problem, each in a process of its own.
 
-`measure(engine, problem, ...)` starts the child, which reads the same table from disk, fits it several times and reports
-seconds, log-likelihood and its memory high-water. As a script (`python peers.py job.json`) this file *is* the child.
-A peer that is not installed, cannot fit the model or takes too long comes back as a `Result` that says so.
+`measure(engine, problem, ...)` starts the child, which reads the same table from disk, fits it several times
+and reports seconds, log-likelihood and its memory high-water. As a script (`python peers.py job.json`) this
+file *is* the child. A peer that is not installed, cannot fit the model or takes too long comes back as a
+`Result` that says so.
 
-R's engines are found through `Rscript`. Python's peers are looked for in the running interpreter, or in the one named by
-the environment variable GLMMLIB_PEERS_PYTHON, so that they need not share an environment with glmmlib.
+R's engines are found through `Rscript`. Python's peers are looked for in the running interpreter, or in the
+one named by the environment variable GLMMLIB_PEERS_PYTHON, so that they need not share an environment with
+glmmlib.
 """
 
 from __future__ import annotations
@@ -78,13 +80,17 @@ def measure(engine: str, problem, files: dict, runs: int = 3, limit: float = 180
             return Result(engine, note="absent: no Rscript")
         command = ["Rscript", str(HERE / "peers.R"), str(path)]
     else:
-        python = sys.executable if engine == "glmmlib" else os.environ.get("GLMMLIB_PEERS_PYTHON", sys.executable)
+        python = (
+            sys.executable if engine == "glmmlib" else os.environ.get("GLMMLIB_PEERS_PYTHON", sys.executable)
+        )
         command = [python, str(Path(__file__).resolve()), str(path)]
     return _run(engine, command, limit)
 
 
 def _run(engine: str, command: list[str], limit: float) -> Result:
-    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    child = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
     try:
         out, err = child.communicate(timeout=limit)
     except subprocess.TimeoutExpired:
@@ -97,8 +103,14 @@ def _run(engine: str, command: list[str], limit: float) -> Result:
         return Result(engine, note="absent" if missing else f"failed: {last[:90]}")
     report = json.loads(out.strip().splitlines()[-1])
     first = lambda value: value[0] if isinstance(value, list) and value else value
-    return Result(engine, tuple(report["seconds"]), first(report["loglik"]), report.get("memory"), report.get("frame"),
-                  first(report.get("version", "")))
+    return Result(
+        engine,
+        tuple(report["seconds"]),
+        first(report["loglik"]),
+        report.get("memory"),
+        report.get("frame"),
+        first(report.get("version", "")),
+    )
 
 
 def _unsuited(engine: str, problem) -> str:
@@ -112,7 +124,10 @@ def _unsuited(engine: str, problem) -> str:
 def import_seconds(module: str = "glmmlib", runs: int = 5) -> float | None:
     """Median time of `import module` in a fresh interpreter, or None when it cannot be imported."""
     code = f"import time; t = time.perf_counter(); import {module}; print(time.perf_counter() - t)"
-    done = [subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=HERE.parents[1]) for _ in range(runs)]
+    done = [
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=HERE.parents[1])
+        for _ in range(runs)
+    ]
     return None if any(d.returncode for d in done) else statistics.median(float(d.stdout) for d in done)
 
 
@@ -125,7 +140,9 @@ def _fit_glmmlib(job, data):
     if job["family"] == "gaussian":
         fit = gl.lmer(job["formula"], data, reml=job["reml"])
     else:
-        fit = gl.glmer(job["formula"], data, family=job["family"], weights=data[job["trials"]] if job["trials"] else None)
+        fit = gl.glmer(
+            job["formula"], data, family=job["family"], weights=data[job["trials"]] if job["trials"] else None
+        )
     fit.bse  # noqa: B018  standard errors belong to the fit
     return float(fit.llf)
 
@@ -151,7 +168,13 @@ def _fit_glmm(job, data):
     import glmm
 
     weights = data[job["trials"]].to_numpy(float) if job["trials"] else None
-    fit = glmm.fit(data, job["formula"], family=job["family"], weights=weights, reml=job["reml"] if job["family"] == "gaussian" else None)
+    fit = glmm.fit(
+        data,
+        job["formula"],
+        family=job["family"],
+        weights=weights,
+        reml=job["reml"] if job["family"] == "gaussian" else None,
+    )
     return float(fit.loglik)
 
 
@@ -208,7 +231,7 @@ def child(job: dict) -> dict:
     fit_once = globals()[f"_fit_{job['engine']}"]
     data = pd.read_pickle(job["pickle"])
     if job["engine"] == "lme_python":  # knows no categories
-        data = data.astype({column: str for column in job["factors"]})
+        data = data.astype(dict.fromkeys(job["factors"], str))
     package = {"lme_python": "lme-python"}.get(job["engine"], job["engine"])
     __import__(job["engine"])
     seconds, memory, loglik = [], 0, None
@@ -221,8 +244,13 @@ def child(job: dict) -> dict:
         memory = max(memory, _high_water() - before)
         if seconds[-1] > 20:  # a long run is measured once
             break
-    return {"seconds": seconds, "loglik": loglik, "memory": memory, "frame": int(data.memory_usage(deep=True).sum()),
-            "version": _version(package)}
+    return {
+        "seconds": seconds,
+        "loglik": loglik,
+        "memory": memory,
+        "frame": int(data.memory_usage(deep=True).sum()),
+        "version": _version(package),
+    }
 
 
 def _version(package: str) -> str:
@@ -233,5 +261,7 @@ def _version(package: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.path[0] = str(HERE.parents[1])  # the checkout, and not this folder, whose glmm.py is not the peer of that name
+    sys.path[0] = str(
+        HERE.parents[1]
+    )  # the checkout, and not this folder, whose glmm.py is not the peer of that name
     print(json.dumps(child(json.loads(Path(sys.argv[1]).read_text()))))

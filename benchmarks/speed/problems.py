@@ -1,6 +1,7 @@
 """The problems that every engine is timed on: a name, a formula, a seeded data maker and a goal in seconds.
 
-Groups are plain integer columns, as raw data has them; strings and categories are what the real data sets contain.
+Groups are plain integer columns, as raw data has them; strings and categories are what the real data sets
+contain.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ class Problem:
     """One model on one data set.
 
     `formula` uses only what all engines understand. `goal` is the time in seconds that glmmlib must not pass,
-    `trials` the column of binomial denominators when the response is a proportion, `groups` the grouping columns.
+    `trials` the column of binomial denominators when the response is a proportion, `groups` the grouping
+    columns.
     """
 
     name: str
@@ -66,7 +68,9 @@ def verbagg() -> pd.DataFrame:
     return data.assign(yes=(data["r2"] == "Y").astype(int))
 
 
-def _effects(rng: np.random.Generator, levels: int, sd: float | tuple[float, float], corr: float = 0.3) -> np.ndarray:
+def _effects(
+    rng: np.random.Generator, levels: int, sd: float | tuple[float, float], corr: float = 0.3
+) -> np.ndarray:
     """Intercepts (levels, 1), or intercepts and slopes (levels, 2)."""
     if np.isscalar(sd):
         return sd * rng.standard_normal((levels, 1))
@@ -75,7 +79,11 @@ def _effects(rng: np.random.Generator, levels: int, sd: float | tuple[float, flo
 
 
 def simulated(
-    seed: int, rows: int, levels: dict[str, int], sd: dict[str, float | tuple[float, float]], family: str = "gaussian"
+    seed: int,
+    rows: int,
+    levels: dict[str, int],
+    sd: dict[str, float | tuple[float, float]],
+    family: str = "gaussian",
 ) -> pd.DataFrame:
     """Draw y, x and one integer column a factor; every level occurs at least once, in random order."""
     rng = np.random.default_rng(seed)
@@ -100,32 +108,103 @@ def _simulated(*args, **kwargs) -> Callable[[], pd.DataFrame]:
 
 
 LMM = (
-    Problem("sleepstudy slope", "Reaction ~ Days + (Days | Subject)", sleepstudy, ("Subject",), 0.015, reml=True),
+    Problem(
+        "sleepstudy slope", "Reaction ~ Days + (Days | Subject)", sleepstudy, ("Subject",), 0.015, reml=True
+    ),
     Problem("InstEval s, d", "y ~ 1 + (1 | s) + (1 | d)", insteval, ("s", "d"), 0.5),
-    Problem("InstEval s, d, dept", "y ~ 1 + service + (1 | s) + (1 | d) + (1 | dept)", insteval, ("s", "d", "dept"), 1.2),
-    Problem("1e6 rows, 1e5 groups, slope", "y ~ x + (x | g)",
-            _simulated(1, 10**6, {"g": 10**5}, {"g": (0.7, 0.4)}), ("g",), 1.0, watch_memory=True),
-    Problem("1e6 rows, 1e5 x 1e3 crossed", "y ~ x + (1 | a) + (1 | b)",
-            _simulated(2, 10**6, {"a": 10**5, "b": 10**3}, {"a": 0.7, "b": 0.4}), ("a", "b"), 4.0, watch_memory=True),
-    Problem("1e5 rows, 2000 x 500, slopes", "y ~ x + (x | a) + (x | b)",
-            _simulated(3, 10**5, {"a": 2000, "b": 500}, {"a": (0.7, 0.4), "b": (0.5, 0.3)}), ("a", "b"), 2.5),
+    Problem(
+        "InstEval s, d, dept",
+        "y ~ 1 + service + (1 | s) + (1 | d) + (1 | dept)",
+        insteval,
+        ("s", "d", "dept"),
+        1.2,
+    ),
+    Problem(
+        "1e6 rows, 1e5 groups, slope",
+        "y ~ x + (x | g)",
+        _simulated(1, 10**6, {"g": 10**5}, {"g": (0.7, 0.4)}),
+        ("g",),
+        1.0,
+        watch_memory=True,
+    ),
+    Problem(
+        "1e6 rows, 1e5 x 1e3 crossed",
+        "y ~ x + (1 | a) + (1 | b)",
+        _simulated(2, 10**6, {"a": 10**5, "b": 10**3}, {"a": 0.7, "b": 0.4}),
+        ("a", "b"),
+        4.0,
+        watch_memory=True,
+    ),
+    Problem(
+        "1e5 rows, 2000 x 500, slopes",
+        "y ~ x + (x | a) + (x | b)",
+        _simulated(3, 10**5, {"a": 2000, "b": 500}, {"a": (0.7, 0.4), "b": (0.5, 0.3)}),
+        ("a", "b"),
+        2.5,
+    ),
 )
 
-_VERBAGG = "yes ~ Anger + Gender + btype + situ + Anger:Gender + Anger:btype + Anger:situ + Gender:btype + Gender:situ + btype:situ"
+_VERBAGG = (
+    "yes ~ Anger + Gender + btype + situ + Anger:Gender + Anger:btype + Anger:situ + Gender:btype + "
+    "Gender:situ + btype:situ"
+)
 
 GLMM = (
-    Problem("Bernoulli 1e5, 1e3 groups", "y ~ x + (1 | g)",
-            _simulated(11, 10**5, {"g": 1000}, {"g": 0.7}, "binomial"), ("g",), 0.4, "binomial"),
-    Problem("Bernoulli 1e5, 1e3 groups, slope", "y ~ x + (x | g)",
-            _simulated(12, 10**5, {"g": 1000}, {"g": (0.7, 0.4)}, "binomial"), ("g",), 0.8, "binomial"),
-    Problem("Poisson 1e5, 1e3 groups", "y ~ x + (1 | g)",
-            _simulated(13, 10**5, {"g": 1000}, {"g": 0.5}, "poisson"), ("g",), 0.4, "poisson"),
+    Problem(
+        "Bernoulli 1e5, 1e3 groups",
+        "y ~ x + (1 | g)",
+        _simulated(11, 10**5, {"g": 1000}, {"g": 0.7}, "binomial"),
+        ("g",),
+        0.4,
+        "binomial",
+    ),
+    Problem(
+        "Bernoulli 1e5, 1e3 groups, slope",
+        "y ~ x + (x | g)",
+        _simulated(12, 10**5, {"g": 1000}, {"g": (0.7, 0.4)}, "binomial"),
+        ("g",),
+        0.8,
+        "binomial",
+    ),
+    Problem(
+        "Poisson 1e5, 1e3 groups",
+        "y ~ x + (1 | g)",
+        _simulated(13, 10**5, {"g": 1000}, {"g": 0.5}, "poisson"),
+        ("g",),
+        0.4,
+        "poisson",
+    ),
     Problem("cbpp", "share ~ period + (1 | herd)", cbpp, ("herd",), 0.03, "binomial", trials="size"),
-    Problem("Contraception slope", "used ~ age + age2 + urban + livch + (urban | district)",
-            contraception, ("district",), 0.1, "binomial"),
-    Problem("VerbAgg, 15 coefficients", _VERBAGG + " + (1 | id) + (1 | item)", verbagg, ("id", "item"), 0.2, "binomial"),
-    Problem("Bernoulli 1e5, 5000 x 200", "y ~ x + (1 | a) + (1 | b)",
-            _simulated(14, 10**5, {"a": 5000, "b": 200}, {"a": 0.7, "b": 0.5}, "binomial"), ("a", "b"), 0.7, "binomial"),
-    Problem("Bernoulli 5e4, 5e3 groups, slope", "y ~ x + (x | g)",
-            _simulated(15, 50_000, {"g": 5000}, {"g": (0.7, 0.4)}, "binomial"), ("g",), 0.8, "binomial"),
+    Problem(
+        "Contraception slope",
+        "used ~ age + age2 + urban + livch + (urban | district)",
+        contraception,
+        ("district",),
+        0.1,
+        "binomial",
+    ),
+    Problem(
+        "VerbAgg, 15 coefficients",
+        _VERBAGG + " + (1 | id) + (1 | item)",
+        verbagg,
+        ("id", "item"),
+        0.2,
+        "binomial",
+    ),
+    Problem(
+        "Bernoulli 1e5, 5000 x 200",
+        "y ~ x + (1 | a) + (1 | b)",
+        _simulated(14, 10**5, {"a": 5000, "b": 200}, {"a": 0.7, "b": 0.5}, "binomial"),
+        ("a", "b"),
+        0.7,
+        "binomial",
+    ),
+    Problem(
+        "Bernoulli 5e4, 5e3 groups, slope",
+        "y ~ x + (x | g)",
+        _simulated(15, 50_000, {"g": 5000}, {"g": (0.7, 0.4)}, "binomial"),
+        ("g",),
+        0.8,
+        "binomial",
+    ),
 )

@@ -1,4 +1,6 @@
-"""Run problems through engines and print one line each: seconds, ratio to glmmlib, log-likelihood against glmmlib's."""
+"""Run problems through engines and print one line each: seconds, ratio to glmmlib, log-likelihood against
+glmmlib's.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +16,8 @@ ENGINES = ("glmmlib", *R_ENGINES, *PYTHON_ENGINES)
 def lines(problem: Problem, results: Sequence[Result]) -> list[str]:
     """Text lines of one problem.
 
-    A GLM's log-likelihood (statsmodels) is another model's and is not compared. lme-python's lacks the constants of
-    Poisson, and its Laplace approximation is another one.
+    A GLM's log-likelihood (statsmodels) is another model's and is not compared. lme-python's lacks the
+    constants of Poisson, and its Laplace approximation is another one.
     """
     ours = next((r for r in results if r.engine == "glmmlib"), Result("glmmlib", note="not run"))
     out = [f"{problem.name}: {problem.formula}  (goal {problem.goal:g} s)"]
@@ -28,7 +30,11 @@ def lines(problem: Problem, results: Sequence[Result]) -> list[str]:
         short = "" if _floor(problem, r) else f"  log-likelihood {r.loglik:.4f}"
         if short and ours.loglik is not None and r is not ours:
             short += f" ({r.loglik - ours.loglik:+.1e})"
-        memory = f"  peak {r.memory / r.frame:.1f} x the data frame ({r.memory / 2**20:.0f} MB)" if problem.watch_memory and r.memory else ""
+        memory = (
+            f"  peak {r.memory / r.frame:.1f} x the data frame ({r.memory / 2**20:.0f} MB)"
+            if problem.watch_memory and r.memory
+            else ""
+        )
         verdict = ("  goal met" if r.median <= problem.goal else "  GOAL MISSED") if r is ours else ""
         out.append(f"  {label:12s} {r.median:9.4f} s {ratio}{short}{memory}{verdict}  {r.version}")
     return out
@@ -43,7 +49,9 @@ def main(problems: Sequence[Problem], description: str) -> None:
     parser.add_argument("--engines", default=",".join(ENGINES), help="comma-separated, from: %(default)s")
     parser.add_argument("--only", default="", help="problems whose name contains this text")
     parser.add_argument("--runs", type=int, default=5, help="runs per engine; the median counts (default 5)")
-    parser.add_argument("--limit", type=float, default=180.0, help="stop an engine after this many seconds (default 180)")
+    parser.add_argument(
+        "--limit", type=float, default=180.0, help="stop an engine after this many seconds (default 180)"
+    )
     options = parser.parse_args()
     engines = options.engines.split(",")
     unknown = set(engines) - set(ENGINES)

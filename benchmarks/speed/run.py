@@ -1,7 +1,7 @@
 """glmmlib against lme4, glmmTMB, statsmodels and the compiled newcomers.
 
-    python benchmarks/speed/run.py lmm [--only InstEval] [--engines glmmlib,lme4] [--runs 5] [--limit 180]
-    python benchmarks/speed/run.py glmm [--only VerbAgg] [--engines glmmlib,glmmTMB]
+python benchmarks/speed/run.py lmm [--only InstEval] [--engines glmmlib,lme4] [--runs 5] [--limit 180]
+python benchmarks/speed/run.py glmm [--only VerbAgg] [--engines glmmlib,glmmTMB]
 """
 
 import sys

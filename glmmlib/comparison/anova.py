@@ -4,8 +4,9 @@ What "the effect of a term" means depends on the type, by which rows L the hypot
 
 - type I: each term after those before it in the formula; the term's rows of R in :math:`X = QR`;
 - type II: each term after all others but those that contain it (``a:b`` contains ``a``);
-- type III: each term as the coefficients of sum-to-zero contrasts, so that a factor's main effect is averaged over the
-  levels of the factors it interacts with.  For a number in an interaction, the other factor is compared where it is zero.
+- type III: each term as the coefficients of sum-to-zero contrasts, so that a factor's main effect is averaged
+  over the levels of the factors it interacts with. For a number in an interaction, the other factor is
+  compared where it is zero.
 """
 
 from dataclasses import dataclass
@@ -15,13 +16,13 @@ import pandas as pd
 from formulaic import Formula
 from scipy.linalg import qr
 
-from glmmlib.design.columns import clean
-from glmmlib.errors import ModelError
-from glmmlib.inference.contrasts import DDF_TITLE, check_ddf, joint_test
 from glmmlib.comparison.lrt import likelihood_ratio_tests
+from glmmlib.design.columns import clean
 from glmmlib.design.matrices import materialise, needed_columns
-from glmmlib.formula.scanner import quoted
 from glmmlib.display.tables import Table, fixed, p_text
+from glmmlib.errors import ModelError
+from glmmlib.formula.scanner import quoted
+from glmmlib.inference.contrasts import DDF_TITLE, check_ddf, joint_test
 
 _TYPES = {1: 1, 2: 2, 3: 3, "I": 1, "II": 2, "III": 3}
 _TYPE_MEANING = {
@@ -74,18 +75,19 @@ def anova(*fits, refit=True, type=3, ddf=None, bootstrap=None, rng=None):
     Parameters
     ----------
     *fits : MixedModelFit
-        One fit: an F test for each of its fixed-effects terms.  Several: likelihood-ratio tests, each fit against the
-        next larger one.
+        One fit: an F test for each of its fixed-effects terms. Several: likelihood-ratio tests, each fit
+        against the next larger one.
     refit : bool
-        Several fits: refit REML fits by ML before they are compared (and say so).  With False, REML fits are compared as
-        they are, which needs equal fixed effects.
+        Several fits: refit REML fits by ML before they are compared (and say so). With False, REML fits are
+        compared as they are, which needs equal fixed effects.
     type : {1, 2, 3}
         One fit: which hypotheses; see the module ``glmmlib.comparison.anova``.
     ddf : {"satterthwaite", "kenward-roger", "z"}, optional
         One fit: as in :func:`coef_tests`.
 
     bootstrap : int, optional
-        Several fits: simulate the null distribution of each test with so many responses drawn from the smaller model (see
+        Several fits: simulate the null distribution of each test with so many responses drawn from the
+        smaller model (see
         :func:`bootstrap_test`) in place of a table's.
     rng : numpy.random.Generator
         With `bootstrap`: the source of randomness.
@@ -98,8 +100,8 @@ def anova(*fits, refit=True, type=3, ddf=None, bootstrap=None, rng=None):
     Raises
     ------
     ModelError
-        With the reason, where a comparison would be invalid: see the module ``glmmlib.comparison.lrt``; or where empty cells leave the
-        hypotheses of type III undefined.
+        With the reason, where a comparison would be invalid: see the module ``glmmlib.comparison.lrt``; or
+        where empty cells leave the hypotheses of type III undefined.
 
     Examples
     --------
@@ -129,9 +131,10 @@ def term_tests(fit, type=3, ddf=None):
     tests = {name: joint_test(fit, L, ddf=ddf) for name, L in hypotheses.items()}
     rows = [
         {"df_num": t.n_contrasts, "df_den": t.df, t.kind: t.statistic, "p": t.p}
-        if t.kind == "F" else {"df_num": t.n_contrasts, t.kind: t.statistic, "p": t.p}
+        if t.kind == "F"
+        else {"df_num": t.n_contrasts, t.kind: t.statistic, "p": t.p}
         for t in tests.values()
-    ]  # fmt: skip
+    ]
     columns = ["df_num", "chi2", "p"] if ddf == "z" else ["df_num", "df_den", "F", "p"]
     return TermTests(pd.DataFrame(rows, list(tests), columns), hypotheses, type, ddf)
 
@@ -188,7 +191,9 @@ def _contains(larger, smaller):
 
 
 def _averaged(design):
-    """Type III: where the coefficients of sum-to-zero contrasts stand, in terms of the fit's own coefficients."""
+    """Type III: where the coefficients of sum-to-zero contrasts stand, in terms of the fit's own
+    coefficients.
+    """
     factors = _factors(design)
     terms = _terms(design)
     if not any(categorical for categorical, _ in factors.values()):
@@ -205,7 +210,8 @@ def _averaged(design):
     M, _, rank, _ = np.linalg.lstsq(S / scale, design.X, rcond=1e-10)
     if design.aliased or rank < S.shape[1]:
         raise ModelError(
-            "some columns of the fixed effects were aliased (cells of the design without data?), so type III hypotheses are"
+            "some columns of the fixed effects were aliased (cells of the design without data?), so type "
+            "III hypotheses are"
             " not defined: use type=2, or test what you mean with gl.wald_test"
         )
     M /= scale[:, None]

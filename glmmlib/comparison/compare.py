@@ -5,12 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from glmmlib.design.columns import listed
 from glmmlib.comparison.conditional_aic import conditional_aic
+from glmmlib.comparison.lrt import check_same_data, check_same_quadrature
+from glmmlib.design.columns import listed
+from glmmlib.display.tables import Table, fixed
 from glmmlib.errors import ModelError
 from glmmlib.models.results import MixedModelFit
-from glmmlib.comparison.lrt import check_same_data, check_same_quadrature
-from glmmlib.display.tables import Table, fixed
 
 _DISCRETE = ("binomial", "poisson", "negbinomial")
 
@@ -22,8 +22,8 @@ class Comparison:
     Attributes
     ----------
     table : DataFrame
-        ``k``, ``llf``, ``aic``, ``delta_aic``, ``bic_rows``, ``bic_groups``, ``delta_bic_rows``, ``delta_bic_groups`` and
-        ``cAIC``, one row for each fit.
+        ``k``, ``llf``, ``aic``, ``delta_aic``, ``bic_rows``, ``bic_groups``, ``delta_bic_rows``,
+        ``delta_bic_groups`` and ``cAIC``, one row for each fit.
     formulas : dict of str to str
     nobs : int
         The n of ``bic_rows``.
@@ -58,7 +58,10 @@ class Comparison:
         yield self._what_n_is()
         missing = list(self.table.index[self.table["cAIC"].isna()])
         if len(missing) < len(self.table):
-            yield "cAIC (conditional AIC, Greven and Kneib) is about new rows of the same groups, AIC about new groups"
+            yield (
+                "cAIC (conditional AIC, Greven and Kneib) is about new rows of the same groups, AIC about "
+                "new groups"
+            )
         if missing:
             yield f"cAIC is for linear models only, so not for {listed(missing)}"
 
@@ -89,16 +92,17 @@ class Comparison:
 def compare(*fits):
     r"""Set models of one response side by side, nested or not.
 
-    ``AIC = -2 log L + 2 k`` and ``BIC = -2 log L + k log n``.  For grouped data n may be the rows or the groups (which carry
-    the information on what varies between them); both are shown.  k counts fixed effects, theta and the dispersion.  For
-    linear models :func:`conditional_aic` stands beside; where no effect is random it equals AIC, as for OLS.
+    ``AIC = -2 log L + 2 k`` and ``BIC = -2 log L + k log n``. For grouped data n may be the rows or the
+    groups (which carry the information on what varies between them); both are shown. k counts fixed effects,
+    theta and the dispersion. For linear models :func:`conditional_aic` stands beside; where no effect is
+    random it equals AIC, as for OLS.
 
     Parameters
     ----------
     *fits : MixedModelFit, or results of statsmodels
         Pooled fits of statsmodels are admitted beside: OLS, and the likelihood models Logit, Probit, Poisson,
-        NegativeBinomial and GLM (binomial, Poisson, negative binomial).  All must be fits of the same response, by ML; or
-        all by REML, with the same fixed effects.
+        NegativeBinomial and GLM (binomial, Poisson, negative binomial). All must be fits of the same
+        response, by ML; or all by REML, with the same fixed effects.
 
     Returns
     -------
@@ -111,9 +115,10 @@ def compare(*fits):
 
     Notes
     -----
-    This is the marginal AIC: it asks how well the model predicts *new* groups, and is biased against random effects
-    whose variance is on the boundary (Vaida and Blanchard 2005, *Biometrika* 92; Greven and Kneib 2010, *Biometrika* 97).
-    The groups of ``bic_groups`` are the levels of the first grouping factor that all mixed fits share.
+    This is the marginal AIC: it asks how well the model predicts *new* groups, and is biased against random
+    effects whose variance is on the boundary (Vaida and Blanchard 2005, *Biometrika* 92; Greven and Kneib
+    2010, *Biometrika* 97). The groups of ``bic_groups`` are the levels of the first grouping factor that all
+    mixed fits share.
 
     Examples
     --------
@@ -166,8 +171,13 @@ def _conditional(fit, aic):
     return aic if type(fit.model).__name__ == "OLS" else np.nan
 
 
-_POOLED = {"OLS": "gaussian", "Logit": "binomial", "Probit": "binomial", "Poisson": "poisson",
-           "NegativeBinomial": "negbinomial"}  # fmt: skip
+_POOLED = {
+    "OLS": "gaussian",
+    "Logit": "binomial",
+    "Probit": "binomial",
+    "Poisson": "poisson",
+    "NegativeBinomial": "negbinomial",
+}
 _GLM_FAMILIES = {"Binomial": "binomial", "Poisson": "poisson", "NegativeBinomial": "negbinomial"}
 
 
@@ -184,7 +194,8 @@ def _pooled(fit):
         family = _GLM_FAMILIES.get(type(model.family).__name__)
     if family is None:
         raise ModelError(
-            f"the likelihood of statsmodels' {kind} is not known to be on the same scale here: OLS, Logit, Probit, Poisson,"
+            f"the likelihood of statsmodels' {kind} is not known to be on the same scale here: OLS, Logit, "
+            "Probit, Poisson,"
             " NegativeBinomial and GLM (binomial, Poisson, negative binomial) are admitted"
         )
     formula = (
@@ -207,11 +218,13 @@ def _check(entries, mixed):
             )
         if not np.allclose(e.y, first.y, rtol=1e-12, atol=0):
             raise ModelError(
-                f"the fits {first.formula!r} and {e.formula!r} have different responses: their likelihoods cannot be compared"
+                f"the fits {first.formula!r} and {e.formula!r} have different responses: their likelihoods "
+                "cannot be compared"
             )
         if (e.family in _DISCRETE) != (first.family in _DISCRETE):
             raise ModelError(
-                f"the likelihoods of {first.family} and {e.family} models are of different kinds (a density and a"
+                f"the likelihoods of {first.family} and {e.family} models are of different kinds (a density "
+                "and a"
                 " probability) and cannot be compared"
             )
     for other in mixed[1:]:

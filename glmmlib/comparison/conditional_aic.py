@@ -1,13 +1,14 @@
 r"""The conditional AIC: how well would the model predict new observations of the *same* groups?
 
-AIC counts the random effects as integrated out, and asks about new groups.  The conditional AIC takes the likelihood at the
-conditional modes and counts how freely the fitted values follow the response,
+AIC counts the random effects as integrated out, and asks about new groups. The conditional AIC takes the
+likelihood at the conditional modes and counts how freely the fitted values follow the response,
 
 .. math:: \mathrm{cAIC} = -2 \log f(y \mid \hat\beta, \hat b, \hat\sigma) + 2 (\rho + 1),
           \qquad \rho = \sum_i \frac{\partial \hat y_i}{\partial y_i} .
 
-For known variance ratios :math:`\rho` is the trace of the hat matrix (Vaida and Blanchard 2005); that they are estimated from the
-same response adds (Greven and Kneib 2010), by the implicit function theorem at the optimum of the criterion D,
+For known variance ratios :math:`\rho` is the trace of the hat matrix (Vaida and Blanchard 2005); that they
+are estimated from the same response adds (Greven and Kneib 2010), by the implicit function theorem at the
+optimum of the criterion D,
 
 .. math:: \rho = \operatorname{tr} H - \sum_{kl} (D'')^{-1}_{kl} \,
           \frac{\partial^2 D}{\partial\theta_l \partial y'} \, \frac{\partial \hat y}{\partial\theta_k},
@@ -21,8 +22,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import solve_triangular
 
-from glmmlib.errors import ModelError
 from glmmlib.diagnostics.leverage import hat_values
+from glmmlib.errors import ModelError
 from glmmlib.inference.satterthwaite import free_entries, moved_entry
 from glmmlib.linalg.threads import one_blas_thread
 
@@ -54,7 +55,8 @@ class ConditionalAIC:
 
     def __repr__(self):
         return (
-            f"conditional AIC = {self.value:.2f}: conditional log-likelihood {self.llf:.2f}, {self.df:.2f} effective degrees of"
+            f"conditional AIC = {self.value:.2f}: conditional log-likelihood {self.llf:.2f}, {self.df:.2f} "
+            "effective degrees of"
             f" freedom ({self.df_known:.2f} were the variances known) and one for sigma"
         )
 
@@ -77,14 +79,16 @@ def conditional_aic(fit):
 
     Notes
     -----
-    The formula of the module ``glmmlib.comparison.conditional_aic``, with sigma as the fit has it (ML or REML).  At a singular fit
-    variances of zero stay there: the model is the one without them, as Greven and Kneib advise.
+    The formula of the module ``glmmlib.comparison.conditional_aic``, with sigma as the fit has it (ML or
+    REML). At a singular fit variances of zero stay there: the model is the one without them, as Greven and
+    Kneib advise.
 
     References
     ----------
     Vaida and Blanchard (2005), Conditional Akaike information for mixed-effects models, *Biometrika* 92.
 
-    Greven and Kneib (2010), On the behaviour of marginal and conditional AIC in linear mixed models, *Biometrika* 97.
+    Greven and Kneib (2010), On the behaviour of marginal and conditional AIC in linear mixed models,
+    *Biometrika* 97.
 
     Examples
     --------
@@ -95,7 +99,8 @@ def conditional_aic(fit):
     """
     if fit.family is not None:
         raise ModelError(
-            "the conditional AIC is computed for linear mixed models; for generalised ones compare AIC, gl.anova(m0, m1), or"
+            "the conditional AIC is computed for linear mixed models; for generalised ones compare AIC, "
+            "gl.anova(m0, m1), or"
             " predictions of rows held out"
         )
     if "conditional_aic" not in fit._kept:
@@ -122,18 +127,28 @@ def _for_estimated_variances(fit, w, r):
     for row, (f, i, j) in enumerate(free):
         step = _STEP * max(1.0, np.abs(Lambdas[f][:, j]).max())
         up, down = (problem.at(moved_entry(Lambdas, f, i, j, s)) for s in (step, -step))
-        difference = [a - b for a, b in zip(problem.gradient_matrices(up), problem.gradient_matrices(down), strict=True)]
+        difference = [
+            a - b for a, b in zip(problem.gradient_matrices(up), problem.gradient_matrices(down), strict=True)
+        ]
         hessian[row] = [difference[f][i, j] / (2.0 * step) for f, i, j in free]
         moves[row] = (_fitted(fit, up) - _fitted(fit, down)) / (2.0 * step)
     e = problem.residual_products(point)
     r2_slope = np.array([-2.0 * e[f][i] @ point.u[f][j] for f, i, j in free])
     # cross[l, k] = -(d2 D / d theta_l dy) (d yhat / d theta_k)
-    cross = 2.0 * problem.df / point.r2 * ((moves * w) @ moves.T + np.outer(r2_slope, moves @ (w * r)) / point.r2)
-    return float(np.trace(np.linalg.pinv(0.5 * (hessian + hessian.T), hermitian=True, rcond=1e-10) @ cross)) if k else 0.0
+    cross = (
+        2.0 * problem.df / point.r2 * ((moves * w) @ moves.T + np.outer(r2_slope, moves @ (w * r)) / point.r2)
+    )
+    return (
+        float(np.trace(np.linalg.pinv(0.5 * (hessian + hessian.T), hermitian=True, rcond=1e-10) @ cross))
+        if k
+        else 0.0
+    )
 
 
 def _fitted(fit, point):
-    """Return ``X beta + Z b`` (n,) at a point of the profiled deviance, but for what is the same at all points."""
+    """Return ``X beta + Z b`` (n,) at a point of the profiled deviance, but for what is the same at all
+    points.
+    """
     problem = fit._problem
     fitted = fit.X @ solve_triangular(problem.R, point.beta) if problem.p else np.zeros(fit.nobs)
     for f, L, u in zip(problem.structure.factors, point.Lambda, point.u, strict=True):

@@ -1,17 +1,20 @@
 r"""The exact test of one variance, with its null distribution simulated from eigenvalues.
 
-The mixture of chi-squares for a variance of zero holds when there are many independent groups; with one variance component
-the distribution for the data at hand is known.  With the eigenvalues :math:`\mu_s` of :math:`Z'PZ` (P projects off X), K of
-them positive, and independent standard normal :math:`w_s`, the restricted likelihood-ratio statistic is distributed as
+The mixture of chi-squares for a variance of zero holds when there are many independent groups; with one
+variance component the distribution for the data at hand is known. With the eigenvalues :math:`\mu_s` of
+:math:`Z'PZ` (P projects off X), K of them positive, and independent standard normal :math:`w_s`, the
+restricted likelihood-ratio statistic is distributed as
 
-.. math:: \sup_{\lambda \ge 0} \Big\{ (n - p) \log\frac{\sum_s w_s^2}{D(\lambda)} - \sum_{s=1}^K \log(1 + \lambda\mu_s) \Big\},
+.. math:: \sup_{\lambda \ge 0} \Big\{ (n - p) \log\frac{\sum_s w_s^2}{D(\lambda)} - \sum_{s=1}^K \log(1 +
+\lambda\mu_s) \Big\},
           \quad D(\lambda) = \sum_{s=1}^K \frac{w_s^2}{1 + \lambda\mu_s} + \sum_{s=K+1}^{n-p} w_s^2,
 
-:math:`\lambda = \sigma_b^2 / \sigma^2`.  For the likelihood-ratio statistic n takes the place of n - p in front of the logarithm, and
-the eigenvalues of :math:`Z'Z` that of :math:`\mu_s` in the last sum.  A draw costs one chi-square variate for each distinct eigenvalue.
+:math:`\lambda = \sigma_b^2 / \sigma^2`. For the likelihood-ratio statistic n takes the place of n - p in
+front of the logarithm, and the eigenvalues of :math:`Z'Z` that of :math:`\mu_s` in the last sum. A draw costs
+one chi-square variate for each distinct eigenvalue.
 
-Crainiceanu and Ruppert (2004), Likelihood ratio tests in linear mixed models with one variance component, *Journal of the
-Royal Statistical Society B* 66, 165-185.
+Crainiceanu and Ruppert (2004), Likelihood ratio tests in linear mixed models with one variance component,
+*Journal of the Royal Statistical Society B* 66, 165-185.
 """
 
 from dataclasses import dataclass, field
@@ -19,11 +22,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.special import chdtrc
 
+from glmmlib.display.tables import p_text
 from glmmlib.errors import ModelError
 from glmmlib.prediction.simulate import require_generator
-from glmmlib.display.tables import p_text
 
-GRID = np.concatenate([[0.0], np.geomspace(1e-4, 1e5, 300)])  # lambda times the mean eigenvalue: the supremum to 1e-4
+GRID = np.concatenate(
+    [[0.0], np.geomspace(1e-4, 1e5, 300)]
+)  # lambda times the mean eigenvalue: the supremum to 1e-4
 CHUNK_NUMBERS = 2_000_000
 
 
@@ -40,7 +45,8 @@ class ExactTest:
     statistic : float
         Difference of the criterion between the model without the variance and the fit.
     p, p_se : float
-        ``(1 + number of draws at least as large) / (1 + number of draws)``, and its Monte Carlo standard error.
+        ``(1 + number of draws at least as large) / (1 + number of draws)``, and its Monte Carlo standard
+        error.
     p_mixture : float
         What the mixture 0.5 chi2(0) + 0.5 chi2(1) would say.
     share_zero : float
@@ -61,13 +67,18 @@ class ExactTest:
     def __str__(self):
         from glmmlib.models.summary import wrapped
 
-        name, title = ("RLRT", "restricted likelihood-ratio") if self.criterion == "REML" else ("LRT", "likelihood-ratio")
+        name, title = (
+            ("RLRT", "restricted likelihood-ratio")
+            if self.criterion == "REML"
+            else ("LRT", "likelihood-ratio")
+        )
         p, mixture = (f"< {1e-3:g}" if x < 1e-3 else f"= {p_text(x)}" for x in (self.p, self.p_mixture))
         lines = [
             f"Exact {title} test of one variance ({len(self.draws):,} simulated null values)",
             f"H0: {self.hypothesis}",
             f"{name} = {self.statistic:.3f}, p {p} (Monte Carlo standard error {self.p_se:.1g})",
-            f"under H0 {name} is zero in {self.share_zero:.0%} of the draws; 0.5 chi2(0) + 0.5 chi2(1) would say p {mixture}",
+            f"under H0 {name} is zero in {self.share_zero:.0%} of the draws; 0.5 chi2(0) + 0.5 chi2(1) "
+            f"would say p {mixture}",
         ]
         return "\n".join(map(wrapped, lines))
 
@@ -80,13 +91,14 @@ class ExactTest:
 
 
 def exact_rlrt(fit, n=10_000, rng=None):
-    """Test whether the one variance of a linear mixed model is zero, by its simulated exact null distribution.
+    """Test whether the one variance of a linear mixed model is zero, by its simulated exact null
+    distribution.
 
     Parameters
     ----------
     fit : LinearMixedModelFit
-        With one random-effects term of one effect: ``(1 | g)`` or ``(0 + x | g)``.  A REML fit is tested by its restricted
-        likelihood, which is the more powerful; an ML fit by its likelihood.
+        With one random-effects term of one effect: ``(1 | g)`` or ``(0 + x | g)``. A REML fit is tested by
+        its restricted likelihood, which is the more powerful; an ML fit by its likelihood.
     n : int
         Draws from the null distribution.
     rng : numpy.random.Generator
@@ -99,13 +111,14 @@ def exact_rlrt(fit, n=10_000, rng=None):
     Raises
     ------
     ModelError
-        For a generalised model or more than one variance, where the null distribution depends on other variances or is not
-        known: simulate from the smaller fit and refit both models (a parametric bootstrap).  Also without a Generator.
+        For a generalised model or more than one variance, where the null distribution depends on other
+        variances or is not known: simulate from the smaller fit and refit both models (a parametric
+        bootstrap). Also without a Generator.
 
     Notes
     -----
-    Exact for normal errors, whatever the number and sizes of the groups, but for the number of draws and the grid on which
-    the supremum is sought (then refined by a parabola).
+    Exact for normal errors, whatever the number and sizes of the groups, but for the number of draws and the
+    grid on which the supremum is sought (then refined by a parabola).
 
     References
     ----------
@@ -151,7 +164,8 @@ def _check(fit, n):
     if sum(sizes.values()) != 1:
         found = ", ".join(f"{q} of {name}" for name, q in sizes.items())
         raise ModelError(
-            f"the exact test is for one variance, and this model has {sum(sizes.values())} ({found}), whose null"
+            f"the exact test is for one variance, and this model has {sum(sizes.values())} ({found}), whose "
+            "null"
             f" distribution depends on the others: {bootstrap}"
         )
     if not isinstance(n, int | np.integer) or n < 1:
@@ -160,8 +174,10 @@ def _check(fit, n):
 
 @dataclass(frozen=True, eq=False)
 class Spectrum:
-    """What the null distribution of one design rests on: the distinct eigenvalues of Z'PZ, how often each occurs, how many
-    residual directions have none, and those of the log-determinant (of Z'PZ for REML, of Z'Z for ML)."""
+    """What the null distribution of one design rests on: the distinct eigenvalues of Z'PZ, how often each
+    occurs, how many residual directions have none, and those of the log-determinant (of Z'PZ for REML, of Z'Z
+    for ML).
+    """
 
     mu: np.ndarray
     size: np.ndarray
@@ -199,12 +215,16 @@ def _null_draws(spectrum, n, rng):
 def _distinct(values):
     """Return the distinct positive values and how often each occurs."""
     values = values[values > 1e-9 * values.max(initial=0.0)]
-    _, first, count = np.unique(np.round(values / values.max(initial=1e-300), 10), return_index=True, return_counts=True)
+    _, first, count = np.unique(
+        np.round(values / values.max(initial=1e-300), 10), return_index=True, return_counts=True
+    )
     return values[first], count.astype(float)
 
 
 def _maxima(curves):
-    """Return the maximum of each row, refined by a parabola in log lambda; never below the value 0 at lambda = 0."""
+    """Return the maximum of each row, refined by a parabola in log lambda; never below the value 0 at lambda
+    = 0.
+    """
     best = np.argmax(curves, axis=1)
     inner = (best > 1) & (best < curves.shape[1] - 1)
     at = np.where(inner, best, 2)

@@ -1,15 +1,17 @@
 r"""Likelihood-ratio tests between nested mixed models.
 
-Twice the difference of the log-likelihoods is chi-square with as many degrees of freedom as there are parameters more,
-*if* the smaller model is an interior point of the larger one.  A variance of zero is not: it sits on the edge.  Which
-case holds is read off the covariance matrices that the smaller model has when written as the larger one:
+Twice the difference of the log-likelihoods is chi-square with as many degrees of freedom as there are
+parameters more, *if* the smaller model is an interior point of the larger one. A variance of zero is not: it
+sits on the edge. Which case holds is read off the covariance matrices that the smaller model has when written
+as the larger one:
 
 - all positive definite (more fixed effects, or correlations only): :math:`\chi^2_d`;
 - one of them of rank one less than full, as when one variance is zero, alone or with its q correlations:
   :math:`\frac12 \chi^2_{d-1} + \frac12 \chi^2_d`;
 - more than one dimension missing: no table holds; use a parametric bootstrap.
 
-Self and Liang (1987), *Journal of the American Statistical Association* 82; Stram and Lee (1994), *Biometrics* 50.
+Self and Liang (1987), *Journal of the American Statistical Association* 82; Stram and Lee (1994),
+*Biometrics* 50.
 """
 
 from dataclasses import dataclass
@@ -19,8 +21,8 @@ import numpy as np
 import pandas as pd
 from scipy.special import chdtrc
 
-from glmmlib.errors import ModelError
 from glmmlib.display.tables import Table, fixed, p_text
+from glmmlib.errors import ModelError
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,9 +32,10 @@ class LikelihoodRatioTests:
     Attributes
     ----------
     table : DataFrame
-        One row for each fit, by number of parameters: ``npar``, ``aic``, ``bic``, ``llf``, ``deviance``; and for the test
-        against the row before ``chisq``, ``df``, ``p`` (by the distribution that holds; NaN where no table does) and
-        ``p_naive`` (by chi-square with df degrees of freedom, whether or not it holds; NaN with two or more variances).
+        One row for each fit, by number of parameters: ``npar``, ``aic``, ``bic``, ``llf``, ``deviance``; and
+        for the test against the row before ``chisq``, ``df``, ``p`` (by the distribution that holds; NaN
+        where no table does) and ``p_naive`` (by chi-square with df degrees of freedom, whether or not it
+        holds; NaN with two or more variances).
     formulas : dict of str to str
     hypotheses, distributions : dict of str to str
         For each test, H0 in words and the null distribution used.
@@ -55,9 +58,16 @@ class LikelihoodRatioTests:
     def _table(self):
         t = self.table
         columns = [
-            t.index, fixed(t["npar"], 0), fixed(t["aic"], 2), fixed(t["bic"], 2), fixed(t["llf"], 3),
-            fixed(t["chisq"], 3), fixed(t["df"], 0), map(p_text, t["p"]), map(p_text, t["p_naive"]),
-        ]  # fmt: skip
+            t.index,
+            fixed(t["npar"], 0),
+            fixed(t["aic"], 2),
+            fixed(t["bic"], 2),
+            fixed(t["llf"], 3),
+            fixed(t["chisq"], 3),
+            fixed(t["df"], 0),
+            map(p_text, t["p"]),
+            map(p_text, t["p_naive"]),
+        ]
         header = ("", "npar", "AIC", "BIC", "log L", "chi2", "df", "p", "naive p")
         return Table("", header, tuple(zip(*columns, strict=True)))
 
@@ -90,10 +100,19 @@ def likelihood_ratio_tests(fits, refit=True, bootstrap=None, rng=None):
     fits = sorted(fits, key=lambda fit: fit.n_parameters)
     names = [f"m{i}" for i in range(len(fits))]
     rows = [
-        {"npar": f.n_parameters, "aic": f.aic, "bic": f.bic, "llf": f.llf, "deviance": f.deviance,
-         "chisq": np.nan, "df": np.nan, "p": np.nan, "p_naive": np.nan}
+        {
+            "npar": f.n_parameters,
+            "aic": f.aic,
+            "bic": f.bic,
+            "llf": f.llf,
+            "deviance": f.deviance,
+            "chisq": np.nan,
+            "df": np.nan,
+            "p": np.nan,
+            "p_naive": np.nan,
+        }
         for f in fits
-    ]  # fmt: skip
+    ]
     hypotheses, distributions = {}, {}
     for i, (m0, m1) in enumerate(pairwise(fits), 1):
         step = nested_step(m0, m1, criterion == "REML")
@@ -113,12 +132,18 @@ def _simulated(m0, m1, n, rng):
     from glmmlib.inference.bootstrap import bootstrap_test
 
     test = bootstrap_test(m0, m1, n, rng, refit=False)
-    return test.p, f"simulated, from {n} responses drawn from the smaller model (p has a standard error of {test.p_error:.2g})"
+    return (
+        test.p,
+        f"simulated, from {n} responses drawn from the smaller model (p has a standard error of "
+        f"{test.p_error:.2g})",
+    )
 
 
 @dataclass(frozen=True)
 class Step:
-    """How a smaller model sits in a larger one: ``df`` parameters fewer, ``missing`` dimensions of covariance lost."""
+    """How a smaller model sits in a larger one: ``df`` parameters fewer, ``missing`` dimensions of covariance
+    lost.
+    """
 
     df: int
     missing: int
@@ -139,7 +164,8 @@ def null_distribution(chisq, step):
     return (
         np.nan,
         np.nan,
-        "not in any table, because two or more variances are zero under H0; use a parametric bootstrap (bootstrap=1000, rng=)",
+        "not in any table, because two or more variances are zero under H0; use a parametric bootstrap "
+        "(bootstrap=1000, rng=)",
     )
 
 
@@ -153,14 +179,18 @@ def check_comparable(fits):
     for fit in fits:
         if not isinstance(fit, MixedModelFit):
             raise ModelError(
-                f"anova compares mixed models, not a {type(fit).__name__}; gl.compare sets AIC and BIC of pooled fits beside"
+                f"anova compares mixed models, not a {type(fit).__name__}; gl.compare sets AIC and BIC of "
+                "pooled fits beside"
             )
     first = fits[0]
     for other in fits[1:]:
         check_same_data(first, other)
         if _family(first) != _family(other):
-            raise ModelError(f"the fits have different families or links ({_family(first)} and {_family(other)}): neither is"
-                             " nested in the other; gl.compare may set their AIC side by side")  # fmt: skip
+            raise ModelError(
+                f"the fits have different families or links ({_family(first)} and {_family(other)}): "
+                "neither is"
+                " nested in the other; gl.compare may set their AIC side by side"
+            )
         check_same_quadrature(first, other)
         if not _same(first.design.offset, other.design.offset, 0.0):
             raise ModelError("the fits have different offsets, so neither is nested in the other")
@@ -171,12 +201,14 @@ def check_same_data(first, other):
     a, b = first.design, other.design
     if a.nobs != b.nobs or not a.index.equals(b.index):
         raise ModelError(
-            f"the fits use different rows ({a.nobs} and {b.nobs}; missing values?): drop the incomplete rows of all"
+            f"the fits use different rows ({a.nobs} and {b.nobs}; missing values?): drop the incomplete "
+            "rows of all"
             " columns first, then fit both"
         )
     if not np.array_equal(a.y, b.y) or not _same(a.trials, b.trials, 1.0):
         raise ModelError(
-            f"the fits have different responses ({a.response_name} and {b.response_name}): their likelihoods cannot be compared"
+            f"the fits have different responses ({a.response_name} and {b.response_name}): their "
+            "likelihoods cannot be compared"
         )
     if not _same(a.weights, b.weights, 1.0):
         raise ModelError("the fits have different weights: their likelihoods cannot be compared")
@@ -187,7 +219,8 @@ def check_same_quadrature(first, other):
     n = [getattr(fit, "n_agq", 1) for fit in (first, other)]
     if n[0] != n[1]:
         raise ModelError(
-            f"the fits approximate the likelihood differently (n_agq = {n[0]} and {n[1]}): fit both with the same n_agq"
+            f"the fits approximate the likelihood differently (n_agq = {n[0]} and {n[1]}): fit both with "
+            "the same n_agq"
         )
 
 
@@ -203,7 +236,9 @@ def _family(fit):
 
 
 def one_criterion(fits, refit):
-    """Return the fits, refitted by ML if asked for, with the name of their criterion and whether they were refitted."""
+    """Return the fits, refitted by ML if asked for, with the name of their criterion and whether they were
+    refitted.
+    """
     reml = [fit.reml for fit in fits]
     if not any(reml):
         return fits, "ML", False
@@ -217,7 +252,8 @@ def one_criterion(fits, refit):
     for fit in fits[1:]:
         if fit.X.shape != first.shape or not np.allclose(fit.X, first, rtol=1e-12, atol=0):
             raise ModelError(
-                "REML criteria of models with different fixed effects (or the same in other units) cannot be compared,"
+                "REML criteria of models with different fixed effects (or the same in other units) cannot "
+                "be compared,"
                 " because each is a likelihood of other residuals: use refit=True to refit by ML"
             )
     return fits, "REML", False
@@ -229,9 +265,10 @@ def one_criterion(fits, refit):
 def nested_step(m0, m1, reml=False):
     """Return the :class:`Step` from m1 down to m0.
 
-    The fixed effects are nested if X0 lies in the column space of X1.  The random effects are if every covariance that m0
-    can have, m1 can have too: the covariance of the responses is linear in variances and covariances, so this asks if
-    the matrices Z K Z' of m0 lie in the span of m1's.  They are compared by their products with two random vectors.
+    The fixed effects are nested if X0 lies in the column space of X1. The random effects are if every
+    covariance that m0 can have, m1 can have too: the covariance of the responses is linear in variances and
+    covariances, so this asks if the matrices Z K Z' of m0 lie in the span of m1's. They are compared by their
+    products with two random vectors.
 
     Raises
     ------
@@ -241,19 +278,22 @@ def nested_step(m0, m1, reml=False):
     df = m1.n_parameters - m0.n_parameters
     if df == 0:
         raise ModelError(
-            f"the fits of {m0.formula!r} and {m1.formula!r} have the same number of parameters ({m0.n_parameters}), so"
+            f"the fits of {m0.formula!r} and {m1.formula!r} have the same number of parameters "
+            f"({m0.n_parameters}), so"
             " neither is nested in the other; gl.compare sets their AIC side by side"
         )
     extra = _outside(m0.X, m1.X)
     if extra.any():
         which = m0.params.index[int(np.argmax(extra))]
         raise ModelError(
-            f"the models are not nested: the fixed effect {which!r} of {m0.formula!r} is not in {m1.formula!r}"
+            f"the models are not nested: the fixed effect {which!r} of {m0.formula!r} is not in "
+            f"{m1.formula!r}"
         )
     covariances, residual = _expansion(m0, m1)
     if residual is not None:
         raise ModelError(
-            f"the models are not nested: the random effects of {residual} in {m0.formula!r} cannot be written as a special"
+            f"the models are not nested: the random effects of {residual} in {m0.formula!r} cannot be "
+            "written as a special"
             f" case of those in {m1.formula!r}"
         )
     missing = sum(
@@ -265,7 +305,9 @@ def nested_step(m0, m1, reml=False):
 
 
 def _unit_scale(Sigma):
-    """Divide by the SDs, so that rounding is judged in no unit; a variance of zero but for rounding gives zeros."""
+    """Divide by the SDs, so that rounding is judged in no unit; a variance of zero but for rounding gives
+    zeros.
+    """
     variance = np.diag(Sigma)
     scale = np.where(variance > 1e-9, 1.0 / np.sqrt(np.maximum(variance, 1e-9)), 0.0)
     return Sigma * np.outer(scale, scale)
@@ -287,7 +329,8 @@ def _outside(X0, X1):
 def _expansion(m0, m1):
     """Write m0's covariance, with the identity for each block, in the terms of m1.
 
-    Returns m1's covariance matrix for each of its groups, and the name of the group of m0 that does not fit in (or None).
+    Returns m1's covariance matrix for each of its groups, and the name of the group of m0 that does not fit
+    in (or None).
     """
     probes = np.random.default_rng(20).standard_normal((m0.nobs, 2))
     places = [(k, a, b) for k, g in enumerate(m1.groups) for a, b in _entries(g)]

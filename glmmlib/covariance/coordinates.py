@@ -1,7 +1,9 @@
 r"""Coordinates of covariance factors in which an SD or a correlation is one coordinate.
 
-- An SD, :math:`|t'\Lambda|` with the row t of the standardising map, is the corner of the triangular factor of
-  :math:`B\Lambda\Lambda'B'`, where the first row of the basis B is :math:`t/|t|` and the others are orthogonal to it.
+- An SD, :math:`|t'\Lambda|` with the row t of the standardising map, is the corner of the triangular factor
+  of
+  :math:`B\Lambda\Lambda'B'`, where the first row of the basis B is :math:`t/|t|` and the others are
+  orthogonal to it.
 - A correlation is that between the first two rows of such a factor.
 
 So either can be held while the other coordinates move freely.
@@ -41,7 +43,8 @@ class Free:
 class HeldBlock(Free):
     """Covariance factors of which one block is written in a basis that has the held quantity as a coordinate.
 
-    ``rows`` (1 or 2, m) are the combinations of the block's standardised effects whose SD or correlation is held.
+    ``rows`` (1 or 2, m) are the combinations of the block's standardised effects whose SD or correlation is
+    held.
     """
 
     def __init__(self, patterns, factors, f, block, rows, unit):
@@ -75,7 +78,9 @@ class HeldBlock(Free):
 
 
 class HeldSD:
-    """A triangular factor (m, m) with a held corner: ``K[0, 0] = value / unit``; its other entries are the coordinates."""
+    """A triangular factor (m, m) with a held corner: ``K[0, 0] = value / unit``; its other entries are the
+    coordinates.
+    """
 
     def __init__(self, K, unit):
         self.m, self.unit = len(K), unit

@@ -1,8 +1,8 @@
 r"""Relative covariance factors: theta, Lambda, and the SDs and correlations they stand for.
 
 For one grouping factor with ``q`` random effects the covariance matrix is
-:math:`\Sigma = \sigma^2 \Lambda \Lambda'` with a lower-triangular :math:`\Lambda` (q, q).  Its free entries, column by
-column, are the parameters :math:`\theta`.
+:math:`\Sigma = \sigma^2 \Lambda \Lambda'` with a lower-triangular :math:`\Lambda` (q, q). Its free entries,
+column by column, are the parameters :math:`\theta`.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,8 @@ class Pattern:
     """Where the entries of theta stand in the Lambda of one grouping factor.
 
     ``Lambda[rows[k], cols[k]] = theta[index[k]]``; everything else is zero.  A factor that several terms
-    share, or a term written with ``||``, has a block-diagonal pattern.  ``blocks`` lists the columns of each block.
+    share, or a term written with ``||``, has a block-diagonal pattern. ``blocks`` lists the columns of each
+    block.
     """
 
     q: int
@@ -49,7 +50,9 @@ def rectify(L):
 
 
 def lower_factor(A):
-    """Return the lower-triangular ``L`` with ``L L' = A A'`` and no negative diagonal entry (from LQ, never from A A')."""
+    """Return the lower-triangular ``L`` with ``L L' = A A'`` and no negative diagonal entry (from LQ, never
+    from A A').
+    """
     R = np.linalg.qr(A.T, mode="r")
     return rectify(R.T)
 

@@ -15,9 +15,9 @@ from glmmlib.linalg.crossing import Factor
 class Group:
     """All random effects of one grouping factor.
 
-    ``columns`` names the ``q`` random effects, ``levels`` the ``J`` groups, and ``pattern`` says which entries of
-    the relative covariance factor are free.  ``parts`` tells, for each term of the formula that is in here, its
-    position among the random-effects terms and the slice of ``columns`` that it contributed.
+    ``columns`` names the ``q`` random effects, ``levels`` the ``J`` groups, and ``pattern`` says which
+    entries of the relative covariance factor are free. ``parts`` tells, for each term of the formula that is
+    in here, its position among the random-effects terms and the slice of ``columns`` that it contributed.
     """
 
     name: str
@@ -55,8 +55,8 @@ def arrange(random_designs, weights=None):
     groups : tuple of Group
         In the order in which the formula first names them.
     theta_names : tuple of str
-        For each entry of theta, in the order of the formula: ``"Subject.Days"`` for a diagonal entry of Lambda,
-        ``"Subject.Days.Intercept"`` for the entry in the row of Days and the column of Intercept.
+        For each entry of theta, in the order of the formula: ``"Subject.Days"`` for a diagonal entry of
+        Lambda, ``"Subject.Days.Intercept"`` for the entry in the row of Days and the column of Intercept.
     """
     designs_of = {}
     theta_names, places = [], {}
@@ -90,7 +90,9 @@ def _group(name, designs, places, weights):
         cols.append(c + start)
         index.append(k)
         q = len(d.columns)
-        blocks += [range(start, start + q)] if d.correlated else [range(i, i + 1) for i in range(start, start + q)]
+        blocks += (
+            [range(start, start + q)] if d.correlated else [range(i, i + 1) for i in range(start, start + q)]
+        )
         parts.append((position, slice(start, start + q)))
         maps.append(_standardising_map(d, weights))
         start += q

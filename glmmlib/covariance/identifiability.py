@@ -1,10 +1,11 @@
 r"""Whether any response could tell the variances and correlations of the random effects apart.
 
-The covariance of the rows of level :math:`j` is :math:`Z_j \Sigma Z_j'` (plus noise). Two matrices :math:`\Sigma` give the same
-model when their difference :math:`\Delta` has :math:`Z_j \Delta Z_j' = 0` at every level; that is, with the projector
-:math:`P_j` on the rows of :math:`Z_j`, when :math:`P_j \Delta P_j = 0`. One level whose rows span all effects is enough to rule
-this out. A slope for a column that is constant within levels has none, and if the column takes two values only, three
-parameters describe two variances.
+The covariance of the rows of level :math:`j` is :math:`Z_j \Sigma Z_j'` (plus noise). Two matrices
+:math:`\Sigma` give the same model when their difference :math:`\Delta` has :math:`Z_j \Delta Z_j' = 0` at
+every level; that is, with the projector
+:math:`P_j` on the rows of :math:`Z_j`, when :math:`P_j \Delta P_j = 0`. One level whose rows span all effects
+is enough to rule this out. A slope for a column that is constant within levels has none, and if the column
+takes two values only, three parameters describe two variances.
 """
 
 import numpy as np
@@ -76,7 +77,9 @@ def _sentence(group):
     codes, Z = group.factor.codes, group.factor.Z
     order = np.argsort(codes, kind="stable")
     starts = np.flatnonzero(np.diff(codes[order], prepend=-1))
-    spread = np.maximum.reduceat(Z[:, order], starts, axis=1) - np.minimum.reduceat(Z[:, order], starts, axis=1)
+    spread = np.maximum.reduceat(Z[:, order], starts, axis=1) - np.minimum.reduceat(
+        Z[:, order], starts, axis=1
+    )
     flat = [
         name
         for name, row, ranges in zip(group.columns, Z, spread, strict=True)
@@ -88,7 +91,11 @@ def _sentence(group):
         verb = "does" if len(flat) == 1 else "do"
         them = "it" if len(flat) == 1 else "them"
         return (
-            f"{found} {listed(flat)} {verb} not vary within any level of '{group.name}': leave {them} out on the left of"
+            f"{found} {listed(flat)} {verb} not vary within any level of '{group.name}': leave {them} out "
+            "on the left of"
             " the bar"
         )
-    return f"{found} no level of '{group.name}' has rows of enough different kinds: leave out effects on the left of the bar"
+    return (
+        f"{found} no level of '{group.name}' has rows of enough different kinds: leave out effects on the "
+        "left of the bar"
+    )

@@ -23,8 +23,6 @@ from glmmlib.design.columns import (
     is_categorical,
     require,
 )
-from glmmlib.errors import DataError, ModelError
-from glmmlib.formula.parser import MixedFormula, RandomTerm, parse_formula
 from glmmlib.design.grouping import Grouping
 from glmmlib.design.identifiability import (
     check_no_constant,
@@ -43,6 +41,8 @@ from glmmlib.design.matrices import (
     term_columns,
 )
 from glmmlib.design.newdata import NewDesign, new_design
+from glmmlib.errors import DataError, ModelError
+from glmmlib.formula.parser import MixedFormula, RandomTerm, parse_formula
 from glmmlib.formula.scanner import plain_name
 
 

@@ -11,9 +11,9 @@ import pandas as pd
 from formulaic import ModelSpec
 
 from glmmlib.design.columns import listed
+from glmmlib.design.rank import independent_rows
 from glmmlib.errors import DataError, ModelError, RankDeficientWarning
 from glmmlib.formula.parser import RandomTerm
-from glmmlib.design.rank import independent_rows
 
 if TYPE_CHECKING:
     from glmmlib.design.build import RandomDesign

@@ -24,8 +24,8 @@ from glmmlib.design.columns import (
     require,
     with_levels,
 )
-from glmmlib.errors import DataError
 from glmmlib.design.matrices import materialise, needed_columns, stack, summed_offset
+from glmmlib.errors import DataError
 
 if TYPE_CHECKING:
     from glmmlib.design.build import Design, RandomDesign
@@ -130,8 +130,12 @@ def new_design(
         if not key.startswith("random") or int(key.removeprefix("random")) in chosen
     }
     needed = needed_columns(specs, frame.columns, _WHERE)
-    groups = [require(name, frame.columns, _WHERE) for i in chosen if i not in ungrouped
-              for name in design.random[i].term.groups]  # fmt: skip
+    groups = [
+        require(name, frame.columns, _WHERE)
+        for i in chosen
+        if i not in ungrouped
+        for name in design.random[i].term.groups
+    ]
     if offset is None and design.offset_argument is True:
         raise DataError("the fit was given its offset as an array, so new data need one too: pass offset=")
     if offset is None and design.offset_argument:
@@ -148,8 +152,10 @@ def new_design(
     matrices = materialise(specs, columns, rows.index)
     x = stack(matrices["fixed"], rows.index)[design.kept_columns]
     total = summed_offset(matrices, None if given is None else given[complete], rows.index)
-    terms = {i: _new_random(design.random[i], matrices[f"random{i}"], rows, allow_new_levels, i not in ungrouped)
-             for i in chosen}  # fmt: skip
+    terms = {
+        i: _new_random(design.random[i], matrices[f"random{i}"], rows, allow_new_levels, i not in ungrouped)
+        for i in chosen
+    }
     if mask is None:
         return NewDesign(frame.index, x.T, total, terms, complete)
     spread = {
@@ -177,7 +183,9 @@ def _as_in_fit(column: pd.Series, design: Design) -> pd.Series:
     return column
 
 
-def _new_random(random: RandomDesign, matrix, rows: pd.DataFrame, allow_new_levels: bool, grouped: bool) -> NewRandom:
+def _new_random(
+    random: RandomDesign, matrix, rows: pd.DataFrame, allow_new_levels: bool, grouped: bool
+) -> NewRandom:
     if not grouped:
         return NewRandom(random.columns, stack(matrix, rows.index), np.full(len(rows), -1))
     codes, unseen = random.grouping.codes_of(rows)

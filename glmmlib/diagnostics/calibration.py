@@ -1,17 +1,19 @@
 r"""Statistics of residuals with the null distribution that they have *after fitting*.
 
-A test that takes the estimates for the truth is conservative, for the estimates fit the data they come from.  So responses are
-drawn from the fit, the model is refitted to each, and every statistic is computed for the refits as it was for
-the fit: its rank among them is a p-value that is right up to the uncertainty of the parameters (parametric bootstrap).
+A test that takes the estimates for the truth is conservative, for the estimates fit the data they come from.
+So responses are drawn from the fit, the model is refitted to each, and every statistic is computed for the
+refits as it was for the fit: its rank among them is a p-value that is right up to the uncertainty of the
+parameters (parametric bootstrap).
 
-All statistics start from the linear predictor with the conditional modes in it and from two residuals: the randomised
-quantile residual (``glmmlib.tails``) with its normal score z, and the score :math:`s_i = \partial\ell_i/\partial\eta_i`.
-For a linear model :math:`s = V^{-1}(y - X\hat\beta)`, so :math:`B's` tests the columns B as further fixed effects, and
+All statistics start from the linear predictor with the conditional modes in it and from two residuals: the
+randomised quantile residual (``glmmlib.tails``) with its normal score z, and the score :math:`s_i =
+\partial\ell_i/\partial\eta_i`. For a linear model :math:`s = V^{-1}(y - X\hat\beta)`, so :math:`B's` tests
+the columns B as further fixed effects, and
 
 .. math:: q = \sum_j \Big(\sum_{i \in j} \tilde x_i s_i\Big)^2 \Big/ \sum_i \tilde x_i^2 s_i^2,
 
-with x freed within each group from the random effects it has, is (but for the divisor) the score statistic of a variance of the slopes of x (Cox and
-Hinkley 1974, *Theoretical Statistics*, chapter 9, on tests by scores).
+with x freed within each group from the random effects it has, is (but for the divisor) the score statistic of
+a variance of the slopes of x (Cox and Hinkley 1974, *Theoretical Statistics*, chapter 9, on tests by scores).
 """
 
 from dataclasses import dataclass
@@ -20,22 +22,24 @@ import numpy as np
 from scipy import sparse
 from scipy.special import chdtrc
 
-from glmmlib.variance.between import covariates
-from glmmlib.replicates.views import conditional_predictors, response_of
-from glmmlib.diagnostics.residuals import counts_zeros, two_sided, uniform_distance
 from glmmlib.diagnostics.quantile_residuals import normal_scores, tails, zero_probability
+from glmmlib.diagnostics.residuals import counts_zeros, two_sided, uniform_distance
+from glmmlib.replicates.views import conditional_predictors, response_of
+from glmmlib.variance.between import covariates
 
 CHUNK_NUMBERS = 400_000  # rows times replicates that are worked on at a time
 AT_A_TIME = 50  # refits between two looks at the clock
-FREE = 1e-8  # share of a column's squares that has to be left, once freed from others, for it to say something
+FREE = (
+    1e-8  # share of a column's squares that has to be left, once freed from others, for it to say something
+)
 
 
 @dataclass(frozen=True, eq=False)
 class Patterns:
     """What the scores are compared with.
 
-    ``curves`` holds for each numeric covariate its quadratic and cubic (n, k), free of X; ``slopes`` for each pair (group,
-    column of X) the column within the groups, as a sparse matrix (J, n).
+    ``curves`` holds for each numeric covariate its quadratic and cubic (n, k), free of X; ``slopes`` for each
+    pair (group, column of X) the column within the groups, as a sparse matrix (J, n).
     """
 
     curves: dict
@@ -143,7 +147,9 @@ def calibrate(fit, n, rng):
     dispersion = None if fit.family is None or not fit.has_dispersion else np.array([fit.dispersion])
     sigma = None if fit.sigma is None else np.array([fit.sigma])
     y = fit.design.y[:, None]
-    found, values, scores = _statistics(fit, patterns, y, fit._linear_predictor()[:, None], sigma, dispersion, rng)
+    found, values, scores = _statistics(
+        fit, patterns, y, fit._linear_predictor()[:, None], sigma, dispersion, rng
+    )
     pieces = []
     with tqdm(total=n, desc="refits", delay=2, leave=False, disable=None) as bar:
         for start in range(0, n, AT_A_TIME):
@@ -153,11 +159,15 @@ def calibrate(fit, n, rng):
             pieces.append(_statistics(fit, patterns, Y, eta, refits.sigma, refits.dispersion, rng)[0])
             bar.update(Y.shape[1])
     drawn = {name: np.concatenate([piece[name] for piece in pieces]) for name in found}
-    return Calibration({name: value[0] for name, value in found.items()}, drawn, patterns, values[0], scores[0])
+    return Calibration(
+        {name: value[0] for name, value in found.items()}, drawn, patterns, values[0], scores[0]
+    )
 
 
 def _statistics(fit, patterns, Y, eta, sigma, dispersion, rng):
-    """Return the statistics of R responses (n, R), by name and with R along the first axis, and u and z of the last chunk."""
+    """Return the statistics of R responses (n, R), by name and with R along the first axis, and u and z of
+    the last chunk.
+    """
     step, parts = max(1, CHUNK_NUMBERS // len(Y)), []
     for start in range(0, Y.shape[1], step):
         piece = slice(start, start + step)
@@ -207,12 +217,15 @@ class Rows:
         if counts_zeros(self.fit):
             p0 = zero_probability(self.fit.family, self.eta, self.weights, self.dispersion)
             found["zeros"] = (self.y == 0).sum(axis=1) - p0.sum(axis=1)
-        # Each is divided by its size if the scores were independent, so that too much spread is not taken for a pattern.
+        # Each is divided by its size if the scores were independent, so that too much spread is not taken for
+        # a pattern.
         if patterns.curves:
             B = np.concatenate(list(patterns.curves.values()), axis=1)
             found["curves"] = scores @ B / np.sqrt(scores**2 @ B**2)
         if patterns.slopes:
-            found["slopes"] = np.stack([_slope_statistic(x, scores.T) for x in patterns.slopes.values()], axis=1)
+            found["slopes"] = np.stack(
+                [_slope_statistic(x, scores.T) for x in patterns.slopes.values()], axis=1
+            )
         return found
 
     def _scores(self):
@@ -229,8 +242,14 @@ class Rows:
 
 
 def is_free_of_dispersion(fit):
-    """Does the mean alone fix the variance, so that there can be too much of it?  (With 0/1 responses there cannot.)"""
-    return fit.family is not None and not fit.has_dispersion and (fit.family.name == "poisson" or counts_zeros(fit))
+    """Does the mean alone fix the variance, so that there can be too much of it?  (With 0/1 responses there
+    cannot.)
+    """
+    return (
+        fit.family is not None
+        and not fit.has_dispersion
+        and (fit.family.name == "poisson" or counts_zeros(fit))
+    )
 
 
 def _slope_statistic(x, scores):

@@ -9,23 +9,24 @@ import pandas as pd
 from glmmlib.diagnostics.calibration import calibrate
 from glmmlib.diagnostics.fit_lines import fit_lines
 from glmmlib.diagnostics.residual_lines import residual_lines
+from glmmlib.diagnostics.verdict import FINE, LOOK, PROBLEM, Line
+from glmmlib.display.tables import WIDTH, Table, shortened
 from glmmlib.errors import GlmmlibError, ModelError
 from glmmlib.prediction.simulate import require_generator
-from glmmlib.display.tables import WIDTH, Table, shortened
-from glmmlib.diagnostics.verdict import FINE, LOOK, PROBLEM, Line
 
 MIN_REFITS = 99
 
 
 @dataclass(frozen=True, eq=False)
 class Check:
-    """The result of :func:`glmmlib.check`: ``print`` it, or let a notebook show it; ``plot()`` draws the residuals.
+    """The result of :func:`glmmlib.check`: ``print`` it, or let a notebook show it; ``plot()`` draws the
+    residuals.
 
     Attributes
     ----------
     lines : tuple of Line
-        Each with ``name``, ``verdict`` ("fine", "look" or "problem"), ``number``, ``shown`` (the number as printed),
-        ``sentence``, and ``p`` where the verdict rests on a test.
+        Each with ``name``, ``verdict`` ("fine", "look" or "problem"), ``number``, ``shown`` (the number as
+        printed), ``sentence``, and ``p`` where the verdict rests on a test.
     verdict : str
         The gravest verdict of all lines.
     table : DataFrame
@@ -38,7 +39,8 @@ class Check:
     n : int
         Refits behind the p-values.
     values : Series (nobs,)
-        Randomised quantile residuals given the conditional modes of the random effects; near uniform under the model.
+        Randomised quantile residuals given the conditional modes of the random effects; near uniform under
+        the model.
     """
 
     lines: tuple
@@ -66,7 +68,9 @@ class Check:
     @property
     def table(self):
         """The lines as a DataFrame (verdict, number, p, sentence), indexed by name."""
-        columns = {c: [getattr(line, c) for line in self.lines] for c in ("verdict", "number", "p", "sentence")}
+        columns = {
+            c: [getattr(line, c) for line in self.lines] for c in ("verdict", "number", "p", "sentence")
+        }
         return pd.DataFrame(columns, index=pd.Index([line.name for line in self.lines], name="check"))
 
     def plot(self, ax=None):
@@ -96,9 +100,13 @@ class Check:
 
     def _footnote(self):
         tests = [line for line in self.lines if not np.isnan(line.p)]
-        return (f"{len(tests)} of the verdicts are tests (p below 0.05: look; 0.01 or less: problem), calibrated by"
-                f" {self.n} refits to simulated responses: even a right model has {0.05 * len(tests):.1f} of them below 0.05"
-                " on average.")  # fmt: skip
+        return (
+            f"{len(tests)} of the verdicts are tests (p below 0.05: look; 0.01 or less: problem), "
+            "calibrated by"
+            f" {self.n} refits to simulated responses: even a right model has {0.05 * len(tests):.1f} of "
+            "them below 0.05"
+            " on average."
+        )
 
     def __str__(self):
         name = max(len(line.name) for line in self.lines)
@@ -119,7 +127,8 @@ class Check:
 
 
 def check(fit, n=199, rng=None):
-    """Check a fit: estimation, distribution, pattern in the residuals, and influence of groups, one line each.
+    """Check a fit: estimation, distribution, pattern in the residuals, and influence of groups, one line
+    each.
 
     ==================  =====================================================================================
     line                the number
@@ -157,24 +166,27 @@ def check(fit, n=199, rng=None):
 
     Notes
     -----
-    Residuals are randomised quantile residuals given the conditional modes.  Because modes and parameters come from the same data,
-    a plain test of their uniformity is far too kind; here every p-value is the rank of the statistic among those of `n`
-    refits, each to a response drawn from the fit (parametric bootstrap), and so uniform under the model.  Curves
-    and slopes search through all covariates; their p-values allow for the search.  What `varying slopes` finds,
-    ``gl.anova(fit, fit.update(...))`` tests by the likelihood ratio.
+    Residuals are randomised quantile residuals given the conditional modes. Because modes and parameters come
+    from the same data, a plain test of their uniformity is far too kind; here every p-value is the rank of
+    the statistic among those of `n` refits, each to a response drawn from the fit (parametric bootstrap), and
+    so uniform under the model. Curves and slopes search through all covariates; their p-values allow for the
+    search. What `varying slopes` finds, ``gl.anova(fit, fit.update(...))`` tests by the likelihood ratio.
 
-    The two can disagree.  `curves` and `varying slopes` divide the pattern in the scores by the scatter that the scores
-    have, so that overdispersion alone is not taken for a pattern.  A likelihood ratio has the scatter that the family
-    states: for overdispersed Poisson counts it finds random slopes that are not there.  Mend `overdispersion` first.
+    The two can disagree. `curves` and `varying slopes` divide the pattern in the scores by the scatter that
+    the scores have, so that overdispersion alone is not taken for a pattern. A likelihood ratio has the
+    scatter that the family states: for overdispersed Poisson counts it finds random slopes that are not
+    there. Mend `overdispersion` first.
 
-    It costs `n` refits: a second or so where ``fit.refit_many`` makes them at once (one grouping factor), n times the time of
-    the fit elsewhere, with a progress bar.
+    It costs `n` refits: a second or so where ``fit.refit_many`` makes them at once (one grouping factor), n
+    times the time of the fit elsewhere, with a progress bar.
 
-    A test says whether a fault is visible, not whether it matters: with 100,000 rows every model is visibly wrong.  Read the number.
+    A test says whether a fault is visible, not whether it matters: with 100,000 rows every model is visibly
+    wrong. Read the number.
 
     References
     ----------
-    Dunn and Smyth (1996), Randomized quantile residuals, *Journal of Computational and Graphical Statistics* 5(3).
+    Dunn and Smyth (1996), Randomized quantile residuals, *Journal of Computational and Graphical Statistics*
+    5(3).
 
     Davison and Hinkley (1997), *Bootstrap Methods and their Application*, chapter 4.
 
@@ -191,7 +203,9 @@ def check(fit, n=199, rng=None):
     """
     require_generator(rng)
     if not isinstance(n, int | np.integer) or n < MIN_REFITS:
-        raise ModelError(f"n is the number of refits, {MIN_REFITS} or more, so that p-values can get small; not {n!r}")
+        raise ModelError(
+            f"n is the number of refits, {MIN_REFITS} or more, so that p-values can get small; not {n!r}"
+        )
     try:
         calibration = calibrate(fit, int(n), rng)
     except (GlmmlibError, ArithmeticError, np.linalg.LinAlgError) as error:
@@ -199,7 +213,9 @@ def check(fit, n=199, rng=None):
     else:
         lines, values = residual_lines(fit, calibration), calibration.values
     start, end = fit_lines(fit)
-    return Check((*start, *lines, *end), fit.formula, int(n), pd.Series(values, fit.design.index, name="residual"), fit)
+    return Check(
+        (*start, *lines, *end), fit.formula, int(n), pd.Series(values, fit.design.index, name="residual"), fit
+    )
 
 
 def _not_calibrated(error):

@@ -3,8 +3,8 @@
 import numpy as np
 
 from glmmlib.diagnostics.influence import influence
-from glmmlib.likelihood.quadrature import VISIBLE_SHIFT, quadrature_shift
 from glmmlib.diagnostics.verdict import FINE, LOOK, PROBLEM, Line, by_size
+from glmmlib.likelihood.quadrature import VISIBLE_SHIFT, quadrature_shift
 
 SCALES = 1e4  # ratio of the SDs of two columns from which coefficients are hard to read side by side
 FAR = 100.0  # mean over SD of a column: the intercept then describes a place far from the data
@@ -26,8 +26,20 @@ def _convergence(fit):
     if separation is not None:
         return Line("convergence", PROBLEM, c.promise, shown, str(separation))
     if not c.converged:
-        return Line("convergence", PROBLEM, c.promise, shown, f"{c}: try fewer random effects, or another scale of the columns")
-    return Line("convergence", FINE, c.promise, shown, "the optimiser reached the maximum: a further step would gain nothing")
+        return Line(
+            "convergence",
+            PROBLEM,
+            c.promise,
+            shown,
+            f"{c}: try fewer random effects, or another scale of the columns",
+        )
+    return Line(
+        "convergence",
+        FINE,
+        c.promise,
+        shown,
+        "the optimiser reached the maximum: a further step would gain nothing",
+    )
 
 
 def _singularity(fit):
@@ -40,7 +52,13 @@ def _singularity(fit):
                 smallest, is_block = size, len(block) > 1
     shown = f"{smallest:.2g}"
     if not fit.singular_terms:
-        return Line("singularity", FINE, smallest, shown, "all variances are positive and no correlation is plus or minus one")
+        return Line(
+            "singularity",
+            FINE,
+            smallest,
+            shown,
+            "all variances are positive and no correlation is plus or minus one",
+        )
     advice = (
         "try the term without correlations (||), or without its smallest variance"
         if is_block
@@ -59,19 +77,37 @@ def _scaling(fit):
     sd, mean = sd[varying], np.abs(X[:, varying].mean(axis=0))
     condition = float(np.linalg.cond((X[:, varying] - X[:, varying].mean(axis=0)) / sd))
     if condition > COLLINEAR:
-        return Line("scaling", LOOK, condition, f"{condition:.3g}",
-                    f"some columns of {_listed(names)} nearly repeat each other (condition number): their coefficients"
-                    " cannot be told apart well; leave one out or combine them")  # fmt: skip
+        return Line(
+            "scaling",
+            LOOK,
+            condition,
+            f"{condition:.3g}",
+            f"some columns of {_listed(names)} nearly repeat each other (condition number): their "
+            "coefficients"
+            " cannot be told apart well; leave one out or combine them",
+        )
     ratio = float(sd.max() / sd.min())
     if ratio > SCALES:
         big, small = names[np.argmax(sd)], names[np.argmin(sd)]
-        return Line("scaling", LOOK, ratio, f"{ratio:.1e}", f"{big} and {small} have very different units: the fit does not"
-                    " suffer, but choose units in which coefficients can be read side by side")  # fmt: skip
+        return Line(
+            "scaling",
+            LOOK,
+            ratio,
+            f"{ratio:.1e}",
+            f"{big} and {small} have very different units: the fit does not"
+            " suffer, but choose units in which coefficients can be read side by side",
+        )
     far = float((mean / sd).max())
     if far > FAR and "Intercept" in fit.params:
         name = names[np.argmax(mean / sd)]
-        return Line("scaling", LOOK, far, f"{far:.3g}", f"the mean of {name} is that many SDs away from 0, so the intercept,"
-                    f" its variance and its correlations describe a place without data: centre {name}")  # fmt: skip
+        return Line(
+            "scaling",
+            LOOK,
+            far,
+            f"{far:.3g}",
+            f"the mean of {name} is that many SDs away from 0, so the intercept,"
+            f" its variance and its correlations describe a place without data: centre {name}",
+        )
     sentence = "the columns of the fixed effects have comparable units and can be told apart"
     return Line("scaling", FINE, ratio, f"{ratio:.3g}", sentence)
 
@@ -89,7 +125,9 @@ def _quadrature(fit):
         sentence = "a finer integral over the random effects would change no estimate visibly"
     else:
         points = max(9, 2 * fit.n_agq + 1)
-        sentence = f"more quadrature points would move {shift.parameter} by that many SEs: refit with n_agq={points}"
+        sentence = (
+            f"more quadrature points would move {shift.parameter} by that many SEs: refit with n_agq={points}"
+        )
     return Line("quadrature", verdict, shift.size, f"{shift.size:.2g} SE", sentence)
 
 
@@ -98,5 +136,9 @@ def _influence(fit):
     group, level, coefficient, change = found.largest
     verdict = by_size(abs(change), 1.0, 2.0)
     sentence = f"without {level} of {group}, {coefficient} changes by {change:+.2f} SE"
-    sentence += ", more than any other group brings about" if verdict == FINE else ": look at its rows, and report both fits"
+    sentence += (
+        ", more than any other group brings about"
+        if verdict == FINE
+        else ": look at its rows, and report both fits"
+    )
     return Line("influence", verdict, abs(change), f"{abs(change):.2f} SE", sentence)

@@ -1,9 +1,10 @@
 r"""Influence of groups: how far the fixed effects move when one group is left out.
 
 One step of Newton's method from the fit gives an estimate for every group,
-:math:`\Delta_j \approx -\widehat{\mathrm{Cov}}(\hat\beta)\,X_j's_j`, with s the scores at the conditional modes (for a linear model
-:math:`s = V^{-1}(y - X\hat\beta)`).  The groups with the largest are then left out in earnest: the model is refitted to the
-other rows.
+:math:`\Delta_j \approx -\widehat{\mathrm{Cov}}(\hat\beta)\,X_j's_j`, with s the scores at the conditional
+modes (for a linear model
+:math:`s = V^{-1}(y - X\hat\beta)`). The groups with the largest are then left out in earnest: the model is
+refitted to the other rows.
 """
 
 import warnings
@@ -12,10 +13,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from glmmlib.errors import DataError, GlmmlibError, GlmmlibWarning, ModelError
+from glmmlib.covariance.groups import arrange
 from glmmlib.design.grouping import Grouping
 from glmmlib.design.matrices import frozen
-from glmmlib.covariance.groups import arrange
+from glmmlib.errors import DataError, GlmmlibError, GlmmlibWarning, ModelError
 from glmmlib.linalg.threads import one_blas_thread
 
 REFITTED = 10
@@ -28,7 +29,8 @@ class Influence:
     Attributes
     ----------
     table : DataFrame
-        One row for each group (its factor and level), the most influential first: the change of each fixed effect in SEs.
+        One row for each group (its factor and level), the most influential first: the change of each fixed
+        effect in SEs.
     refitted : Series of bool
         Was the model refitted without the group?  Otherwise the change is that of one Newton step.
     largest : tuple
@@ -47,7 +49,10 @@ class Influence:
 
     def __repr__(self):
         group, level, name, change = self.largest
-        return f"Influence of {len(self.table)} groups: without {level} of {group}, {name} changes by {change:+.2f} SE"
+        return (
+            f"Influence of {len(self.table)} groups: without {level} of {group}, {name} changes by "
+            f"{change:+.2f} SE"
+        )
 
 
 def influence(fit, group=None, n_refits=REFITTED):
@@ -72,12 +77,14 @@ def influence(fit, group=None, n_refits=REFITTED):
 
     Notes
     -----
-    Covariance parameters are estimated anew in each refit, on the columns of the fit (``scale(x)`` keeps its mean and SD).
-    Where a group cannot be left out, because fixed effects can no longer be told apart, the Newton step stands.
+    Covariance parameters are estimated anew in each refit, on the columns of the fit (``scale(x)`` keeps its
+    mean and SD). Where a group cannot be left out, because fixed effects can no longer be told apart, the
+    Newton step stands.
 
     References
     ----------
-    Demidenko and Stukel (2005), Influence analysis for linear mixed-effects models, *Statistics in Medicine* 24(6).
+    Demidenko and Stukel (2005), Influence analysis for linear mixed-effects models, *Statistics in Medicine*
+    24(6).
 
     Examples
     --------
@@ -111,7 +118,9 @@ def influence(fit, group=None, n_refits=REFITTED):
     index = pd.MultiIndex.from_tuples(keys, names=["group", "level"])
     table = pd.DataFrame(np.concatenate(rows), index, fit.params.index)
     order = np.argsort(-table.abs().max(axis=1).to_numpy(), kind="stable")
-    return Influence(table.iloc[order], pd.Series(np.concatenate(refitted), index, name="refitted").iloc[order])
+    return Influence(
+        table.iloc[order], pd.Series(np.concatenate(refitted), index, name="refitted").iloc[order]
+    )
 
 
 def _score_contributions(fit):
@@ -149,12 +158,19 @@ def _kept_rows(design, keep):
         return None if array is None else frozen(np.ascontiguousarray(array[keep]))
 
     random = tuple(
-        replace(r, grouping=_kept_levels(r.grouping, keep), Z=frozen(np.ascontiguousarray(r.Z[:, keep]))) for r in design.random
+        replace(r, grouping=_kept_levels(r.grouping, keep), Z=frozen(np.ascontiguousarray(r.Z[:, keep])))
+        for r in design.random
     )
     return replace(
-        design, data=data, y=some(design.y), trials=some(design.trials), X=frozen(np.asfortranarray(X)), random=random,
-        offset=some(design.offset), weights=some(design.weights),
-    )  # fmt: skip
+        design,
+        data=data,
+        y=some(design.y),
+        trials=some(design.trials),
+        X=frozen(np.asfortranarray(X)),
+        random=random,
+        offset=some(design.offset),
+        weights=some(design.weights),
+    )
 
 
 def _kept_levels(grouping: Grouping, keep):
@@ -165,14 +181,16 @@ def _kept_levels(grouping: Grouping, keep):
 
 
 def _fitted(fit, design):
-    from glmmlib.models.glmer import _solve
     from glmmlib.likelihood.glmm import LaplaceDeviance
+    from glmmlib.models.glmer import _solve
     from glmmlib.models.lmer import _fit
 
     groups, names = arrange(design.random, design.weights if fit.family is None else None)
     if fit.family is None:
         with one_blas_thread():
             return _fit(design, groups, names, fit.reml)
-    y, prior = fit.family.check_response(design.y, design.trials, design.weights, design.response_name, design.index)
+    y, prior = fit.family.check_response(
+        design.y, design.trials, design.weights, design.response_name, design.index
+    )
     problem = LaplaceDeviance(fit.family, y, design.X, groups, prior, design.offset, fit._problem.quadrature)
     return _solve(design, groups, names, problem)

@@ -1,12 +1,12 @@
 r"""The hat matrix of a linear mixed model: how much each fitted value follows its own observation.
 
-For given variances the conditional mean :math:`\hat y = X\hat\beta + Z\hat b` is linear in the response.  With
+For given variances the conditional mean :math:`\hat y = X\hat\beta + Z\hat b` is linear in the response. With
 :math:`V_0 = Z\Lambda\Lambda'Z' + W^{-1}` and :math:`C = [Z\Lambda \;\; X]`,
 
 .. math:: \hat y = H y, \qquad H = C \left(C'WC + \begin{bmatrix} I & \\ & 0 \end{bmatrix}\right)^{-1} C'W .
 
-The trace of H counts parameters: a random effect counts for 1 where it is not shrunken and for 0 where it is shrunken away
-(Hodges and Sargent 2001, *Biometrika* 88).
+The trace of H counts parameters: a random effect counts for 1 where it is not shrunken and for 0 where it is
+shrunken away (Hodges and Sargent 2001, *Biometrika* 88).
 """
 
 import numpy as np
@@ -14,7 +14,9 @@ from scipy.linalg import solve_triangular
 
 
 def hat_values(fit):
-    """Return the diagonal of H (n,) of a linear mixed model, from the entries of the inverse that its groups touch."""
+    """Return the diagonal of H (n,) of a linear mixed model, from the entries of the inverse that its groups
+    touch.
+    """
     problem, structure = fit._problem, fit._problem.structure
     inverse = fit._point.factorisation.inverse()
     columns = [L.T @ f.columns() for L, f in zip(fit._standard, structure.factors, strict=True)]

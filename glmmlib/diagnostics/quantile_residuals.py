@@ -1,8 +1,9 @@
 r"""Where an observation lies in the distribution that a model gives it: randomised quantile residuals.
 
-With F the distribution function of the observation, :math:`u = F(y^-) + v\,P(Y = y)`, v uniform, is uniform on (0, 1) if the
-model is right, for discrete responses too (Dunn and Smyth 1996, Randomized quantile residuals, *Journal of Computational
-and Graphical Statistics* 5(3)).  The upper tail is kept beside it, so that an extreme observation keeps its digits.
+With F the distribution function of the observation, :math:`u = F(y^-) + v\,P(Y = y)`, v uniform, is uniform
+on (0, 1) if the model is right, for discrete responses too (Dunn and Smyth 1996, Randomized quantile
+residuals, *Journal of Computational and Graphical Statistics* 5(3)). The upper tail is kept beside it, so
+that an extreme observation keeps its digits.
 """
 
 from dataclasses import dataclass
@@ -56,7 +57,9 @@ def tails(family, y, eta, weights=None, sigma=None, dispersion=None):
     mu = family.link.inverse(eta)
     if family.name == "gamma":
         shape = family.shape(weights, dispersion)
-        return Tails(sp.gammainc(shape, shape * y / mu), np.zeros_like(mu), sp.gammaincc(shape, shape * y / mu))
+        return Tails(
+            sp.gammainc(shape, shape * y / mu), np.zeros_like(mu), sp.gammaincc(shape, shape * y / mu)
+        )
     below, above = {"poisson": _poisson, "negbinomial": _negbinomial, "binomial": _binomial}[family.name](
         y, mu, weights, dispersion
     )
@@ -64,8 +67,8 @@ def tails(family, y, eta, weights=None, sigma=None, dispersion=None):
     return Tails(below, np.clip(1.0 - below - above, 0.0, 1.0), above)
 
 
-# Each returns P(Y < y), right for y > 0, and P(Y > y).  The incomplete gamma and beta functions are the sums of these
-# probabilities; the maxima keep their arguments legal where the value is not used.
+# Each returns P(Y < y), right for y > 0, and P(Y > y).  The incomplete gamma and beta functions are the sums
+# of these probabilities; the maxima keep their arguments legal where the value is not used.
 
 
 def _poisson(y, mu, weights, k):
@@ -84,4 +87,6 @@ def _binomial(y, mu, weights, k):
 
 def zero_probability(family, eta, weights=None, dispersion=None):
     """Return ``P(Y = 0)`` of each row for a family of counts or binary responses."""
-    return np.exp(family.logpdf(np.zeros_like(eta), eta, weights if family.name == "binomial" else None, dispersion))
+    return np.exp(
+        family.logpdf(np.zeros_like(eta), eta, weights if family.name == "binomial" else None, dispersion)
+    )

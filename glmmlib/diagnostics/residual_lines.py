@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from glmmlib.display.tables import p_text
 from glmmlib.diagnostics.verdict import FINE, Line, by_p
+from glmmlib.display.tables import p_text
 
 
 def residual_lines(fit, calibration):
@@ -33,10 +33,16 @@ def _overdispersion(fit, c):
         sentence = f"the responses scatter as a {name} model has it ({_p(p)})"
     elif ratio > 1.0:
         remedy = "family='negbinomial'" if name == "poisson" else "a random effect for each row"
-        sentence = (f"the responses scatter more than a {name} model allows ({_p(p)}), so its standard errors are too small:"
-                    f" try {remedy}")  # fmt: skip
+        sentence = (
+            f"the responses scatter more than a {name} model allows ({_p(p)}), so its standard errors are "
+            "too small:"
+            f" try {remedy}"
+        )
     else:
-        sentence = f"the responses scatter less than a {name} model has it ({_p(p)}): are rows copies of each other, or sums?"
+        sentence = (
+            f"the responses scatter less than a {name} model has it ({_p(p)}): are rows copies of each "
+            "other, or sums?"
+        )
     return Line("overdispersion", by_p(p), ratio, f"{ratio:.2f}", sentence, p)
 
 
@@ -46,8 +52,15 @@ def _spread(fit, c):
     if by_p(p) == FINE:
         sentence = f"the residuals are spread alike at low and high fitted values ({_p(p)})"
     else:
-        remedy = "a log of the response, weights, or another family" if fit.family is None else "another family or link"
-        sentence = f"the residuals are spread {'more' if more else 'less'} where fitted values are high ({_p(p)}): try {remedy}"
+        remedy = (
+            "a log of the response, weights, or another family"
+            if fit.family is None
+            else "another family or link"
+        )
+        sentence = (
+            f"the residuals are spread {'more' if more else 'less'} where fitted values are high ({_p(p)}): "
+            f"try {remedy}"
+        )
     return Line("equal spread", by_p(p), found, f"{found:+.2f}", sentence, p)
 
 
@@ -58,7 +71,10 @@ def _zeros(fit, c):
     if by_p(p) == FINE:
         sentence = f"as many zeros as the model expects ({expected:.0f}; {_p(p)})"
     elif count > expected:
-        sentence = f"the model expects {expected:.0f} zeros ({_p(p)}): are there rows that could not be anything but zero?"
+        sentence = (
+            f"the model expects {expected:.0f} zeros ({_p(p)}): are there rows that could not be anything "
+            "but zero?"
+        )
     else:
         sentence = f"the model expects {expected:.0f} zeros ({_p(p)}): are zeros recorded?"
     return Line("zeros", by_p(p), count, str(count), sentence, p)
@@ -67,10 +83,14 @@ def _zeros(fit, c):
 def _outliers(fit, c):
     p, row = c.p_upper("outliers"), int(np.argmax(np.abs(c.scores)))
     found, label = float(c.scores[row]), fit.design.index[row]
-    where = f"the residual of row {label} is {abs(found):.1f} SDs {'above' if found > 0 else 'below'} the middle"
-    sentence = f"{where}, as the largest of {fit.nobs:,} may be ({_p(p)})" if by_p(p) == FINE else (
-        f"{where}, too far for the model ({_p(p)}): look at this row, and refit without it"
-    )  # fmt: skip
+    where = (
+        f"the residual of row {label} is {abs(found):.1f} SDs {'above' if found > 0 else 'below'} the middle"
+    )
+    sentence = (
+        f"{where}, as the largest of {fit.nobs:,} may be ({_p(p)})"
+        if by_p(p) == FINE
+        else (f"{where}, too far for the model ({_p(p)}): look at this row, and refit without it")
+    )
     return Line("outliers", by_p(p), abs(found), f"{abs(found):.1f} SD", sentence, p)
 
 
@@ -79,7 +99,10 @@ def _uniformity(fit, c):
     if by_p(p) == FINE:
         sentence = f"the residuals have the distribution that the model gives them ({_p(p)})"
     else:
-        sentence = f"the residuals do not have the distribution that the model gives them ({_p(p)}): see check(...).plot()"
+        sentence = (
+            f"the residuals do not have the distribution that the model gives them ({_p(p)}): see "
+            "check(...).plot()"
+        )
     return Line("uniformity", by_p(p), found, f"{found:.3f}", sentence, p)
 
 
@@ -91,7 +114,10 @@ def _curves(fit, c):
     if by_p(p) == FINE:
         sentence = f"the residuals follow no curve along {_covariates(c.patterns.curves)} ({_p(p)})"
     else:
-        sentence = f"the residuals follow a curve along {name} ({_p(p)}): try I({name}**2) or a spline, bs({name}, df=4)"
+        sentence = (
+            f"the residuals follow a curve along {name} ({_p(p)}): try I({name}**2) or a spline, bs({name}, "
+            "df=4)"
+        )
     return Line("curves", by_p(p), share, f"{100 * share:.1f} %", sentence, p)
 
 
@@ -107,8 +133,14 @@ def _slopes(fit, c):
     if by_p(p) == FINE:
         sentence = f"no effect varies between the groups more than the model allows ({_p(p)})"
     elif column == "Intercept":
-        sentence = f"the level varies between levels of {group} more than the model allows ({_p(p)}): try a random intercept"
+        sentence = (
+            f"the level varies between levels of {group} more than the model allows ({_p(p)}): try a random "
+            "intercept"
+        )
     else:
-        sentence = (f"the slopes of {column} vary between levels of {group} more than the model allows ({_p(p)}): try a random"
-                    " slope, and test it with gl.anova")  # fmt: skip
+        sentence = (
+            f"the slopes of {column} vary between levels of {group} more than the model allows ({_p(p)}): "
+            "try a random"
+            " slope, and test it with gl.anova"
+        )
     return Line("varying slopes", by_p(p), ratio, f"{ratio:.2f}", sentence, p)

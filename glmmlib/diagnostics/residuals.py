@@ -1,12 +1,14 @@
 r"""Simulated residuals: where each observation lies among responses drawn from the fitted model.
 
-In a generalised model the raw residuals of a right model look wrong: discrete, skewed, of unequal spread.  Compared with n
-draws from the fit, every observation has a residual that is uniform on (0, 1) under the model, whatever its family,
+In a generalised model the raw residuals of a right model look wrong: discrete, skewed, of unequal spread.
+Compared with n draws from the fit, every observation has a residual that is uniform on (0, 1) under the
+model, whatever its family,
 
-.. math:: u_i = \frac{\#\{k: y_{ik} < y_i\} + v_i \left(1 + \#\{k: y_{ik} = y_i\}\right)}{n + 1}, \quad v_i \sim U(0, 1).
+.. math:: u_i = \frac{\#\{k: y_{ik} < y_i\} + v_i \left(1 + \#\{k: y_{ik} = y_i\}\right)}{n + 1}, \quad v_i
+\sim U(0, 1).
 
-The idea of randomising is that of Dunn and Smyth (1996, *Journal of Computational and Graphical Statistics* 5(3)); simulating
-it from the mixed model is that of Hartig's R package DHARMa.
+The idea of randomising is that of Dunn and Smyth (1996, *Journal of Computational and Graphical Statistics*
+5(3)); simulating it from the mixed model is that of Hartig's R package DHARMa.
 """
 
 from dataclasses import dataclass, field
@@ -16,9 +18,9 @@ import pandas as pd
 from scipy.special import bdtrc, ndtri
 
 from glmmlib.design.columns import listed
+from glmmlib.display.tables import p_text
 from glmmlib.errors import DataError, ModelError
 from glmmlib.prediction.simulate import require_generator
-from glmmlib.display.tables import p_text
 
 MIN_SIMULATIONS = 20
 
@@ -51,7 +53,10 @@ class ResidualTest:
 
     def __repr__(self):
         p = p_text(self.p)
-        return f"{self.statistic:.4g} (expected {self.expected:.4g}), p {p if p[0] == '<' else '= ' + p}; H0: {self.hypothesis}"
+        return (
+            f"{self.statistic:.4g} (expected {self.expected:.4g}), p {p if p[0] == '<' else '= ' + p}; H0: "
+            f"{self.hypothesis}"
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,10 +85,11 @@ class SimulatedResiduals:
 
     Notes
     -----
-    Uniformity and outliers are tested as if the residuals were independent and the parameters known.  They are
-    neither: the parameters come from the same data, so the p-values are too large (and unconditional residuals of one group
-    are alike, which works in the other direction).  For the same reason the ratio of ``dispersion`` of conditional residuals is a
-    little below 1 in a right model.  :func:`glmmlib.check` calibrates its tests by refitting.
+    Uniformity and outliers are tested as if the residuals were independent and the parameters known. They are
+    neither: the parameters come from the same data, so the p-values are too large (and unconditional
+    residuals of one group are alike, which works in the other direction). For the same reason the ratio of
+    ``dispersion`` of conditional residuals is a little below 1 in a right model. :func:`glmmlib.check`
+    calibrates its tests by refitting.
     """
 
     values: pd.Series
@@ -108,7 +114,8 @@ class SimulatedResiduals:
         order : str
             The column of the data that holds the time; within a group no time occurs twice.
         within : str, optional
-            The column that says which rows form one series; by default the first grouping factor of the model.
+            The column that says which rows form one series; by default the first grouping factor of the
+            model.
         n : int
             Permutations of the rows within their groups, which give the null distribution.
         rng : numpy.random.Generator
@@ -116,7 +123,8 @@ class SimulatedResiduals:
         Returns
         -------
         ResidualTest
-            Two-sided.  Its ``expected`` is below zero, because residuals that are centred in a group sum to zero.
+            Two-sided. Its ``expected`` is below zero, because residuals that are centred in a group sum to
+            zero.
 
         Raises
         ------
@@ -125,8 +133,8 @@ class SimulatedResiduals:
 
         Notes
         -----
-        Rows of a group are exchangeable under a random intercept.  Where the model has a random slope over time, take
-        conditional residuals.
+        Rows of a group are exchangeable under a random intercept. Where the model has a random slope over
+        time, take conditional residuals.
 
         Examples
         --------
@@ -151,7 +159,9 @@ class SimulatedResiduals:
 
         found = lag_one(z)
         drawn = np.array([lag_one(z[np.lexsort((rng.random(len(z)), codes))]) for _ in range(n)])
-        return ResidualTest(found, float(drawn.mean()), two_sided(found, drawn), "successive residuals are unrelated")
+        return ResidualTest(
+            found, float(drawn.mean()), two_sided(found, drawn), "successive residuals are unrelated"
+        )
 
     def _series_codes(self, within):
         if within is None:
@@ -161,23 +171,34 @@ class SimulatedResiduals:
     def _time(self, order, codes):
         column = self._column(order)
         if column.isna().any():
-            raise DataError(f"{order!r} is missing in {int(column.isna().sum())} rows, so their place in time is not known")
+            raise DataError(
+                f"{order!r} is missing in {int(column.isna().sum())} rows, so their place in time is not "
+                "known"
+            )
         time = pd.factorize(column, sort=True)[0]
         twice = pd.DataFrame({"code": codes, "time": time}).duplicated()
         if twice.any():
             first = self.values.index[int(np.argmax(twice))]
-            raise DataError(f"{order!r} holds the same value twice within a group (first in row {first}): name in `within` the"
-                            " column that tells the series apart")  # fmt: skip
+            raise DataError(
+                f"{order!r} holds the same value twice within a group (first in row {first}): name in "
+                "`within` the"
+                " column that tells the series apart"
+            )
         return time
 
     def _column(self, name):
         data = self.fit.design.data
         if name not in data:
-            raise DataError(f"there is no column {name!r} in the data of the fit; there are {listed(list(data.columns), 8)}")
+            raise DataError(
+                f"there is no column {name!r} in the data of the fit; there are "
+                f"{listed(list(data.columns), 8)}"
+            )
         return data[name]
 
     def __repr__(self):
-        kind = "conditional on the estimated random effects" if self.conditional else "random effects drawn anew"
+        kind = (
+            "conditional on the estimated random effects" if self.conditional else "random effects drawn anew"
+        )
         lines = [f"Simulated residuals ({self.n} simulations, {kind})"]
         for name in ("uniformity", "dispersion", "zeros", "outliers"):
             test = getattr(self, name)
@@ -197,9 +218,9 @@ def simulated_residuals(fit, n=250, rng=None, conditional=False):
     rng : numpy.random.Generator
         The source of randomness, always to be given.
     conditional : bool
-        Keep the conditional modes of the random effects.  Without (the default, as in DHARMa) the random effects are drawn
-        anew: the residuals judge the whole model, and those of one group are alike.  With it they judge the
-        distribution within groups.
+        Keep the conditional modes of the random effects. Without (the default, as in DHARMa) the random
+        effects are drawn anew: the residuals judge the whole model, and those of one group are alike. With it
+        they judge the distribution within groups.
 
     Returns
     -------
@@ -212,7 +233,8 @@ def simulated_residuals(fit, n=250, rng=None, conditional=False):
 
     References
     ----------
-    Dunn and Smyth (1996), Randomized quantile residuals, *Journal of Computational and Graphical Statistics* 5(3).
+    Dunn and Smyth (1996), Randomized quantile residuals, *Journal of Computational and Graphical Statistics*
+    5(3).
 
     Examples
     --------
@@ -270,23 +292,31 @@ def _uniformity(values):
 
 
 def _dispersion(y, drawn, fitted):
-    """Squares are taken relative to the variance of the simulations in each row, so that large means do not drown the rest."""
+    """Squares are taken relative to the variance of the simulations in each row, so that large means do not
+    drown the rest.
+    """
     variance = np.maximum(((drawn - fitted[:, None]) ** 2).mean(axis=1), 1e-300)
     used = variance > 1e-12 * variance.max()
     squares = ((drawn[used] - fitted[used, None]) ** 2 / variance[used, None]).mean(axis=0)
     found = float(((y[used] - fitted[used]) ** 2 / variance[used]).mean())
-    return ResidualTest(found, float(squares.mean()), two_sided(found, squares), "the spread is that of the model")
+    return ResidualTest(
+        found, float(squares.mean()), two_sided(found, squares), "the spread is that of the model"
+    )
 
 
 def _zeros(fit, y, drawn):
     if not counts_zeros(fit):
         return None
     expected, found = (drawn == 0).sum(axis=0), float((y == 0).sum())
-    return ResidualTest(found, float(expected.mean()), two_sided(found, expected), "there are as many zeros as the model has")
+    return ResidualTest(
+        found, float(expected.mean()), two_sided(found, expected), "there are as many zeros as the model has"
+    )
 
 
 def counts_zeros(fit):
-    """Can the response be zero, and is a surplus of zeros a fault of its own?  Not for 0/1 data: there it is the mean."""
+    """Can the response be zero, and is a surplus of zeros a fault of its own?  Not for 0/1 data: there it is
+    the mean.
+    """
     if fit.family is None or fit.family.name == "gamma":
         return False
     weights = fit._response[1]

@@ -21,7 +21,9 @@ class Table:
     n_labels: int = 1
 
     def to_text(self, width=WIDTH):
-        """Return lines of at most ``width`` characters; the longest label is shortened where they would not fit."""
+        """Return lines of at most ``width`` characters; the longest label is shortened where they would not
+        fit.
+        """
         cells = [list(map(str, row)) for row in (self.header, *self.rows)]
         sizes = [max(len(row[i]) for row in cells) for i in range(len(self.header))]
         excess = sum(sizes) + 2 * len(sizes) - width

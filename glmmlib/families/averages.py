@@ -43,11 +43,14 @@ def marginal_mean(link, eta, variance):
     if link.name == "probit":
         return Probit().inverse(eta / np.sqrt(1.0 + variance))
     if link.name == "inverse":
-        raise ModelError("the mean over random effects does not exist with an inverse link, because 1 / eta has no mean"
-                         " when eta is normal: use the log link")  # fmt: skip
+        raise ModelError(
+            "the mean over random effects does not exist with an inverse link, because 1 / eta has no mean"
+            " when eta is normal: use the log link"
+        )
     sd = np.sqrt(variance)
-    # The trapezium rule converges geometrically for a smooth function that dies away like the normal density, if its
-    # step is short beside the width on which the inverse link changes; Gauss-Hermite stays behind when sd is large.
+    # The trapezium rule converges geometrically for a smooth function that dies away like the normal density,
+    # if its step is short beside the width on which the inverse link changes; Gauss-Hermite stays behind when
+    # sd is large.
     z = np.linspace(-8.5, 8.5, 2 * int(np.ceil(8.5 * max(2.0, np.nanmax(sd, initial=0.0)) / 0.4)) + 1)
     weights = np.exp(-0.5 * z**2)
     return sum(w * link.inverse(eta + node * sd) for node, w in zip(z, weights / weights.sum(), strict=True))

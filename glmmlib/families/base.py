@@ -11,8 +11,8 @@ from typing import ClassVar
 import numpy as np
 from scipy import special as sp
 
-from glmmlib.families.densities import Derivatives, DispersionDerivatives
 from glmmlib.errors import ModelError
+from glmmlib.families.densities import Derivatives, DispersionDerivatives
 from glmmlib.families.links import Identity, Inverse, Link, Log, Sqrt
 
 

@@ -31,12 +31,11 @@ from difflib import get_close_matches
 import numpy as np
 from scipy import special as sp
 
-from glmmlib.families import densities
-
-from glmmlib.families import responses as response
-from glmmlib.families.densities import DispersionDerivatives
-from glmmlib.families.base import Family, did_you_mean, listed, no_such_link
 from glmmlib.errors import ModelError
+from glmmlib.families import densities
+from glmmlib.families import responses as response
+from glmmlib.families.base import Family, did_you_mean, listed, no_such_link
+from glmmlib.families.densities import DispersionDerivatives
 from glmmlib.families.links import Cloglog, Identity, Inverse, Link, Log, Logit, Probit, Sqrt
 from glmmlib.families.special import digamma_remainder, log1pmx, per_count, stirling_remainder
 

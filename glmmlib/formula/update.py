@@ -26,8 +26,8 @@ def changed_formula(old: MixedFormula, text: str) -> str:
     ----------
     old : MixedFormula
     text : str
-        ``". ~ . + x"`` adds a term, ``". ~ . - x"`` and ``". ~ . - (1 | g)"`` take one away; without dots a formula of
-        its own.  The dot on the left may be left out.
+        ``". ~ . + x"`` adds a term, ``". ~ . - x"`` and ``". ~ . - (1 | g)"`` take one away; without dots a
+        formula of its own. The dot on the left may be left out.
 
     Raises
     ------

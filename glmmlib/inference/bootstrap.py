@@ -1,6 +1,7 @@
 r"""The parametric bootstrap: simulate from the fit, fit again, and see how the estimates scatter.
 
-For estimates whose distribution is far from normal (SDs, correlations, the ICC) it needs no formula.  With B replicates
+For estimates whose distribution is far from normal (SDs, correlations, the ICC) it needs no formula. With B
+replicates
 :math:`\hat\psi^*_b` of an estimate :math:`\hat\psi`, and :math:`q_p` their quantile, the intervals are
 
 - percentile: from :math:`q_{\alpha/2}` to :math:`q_{1-\alpha/2}`;
@@ -14,11 +15,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from glmmlib.display.tables import Table, aligned
 from glmmlib.errors import ModelError
 from glmmlib.inference.contrasts import INTERVALS, did_you_mean
-from glmmlib.replicates.refits import each_fit, refit_many
 from glmmlib.prediction.simulate import require_generator
-from glmmlib.display.tables import Table, aligned
+from glmmlib.replicates.refits import each_fit, refit_many
 
 KINDS = ("percentile", "basic")
 
@@ -63,13 +64,14 @@ class Bootstrap:
         level : float
         parm : str or list of str, optional
         kind : {"percentile", "basic"}
-            Quantiles of the replicates, or these mirrored at the estimate.  A basic interval may leave the range of
-            a parameter (an SD below zero); a percentile interval cannot.
+            Quantiles of the replicates, or these mirrored at the estimate. A basic interval may leave the
+            range of a parameter (an SD below zero); a percentile interval cannot.
 
         Returns
         -------
         DataFrame
-            ``lower`` and ``upper``.  ``attrs["notes"]`` says how many replicates were singular or had no value.
+            ``lower`` and ``upper``. ``attrs["notes"]`` says how many replicates were singular or had no
+            value.
 
         Raises
         ------
@@ -90,7 +92,10 @@ class Bootstrap:
             raise ModelError(f"level is a probability between 0 and 1, such as 0.95, not {level!r}")
         tail, n = 0.5 * (1.0 - level), len(self.replicates)
         if n * tail < 1.0:
-            raise ModelError(f"{n} replicates cannot tell an interval of level {level:g}: use {int(np.ceil(10 / tail))} or more")
+            raise ModelError(
+                f"{n} replicates cannot tell an interval of level {level:g}: use {int(np.ceil(10 / tail))} "
+                "or more"
+            )
         names = _chosen(parm, list(self.estimates.index))
         lower, upper = (self.replicates[names].quantile(p) for p in (tail, 1.0 - tail))
         if kind == "basic":
@@ -106,14 +111,22 @@ class Bootstrap:
             yield f"{self.n_singular} of {n} replicates are singular fits, and count as they are"
         for name, missing in self.replicates[names].isna().sum().items():
             if missing:
-                yield f"{name}: undefined in {missing} of {n} replicates (an SD of zero has no correlation), which do not count"
+                yield (
+                    f"{name}: undefined in {missing} of {n} replicates (an SD of zero has no correlation), "
+                    "which do not count"
+                )
 
     def __str__(self):
         from glmmlib.models.summary import wrapped
 
-        table = pd.DataFrame({"estimate": self.estimates, "bias": self.bias, "se": self.se}).join(self.conf_int())
+        table = pd.DataFrame({"estimate": self.estimates, "bias": self.bias, "se": self.se}).join(
+            self.conf_int()
+        )
         cells = [aligned(list(table[c])) for c in table]
-        caption = f"Parametric bootstrap, {len(self.replicates)} replicates of {self.formula}\n95 % percentile intervals"
+        caption = (
+            f"Parametric bootstrap, {len(self.replicates)} replicates of {self.formula}\n95 % percentile "
+            "intervals"
+        )
         rows = tuple(zip(table.index, *cells, strict=True))
         text = Table(caption, ("", *table.columns), rows).to_text()
         return "\n".join([text, *map(wrapped, self._notes(list(self.estimates.index)))])
@@ -129,8 +142,8 @@ def bootstrap(fit, n=1000, statistic=None, rng=None):
     n : int
         Number of replicates.  1,000 are enough for 95 % intervals.
     statistic : callable, optional
-        ``statistic(fit)`` returns a number, a dict or a Series of numbers; it is called with a fit of each response.  By
-        default all parameters: SDs, correlations, sigma (or the dispersion) and fixed effects.
+        ``statistic(fit)`` returns a number, a dict or a Series of numbers; it is called with a fit of each
+        response. By default all parameters: SDs, correlations, sigma (or the dispersion) and fixed effects.
     rng : numpy.random.Generator
         The source of randomness, always to be given.
 
@@ -146,14 +159,16 @@ def bootstrap(fit, n=1000, statistic=None, rng=None):
 
     Notes
     -----
-    New random effects and new observations are drawn with the fit's estimates taken for the truth.  A REML fit is refitted by
-    REML.  With one grouping factor all fits are made at once (``fit.refit_many``); otherwise, and for a statistic of a
-    generalised model, through joblib: ``with joblib.parallel_config("loky", n_jobs=4)`` uses four processes, with
-    the same results.  A statistic must then be defined at the top level of a module, so that it can be sent there.
+    New random effects and new observations are drawn with the fit's estimates taken for the truth. A REML fit
+    is refitted by REML. With one grouping factor all fits are made at once (``fit.refit_many``); otherwise,
+    and for a statistic of a generalised model, through joblib: ``with joblib.parallel_config("loky",
+    n_jobs=4)`` uses four processes, with the same results. A statistic must then be defined at the top level
+    of a module, so that it can be sent there.
 
-    The estimate of an SD is biased downwards in small samples, and percentile intervals carry that bias twice: with 20
-    groups those of 95 % for an SD hold the true one in about 91 % of studies, and profile intervals in 93 to 98 %
-    (``benchmarks/accuracy/interval_coverage.md``).  For SDs prefer ``conf_int(method="profile")``.
+    The estimate of an SD is biased downwards in small samples, and percentile intervals carry that bias
+    twice: with 20 groups those of 95 % for an SD hold the true one in about 91 % of studies, and profile
+    intervals in 93 to 98 % (``benchmarks/accuracy/interval_coverage.md``). For SDs prefer
+    ``conf_int(method="profile")``.
 
     References
     ----------
@@ -201,7 +216,8 @@ def _as_series(value):
         return series.astype(float)
     except (TypeError, ValueError):
         raise ModelError(
-            f"the statistic returned {type(value).__name__} that holds no numbers: return a number, a dict or a Series"
+            f"the statistic returned {type(value).__name__} that holds no numbers: return a number, a dict "
+            "or a Series"
         ) from None
 
 
@@ -211,7 +227,9 @@ def _of_refits(fit, many):
     both = pd.concat([sd, corr], axis=1)
     names = [name for t in fit.theta.index for name in (f"sd {t}", f"corr {t}") if name in both]
     residual = {"sigma": many.sigma, "dispersion": many.dispersion}
-    rest = pd.DataFrame({_free_name(k, fit): v for k, v in residual.items() if v is not None}, index=both.index)
+    rest = pd.DataFrame(
+        {_free_name(k, fit): v for k, v in residual.items() if v is not None}, index=both.index
+    )
     return pd.concat([both[names], rest, many.params], axis=1)
 
 
@@ -223,7 +241,9 @@ def _of_fit(fit):
         for block in group.pattern.blocks:
             pairs = [(group.columns[i], group.columns[j]) for j in block for i in block if i > j]
             values |= {f"corr {group.name}.{a}.{b}": table.corr.loc[a, b] for a, b in pairs}
-    values = {name: values[name] for t in fit.theta.index for name in (f"sd {t}", f"corr {t}") if name in values}
+    values = {
+        name: values[name] for t in fit.theta.index for name in (f"sd {t}", f"corr {t}") if name in values
+    }
     if fit.sigma is not None:
         values[_free_name("sigma", fit)] = fit.sigma
     elif fit.has_dispersion:
@@ -274,12 +294,16 @@ class BootstrapTest:
 
         at_zero = float(np.mean(self.null < 1e-6))
         share = f"; {at_zero:.0%} of them are zero" if at_zero >= 0.005 else ""
-        return "\n".join([
-            f"Likelihood-ratio test by parametric bootstrap ({self.criterion})",
-            wrapped(f"H0: {self.hypothesis}"),
-            f"chi2 = {self.statistic:.3f}, p = {self.p:.4f} (Monte Carlo SE {self.p_error:.4f})",
-            wrapped(f"null distribution: {len(self.null)} responses simulated from the smaller model{share}"),
-        ])  # fmt: skip
+        return "\n".join(
+            [
+                f"Likelihood-ratio test by parametric bootstrap ({self.criterion})",
+                wrapped(f"H0: {self.hypothesis}"),
+                f"chi2 = {self.statistic:.3f}, p = {self.p:.4f} (Monte Carlo SE {self.p_error:.4f})",
+                wrapped(
+                    f"null distribution: {len(self.null)} responses simulated from the smaller model{share}"
+                ),
+            ]
+        )
 
     __repr__ = __str__
 
@@ -338,4 +362,6 @@ def bootstrap_test(m0, m1, n=1000, rng=None, refit=True):
     null = np.maximum(refit_many(m0, Y).deviance - refit_many(m1, Y).deviance, 0.0)
     statistic = max(m0.deviance - m1.deviance, 0.0)
     p = (1 + int((null >= statistic - 1e-6).sum())) / (n + 1)
-    return BootstrapTest(statistic, null, p, float(np.sqrt(p * (1 - p) / (n + 1))), step.hypothesis, criterion)
+    return BootstrapTest(
+        statistic, null, p, float(np.sqrt(p * (1 - p) / (n + 1))), step.hypothesis, criterion
+    )

@@ -1,8 +1,9 @@
 r"""Tests and intervals for the fixed effects.
 
-A contrast :math:`l'\beta` is divided by its standard error.  For a linear mixed model the ratio is compared with a t
-distribution whose degrees of freedom are Satterthwaite's (the default), Kenward and Roger's, or infinite (``"z"``); for a
-generalised one it is compared with the normal distribution.  Several contrasts at once give an F (or chi-square) test.
+A contrast :math:`l'\beta` is divided by its standard error. For a linear mixed model the ratio is compared
+with a t distribution whose degrees of freedom are Satterthwaite's (the default), Kenward and Roger's, or
+infinite (``"z"``); for a generalised one it is compared with the normal distribution. Several contrasts at
+once give an F (or chi-square) test.
 """
 
 import difflib
@@ -45,7 +46,8 @@ def check_ddf(fit, ddf):
         raise ModelError(f"ddf is {', '.join(map(repr, DDF[:-1]))} or {DDF[-1]!r}, not {ddf!r}")
     if fit._statistic == "z" and ddf != "z":
         raise ModelError(
-            f"{DDF_TITLE[ddf]} degrees of freedom belong to linear mixed models; for this one tests are normal (ddf='z'),"
+            f"{DDF_TITLE[ddf]} degrees of freedom belong to linear mixed models; for this one tests are "
+            "normal (ddf='z'),"
             " by likelihood ratio (gl.anova(m0, m1)) or by bootstrap"
         )
     return ddf
@@ -91,8 +93,8 @@ def single_tests(fit, L, rhs=0.0, ddf=None):
 def joint_test(fit, L, rhs=0.0, ddf=None):
     r"""Test all rows of L at once.
 
-    The F statistic is :math:`(L\beta - r)'(LCL')^{-1}(L\beta - r) / q`, times Kenward and Roger's factor where theirs is
-    asked for; with ``ddf="z"`` it is not divided by q and is chi-square.
+    The F statistic is :math:`(L\beta - r)'(LCL')^{-1}(L\beta - r) / q`, times Kenward and Roger's factor
+    where theirs is asked for; with ``ddf="z"`` it is not divided by q and is chi-square.
     """
     ddf = check_ddf(fit, ddf)
     q = len(L)
@@ -130,13 +132,14 @@ def coef_tests(fit, ddf=None):
     ----------
     fit : MixedModelFit
     ddf : {"satterthwaite", "kenward-roger", "z"}, optional
-        Degrees of freedom for a linear mixed model (Satterthwaite's by default).  Kenward and Roger's come with an
-        adjusted covariance, so standard errors may differ too; they need a REML fit.
+        Degrees of freedom for a linear mixed model (Satterthwaite's by default). Kenward and Roger's come
+        with an adjusted covariance, so standard errors may differ too; they need a REML fit.
 
     Returns
     -------
     DataFrame
-        ``estimate``, ``se``, ``df``, ``statistic``, ``p``; one row for each coefficient.  H0: the coefficient is zero.
+        ``estimate``, ``se``, ``df``, ``statistic``, ``p``; one row for each coefficient. H0: the coefficient
+        is zero.
 
     Raises
     ------
@@ -145,7 +148,8 @@ def coef_tests(fit, ddf=None):
 
     Notes
     -----
-    At a singular fit they are conditional on the boundary: variances estimated as zero are taken as known to be zero.
+    At a singular fit they are conditional on the boundary: variances estimated as zero are taken as known to
+    be zero.
 
     Examples
     --------
@@ -163,7 +167,9 @@ def coef_tests(fit, ddf=None):
 
 
 def wald_intervals(fit, level, parm, ddf=None):
-    """Return ``estimate -+ quantile * se``, the quantile of the t (or normal) distribution that the tests use."""
+    """Return ``estimate -+ quantile * se``, the quantile of the t (or normal) distribution that the tests
+    use.
+    """
     names = _chosen(parm, fit.params.index)
     tests = coef_tests(fit, ddf).loc[names]
     half = -quantile(0.5 * (1.0 - level), tests["df"].to_numpy()) * tests["se"]
@@ -183,7 +189,8 @@ def _chosen(parm, names):
     for name in wanted:
         if name not in names:
             raise ModelError(
-                f"{name!r} is not a fixed effect{did_you_mean(name, names)}; Wald intervals are for fixed effects only,"
+                f"{name!r} is not a fixed effect{did_you_mean(name, names)}; Wald intervals are for fixed "
+                "effects only,"
                 " because the estimates of variances are far from normal"
             )
     return wanted

@@ -3,15 +3,17 @@
 import pandas as pd
 
 from glmmlib.inference.bootstrap import Bootstrap, _check_count
-from glmmlib.replicates.views import view_at
-from glmmlib.replicates.refits import refit_many
 from glmmlib.prediction.simulate import require_generator
+from glmmlib.replicates.refits import refit_many
+from glmmlib.replicates.views import view_at
 
 
 def bootstrap_of(fit, function, n, rng):
-    """Return the :class:`~glmmlib.inference.bootstrap.Bootstrap` of ``function(fit)``, a Series, over n refits to simulated responses.
+    """Return the :class:`~glmmlib.inference.bootstrap.Bootstrap` of ``function(fit)``, a Series, over n
+    refits to simulated responses.
 
-    ``function`` is called with views of the fit at the refits' parameters, so that all refits can be made at once.
+    ``function`` is called with views of the fit at the refits' parameters, so that all refits can be made at
+    once.
     """
     _check_count(n)
     estimates = function(fit)

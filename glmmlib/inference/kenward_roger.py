@@ -1,7 +1,9 @@
 r"""Kenward and Roger's adjusted covariance and degrees of freedom, for REML fits of linear mixed models.
 
-The covariance of the responses is linear in the variances and covariances, :math:`V = \sum_i \gamma_i G_i`; the last
-:math:`G_0 = W^{-1}` belongs to the residuals, every other is :math:`Z K_i Z'`.  With :math:`\Phi = (X'V^{-1}X)^{-1}`,
+The covariance of the responses is linear in the variances and covariances, :math:`V = \sum_i \gamma_i G_i`;
+the last
+:math:`G_0 = W^{-1}` belongs to the residuals, every other is :math:`Z K_i Z'`. With :math:`\Phi =
+(X'V^{-1}X)^{-1}`,
 
 .. math:: P_i = -X'V^{-1}G_iV^{-1}X, \quad Q_{ij} = X'V^{-1}G_iV^{-1}G_jV^{-1}X, \quad
           t_{ij} = \mathrm{tr}(V^{-1}G_iV^{-1}G_j),
@@ -11,11 +13,13 @@ the expected information of :math:`\gamma` is half of :math:`t_{ij} - 2\,\mathrm
 
 .. math:: \Phi_A = \Phi + 2\,\Phi \Bigl[\sum_{ij} W_{ij}(Q_{ij} - P_i \Phi P_j)\Bigr] \Phi .
 
-No matrix of n rows is formed.  All that is needed of V is :math:`S = Z'V^{-1}Z` and :math:`B = Z'V^{-1}X`, which fall
-apart into the blocks of Z'WZ (one for each level, with one grouping factor), and :math:`G_0` follows from
+No matrix of n rows is formed. All that is needed of V is :math:`S = Z'V^{-1}Z` and :math:`B = Z'V^{-1}X`,
+which fall apart into the blocks of Z'WZ (one for each level, with one grouping factor), and :math:`G_0`
+follows from
 :math:`V = \sum_i \gamma_i G_i`.
 
-Kenward and Roger (1997), *Biometrics* 53; Halekoh and Højsgaard (2014), *Journal of Statistical Software* 59(9).
+Kenward and Roger (1997), *Biometrics* 53; Halekoh and Højsgaard (2014), *Journal of Statistical Software*
+59(9).
 """
 
 from dataclasses import dataclass
@@ -62,7 +66,9 @@ class KenwardRoger:
         return half @ self.adjusted @ half.T
 
     def f_test(self, L):
-        """Return the denominator df of the joint test of the rows of L, and the factor lambda of its F statistic."""
+        """Return the denominator df of the joint test of the rows of L, and the factor lambda of its F
+        statistic.
+        """
         L = solve_triangular(self.R, np.atleast_2d(L).T, trans=1).T
         q = len(L)
         Theta = L.T @ np.linalg.solve(L @ self.Phi @ L.T, L)
@@ -96,7 +102,8 @@ def kenward_roger(fit):
     """
     if not fit.reml:
         raise ModelError(
-            "Kenward and Roger's adjustment is defined for REML fits and this one is by ML: fit with reml=True, or use"
+            "Kenward and Roger's adjustment is defined for REML fits and this one is by ML: fit with "
+            "reml=True, or use"
             " ddf='satterthwaite'"
         )
     with one_blas_thread():
@@ -104,7 +111,9 @@ def kenward_roger(fit):
 
 
 def _sums(fit):
-    """Return ``tr(V^-1 G_i)``, ``t``, ``P`` and ``Q`` for the parameters of the random effects, summed over blocks."""
+    """Return ``tr(V^-1 G_i)``, ``t``, ``P`` and ``Q`` for the parameters of the random effects, summed over
+    blocks.
+    """
     problem, sigma2 = fit._problem, fit.sigma**2
     Z, Q = _columns(problem), solve_triangular(problem.R, fit.X.T, trans=1).T
     w = np.ones(fit.nobs) if fit.design.weights is None else fit.design.weights
@@ -144,7 +153,9 @@ def _sums(fit):
 
 
 def _adjustment(fit, gamma, single, double, P, Q):
-    """Add the residual variance to the parameters, by ``G_0 = (V - sum gamma_i G_i) / sigma^2``, and put all together."""
+    """Add the residual variance to the parameters, by ``G_0 = (V - sum gamma_i G_i) / sigma^2``, and put all
+    together.
+    """
     problem, sigma2, n = fit._problem, fit.sigma**2, fit.nobs
     R = problem.R
     Phi = R @ fit.cov_params().to_numpy() @ R.T
@@ -200,7 +211,8 @@ def _components(ZZ, factor, level):
     sizes = np.bincount(label)
     if sizes.max() > LARGEST_BLOCK:
         raise ModelError(
-            f"Kenward and Roger's adjustment needs a dense matrix over the {sizes.max():,} random effects that hang"
+            f"Kenward and Roger's adjustment needs a dense matrix over the {sizes.max():,} random effects "
+            "that hang"
             f" together here (the largest allowed is {LARGEST_BLOCK:,}): use ddf='satterthwaite'"
         )
     order = np.argsort(label, kind="stable")
@@ -217,12 +229,16 @@ def _block_Lambda(Lambdas, factor, column, level):
 
 
 def _K_times(parameter, factor, column, S):
-    """Return K S, for the matrix K that one variance or covariance multiplies in the covariance of the random effects.
+    """Return K S, for the matrix K that one variance or covariance multiplies in the covariance of the random
+    effects.
 
     Within a factor the columns of each random effect stand in the same order of levels, so K swaps rows.
     """
     f, a, b = parameter
-    first, second = np.flatnonzero((factor == f) & (column == a)), np.flatnonzero((factor == f) & (column == b))
+    first, second = (
+        np.flatnonzero((factor == f) & (column == a)),
+        np.flatnonzero((factor == f) & (column == b)),
+    )
     product = np.zeros_like(S)
     product[first] = S[second]
     if a != b:

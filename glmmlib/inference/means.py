@@ -1,11 +1,13 @@
-"""Marginal means: what the fixed effects predict for the levels of a factor, averaged evenly over everything else.
+"""Marginal means: what the fixed effects predict for the levels of a factor, averaged evenly over everything
+else.
 
-The predictions stand on a grid: all combinations of the levels of the factors among the fixed effects, with covariates at
-their means.  A marginal mean is the plain average of the grid's predictions with that level, so that factors which are
-unbalanced in the data do not leak into each other.  It is a linear combination of the coefficients, and is tested as one.
+The predictions stand on a grid: all combinations of the levels of the factors among the fixed effects, with
+covariates at their means. A marginal mean is the plain average of the grid's predictions with that level, so
+that factors which are unbalanced in the data do not leak into each other. It is a linear combination of the
+coefficients, and is tested as one.
 
-Searle, Speed and Milliken (1980), Population marginal means in the linear model: an alternative to least squares means,
-*The American Statistician* 34, 216-221.
+Searle, Speed and Milliken (1980), Population marginal means in the linear model: an alternative to least
+squares means, *The American Statistician* 34, 216-221.
 """
 
 from dataclasses import dataclass, field
@@ -14,13 +16,17 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from glmmlib.errors import ModelError
-from glmmlib.inference.reference_grid import grid_rows, reference_grid
-from glmmlib.inference.contrasts import DDF_TITLE, check_ddf, did_you_mean, quantile, single_tests
-from glmmlib.variance.ratios import RATIOS
 from glmmlib.display.tables import Table, aligned, fixed, p_text
+from glmmlib.errors import ModelError
+from glmmlib.inference.contrasts import DDF_TITLE, check_ddf, did_you_mean, quantile, single_tests
+from glmmlib.inference.reference_grid import grid_rows, reference_grid
+from glmmlib.variance.ratios import RATIOS
 
-ADJUSTMENTS = {None: "not adjusted for their number", "holm": "adjusted by Holm's method", "tukey": "adjusted by Tukey's method"}
+ADJUSTMENTS = {
+    None: "not adjusted for their number",
+    "holm": "adjusted by Holm's method",
+    "tukey": "adjusted by Tukey's method",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,15 +36,17 @@ class Means:
     Attributes
     ----------
     table : DataFrame
-        One row for each combination of the levels of ``by``: ``mean``, ``se``, ``df``, ``lower`` and ``upper``; on the
-        scale of the response the interval is that of the link, transformed, and ``se`` is by the delta method.
+        One row for each combination of the levels of ``by``: ``mean``, ``se``, ``df``, ``lower`` and
+        ``upper``; on the scale of the response the interval is that of the link, transformed, and ``se`` is
+        by the delta method.
     kind : {"link", "response"}
     level : float
     averaged : tuple of str
         What was averaged over, or held where.
     ddf : {"satterthwaite", "kenward-roger", "z"}
     L : (r, p) array
-        The means on the scale of the link are ``L @ fit.params`` (plus the mean offset); NaN where they cannot be estimated.
+        The means on the scale of the link are ``L @ fit.params`` (plus the mean offset); NaN where they
+        cannot be estimated.
     """
 
     table: pd.DataFrame
@@ -57,8 +65,8 @@ class Means:
         within : str or list of str, optional
             Factors of ``by`` at whose levels the others are compared; without it all pairs are.
         adjust : {None, "holm", "tukey"}
-            How p-values are adjusted for the number of comparisons (with `within`: for those at one level).  Tukey's is
-            exact for equal standard errors and slightly conservative otherwise.
+            How p-values are adjusted for the number of comparisons (with `within`: for those at one level).
+            Tukey's is exact for equal standard errors and slightly conservative otherwise.
 
         Returns
         -------
@@ -109,13 +117,15 @@ class Means:
 
 @dataclass(frozen=True, eq=False)
 class Differences:
-    """The result of :meth:`~glmmlib.inference.means.Means.differences`; ``print`` shows it with its null hypothesis.
+    """The result of :meth:`~glmmlib.inference.means.Means.differences`; ``print`` shows it with its null
+    hypothesis.
 
     Attributes
     ----------
     table : DataFrame
-        One row for each pair, ``"A - B"``: ``estimate``, ``se``, ``df``, ``statistic``, ``p`` (adjusted), ``lower`` and
-        ``upper`` (not adjusted), on the scale of the link; and the ratio, such as ``"odds ratio"``, where exp() of a difference is one.
+        One row for each pair, ``"A - B"``: ``estimate``, ``se``, ``df``, ``statistic``, ``p`` (adjusted),
+        ``lower`` and ``upper`` (not adjusted), on the scale of the link; and the ratio, such as ``"odds
+        ratio"``, where exp() of a difference is one.
     adjust : {None, "holm", "tukey"}
     level : float
     ddf : {"satterthwaite", "kenward-roger", "z"}
@@ -134,10 +144,19 @@ class Differences:
         if self.ddf != "z":
             columns.append(fixed(t["df"], 1))
         columns += [fixed(t["statistic"], 2), map(p_text, t["p"])]
-        header = [*t.index.names[:-1], "Difference", "Estimate", "SE"] + ([] if self.ddf == "z" else ["df"]) + [letter, "p"]
+        header = (
+            [*t.index.names[:-1], "Difference", "Estimate", "SE"]
+            + ([] if self.ddf == "z" else ["df"])
+            + [letter, "p"]
+        )
         ratio = [c for c in t.columns if c in RATIOS.values()]
         columns += [aligned(t[c]) for c in ratio]
-        return Table("Differences of marginal means", (*header, *ratio), tuple(zip(*columns, strict=True)), t.index.nlevels)
+        return Table(
+            "Differences of marginal means",
+            (*header, *ratio),
+            tuple(zip(*columns, strict=True)),
+            t.index.nlevels,
+        )
 
     def __str__(self):
         from glmmlib.models.summary import wrapped
@@ -159,10 +178,11 @@ def means(fit, by, at=None, kind="response", level=0.95, ddf=None):
     by : str or list of str
         Variables of the fixed effects: factors, or covariates whose values stand in `at`.
     at : dict, optional
-        Values at which a covariate is held, ``{"Days": 5}`` or ``{"Days": [0, 5, 9]}``, or the levels of a factor to be used.
-        Several values of a variable that is not in `by` are averaged over.
+        Values at which a covariate is held, ``{"Days": 5}`` or ``{"Days": [0, 5, 9]}``, or the levels of a
+        factor to be used. Several values of a variable that is not in `by` are averaged over.
     kind : {"response", "link"}
-        For a generalised model: the scale of the means.  The average is always taken on the scale of the link, then transformed.
+        For a generalised model: the scale of the means. The average is always taken on the scale of the link,
+        then transformed.
     level : float
         Of the confidence intervals.
     ddf : {"satterthwaite", "kenward-roger", "z"}, optional
@@ -176,13 +196,14 @@ def means(fit, by, at=None, kind="response", level=0.95, ddf=None):
     Raises
     ------
     ModelError
-        For a variable that is not among the fixed effects, a covariate without values in `at`, or an unknown level.
+        For a variable that is not among the fixed effects, a covariate without values in `at`, or an unknown
+        level.
 
     Notes
     -----
-    Levels of the other factors have equal weights, whatever their numbers of rows; covariates are at their means over the
-    rows of the fit; random effects are zero, so for a generalised model the mean is that of a typical group and not
-    the average over groups.  Means in cells that the data leave undetermined are NaN.
+    Levels of the other factors have equal weights, whatever their numbers of rows; covariates are at their
+    means over the rows of the fit; random effects are zero, so for a generalised model the mean is that of a
+    typical group and not the average over groups. Means in cells that the data leave undetermined are NaN.
 
     Examples
     --------
@@ -218,7 +239,11 @@ def means(fit, by, at=None, kind="response", level=0.95, ddf=None):
         averaged.append(f"the offset is at its mean, {offset:.4g}")
     if fit.family is not None:
         scale = fit.family.link.name
-        what = f"averaged on the {scale} scale, then transformed" if kind == "response" else f"on the {scale} scale"
+        what = (
+            f"averaged on the {scale} scale, then transformed"
+            if kind == "response"
+            else f"on the {scale} scale"
+        )
         averaged.append(f"{what}; random effects are zero (a typical group)")
     if np.isnan(L).any():
         averaged.append("means left empty depend on combinations of levels that the data do not hold")
@@ -236,7 +261,9 @@ def _estimates(fit, L, offset, kind, level, ddf):
     if fit.family is not None and kind == "response":
         link = fit.family.link
         eta = table["mean"].to_numpy()
-        ends = np.sort([link.inverse(table["lower"].to_numpy()), link.inverse(table["upper"].to_numpy())], axis=0)
+        ends = np.sort(
+            [link.inverse(table["lower"].to_numpy()), link.inverse(table["upper"].to_numpy())], axis=0
+        )
         table["mean"], (table["lower"], table["upper"]) = link.inverse(eta), ends
         table["se"] *= np.abs(link.derivative(eta))
     return table
@@ -260,10 +287,16 @@ def differences(means, within=None, adjust=None):
             raise ModelError(f"{name!r} is not one of the means' factors{did_you_mean(name, index.names)}")
     keys = index.to_frame(index=False)
     free = [name for name in index.names if name not in within]
-    blocks = [np.arange(len(keys))] if not within else list(keys.groupby(within, sort=False, observed=True).indices.values())
+    blocks = (
+        [np.arange(len(keys))]
+        if not within
+        else list(keys.groupby(within, sort=False, observed=True).indices.values())
+    )
     pairs = [(i, j, k) for k, block in enumerate(blocks) for i, j in combinations(block, 2)]
     if not free or not pairs:
-        raise ModelError("there is only one mean to look at: name in by a factor with two levels or more, outside within")
+        raise ModelError(
+            "there is only one mean to look at: name in by a factor with two levels or more, outside within"
+        )
     first, second, of = map(np.array, zip(*pairs, strict=True))
     table = _tests(means._fit, means.L[first] - means.L[second], means.ddf)
     half = -quantile(0.5 * (1.0 - means.level), table["df"].to_numpy()) * table["se"]
@@ -278,11 +311,23 @@ def differences(means, within=None, adjust=None):
     text = keys[free].astype(str).agg(" ".join, axis=1) if len(free) > 1 else keys[free[0]].astype(str)
     names = [f"{text[i]} - {text[j]}" for i, j in zip(first, second, strict=True)]
     labels = [*(keys[name].to_numpy()[first] for name in within), names]
-    table.index = pd.MultiIndex.from_arrays(labels, names=[*within, "difference"]) if within else pd.Index(names, name="difference")
+    table.index = (
+        pd.MultiIndex.from_arrays(labels, names=[*within, "difference"])
+        if within
+        else pd.Index(names, name="difference")
+    )
     where = "" if family is None else f" on the {family.link.name} scale"
-    how = ADJUSTMENTS[adjust] + (f", within each level of {', '.join(within)}" if within and adjust else f" ({len(pairs)})")
+    how = ADJUSTMENTS[adjust] + (
+        f", within each level of {', '.join(within)}" if within and adjust else f" ({len(pairs)})"
+    )
     note = f"H0: the difference{where} is zero; p-values are {how}"
-    return Differences(table, adjust, means.level, means.ddf, (note, *means.averaged[: len(means.averaged) - (family is not None)]))
+    return Differences(
+        table,
+        adjust,
+        means.level,
+        means.ddf,
+        (note, *means.averaged[: len(means.averaged) - (family is not None)]),
+    )
 
 
 def _adjusted(table, n_means, adjust):

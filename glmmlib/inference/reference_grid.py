@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 
 from glmmlib.design.columns import clean, is_categorical, listed, names_in
+from glmmlib.design.matrices import materialise, needed_columns, stack
 from glmmlib.errors import ModelError
 from glmmlib.inference.contrasts import did_you_mean
-from glmmlib.design.matrices import materialise, needed_columns, stack
 
 GRID_LIMIT = 200_000  # rows
 
@@ -36,19 +36,27 @@ def reference_grid(fit, by, at):
             column = column.astype("category")
         levels = _levels(name, column, at.get(name))
         if levels is None and name in keys:
-            raise ModelError(f"{name!r} is a covariate: say at which values, such as at={{{name!r}: [{column.min():g}, {column.max():g}]}}")
+            raise ModelError(
+                f"{name!r} is a covariate: say at which values, such as "
+                f"at={{{name!r}: [{column.min():g}, {column.max():g}]}}"
+            )
         if levels is None:
             values[name] = [float(column.mean())]
             averaged.append(f"{name} is at its mean, {values[name][0]:.4g}")
             continue
         values[name] = levels
         if name not in keys:
-            one, several = f"{name} is at {levels[0]}", f"averaged over {listed(levels)} of {name}, with equal weights"
+            one, several = (
+                f"{name} is at {levels[0]}",
+                f"averaged over {listed(levels)} of {name}, with equal weights",
+            )
             averaged.append(one if len(levels) == 1 else several)
     ordered = [*keys, *(name for name in names if name not in keys)]
     size = int(np.prod([len(values[name]) for name in ordered]))
     if size > GRID_LIMIT:
-        raise ModelError(f"the grid of all combinations has {size:,} rows: hold some variables at one level with at=")
+        raise ModelError(
+            f"the grid of all combinations has {size:,} rows: hold some variables at one level with at="
+        )
     return pd.DataFrame(list(product(*(values[name] for name in ordered))), columns=ordered), averaged
 
 
@@ -71,8 +79,12 @@ def _levels(name, column, given):
             raise ModelError(f"{unknown[0]!r} is no level of {name!r}; they are {listed(levels)}")
         return levels if given is None else given
     if column.dtype.kind in "mM":
-        raise ModelError(f"{name!r} holds dates, which have no mean that a formula could use: turn it into a number first")
-    if given is not None and not all(isinstance(v, int | float | np.number) and np.isfinite(v) for v in given):
+        raise ModelError(
+            f"{name!r} holds dates, which have no mean that a formula could use: turn it into a number first"
+        )
+    if given is not None and not all(
+        isinstance(v, int | float | np.number) and np.isfinite(v) for v in given
+    ):
         raise ModelError(f"at[{name!r}] holds numbers, not {listed(given)}")
     return given
 
@@ -82,7 +94,9 @@ def grid_rows(design, grid):
     spec = {"fixed": design.specs["fixed"]}
     X = _model_matrix(spec, design, grid)
     kept = design.kept_columns
-    if design.aliased:  # a row can be estimated if the columns left out follow from the others there as they do in the data
+    if (
+        design.aliased
+    ):  # a row can be estimated if the columns left out follow from the others there as they do in the data
         data = _model_matrix(spec, design, design.data)
         scale = np.sqrt(np.einsum("np,np->p", data, data))
         scale[scale == 0] = 1.0

@@ -1,19 +1,20 @@
 r"""Satterthwaite's degrees of freedom for contrasts of the fixed effects of a linear mixed model.
 
-The estimated variance of a contrast, :math:`v = l'C(\theta, \sigma) l`, is itself uncertain.  Matching its mean and
-variance to those of a scaled chi-square gives
+The estimated variance of a contrast, :math:`v = l'C(\theta, \sigma) l`, is itself uncertain. Matching its
+mean and variance to those of a scaled chi-square gives
 
 .. math:: \nu = \frac{2 v^2}{g'Ag},
 
-where g is the gradient of v in the variance parameters and A their asymptotic covariance: twice the inverse Hessian
-of the deviance (or REML criterion) in all of them, sigma included.  With the profiled criterion D(theta),
+where g is the gradient of v in the variance parameters and A their asymptotic covariance: twice the inverse
+Hessian of the deviance (or REML criterion) in all of them, sigma included. With the profiled criterion
+D(theta),
 :math:`\tau = \log \sigma^2` and :math:`b = -\nabla r^2(\theta) / \sigma^2`, that Hessian is
 
 .. math:: \begin{bmatrix} D'' + bb'/\mathrm{df} & b \\ b' & \mathrm{df} \end{bmatrix}.
 
-Satterthwaite (1946), *Biometrics Bulletin* 2; Fai and Cornelius (1996), *Journal of Statistical Computation and
-Simulation* 54, for several contrasts at once; Kuznetsova, Brockhoff and Christensen (2017), *Journal of Statistical
-Software* 82(13).
+Satterthwaite (1946), *Biometrics Bulletin* 2; Fai and Cornelius (1996), *Journal of Statistical Computation
+and Simulation* 54, for several contrasts at once; Kuznetsova, Brockhoff and Christensen (2017), *Journal of
+Statistical Software* 82(13).
 """
 
 from dataclasses import dataclass
@@ -31,8 +32,8 @@ _STEP = 1e-4  # half-width of the differences, relative to the (standardised) co
 class VarianceInformation:
     """What the data say about the variance parameters, and how the fixed effects' covariance hangs on them.
 
-    The k + 1 parameters are the free entries of the standardised Lambda, then log sigma^2; the fixed effects are
-    those of the orthonormal columns ``X R^-1``.
+    The k + 1 parameters are the free entries of the standardised Lambda, then log sigma^2; the fixed effects
+    are those of the orthonormal columns ``X R^-1``.
 
     Attributes
     ----------
@@ -63,9 +64,9 @@ def variance_information(fit):
     """Compute the :class:`VarianceInformation` of a linear mixed model.
 
     Hessian and derivatives are central differences of the exact gradient and of the exact covariance, taken
-    together: two evaluations for each free parameter.  Where the fit is singular, Lambda stays on its boundary:
-    only directions that keep its rank are free.  (lmerTest differentiates
-    across the boundary and so gets other numbers.)
+    together: two evaluations for each free parameter. Where the fit is singular, Lambda stays on its
+    boundary: only directions that keep its rank are free. (lmerTest differentiates across the boundary and so
+    gets other numbers.)
     """
     problem = fit._problem
     with one_blas_thread():
@@ -149,7 +150,9 @@ def _unscaled(problem, point):
 
 
 def _positive_inverse(hessian):
-    """Invert on the directions of positive curvature: along a flat one the data say nothing, and nothing is added."""
+    """Invert on the directions of positive curvature: along a flat one the data say nothing, and nothing is
+    added.
+    """
     scale = 1.0 / np.sqrt(np.maximum(np.diag(hessian), 1e-300))
     values, vectors = np.linalg.eigh(hessian * np.outer(scale, scale))
     good = values > 1e-8 * values[-1]

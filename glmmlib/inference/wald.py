@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from glmmlib.display.tables import Table, aligned, fixed, p_text
 from glmmlib.errors import ModelError
 from glmmlib.inference.contrasts import DDF_TITLE, check_ddf, did_you_mean, joint_test, single_tests
-from glmmlib.display.tables import Table, aligned, fixed, p_text
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,9 +44,13 @@ class WaldTest:
     def _table(self):
         r = self.rows
         columns = [
-            self.hypotheses, aligned(r["estimate"], r["se"]), aligned(r["se"]), fixed(r["df"], 1),
-            fixed(r["statistic"], 2), map(p_text, r["p"]),
-        ]  # fmt: skip
+            self.hypotheses,
+            aligned(r["estimate"], r["se"]),
+            aligned(r["se"]),
+            fixed(r["df"], 1),
+            fixed(r["statistic"], 2),
+            map(p_text, r["p"]),
+        ]
         letter = "z" if self.ddf == "z" else "t"
         return Table("", ("H0", "Estimate", "SE", "df", letter, "p"), tuple(zip(*columns, strict=True)))
 
@@ -78,8 +82,8 @@ def wald_test(fit, contrast, ddf=None):
     ----------
     fit : MixedModelFit
     contrast : str, dict, array, or list of str
-        - an equation in the names of the coefficients, ``"Days = 5"`` or ``"a - 2*b"`` (``= 0`` may be left out);
-          several in a list, or in one text between semicolons;
+        - an equation in the names of the coefficients, ``"Days = 5"`` or ``"a - 2*b"`` (``= 0`` may be left
+          out); several in a list, or in one text between semicolons;
         - the name of a term, ``"period"``: all of its coefficients are zero;
         - a dict of weights, ``{"Days": 1, "Intercept": -1}``;
         - an array (p,) or (r, p) of weights in the order of ``fit.params``.
@@ -89,12 +93,14 @@ def wald_test(fit, contrast, ddf=None):
     Returns
     -------
     WaldTest
-        One row gives t (or z), several an F (or chi-square) test of all together, by Fai and Cornelius (1996).
+        One row gives t (or z), several an F (or chi-square) test of all together, by Fai and Cornelius
+        (1996).
 
     Raises
     ------
     ModelError
-        For a name that is not a coefficient, an expression that is not linear, rows that depend on each other.
+        For a name that is not a coefficient, an expression that is not linear, rows that depend on each
+        other.
 
     Examples
     --------
@@ -147,7 +153,8 @@ def contrast_matrix(fit, contrast):
         raise ModelError(f"a contrast is a text, a dict or an array of numbers, not {contrast!r}") from error
     if L.ndim != 2 or L.shape[1] != len(names) or not len(L) or not np.isfinite(L).all():
         raise ModelError(
-            f"a contrast has one finite number for each of the {len(names)} coefficients in a row; this has shape {L.shape}"
+            f"a contrast has one finite number for each of the {len(names)} coefficients in a row; this has "
+            f"shape {L.shape}"
         )
     return L, np.zeros(len(L))
 
@@ -167,7 +174,8 @@ def _linear_form(text, names):
         forms = [_evaluate(ast.parse(side.strip(), mode="eval").body, len(names) + 1) for side in sides]
     except (SyntaxError, TypeError, ZeroDivisionError) as error:
         raise ModelError(
-            f"{text.strip()!r} is not a linear expression in the coefficients; write for example 'a - 2*b = 0'"
+            f"{text.strip()!r} is not a linear expression in the coefficients; write for example 'a - 2*b = "
+            "0'"
         ) from error
     return forms[0] - forms[1] if len(forms) == 2 else forms[0]
 

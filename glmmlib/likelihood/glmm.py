@@ -1,19 +1,21 @@
 r"""The generalised linear mixed model: Laplace's approximation and adaptive Gauss-Hermite quadrature.
 
-.. math:: y_i \mid u \sim \text{family}(\eta_i), \quad \eta = X\beta + Z\Lambda u + \text{offset}, \quad u \sim N(0, I).
+.. math:: y_i \mid u \sim \text{family}(\eta_i), \quad \eta = X\beta + Z\Lambda u + \text{offset}, \quad u
+\sim N(0, I).
 
-The likelihood integrates u out.  With the conditional mode :math:`\hat u`, the score :math:`r = \partial\ell/\partial\eta` and
-the observed weights :math:`w = -\partial^2\ell/\partial\eta^2` there, and :math:`H = I + \Lambda'Z'WZ\Lambda`, Laplace's
-approximation is
+The likelihood integrates u out. With the conditional mode :math:`\hat u`, the score :math:`r =
+\partial\ell/\partial\eta` and the observed weights :math:`w = -\partial^2\ell/\partial\eta^2` there, and
+:math:`H = I + \Lambda'Z'WZ\Lambda`, Laplace's approximation is
 
 .. math:: -2\log L = -2\sum_i \ell_i(\hat\eta_i) + |\hat u|^2 + \log|H|.
 
-Quadrature adds a correction for each group: the integrand is evaluated at points around its mode, in the metric of H.
-With one point it is Laplace's approximation.  The mode comes from penalised iteratively reweighted least squares
-(PIRLS): Newton's method, each step a penalised least squares problem (``glmmlib.pls``).
+Quadrature adds a correction for each group: the integrand is evaluated at points around its mode, in the
+metric of H. With one point it is Laplace's approximation. The mode comes from penalised iteratively
+reweighted least squares (PIRLS): Newton's method, each step a penalised least squares problem
+(``glmmlib.pls``).
 
-Value and gradient in :math:`(\beta, \theta, \tau)` are exact; the mode's dependence on the parameters enters by implicit
-differentiation.  :math:`\tau` is the logarithm of the family's dispersion, where it has one.
+Value and gradient in :math:`(\beta, \theta, \tau)` are exact; the mode's dependence on the parameters enters
+by implicit differentiation. :math:`\tau` is the logarithm of the family's dispersion, where it has one.
 """
 
 from copy import copy
@@ -22,9 +24,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from glmmlib.linalg import blocks
-from glmmlib.linalg.pls import Factorisation, cross_products, log_det_gradient
 from glmmlib.linalg.conditioning import triangular_factor
 from glmmlib.linalg.crossing import Structure
+from glmmlib.linalg.pls import Factorisation, cross_products, log_det_gradient
 
 PIRLS_TOLERANCE = 1e-9  # of g' H^-1 g: the objective then errs by about as much, its gradient by the root
 POLISH_TOLERANCE = 1e-13
@@ -35,7 +37,9 @@ EXACT_DISPERSION = 1e-10  # of a gamma response: a coefficient of variation of 1
 
 
 class RangeError(ArithmeticError):
-    """PIRLS finds no conditional mode: it lies outside the range of the link, or of the floating-point numbers."""
+    """PIRLS finds no conditional mode: it lies outside the range of the link, or of the floating-point
+    numbers.
+    """
 
 
 class ExactFitError(ArithmeticError):
@@ -96,7 +100,9 @@ class LaplaceDeviance:
 
     def _set_constant(self):
         family = self.family
-        self._constant = None if family.has_dispersion else -2.0 * np.sum(family.constant(self.y, self.weights))
+        self._constant = (
+            None if family.has_dispersion else -2.0 * np.sum(family.constant(self.y, self.weights))
+        )
 
     def with_response(self, y, weights=None):
         """Return the same model for another response, as ``family.check_response`` returns it."""
@@ -181,7 +187,9 @@ class LaplaceDeviance:
         return Mode(u, eta, d.score, d.weight, cross, factorisation, value, gradient, decrement)
 
     def _nearest(self, beta, Lambdas, dispersion):
-        """Return where to begin: the predicted mode, or after a long step the last mode or zero if they are better."""
+        """Return where to begin: the predicted mode, or after a long step the last mode or zero if they are
+        better.
+        """
         u = self._predicted(beta, Lambdas, dispersion)
         value, eta = self._penalised(beta, Lambdas, u, dispersion)
         if self._anchor is None or not value < self._anchor[0].penalised + LONG_STEP:
@@ -198,7 +206,9 @@ class LaplaceDeviance:
         self._last, self._anchor = mode.u, (mode, parameters)
 
     def _predicted(self, beta, Lambdas, dispersion):
-        """Return the last mode kept, moved along with the parameters to the first order: saves half the Newton steps."""
+        """Return the last mode kept, moved along with the parameters to the first order: saves half the
+        Newton steps.
+        """
         u = self._last
         if self._anchor is None or self._anchor[0].u is not u:
             return u
@@ -214,7 +224,14 @@ class LaplaceDeviance:
             change += slope * np.log(dispersion / old_dispersion)
         rhs = [
             g + L.T @ s + dL.T @ r
-            for g, L, s, dL, r in zip(mode.gradient, old_Lambdas, self.by_level(change), turned, self.by_level(mode.score), strict=True)
+            for g, L, s, dL, r in zip(
+                mode.gradient,
+                old_Lambdas,
+                self.by_level(change),
+                turned,
+                self.by_level(mode.score),
+                strict=True,
+            )
         ]
         step, _, _ = mode.factorisation.solve(rhs)
         return [x + d for x, d in zip(u, step, strict=True)]
@@ -256,7 +273,9 @@ class LaplaceDeviance:
         kappa, _, _ = mode.factorisation.solve(pull)
         # the step that PIRLS left out moves log|H|, and the points of quadrature, by kappa'g
         value += sum(np.vdot(k, g) for k, g in zip(kappa, mode.gradient, strict=True))
-        V_kappa = sum(_effects(f, L @ k) for f, L, k in zip(self.structure.factors, Lambdas, kappa, strict=True))
+        V_kappa = sum(
+            _effects(f, L @ k) for f, L, k in zip(self.structure.factors, Lambdas, kappa, strict=True)
+        )
         a = c - mode.weight * V_kappa
         score = mode.score if correction is None else correction.score
         grad_beta = self.Q @ (a - 2.0 * score)

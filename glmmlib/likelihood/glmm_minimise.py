@@ -1,4 +1,6 @@
-"""Minimise -2 log L of a generalised model: quasi-Newton steps, then Newton's, whose Hessian gives the standard errors."""
+"""Minimise -2 log L of a generalised model: quasi-Newton steps, then Newton's, whose Hessian gives the
+standard errors.
+"""
 
 from dataclasses import replace
 
@@ -26,7 +28,9 @@ def minimise_deviance(problem):
     optimum = minimise(problem.objective, x, H, tolerance=1e-3)
     for _ in range(12):
         optimum, hessian = _polish(problem, optimum)
-        if not optimum.converged:  # a curved valley, as near a singular Lambda: Newton's steps leave it, short ones follow it
+        if (
+            not optimum.converged
+        ):  # a curved valley, as near a singular Lambda: Newton's steps leave it, short ones follow it
             problem.pirls_tolerance = POLISH_TOLERANCE
             again = minimise(problem.objective, optimum.x, optimum.inverse_hessian, tolerance=1e-8)
             problem.pirls_tolerance = PIRLS_TOLERANCE
@@ -40,7 +44,9 @@ def minimise_deviance(problem):
         direction = np.sqrt(np.diag(optimum.inverse_hessian)) * vectors[:, 0]
         trials = [optimum.x + s * size * direction for s in (1, -1) for size in (0.3, 1.5)]
         start = min(trials, key=lambda t: problem.objective(t)[0])
-        again = minimise(problem.objective, start, np.abs(optimum.inverse_hessian) * np.eye(len(start)), tolerance=1e-3)
+        again = minimise(
+            problem.objective, start, np.abs(optimum.inverse_hessian) * np.eye(len(start)), tolerance=1e-3
+        )
         if again.value >= optimum.value - 1e-7:
             break
         optimum = again
@@ -97,14 +103,24 @@ def _polish(problem, optimum):
     message = "converged" if converged else "the Newton steps stopped before the gradient vanished"
     path = (*optimum.path, (x, value))
     polished = replace(
-        optimum, x=x, value=value, gradient=gradient, decrement=float(decrement), inverse_hessian=inverse,
-        n_evaluations=evaluations, converged=converged, message=message, path=path,
-    )  # fmt: skip
+        optimum,
+        x=x,
+        value=value,
+        gradient=gradient,
+        decrement=float(decrement),
+        inverse_hessian=inverse,
+        n_evaluations=evaluations,
+        converged=converged,
+        message=message,
+        path=path,
+    )
     return polished, hessian
 
 
 def _evaluated(problem, x, highest):
-    """Return what ``problem.evaluate`` does, or None where the value is above the highest allowed or does not exist."""
+    """Return what ``problem.evaluate`` does, or None where the value is above the highest allowed or does not
+    exist.
+    """
     try:
         found = problem.evaluate(x)
     except (np.linalg.LinAlgError, RangeError):

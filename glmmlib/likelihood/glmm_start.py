@@ -7,7 +7,9 @@ from glmmlib.linalg.pls import Factorisation
 
 
 def first_parameters(problem):
-    """Return a start at which there is a value: with a link of limited range the variances may have to be small."""
+    """Return a start at which there is a value: with a link of limited range the variances may have to be
+    small.
+    """
     if not problem.family.limited_range:
         return _start(problem)
     for shrink in (1.0, 0.3, 0.1, 0.01):
@@ -24,8 +26,8 @@ def first_parameters(problem):
 def _start(problem, shrink=1.0):
     """Return first parameters and a guess of the inverse Hessian there.
 
-    A generalised linear model without random effects, variances by the method of moments from its scores, then
-    some steps of PIRLS for beta and u together, whose Schur complement tells the curvature in beta.
+    A generalised linear model without random effects, variances by the method of moments from its scores,
+    then some steps of PIRLS for beta and u together, whose Schur complement tells the curvature in beta.
     """
     beta, dispersion = _glm(problem)
     Lambdas = [shrink * L for L in _moments(problem, beta, dispersion)]
@@ -33,7 +35,9 @@ def _start(problem, shrink=1.0):
     for _ in range(4):
         eta = problem.linear_predictor(beta, Lambdas, u)
         d = problem.family.derivatives(problem.y, eta, problem.weights, dispersion, order=2)
-        factorisation = Factorisation(problem.structure, problem.cross_products(d.weight, with_X=True), Lambdas)
+        factorisation = Factorisation(
+            problem.structure, problem.cross_products(d.weight, with_X=True), Lambdas
+        )
         rhs = [s - x for s, x in zip(problem.by_level(d.score, Lambdas), u, strict=True)]
         du, dbeta, gain = factorisation.solve(rhs, problem.Q @ d.score)
         value, length = problem._penalised(beta, Lambdas, u, dispersion)[0], 1.0
@@ -118,7 +122,9 @@ def _moments(problem, beta, dispersion):
     zero = [np.zeros_like(x) for x in problem._last]
     eta = problem.linear_predictor(beta, [np.eye(p.q) for p in problem.patterns], zero)
     d = problem.family.derivatives(problem.y, eta, problem.weights, dispersion, order=2)
-    A = problem.cross_products(np.maximum(d.weight, problem.family.fisher(eta, problem.weights, dispersion) * 0.1)).A
+    A = problem.cross_products(
+        np.maximum(d.weight, problem.family.fisher(eta, problem.weights, dispersion) * 0.1)
+    ).A
     Lambdas = []
     for Ak, s in zip(A, problem.by_level(d.score), strict=True):
         a = np.einsum("aaj->aj", Ak)

@@ -1,15 +1,17 @@
 r"""The linear mixed model: its profiled deviance and REML criterion as functions of theta.
 
-.. math:: y = X\beta + Z\Lambda u + \epsilon, \quad u \sim N(0, \sigma^2 I), \; \epsilon \sim N(0, \sigma^2 W^{-1}).
+.. math:: y = X\beta + Z\Lambda u + \epsilon, \quad u \sim N(0, \sigma^2 I), \; \epsilon \sim N(0, \sigma^2
+W^{-1}).
 
-For given :math:`\theta`, penalised least squares gives :math:`\hat\beta`, :math:`\hat u` and the penalised residual
-sum of squares :math:`r^2`; with :math:`M = \Lambda'Z'WZ\Lambda + I`, minus twice the log-likelihood profiled over
+For given :math:`\theta`, penalised least squares gives :math:`\hat\beta`, :math:`\hat u` and the penalised
+residual sum of squares :math:`r^2`; with :math:`M = \Lambda'Z'WZ\Lambda + I`, minus twice the log-likelihood
+profiled over
 :math:`\beta` and :math:`\sigma` is
 
 .. math:: d(\theta) = \log|M| - \log|W| + n \left[1 + \log(2\pi r^2 / n)\right],
 
-and the REML criterion adds :math:`\log|X'V^{-1}X|` and replaces n by n - p (Bates, Mächler, Bolker and Walker 2015,
-*Journal of Statistical Software* 67(1), sections 3.3 and 3.4).
+and the REML criterion adds :math:`\log|X'V^{-1}X|` and replaces n by n - p (Bates, Mächler, Bolker and Walker
+2015, *Journal of Statistical Software* 67(1), sections 3.3 and 3.4).
 """
 
 from copy import copy
@@ -21,9 +23,9 @@ from scipy.linalg import solve_triangular
 from glmmlib.covariance.factors import rectify, snapped
 from glmmlib.errors import ModelError
 from glmmlib.likelihood.optimise import gradient_hessian, minimise
-from glmmlib.linalg.pls import Factorisation, cross_products, log_det_gradient
 from glmmlib.linalg.conditioning import triangular_factor
 from glmmlib.linalg.crossing import Structure
+from glmmlib.linalg.pls import Factorisation, cross_products, log_det_gradient
 
 EXACT_MEAN = 1e-13  # residual SD over that of the response: below this the fixed effects leave only rounding
 EXACT_GROUPS = 1e-6  # below this the residual sum of squares has lost most of its digits
@@ -87,7 +89,11 @@ class ProfiledDeviance:
         self.beta_ols = solve_triangular(R[:p, :p], R[:p, p]) / scale if p else np.zeros(0)
 
         def columns(rows):
-            Q = solve_triangular(self.R, X[rows].T, trans=1, check_finite=False) if p else np.zeros((0, len(X[rows])))
+            Q = (
+                solve_triangular(self.R, X[rows].T, trans=1, check_finite=False)
+                if p
+                else np.zeros((0, len(X[rows])))
+            )
             return np.concatenate([Q, (response(rows) - X[rows] @ self.beta_ols)[None]])
 
         cross = cross_products(self.structure, columns, p + 1, weights)
@@ -104,14 +110,17 @@ class ProfiledDeviance:
             if total - (ZX**2).sum() < 1e-10 * total:
                 name = self.groups[k].name
                 raise ModelError(
-                    f"the fixed effects hold a column for every level of {name!r} already, so nothing is left from which its"
-                    f" variance could be estimated: take {name!r} out of the fixed effects, or leave out the random term"
+                    f"the fixed effects hold a column for every level of {name!r} already, so nothing is "
+                    "left from which its"
+                    f" variance could be estimated: take {name!r} out of the fixed effects, or leave out "
+                    "the random term"
                 )
 
     def with_response(self, y):
         """Return the same model for another response: only the products with y are summed again.
 
-        Least squares on the orthogonalised columns, done twice: the second pass removes the rounding of the first.
+        Least squares on the orthogonalised columns, done twice: the second pass removes the rounding of the
+        first.
         """
         X, w = self.X, 1.0 if self.weights is None else self.weights
         residual = np.array(y, dtype=float) if self.offset is None else y - self.offset
@@ -171,15 +180,19 @@ class ProfiledDeviance:
             cells = st.cells[f, h]
             for a in range(C.shape[0]):
                 for c in range(C.shape[1]):
-                    e[f][a] -= np.bincount(cells.first, C[a, c] * b[h][c, cells.second], minlength=e[f].shape[1])
-                    e[h][c] -= np.bincount(cells.second, C[a, c] * b[f][a, cells.first], minlength=e[h].shape[1])
+                    e[f][a] -= np.bincount(
+                        cells.first, C[a, c] * b[h][c, cells.second], minlength=e[f].shape[1]
+                    )
+                    e[h][c] -= np.bincount(
+                        cells.second, C[a, c] * b[f][a, cells.first], minlength=e[h].shape[1]
+                    )
         return e
 
     def gradient_matrices(self, point, inverse=None):
         """Return the derivative with respect to each Lambda, as full (q, q) matrices.
 
-        The log-determinants contribute ``2 sum_j (Z'WZ Lambda M^-1)_jj`` (with X beside Z for REML), the residual
-        sum of squares ``-2 (df / r2) sum_j e_j u_j'``.
+        The log-determinants contribute ``2 sum_j (Z'WZ Lambda M^-1)_jj`` (with X beside Z for REML), the
+        residual sum of squares ``-2 (df / r2) sum_j e_j u_j'``.
         """
         if inverse is None:
             inverse = point.factorisation.inverse(with_X=self.reml)
@@ -202,7 +215,7 @@ class ProfiledDeviance:
         """Return a first theta and a guess of the inverse Hessian there.
 
         The method of moments, then EM, which needs nothing beyond what the gradient needs:
-        ``Lambda <- Lambda chol(mean_j(M^-1_jj + (df / r2) u_j u_j'))``.  The guess of the curvature is that of
+        ``Lambda <- Lambda chol(mean_j(M^-1_jj + (df / r2) u_j u_j'))``. The guess of the curvature is that of
         J groups whose effects are known with the reliability ``1 - mean_j M^-1_jj``.
         """
         Lambdas = self._moments()
@@ -223,28 +236,32 @@ class ProfiledDeviance:
     def _moments(self):
         """Return diagonal factors by the method of moments.
 
-        The columns have mean square one, so the total variance v is the sum of all variances, and a random effect with
-        variance s contributes ``E (Z_j'y)^2 = (v - s) Z_j'Z_j + s (Z_j'Z_j)^2``.
+        The columns have mean square one, so the total variance v is the sum of all variances, and a random
+        effect with variance s contributes ``E (Z_j'y)^2 = (v - s) Z_j'Z_j + s (Z_j'Z_j)^2``.
         """
         v = self.yy / self.n
         variances = []
         for A, Zy in zip(self.cross.A, self.Zy, strict=True):
             a = np.einsum("aaj->aj", A)
             excess = (Zy**2).sum(axis=1) - v * a.sum(axis=1)
-            variances.append(np.clip(excess / ((a * a).sum(axis=1) - a.sum(axis=1)).clip(1e-9), 0.02 * v, 0.8 * v))
+            variances.append(
+                np.clip(excess / ((a * a).sum(axis=1) - a.sum(axis=1)).clip(1e-9), 0.02 * v, 0.8 * v)
+            )
         residual = max(v - sum(s.sum() for s in variances), 0.1 * v)
         return [np.diag(np.sqrt(s / residual)) for s in variances]
 
     def minimise(self):
-        """Minimise over theta; returns the :class:`~glmmlib.likelihood.optimise.Optimum` (in standardised coordinates).
+        """Minimise over theta; returns the :class:`~glmmlib.likelihood.optimise.Optimum` (in standardised
+        coordinates).
 
-        ``theta = 0`` is always a stationary point, no gradient can tell whether it is a minimum, and with few groups
-        there may be a lower one elsewhere.  So where a column of some Lambda ends near zero the search looks around,
-        and goes on from a lower point if there is one.
+        ``theta = 0`` is always a stationary point, no gradient can tell whether it is a minimum, and with few
+        groups there may be a lower one elsewhere. So where a column of some Lambda ends near zero the search
+        looks around, and goes on from a lower point if there is one.
         """
         if self.yy <= EXACT_MEAN**2 * self.total:
             raise ModelError(
-                "the fixed effects reproduce the response exactly, so nothing is left for random effects to explain:"
+                "the fixed effects reproduce the response exactly, so nothing is left for random effects to "
+                "explain:"
                 " is the response, or a copy of it, among the predictors?"
             )
         theta, H = self.start()
@@ -265,13 +282,16 @@ class ProfiledDeviance:
         optimum = minimise(self.objective, theta, H, tolerance=tolerance)
         if self.at(self.Lambdas(optimum.x)).r2 <= EXACT_GROUPS**2 * self.yy:
             raise ModelError(
-                "the random effects reproduce the response to six digits: without residual variation the likelihood has no"
+                "the random effects reproduce the response to six digits: without residual variation the "
+                "likelihood has no"
                 " maximum; is the response constant within groups, or has each group too few rows?"
             )
         return optimum
 
     def _curvature_candidates(self, theta):
-        """Return points along a direction of negative curvature, if theta is near the boundary and there is one."""
+        """Return points along a direction of negative curvature, if theta is near the boundary and there is
+        one.
+        """
         if not any(map(len, self._zero_columns(theta))):
             return []
         hessian = gradient_hessian(self.gradient, theta, np.full(self.n_theta, 1e-3))

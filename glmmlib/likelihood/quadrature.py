@@ -1,7 +1,7 @@
 r"""Adaptive Gauss-Hermite quadrature for one grouping factor with one or two random effects.
 
-The integral over a group's random effects u (standardised, q of them) is a weighted sum of the integrand at points
-around its mode, scaled by the Cholesky factor of :math:`H_j = C_j C_j'`:
+The integral over a group's random effects u (standardised, q of them) is a weighted sum of the integrand at
+points around its mode, scaled by the Cholesky factor of :math:`H_j = C_j C_j'`:
 
 .. math:: \int e^{\ell_j(u) - |u|^2/2}\,\frac{du}{(2\pi)^{q/2}} \approx |C_j|^{-1} \sum_k \omega_k\,
           e^{\ell_j(u_k) - |u_k|^2/2 + |t_k|^2/2}, \quad u_k = \hat u_j + C_j'^{-1} t_k.
@@ -26,9 +26,9 @@ STORE_NUMBERS = 20_000_000  # keep the scores of all points when they fit; compu
 class Correction:
     """What quadrature adds to Laplace's approximation.
 
-    ``value`` is added to -2 log L.  The rest enters the gradient: ``metric`` (q, q, J) is added to ``H^-1``, ``pull`` (q, J)
-    to the derivative with respect to the mode, ``score`` (n,) takes the place of the score at the mode, ``gradient``
-    (q, q) and ``tau`` hold the direct derivatives.
+    ``value`` is added to -2 log L. The rest enters the gradient: ``metric`` (q, q, J) is added to ``H^-1``,
+    ``pull`` (q, J) to the derivative with respect to the mode, ``score`` (n,) takes the place of the score at
+    the mode, ``gradient`` (q, q) and ``tau`` hold the direct derivatives.
     """
 
     value: float
@@ -40,7 +40,9 @@ class Correction:
 
 
 class Quadrature:
-    """Nodes ``t`` (K, q) and log-weights of a product Gauss-Hermite rule for the standard normal distribution."""
+    """Nodes ``t`` (K, q) and log-weights of a product Gauss-Hermite rule for the standard normal
+    distribution.
+    """
 
     def __init__(self, n_points, q):
         t, w = hermegauss(n_points)
@@ -58,7 +60,9 @@ class Quadrature:
         points = [u + _scaled(C, t) for t in self.nodes]  # each (q, J)
         spread = [_row_values(factor, L, _scaled(C, t)) for t in self.nodes] if self._fits(model) else None
         scores, log_terms = [], np.empty((len(points), factor.n_levels))
-        at_mode = _sum_by_level(factor, self._kernel(model, mode.eta, dispersion, 0).kernel) - 0.5 * (u**2).sum(axis=0)
+        at_mode = _sum_by_level(factor, self._kernel(model, mode.eta, dispersion, 0).kernel) - 0.5 * (
+            u**2
+        ).sum(axis=0)
         for k, point in enumerate(points):
             eta = mode.eta + (spread[k] if spread else _row_values(factor, L, point - u))
             d = self._kernel(model, eta, dispersion, 1)
@@ -92,7 +96,9 @@ class Quadrature:
             eta = mode.eta + _row_values(factor, L, point - u) if not scores or tau is not None else None
             score = scores[k] if scores else self._kernel(model, eta, dispersion, 1).score
             weight = share[k][factor.codes]
-            score = np.where(weight > 0.0, score, 0.0)  # not a number where a point is out of the link's range
+            score = np.where(
+                weight > 0.0, score, 0.0
+            )  # not a number where a point is out of the link's range
             mean_score += weight * score
             Z_score = model.by_level(score)[0]
             gradient -= 2.0 * (share[k] * Z_score) @ point.T
@@ -124,7 +130,8 @@ def _sum_by_level(factor, values):
 def _metric(C, spread):
     """Return ``2 C'^-1 G C^-1``: how the moving points feel a change of H.
 
-    ``G`` is the average of ``t (C^-1 g)'``, its lower triangle with half weight on the diagonal, made symmetric.
+    ``G`` is the average of ``t (C^-1 g)'``, its lower triangle with half weight on the diagonal, made
+    symmetric.
     """
     q = len(C)
     G = np.zeros_like(spread)
@@ -147,8 +154,8 @@ class Shift:
 def quadrature_shift(fit, n_points=None):
     """Estimate what more quadrature points would change, by one Newton step with the finer rule's gradient.
 
-    Returns None where there is no quadrature (several factors, or more than two random effects) and where the check
-    would cost more than the fit (over five million evaluations of the density).
+    Returns None where there is no quadrature (several factors, or more than two random effects) and where the
+    check would cost more than the fit (over five million evaluations of the density).
     """
     problem, q = fit._problem, fit.groups[0].q
     if len(fit.groups) > 1 or q > 2:

@@ -1,9 +1,10 @@
 r"""Separation: when a coefficient has no finite estimate.
 
-If some direction :math:`\delta` has :math:`x_i'\delta \ge 0` in every row with only successes, :math:`\le 0` in every row with
-only failures, and :math:`= 0` in mixed rows, moving the fixed effects along it never lowers the likelihood, and the maximum
-lies at infinity (Albert and Anderson 1984, *Biometrika* 71(1)).  For counts with a log link the same holds with rows
-of zeros and of positive counts: a level whose counts are all zero has a log mean of minus infinity.
+If some direction :math:`\delta` has :math:`x_i'\delta \ge 0` in every row with only successes, :math:`\le 0`
+in every row with only failures, and :math:`= 0` in mixed rows, moving the fixed effects along it never lowers
+the likelihood, and the maximum lies at infinity (Albert and Anderson 1984, *Biometrika* 71(1)). For counts
+with a log link the same holds with rows of zeros and of positive counts: a level whose counts are all zero
+has a log mean of minus infinity.
 
 A linear programme finds such a direction, or proves that there is none.
 """
@@ -39,20 +40,26 @@ class Separation:
 
     def __str__(self):
         if self.constant:
-            return f"{self.constant}, so no coefficient has a finite estimate: there is nothing to compare in these rows"
+            return (
+                f"{self.constant}, so no coefficient has a finite estimate: there is nothing to compare in "
+                "these rows"
+            )
         names = ", ".join(self.coefficients)
         one = len(self.coefficients) == 1
         if self.of_counts:
             return (
-                f"{names} {'has' if one else 'have'} no finite estimate: some combination of predictors holds nothing but zero"
-                " counts, so its log mean is minus infinity; merge that level with another, leave the predictor out, or"
+                f"{names} {'has' if one else 'have'} no finite estimate: some combination of predictors "
+                "holds nothing but zero"
+                " counts, so its log mean is minus infinity; merge that level with another, leave the "
+                "predictor out, or"
                 " test it by anova"
             )
         kind = "complete" if self.complete else "quasi-complete"
         what = "every response" if self.complete else "some responses"
         return (
             f"{kind} separation: {names} {'predicts' if one else 'together predict'} {what} without error, so"
-            f" {'its estimate is' if one else 'their estimates are'} infinite and the standard errors mean nothing; merge levels,"
+            f" {'its estimate is' if one else 'their estimates are'} infinite and the standard errors mean "
+            "nothing; merge levels,"
             " leave the predictor out, test it by anova, or use a prior (a Bayesian model)"
         )
 
@@ -70,7 +77,11 @@ def find_separation(fit):
     n = np.ones_like(y) if trials is None or counts else trials
     sign = np.where(y <= 0, -1.0, 0.0 if counts else np.where(y >= n, 1.0, 0.0))
     if sign[0] != 0 and (sign == sign[0]).all():
-        what = "every count is zero" if counts else f"all responses are {'successes' if sign[0] > 0 else 'failures'}"
+        what = (
+            "every count is zero"
+            if counts
+            else f"all responses are {'successes' if sign[0] > 0 else 'failures'}"
+        )
         return Separation(tuple(fit.params.index), True, counts, what)
     rows = np.unique(np.column_stack([fit.X, sign]), axis=0)
     scale = np.maximum(np.abs(rows[:, :-1]).max(axis=0), 1e-300)
@@ -83,15 +94,20 @@ def _direction(X, sign, names, counts):
     pure, mixed = X[sign != 0] * sign[sign != 0, None], X[sign == 0]
     p = X.shape[1]
     equal = (mixed, np.zeros(len(mixed))) if len(mixed) else (None, None)
-    best = linprog(-pure.sum(axis=0), -pure, np.zeros(len(pure)), *equal, bounds=[(-1.0, 1.0)] * p, method="highs")
+    best = linprog(
+        -pure.sum(axis=0), -pure, np.zeros(len(pure)), *equal, bounds=[(-1.0, 1.0)] * p, method="highs"
+    )
     if best.status != 0 or not -best.fun > _TOLERANCE * max(len(pure), 1):
         return None
     complete = False
     if not len(mixed):
         margin = linprog(
-            np.append(np.zeros(p), -1.0), np.column_stack([-pure, np.ones(len(pure))]), np.zeros(len(pure)),
-            bounds=[(-1.0, 1.0)] * p + [(0.0, 1.0)], method="highs",
-        )  # fmt: skip
+            np.append(np.zeros(p), -1.0),
+            np.column_stack([-pure, np.ones(len(pure))]),
+            np.zeros(len(pure)),
+            bounds=[(-1.0, 1.0)] * p + [(0.0, 1.0)],
+            method="highs",
+        )
         complete = margin.status == 0 and -margin.fun > _TOLERANCE
     moving = np.flatnonzero(np.abs(best.x) > 1e-6)
     slopes = [names[k] for k in moving if names[k] != "Intercept"]

@@ -4,7 +4,8 @@ Sums of products of a column with a large mean, or of columns in very different 
 So the columns of X, and those of each random-effects term whose covariance is unrestricted, are replaced by
 orthogonal combinations of themselves before anything is summed, and the results are mapped back.  Where the
 covariance is restricted (``||``), mixing columns would change the model: there each column is only scaled.
-Known weights enter the scale of the random effects' columns, so that weights in other units are the same fit too.
+Known weights enter the scale of the random effects' columns, so that weights in other units are the same fit
+too.
 """
 
 import numpy as np
@@ -16,8 +17,8 @@ from glmmlib.linalg.crossing import CHUNK_ROWS
 def triangular_factor(columns, n):
     """Return the upper-triangular R of a QR factorisation with a non-negative diagonal.
 
-    ``columns(rows)`` gives the columns as rows of an array ``(k, rows)``.  The matrix is factorised in slices and the
-    factors are factorised again, so that no copy of it is made.
+    ``columns(rows)`` gives the columns as rows of an array ``(k, rows)``. The matrix is factorised in slices
+    and the factors are factorised again, so that no copy of it is made.
     """
     stacked = [
         np.linalg.qr(columns(slice(first, min(first + CHUNK_ROWS, n))).T, mode="r")
@@ -31,7 +32,9 @@ def triangular_factor(columns, n):
 
 
 def orthogonal_columns(Z, weights=None):
-    """Return the (q, q) map that makes the rows of ``Z`` (q, n) orthogonal with a (weighted) mean square of one."""
+    """Return the (q, q) map that makes the rows of ``Z`` (q, n) orthogonal with a (weighted) mean square of
+    one.
+    """
     n = Z.shape[1]
 
     def columns(rows):

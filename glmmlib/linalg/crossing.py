@@ -104,7 +104,9 @@ class DenseCells:
             [start + b * J + cells.second for cells, start, q, J in parts for b in range(q)]
         ).astype(np.int32)
         self.n_levels, self.m = n_levels, m
-        self.order = None  # as for one crossed factor with one random effect: nothing to reorder, nothing to copy
+        self.order = (
+            None  # as for one crossed factor with one random effect: nothing to reorder, nothing to copy
+        )
         if np.any(level[1:] < level[:-1]):
             self.order = np.argsort(level, kind="stable").astype(np.int32)
             level, column = level[self.order], column[self.order]
@@ -224,10 +226,14 @@ class Structure:
         check_memory([factors[k] for k in chain], [factors[k] for k in crossed], p=0)
         K = len(factors)
         self.cells = {
-            (f, h): observed_cells(self.factors[f], self.factors[h]) for f in range(K) for h in range(f + 1, K)
+            (f, h): observed_cells(self.factors[f], self.factors[h])
+            for f in range(K)
+            for h in range(f + 1, K)
         }
         self.lift = {
-            (f, h, k): self.cells[h, k].find(self.parent(f, h)[self.cells[f, k].first], self.cells[f, k].second)
+            (f, h, k): self.cells[h, k].find(
+                self.parent(f, h)[self.cells[f, k].first], self.cells[f, k].second
+            )
             for f in range(self.n_chain)
             for h in range(f + 1, self.n_chain)
             for k in range(h + 1, K)

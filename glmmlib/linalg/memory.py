@@ -43,7 +43,9 @@ def check_memory(chain, crossed, p, available=None):
         return
     names = " and ".join(f"{f.name!r} ({f.n_levels:,} levels)" for f in (chain[0], *crossed))
     raise ModelError(
-        f"{names} are crossed, and all but the largest go into one dense matrix of {m:,} columns: that needs about"
-        f" {needed / 1e9:,.0f} GB of memory, and {available / 1e9:,.0f} GB are free; leave a factor out, merge rare levels, or"
+        f"{names} are crossed, and all but the largest go into one dense matrix of {m:,} columns: that "
+        "needs about"
+        f" {needed / 1e9:,.0f} GB of memory, and {available / 1e9:,.0f} GB are free; leave a factor out, "
+        "merge rare levels, or"
         " fit a sample of the rows"
     )

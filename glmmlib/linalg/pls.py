@@ -13,7 +13,8 @@ Three steps, and none but the first touches the rows of the data:
 
 1. :func:`cross_products` sums :math:`Z'WZ`, :math:`Z'WX` ... by level;
 2. :class:`Factorisation` is the Cholesky factor of the matrix, block by block along the chain of nested
-   factors, then dense for the crossed ones (see :mod:`glmmlib.linalg.crossing`); it solves and gives log-determinants;
+   factors, then dense for the crossed ones (see :mod:`glmmlib.linalg.crossing`); it solves and gives
+   log-determinants;
 3. :meth:`Factorisation.inverse` gives the entries of the inverse that gradients and conditional
    variances need: those where the matrix itself has entries.
 """
@@ -31,7 +32,8 @@ from glmmlib.linalg.crossing import CHUNK_ROWS
 class CrossProducts:
     """Weighted sums of products by level.
 
-    ``A[f]`` (q, q, J): Z_f'WZ_f; ``C[f, h]`` (q_f, q_h, cells): Z_f'WZ_h; ``ZX[f]`` (q, p, J): Z_f'WX; ``XX`` (p, p).
+    ``A[f]`` (q, q, J): Z_f'WZ_f; ``C[f, h]`` (q_f, q_h, cells): Z_f'WZ_h; ``ZX[f]`` (q, p, J): Z_f'WX; ``XX``
+    (p, p).
     """
 
     A: list
@@ -96,7 +98,8 @@ class Inverse:
 def log_det_gradient(cross, Lambda, inverse):
     """Return the derivative of the log-determinant with respect to each Lambda, as full (q, q) matrices.
 
-    It is ``2 sum_j (Z'WZ Lambda H^-1)_jj``, with the columns of X beside those of Z where ``inverse`` holds them.
+    It is ``2 sum_j (Z'WZ Lambda H^-1)_jj``, with the columns of X beside those of Z where ``inverse`` holds
+    them.
     """
     G = [
         2.0 * blocks.sum_of_products(blocks.right(A, L), block)
@@ -212,7 +215,9 @@ class Factorisation:
         self.log_det_Z = sum(map(blocks.log_determinant, self.C)) + 2.0 * diagonal[:m].sum()
         self.log_det_X = 2.0 * diagonal[m:].sum()
         if not np.isfinite(self.log_det_Z):
-            raise np.linalg.LinAlgError("a block of the penalised least squares matrix is not positive definite")
+            raise np.linalg.LinAlgError(
+                "a block of the penalised least squares matrix is not positive definite"
+            )
 
     def solve(self, rhs, rhs_X=None):
         """Solve the system for right-hand sides ``rhs[f]`` (q, J) and ``rhs_X`` (p,).
@@ -221,7 +226,9 @@ class Factorisation:
         """
         st, m = self.structure, self.structure.m
         rhs = [r[:, None, :] for r in rhs]
-        dense = np.concatenate([rhs[f].ravel() for f in st.crossed] + [np.zeros(self.p) if rhs_X is None else rhs_X])
+        dense = np.concatenate(
+            [rhs[f].ravel() for f in st.crossed] + [np.zeros(self.p) if rhs_X is None else rhs_X]
+        )
         t, quadratic = [], 0.0
         for f in st.chain:
             tf = blocks.solve_lower(self.C[f], rhs[f])
@@ -291,7 +298,7 @@ class Factorisation:
         """
         st, m = self.structure, self.structure.m
         later, C, TX = range(f + 1, len(st.factors)), self.C[f], self.TX[f][:, :p]
-        Y = {h: 0.0 for h in later}  # T S^-1 at the cells of (f, h)
+        Y = dict.fromkeys(later, 0.0)  # T S^-1 at the cells of (f, h)
         YX = blocks.right(TX, S[m:, m:]) if p else TX
         for h in range(f + 1, st.n_chain):
             T, parent = self.T[f, h], st.parent(f, h)
@@ -313,7 +320,9 @@ class Factorisation:
         for h in later:
             first = st.cells[f, h].first
             product = blocks.multiply_transpose(Y[h], self.T[f, h])
-            inner = inner + (product if h < st.n_chain else blocks.sum_by(first, product, st.factors[f].n_levels))
+            inner = inner + (
+                product if h < st.n_chain else blocks.sum_by(first, product, st.factors[f].n_levels)
+            )
             found.cell[f, h] = blocks.solve_upper(C[:, :, first], np.negative(Y[h], out=Y[h]))
         inner = inner + np.eye(len(C))[:, :, None]
         half = blocks.solve_upper(C, inner)
@@ -321,7 +330,8 @@ class Factorisation:
         found.ZX[f] = -blocks.solve_upper(C, YX) if p else YX
 
     def _between(self, f, h, k, found):
-        """Return the inverse between factors ``h`` and ``k``, read at the cells of factor ``f`` with the crossed one.
+        """Return the inverse between factors ``h`` and ``k``, read at the cells of factor ``f`` with the
+        crossed one.
 
         Both in the chain: at the levels of ``f``.
         """

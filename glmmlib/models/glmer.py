@@ -7,50 +7,54 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from glmmlib.linalg import blocks
-from glmmlib.design.columns import new_response
+from glmmlib.covariance.groups import arrange
 from glmmlib.covariance.identifiability import check_covariances
 from glmmlib.design.build import build_design
+from glmmlib.design.columns import new_response
+from glmmlib.design.matrices import frozen
 from glmmlib.errors import ConvergenceWarning, ModelError, QuadratureWarning, SeparationWarning
 from glmmlib.families.registry import family as find_family
-from glmmlib.models.results import Convergence, Estimates, MixedModelFit
 from glmmlib.likelihood.glmm import ExactFitError, LaplaceDeviance, RangeError
 from glmmlib.likelihood.glmm_minimise import minimise_deviance
-from glmmlib.models.lmer import warn_about
-from glmmlib.design.matrices import frozen
-from glmmlib.linalg.pls import Factorisation
 from glmmlib.likelihood.quadrature import VISIBLE_SHIFT, Quadrature, quadrature_shift
-from glmmlib.covariance.groups import arrange
-from glmmlib.variance.ratios import exp_table
-from glmmlib.replicates.refits import refit_many
 from glmmlib.likelihood.separation import find_separation
-from glmmlib.prediction.simulate import draw_responses
+from glmmlib.linalg import blocks
+from glmmlib.linalg.pls import Factorisation
 from glmmlib.linalg.threads import keep_memory, one_blas_thread
+from glmmlib.models.lmer import warn_about
+from glmmlib.models.results import Convergence, Estimates, MixedModelFit
+from glmmlib.prediction.simulate import draw_responses
+from glmmlib.replicates.refits import refit_many
+from glmmlib.variance.ratios import exp_table
 
-INFINITE_SD = 15.0  # on a logit or log scale: odds or means that differ by a factor of millions between groups
+INFINITE_SD = (
+    15.0  # on a logit or log scale: odds or means that differ by a factor of millions between groups
+)
 FLAT = 10.0  # a standard error of the log dispersion that only an infinite or a zero dispersion has
 
 
 def glmer(formula, data, family, link=None, n_agq=1, weights=None, offset=None, na_action="drop"):
     r"""Fit a generalised linear mixed model by maximum likelihood.
 
-    .. math:: y_i \mid b \sim \text{family}(\mu_i), \quad g(\mu) = X\beta + Zb + \text{offset}, \quad b \sim N(0, \Lambda\Lambda').
+    .. math:: y_i \mid b \sim \text{family}(\mu_i), \quad g(\mu) = X\beta + Zb + \text{offset}, \quad b \sim
+              N(0, \Lambda\Lambda').
 
     Parameters
     ----------
     formula : str
-        As for :func:`lmer`; a binomial response is 0/1, a proportion with ``weights``, or ``cbind(successes, failures)``.
+        As for :func:`lmer`; a binomial response is 0/1, a proportion with ``weights``, or ``cbind(successes,
+        failures)``.
     data : DataFrame
     family : {"binomial", "poisson", "negbinomial", "gamma"}
     link : str, optional
-        Binomial: logit, probit, cloglog.  Poisson: log, sqrt, identity.  Negative binomial: log.  Gamma: log, inverse.
-        The first is the default.
+        Binomial: logit, probit, cloglog. Poisson: log, sqrt, identity. Negative binomial: log. Gamma: log,
+        inverse. The first is the default.
     n_agq : int
-        Points of adaptive Gauss-Hermite quadrature for each random effect; 1 is Laplace's approximation.  More than one needs
-        one grouping factor with one or two random effects.
+        Points of adaptive Gauss-Hermite quadrature for each random effect; 1 is Laplace's approximation. More
+        than one needs one grouping factor with one or two random effects.
     weights : column name or array, optional
-        Binomial: the number of trials of each proportion.  Gamma: the dispersion of row i is phi / weights[i].  Otherwise
-        they multiply the log-density.
+        Binomial: the number of trials of each proportion. Gamma: the dispersion of row i is phi / weights[i].
+        Otherwise they multiply the log-density.
     offset : column name or array, optional
     na_action : {"drop", "raise"}
 
@@ -68,9 +72,9 @@ def glmer(formula, data, family, link=None, n_agq=1, weights=None, offset=None, 
 
     Notes
     -----
-    The log-likelihood holds all constants.  Laplace's approximation uses the second derivative of the log-density itself
-    (observed information), as glmmTMB does; lme4 uses the expected one, which differs for links that are not
-    canonical.  Standard errors come from the Hessian in all parameters together.
+    The log-likelihood holds all constants. Laplace's approximation uses the second derivative of the
+    log-density itself (observed information), as glmmTMB does; lme4 uses the expected one, which differs for
+    links that are not canonical. Standard errors come from the Hessian in all parameters together.
 
     Examples
     --------
@@ -86,7 +90,8 @@ def glmer(formula, data, family, link=None, n_agq=1, weights=None, offset=None, 
     design = build_design(formula, data, weights, offset, na_action, binary=is_binomial)
     if not design.random:
         raise ModelError(
-            f"{design.formula.text!r} has no random-effects term; add one such as (1 | group), or fit it as a generalised"
+            f"{design.formula.text!r} has no random-effects term; add one such as (1 | group), or fit it as "
+            "a generalised"
             " linear model with statsmodels"
         )
     y, prior = family.check_response(
@@ -132,11 +137,15 @@ def _warn_about_infinite_spread(fit):
     if fit.family.link.name in ("identity", "sqrt", "inverse"):
         return False
     for g, L in zip(fit.groups, fit._Lambdas, strict=True):
-        sd = np.sqrt(np.mean((L.T @ g.factor.Z) ** 2) * g.q)  # of the group's part of the linear predictor, in a typical row
+        sd = np.sqrt(
+            np.mean((L.T @ g.factor.Z) ** 2) * g.q
+        )  # of the group's part of the linear predictor, in a typical row
         if sd > INFINITE_SD:
             warnings.warn(
-                f"The effects of {g.name} have an SD of {sd:.3g} on the {fit.family.link.name} scale, which runs to infinity:"
-                " within most groups all responses are alike, so the data say only that it is large; describe the"
+                f"The effects of {g.name} have an SD of {sd:.3g} on the {fit.family.link.name} scale, which "
+                "runs to infinity:"
+                " within most groups all responses are alike, so the data say only that it is large; "
+                "describe the"
                 " groups instead of their rows, or use a prior (a Bayesian model).",
                 ConvergenceWarning,
                 stacklevel=4,
@@ -150,9 +159,14 @@ def _warn_about_quadrature(fit):
     shift = quadrature_shift(fit)
     if shift is None or shift.size < VISIBLE_SHIFT:
         return
-    found = "Laplace's approximation is rough here" if fit.n_agq == 1 else f"{fit.n_agq} quadrature points are too few here"
+    found = (
+        "Laplace's approximation is rough here"
+        if fit.n_agq == 1
+        else f"{fit.n_agq} quadrature points are too few here"
+    )
     warnings.warn(
-        f"{found}: more points would move the estimate of {shift.parameter} by about {shift.size:.1g} standard errors;"
+        f"{found}: more points would move the estimate of {shift.parameter} by about {shift.size:.1g} "
+        "standard errors;"
         f" refit with n_agq={max(9, 2 * fit.n_agq + 1)}, then with more, until the answer stays.",
         QuadratureWarning,
         stacklevel=4,
@@ -168,12 +182,14 @@ def _quadrature(n_agq, groups):
     if len(groups) > 1:
         names = ", ".join(g.name for g in groups)
         raise ModelError(
-            f"n_agq={n_agq} asks for quadrature, which needs one grouping factor; this model has {len(groups)} ({names}):"
+            f"n_agq={n_agq} asks for quadrature, which needs one grouping factor; this model has "
+            f"{len(groups)} ({names}):"
             " the integral does not split into one for each group; use n_agq=1"
         )
     if groups[0].q > 2:
         raise ModelError(
-            f"n_agq={n_agq} asks for quadrature over {groups[0].q} random effects of {groups[0].name}, that is"
+            f"n_agq={n_agq} asks for quadrature over {groups[0].q} random effects of {groups[0].name}, that "
+            "is"
             f" {n_agq}^{groups[0].q} points for each group; it is done for one or two: use n_agq=1"
         )
     return Quadrature(int(n_agq), groups[0].q)
@@ -181,17 +197,20 @@ def _quadrature(n_agq, groups):
 
 def _range_sentence(family):
     return (
-        f"The {family.link.name} link of the {family.name} family needs a positive linear predictor in every row, and the best"
+        f"The {family.link.name} link of the {family.name} family needs a positive linear predictor in "
+        "every row, and the best"
         f" fit leaves that range; use the {family.links[0].name} link, which has no such limit."
     )
 
 
 EXACT_FIT = (
-    "The model reproduces the response to five digits: without residual variation the likelihood has no maximum; is the"
+    "The model reproduces the response to five digits: without residual variation the likelihood has no "
+    "maximum; is the"
     " response constant, or constant within groups?"
 )
 RUN_OFF = (
-    "The linear predictor runs out of the range of floating-point numbers before a maximum is found; look for outliers, an"
+    "The linear predictor runs out of the range of floating-point numbers before a maximum is found; look "
+    "for outliers, an"
     " offset in the wrong units, or a predictor that is huge in a few rows."
 )
 
@@ -216,8 +235,8 @@ class GeneralizedMixedModelFit(MixedModelFit):
     fittedvalues : Series (nobs,)
         Means given the conditional modes: probabilities, or expected counts.
     resid, resid_pearson, resid_deviance : Series (nobs,)
-        Observed minus fitted (proportions for a binomial response); divided by the SD given the random effects; and the signed
-        roots of each row's contribution to the deviance.
+        Observed minus fitted (proportions for a binomial response); divided by the SD given the random
+        effects; and the signed roots of each row's contribution to the deviance.
     conditional_covariances : list of arrays (q, q, J)
         Covariances of the random effects given y and the parameters, for each grouping factor.
     """
@@ -227,9 +246,12 @@ class GeneralizedMixedModelFit(MixedModelFit):
         self.family = problem.family
         self.n_agq = 1 if problem.quadrature is None else problem.quadrature.n_points
         convergence = Convergence(
-            optimum.converged, optimum.message, 0.5 * optimum.decrement, float(np.abs(optimum.gradient).max()),
+            optimum.converged,
+            optimum.message,
+            0.5 * optimum.decrement,
+            float(np.abs(optimum.gradient).max()),
             optimum.n_evaluations,
-        )  # fmt: skip
+        )
         super().__init__(design, groups, theta_names, self._estimate(groups, convergence))
 
     reml = False
@@ -261,14 +283,20 @@ class GeneralizedMixedModelFit(MixedModelFit):
             g.pattern.read(L, theta)
         T = np.linalg.inv(problem.R) if problem.p else np.zeros((0, 0))
         covariance = T @ self._joint_covariance[: problem.p, : problem.p] @ T.T
-        return Estimates(theta, T @ beta, covariance, None, tuple(modes), float(self._optimum.value), convergence)
+        return Estimates(
+            theta, T @ beta, covariance, None, tuple(modes), float(self._optimum.value), convergence
+        )
 
     @cached_property
     def _joint_covariance(self):
         """Covariance matrix of all parameters (standardised): twice the inverse Hessian of -2 log L."""
         H = 0.5 * (self._hessian + self._hessian.T)
         scale = 1.0 / np.sqrt(np.maximum(np.abs(np.diag(H)), 1e-300))
-        return 2.0 * np.linalg.pinv(H * np.outer(scale, scale), rcond=1e-12, hermitian=True) * np.outer(scale, scale)
+        return (
+            2.0
+            * np.linalg.pinv(H * np.outer(scale, scale), rcond=1e-12, hermitian=True)
+            * np.outer(scale, scale)
+        )
 
     @cached_property
     def separation(self):
@@ -291,8 +319,15 @@ class GeneralizedMixedModelFit(MixedModelFit):
         if not self.has_dispersion or np.sqrt(abs(self._joint_covariance[-1, -1])) < FLAT:
             return found
         if self.family.name == "gamma":
-            return (*found, "the dispersion phi runs to zero: the random effects take up all variation of the response")
-        return (*found, "the dispersion k runs to infinity: the counts scatter as a Poisson model has it (family='poisson')")
+            return (
+                *found,
+                "the dispersion phi runs to zero: the random effects take up all variation of the response",
+            )
+        return (
+            *found,
+            "the dispersion k runs to infinity: the counts scatter as a Poisson model has it "
+            "(family='poisson')",
+        )
 
     @cached_property
     def _mode(self):
@@ -310,7 +345,9 @@ class GeneralizedMixedModelFit(MixedModelFit):
         return found
 
     def _joint(self):
-        """Penalised least squares at the modes with X in it, and its factors: the joint precision of beta and u."""
+        """Penalised least squares at the modes with X in it, and its factors: the joint precision of beta and
+        u.
+        """
         Lambdas = self._parts[1]
         cross = self._problem.cross_products(self._mode.weight, with_X=True)
         return Factorisation(self._problem.structure, cross, Lambdas), Lambdas
@@ -330,7 +367,8 @@ class GeneralizedMixedModelFit(MixedModelFit):
         Parameters
         ----------
         y : (nobs,) array, or Series with the index of the rows
-            As ``fit.simulate`` returns it: successes for a ``cbind`` response, proportions for one with weights.
+            As ``fit.simulate`` returns it: successes for a ``cbind`` response, proportions for one with
+            weights.
 
         Returns
         -------
@@ -358,7 +396,9 @@ class GeneralizedMixedModelFit(MixedModelFit):
         """Fit to another response without a warning."""
         design = self.design
         y = new_response(y, design.data)
-        response, prior = self.family.check_response(y, design.trials, design.weights, design.response_name, design.index)
+        response, prior = self.family.check_response(
+            y, design.trials, design.weights, design.response_name, design.index
+        )
         problem = self._problem.with_response(response, prior)
         fit = _solve(replace(design, y=frozen(y)), self.groups, self._theta_names, problem)
         fit.is_refit = True
@@ -384,9 +424,10 @@ class GeneralizedMixedModelFit(MixedModelFit):
 
         Notes
         -----
-        With one grouping factor and Laplace's approximation all replicates share each step of the optimiser; each has its
-        own parameters and its own end, and equals the single fit (see the module ``glmmlib.replicates.glmm``).  Otherwise, and
-        where a replicate is separated or does not converge with the others, it is fitted by itself.
+        With one grouping factor and Laplace's approximation all replicates share each step of the optimiser;
+        each has its own parameters and its own end, and equals the single fit (see the module
+        ``glmmlib.replicates.glmm``). Otherwise, and where a replicate is separated or does not converge with
+        the others, it is fitted by itself.
 
         Examples
         --------
@@ -402,8 +443,9 @@ class GeneralizedMixedModelFit(MixedModelFit):
     def exp_table(self, level=0.95):
         """Return the fixed effects as ratios: odds ratios, rate ratios, mean ratios or hazard ratios.
 
-        The estimate and the ends of its Wald interval are exponentiated; a standard error has no place on this scale.
-        A ratio is conditional: it compares members of one group (or of groups with equal random effects).
+        The estimate and the ends of its Wald interval are exponentiated; a standard error has no place on
+        this scale. A ratio is conditional: it compares members of one group (or of groups with equal random
+        effects).
 
         Parameters
         ----------
@@ -454,7 +496,9 @@ class GeneralizedMixedModelFit(MixedModelFit):
 
     @property
     def resid(self):
-        """Response residuals: observed minus fitted, on the scale of the mean (proportions for binomial data)."""
+        """Response residuals: observed minus fitted, on the scale of the mean (proportions for binomial
+        data).
+        """
         y, weights = self._response
         return self._series(self.family.observed(y, weights) - self.fittedvalues.to_numpy(), "resid")
 

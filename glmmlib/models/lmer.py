@@ -7,18 +7,18 @@ from functools import cached_property
 import numpy as np
 from scipy.linalg import solve_triangular
 
-from glmmlib.linalg import blocks
-from glmmlib.design.columns import new_response
+from glmmlib.covariance.groups import arrange
 from glmmlib.covariance.identifiability import check_covariances
 from glmmlib.design.build import build_design, check_lmm_sizes
-from glmmlib.errors import ConvergenceWarning, ModelError, SingularFitWarning
-from glmmlib.models.results import Convergence, Estimates, MixedModelFit
-from glmmlib.likelihood.lmm import ProfiledDeviance
+from glmmlib.design.columns import new_response
 from glmmlib.design.matrices import frozen
-from glmmlib.covariance.groups import arrange
-from glmmlib.replicates.refits import refit_many
-from glmmlib.prediction.simulate import draw_responses
+from glmmlib.errors import ConvergenceWarning, ModelError, SingularFitWarning
+from glmmlib.likelihood.lmm import ProfiledDeviance
+from glmmlib.linalg import blocks
 from glmmlib.linalg.threads import keep_memory, one_blas_thread
+from glmmlib.models.results import Convergence, Estimates, MixedModelFit
+from glmmlib.prediction.simulate import draw_responses
+from glmmlib.replicates.refits import refit_many
 
 
 def lmer(formula, data, reml=True, weights=None, offset=None, na_action="drop"):
@@ -30,8 +30,8 @@ def lmer(formula, data, reml=True, weights=None, offset=None, na_action="drop"):
     Parameters
     ----------
     formula : str
-        As in R's lme4: ``"y ~ x + (x | group)"``.  On the left of a bar stands what varies, on its right the grouping
-        factor; ``||`` leaves correlations out; ``(1 | a/b)`` is ``(1 | a) + (1 | a:b)``.
+        As in R's lme4: ``"y ~ x + (x | group)"``. On the left of a bar stands what varies, on its right the
+        grouping factor; ``||`` leaves correlations out; ``(1 | a/b)`` is ``(1 | a) + (1 | a:b)``.
     data : DataFrame
         One row for each observation.  Rows with missing values in the columns used are dropped and counted.
     reml : bool
@@ -74,10 +74,13 @@ def lmer(formula, data, reml=True, weights=None, offset=None, na_action="drop"):
     """
     design = build_design(formula, data, weights, offset, na_action)
     if design.trials is not None:
-        raise ModelError("cbind(successes, failures) is a binomial response: fit it with glmer(..., family='binomial')")
+        raise ModelError(
+            "cbind(successes, failures) is a binomial response: fit it with glmer(..., family='binomial')"
+        )
     if not design.random:
         raise ModelError(
-            f"{design.formula.text!r} has no random-effects term; add one such as (1 | group), or fit it by ordinary"
+            f"{design.formula.text!r} has no random-effects term; add one such as (1 | group), or fit it by "
+            "ordinary"
             " least squares with statsmodels"
         )
     check_lmm_sizes(design)
@@ -100,14 +103,16 @@ def warn_about(fit, stacklevel=3):
     """Warn where an estimate is on the boundary, or where the optimiser gave up."""
     if not fit.convergence.converged:
         warnings.warn(
-            f"The fit of {fit.formula!r} has not converged: {fit.convergence}; look at gl.check(fit, rng=rng), and try fewer"
+            f"The fit of {fit.formula!r} has not converged: {fit.convergence}; look at gl.check(fit, "
+            "rng=rng), and try fewer"
             " random effects or rescaled columns.",
             ConvergenceWarning,
             stacklevel=stacklevel,
         )
     if fit.singular_terms:
         warnings.warn(
-            f"Singular fit: {'; '.join(fit.singular_terms)}.  The estimates are valid maximum likelihood answers, but"
+            f"Singular fit: {'; '.join(fit.singular_terms)}.  The estimates are valid maximum likelihood "
+            "answers, but"
             " the data do not support this much variation; consider a simpler random-effects term.",
             SingularFitWarning,
             stacklevel=stacklevel,
@@ -124,7 +129,8 @@ class LinearMixedModelFit(MixedModelFit):
     fittedvalues : Series (nobs,)
         Given the conditional modes: ``X beta + Z b + offset``.
     resid, resid_pearson, resid_deviance : Series (nobs,)
-        Observed minus fitted; divided by their SD given the random effects; and times the square root of their weights.
+        Observed minus fitted; divided by their SD given the random effects; and times the square root of
+        their weights.
     conditional_covariances : list of arrays (q, q, J)
         Covariances of the random effects given y and the parameters, for each grouping factor.
     """
@@ -136,9 +142,12 @@ class LinearMixedModelFit(MixedModelFit):
         self._problem, self._standard = problem, Lambdas
         self.reml = problem.reml
         convergence = Convergence(
-            optimum.converged, optimum.message, 0.5 * optimum.decrement, float(np.abs(optimum.gradient).max()),
+            optimum.converged,
+            optimum.message,
+            0.5 * optimum.decrement,
+            float(np.abs(optimum.gradient).max()),
             optimum.n_evaluations,
-        )  # fmt: skip
+        )
         super().__init__(design, groups, theta_names, self._estimate(groups, convergence))
 
     def _estimate(self, groups, convergence):
@@ -157,7 +166,9 @@ class LinearMixedModelFit(MixedModelFit):
         theta = np.empty(problem.n_theta)
         for g, L in zip(groups, Lambdas, strict=True):
             g.pattern.read(L, theta)
-        return Estimates(theta, beta, sigma**2 * half.T @ half, float(sigma), tuple(modes), point.value, convergence)
+        return Estimates(
+            theta, beta, sigma**2 * half.T @ half, float(sigma), tuple(modes), point.value, convergence
+        )
 
     @cached_property
     def _point(self):
@@ -202,7 +213,9 @@ class LinearMixedModelFit(MixedModelFit):
         """
         theta = np.asarray(theta, dtype=float)
         if theta.shape != (len(self.theta),):
-            raise ModelError(f"theta has {len(self.theta)} entries ({', '.join(self.theta.index)}), not {theta.size}")
+            raise ModelError(
+                f"theta has {len(self.theta)} entries ({', '.join(self.theta.index)}), not {theta.size}"
+            )
         groups = [self.groups[k] for k in self._problem.structure.order]
         return self._problem.at([g.to_standard_Lambda(g.pattern.Lambda(theta)) for g in groups]).value
 
@@ -324,8 +337,9 @@ class LinearMixedModelFit(MixedModelFit):
 
         Notes
         -----
-        With one grouping factor all replicates share each step of the optimiser; each has its own theta and its own end,
-        and equals the single fit (see the module ``glmmlib.replicates.lmm``).  Otherwise they are fitted one by one.
+        With one grouping factor all replicates share each step of the optimiser; each has its own theta and
+        its own end, and equals the single fit (see the module ``glmmlib.replicates.lmm``). Otherwise they are
+        fitted one by one.
 
         Examples
         --------

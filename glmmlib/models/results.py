@@ -7,15 +7,15 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from glmmlib.inference.bootstrap import bootstrap as bootstrap_fit
 from glmmlib.covariance.factors import SINGULAR
+from glmmlib.formula.update import update
+from glmmlib.inference.bootstrap import bootstrap as bootstrap_fit
 from glmmlib.inference.contrasts import coef_tests, conf_int
+from glmmlib.models.summary import one_line, summary
+from glmmlib.models.varcorr import VarCorr, group_covariance
 from glmmlib.prediction.error_variance import mode_error_variances
 from glmmlib.prediction.predict import predict as predict_rows
 from glmmlib.prediction.simulate import simulate_fit
-from glmmlib.models.summary import one_line, summary
-from glmmlib.formula.update import update
-from glmmlib.models.varcorr import VarCorr, group_covariance
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,10 @@ class Convergence:
     n_evaluations: int
 
     def __str__(self):
-        return f"{self.message} after {self.n_evaluations} evaluations (a further step would gain {self.promise:.1e})"
+        return (
+            f"{self.message} after {self.n_evaluations} evaluations (a further step would gain "
+            f"{self.promise:.1e})"
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,8 +73,8 @@ class MixedModelFit:
     bse, tvalues : Series (p,)
         Their standard errors, and the ratios of the two.
     df, pvalues : Series (p,)
-        Degrees of freedom (Satterthwaite's; infinite where tests are normal), and two-sided p-values, each coefficient
-        against zero.
+        Degrees of freedom (Satterthwaite's; infinite where tests are normal), and two-sided p-values, each
+        coefficient against zero.
     theta : Series
         Free entries of the relative covariance factor, in the order of the formula, column by column.
     sigma : float
@@ -81,7 +84,8 @@ class MixedModelFit:
     llf, deviance : float
         Log-likelihood with all constants, and minus twice it (for a REML fit the REML criterion).
     aic, bic : float
-        ``deviance + 2 k`` and ``deviance + k log(nobs)``, with k parameters: fixed effects, theta and dispersion.
+        ``deviance + 2 k`` and ``deviance + k log(nobs)``, with k parameters: fixed effects, theta and
+        dispersion.
     n_parameters : int
         This k.
     nobs, df_resid : int
@@ -161,7 +165,9 @@ class MixedModelFit:
 
     @property
     def df(self):
-        """Degrees of freedom of the t tests of the fixed effects (Satterthwaite's); infinite where the tests are normal."""
+        """Degrees of freedom of the t tests of the fixed effects (Satterthwaite's); infinite where the tests
+        are normal.
+        """
         return self._tests["df"]
 
     @property
@@ -186,14 +192,16 @@ class MixedModelFit:
         level : float
             Between 0 and 1.
         method : {"wald", "profile", "bootstrap"}
-            ``"wald"``: estimate -+ quantile * standard error, for fixed effects; the quantile is that of the distribution
-            which ``pvalues`` uses.  Option: ``ddf``, as in :func:`glmmlib.coef_tests`.
+            ``"wald"``: estimate -+ quantile * standard error, for fixed effects; the quantile is that of the
+            distribution which ``pvalues`` uses. Option: ``ddf``, as in :func:`glmmlib.coef_tests`.
 
-            ``"profile"``: profile likelihood, for SDs and correlations of random effects, sigma and fixed effects; see
-            :func:`glmmlib.profile`.  A REML fit is refitted by ML first; ``attrs["notes"]`` of the result says so.
+            ``"profile"``: profile likelihood, for SDs and correlations of random effects, sigma and fixed
+            effects; see
+            :func:`glmmlib.profile`. A REML fit is refitted by ML first; ``attrs["notes"]`` of the result says
+            so.
 
-            ``"bootstrap"``: parametric bootstrap, for the same parameters; see :meth:`bootstrap`.  Options: ``rng`` (to be
-            given), ``n=1000``, ``kind="percentile"`` or ``"basic"``, ``statistic``.
+            ``"bootstrap"``: parametric bootstrap, for the same parameters; see :meth:`bootstrap`. Options:
+            ``rng`` (to be given), ``n=1000``, ``kind="percentile"`` or ``"basic"``, ``statistic``.
         parm : str or list of str, optional
             Names of the parameters; all of the method by default.
         **options
@@ -240,7 +248,8 @@ class MixedModelFit:
         """SDs and correlations of the random effects: a :class:`~glmmlib.models.varcorr.VarCorr`."""
         scale = 1.0 if self.sigma is None else self.sigma
         return VarCorr(
-            [group_covariance(g, L, scale) for g, L in zip(self.groups, self._Lambdas, strict=True)], self.sigma
+            [group_covariance(g, L, scale) for g, L in zip(self.groups, self._Lambdas, strict=True)],
+            self.sigma,
         )
 
     @cached_property
@@ -308,7 +317,8 @@ class MixedModelFit:
         cond_sd : bool
             Add the conditional standard deviations, in columns named ``"sd Days"``.
         error_sd : bool
-            Add the standard deviations of the modes' errors, with beta estimated, in columns named ``"error sd Days"``.
+            Add the standard deviations of the modes' errors, with beta estimated, in columns named ``"error
+            sd Days"``.
 
         Returns
         -------
@@ -317,10 +327,10 @@ class MixedModelFit:
 
         Notes
         -----
-        ``cond_sd`` is :math:`sd(b_j \mid y, \theta, \beta)`: conditional on the estimates of theta and (as in lme4) of
-        beta.  ``error_sd`` is :math:`sd(\tilde b_j - b_j \mid \theta)`, the root of the prediction error variance (Henderson
-        1975, *Biometrics* 31, 423-447), which lets in that beta is estimated.  Both leave out that theta is, and so are too
-        small, most of all with few groups.
+        ``cond_sd`` is :math:`sd(b_j \mid y, \theta, \beta)`: conditional on the estimates of theta and (as in
+        lme4) of beta. ``error_sd`` is :math:`sd(\tilde b_j - b_j \mid \theta)`, the root of the prediction
+        error variance (Henderson 1975, *Biometrics* 31, 423-447), which lets in that beta is estimated. Both
+        leave out that theta is, and so are too small, most of all with few groups.
 
         Examples
         --------
@@ -369,14 +379,24 @@ class MixedModelFit:
 
     # -- new rows, new responses, new models ---------------------------------------------------------------
 
-    def predict(self, newdata=None, re_form=None, kind="response", allow_new_levels=False, interval=None, level=0.95,
-                offset=None, weights=None):  # fmt: skip
+    def predict(
+        self,
+        newdata=None,
+        re_form=None,
+        kind="response",
+        allow_new_levels=False,
+        interval=None,
+        level=0.95,
+        offset=None,
+        weights=None,
+    ):
         return predict_rows(self, newdata, re_form, kind, allow_new_levels, interval, level, offset, weights)
 
     predict.__doc__ = predict_rows.__doc__
 
     def simulate(self, n=None, rng=None, conditional=False):
-        """Draw responses from the fitted model, with its estimates taken for the truth (parametric bootstrap).
+        """Draw responses from the fitted model, with its estimates taken for the truth (parametric
+        bootstrap).
 
         Parameters
         ----------
@@ -480,7 +500,9 @@ class MixedModelFit:
 
     @cached_property
     def Z(self):
-        """Random-effects matrix (nobs, number of random effects), sparse; level by level within each grouping factor."""
+        """Random-effects matrix (nobs, number of random effects), sparse; level by level within each grouping
+        factor.
+        """
         blocks = []
         for g in self.groups:
             n, J = self.nobs, len(g.levels)
@@ -494,7 +516,10 @@ class MixedModelFit:
     def Lambda(self):
         """Relative covariance factor of all random effects, sparse and block-diagonal."""
         return sparse.block_diag(
-            [sparse.kron(sparse.eye_array(len(g.levels)), L) for g, L in zip(self.groups, self._Lambdas, strict=True)],
+            [
+                sparse.kron(sparse.eye_array(len(g.levels)), L)
+                for g, L in zip(self.groups, self._Lambdas, strict=True)
+            ],
             format="csr",
         )
 
@@ -526,10 +551,12 @@ def _boundary_sentence(group, block, standard):
         return f"the {what} {' and '.join(zero)} between the levels of {group.name} {verb} estimated as zero"
     if len(names) == 2:
         return (
-            f"{names[0]} and {names[1]} are perfectly correlated between the levels of {group.name}: the term {term}"
+            f"{names[0]} and {names[1]} are perfectly correlated between the levels of {group.name}: the "
+            f"term {term}"
             " has fewer directions of variation than it asks for"
         )
     return (
-        f"the random effects {', '.join(names)} of {group.name} are linearly dependent: the term {term} has fewer"
+        f"the random effects {', '.join(names)} of {group.name} are linearly dependent: the term {term} has "
+        "fewer"
         " directions of variation than it asks for"
     )

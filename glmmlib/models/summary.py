@@ -1,4 +1,6 @@
-"""Summaries: what a fit says, as text of at most 80 columns and as HTML.  Display only; nothing is computed here."""
+"""Summaries: what a fit says, as text of at most 80 columns and as HTML.  Display only; nothing is computed
+here.
+"""
 
 import textwrap
 from dataclasses import dataclass
@@ -6,8 +8,8 @@ from html import escape
 
 import numpy as np
 
-from glmmlib.inference.contrasts import DDF_TITLE, check_ddf, coef_tests
 from glmmlib.display.tables import WIDTH, Table, aligned, fixed, p_text
+from glmmlib.inference.contrasts import DDF_TITLE, check_ddf, coef_tests
 
 
 @dataclass(frozen=True)
@@ -158,5 +160,6 @@ def _notes(fit):
         columns = next(r.columns for r in fit.design.random if r.term == term)
         if not term.correlated and "Intercept" in columns and len(columns) > 1:
             yield (
-                f"{term.text} leaves out correlations, so the model depends on where {', '.join(columns[1:])} has its zero"
+                f"{term.text} leaves out correlations, so the model depends on where "
+                f"{', '.join(columns[1:])} has its zero"
             )

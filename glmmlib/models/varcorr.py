@@ -49,7 +49,9 @@ class VarCorr(Mapping):
 
     def __getitem__(self, name):
         if name not in self._groups:
-            raise KeyError(f"there is no grouping factor {name!r}; those of this fit are {', '.join(self._groups)}")
+            raise KeyError(
+                f"there is no grouping factor {name!r}; those of this fit are {', '.join(self._groups)}"
+            )
         return self._groups[name]
 
     def __iter__(self):
@@ -64,7 +66,8 @@ class VarCorr(Mapping):
         Returns
         -------
         DataFrame
-            One row for each SD: ``group``, ``name``, ``variance``, ``sd``, and its correlations with those above it.
+            One row for each SD: ``group``, ``name``, ``variance``, ``sd``, and its correlations with those
+            above it.
 
         Examples
         --------

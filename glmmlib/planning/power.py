@@ -12,11 +12,11 @@ import pandas as pd
 from glmmlib.design.columns import listed
 from glmmlib.errors import GlmmlibWarning, ModelError
 from glmmlib.formula.parser import parse_formula
-from glmmlib.models.glmer import glmer
 from glmmlib.inference.contrasts import did_you_mean
+from glmmlib.models.glmer import glmer
 from glmmlib.models.lmer import lmer
-from glmmlib.replicates.parallel import in_parallel
 from glmmlib.prediction.simulate import require_generator, simulate
+from glmmlib.replicates.parallel import in_parallel
 
 N_DESIGNS = 20  # draws of the covariates for each size of the study
 
@@ -80,12 +80,30 @@ class Study:
         return simulate(self.formula, data, family=self.family, link=self.link, n=n, rng=rng, **truth)
 
 
-def power(formula, *, groups, group_sizes, fixef, test, sd=None, corr=None, sigma=None, family="gaussian", link=None,
-          dispersion=None, covariates=None, n=1000, alpha=0.05, ddf=None, rng=None):  # fmt: skip
+def power(
+    formula,
+    *,
+    groups,
+    group_sizes,
+    fixef,
+    test,
+    sd=None,
+    corr=None,
+    sigma=None,
+    family="gaussian",
+    link=None,
+    dispersion=None,
+    covariates=None,
+    n=1000,
+    alpha=0.05,
+    ddf=None,
+    rng=None,
+):
     """Simulate studies of several sizes: precision, power and Type I error of one test.
 
-    For each number of groups and each group size, responses are drawn from the given parameters and fitted by the given
-    model; then again with the tested coefficient set to zero.  Covariates are drawn anew 20 times for each size.
+    For each number of groups and each group size, responses are drawn from the given parameters and fitted by
+    the given model; then again with the tested coefficient set to zero. Covariates are drawn anew 20 times
+    for each size.
 
     Parameters
     ----------
@@ -100,9 +118,10 @@ def power(formula, *, groups, group_sizes, fixef, test, sd=None, corr=None, sigm
     sd, corr, sigma, family, link, dispersion
         The other parameters, as for :func:`simulate`.
     covariates : dict
-        For each covariate ``"within"`` (standard normal, row by row), ``"between"`` (standard normal, group by group),
-        ``"treatment"`` (0 or 1, half of the groups each), ``"occasion"`` (0, 1, 2, ... in each group), or a function
-        ``f(rng, data)`` of a Generator and the DataFrame so far, whose first column numbers the groups.
+        For each covariate ``"within"`` (standard normal, row by row), ``"between"`` (standard normal, group
+        by group), ``"treatment"`` (0 or 1, half of the groups each), ``"occasion"`` (0, 1, 2, ... in each
+        group), or a function ``f(rng, data)`` of a Generator and the DataFrame so far, whose first column
+        numbers the groups.
     n : int
         Simulated responses for each size, with the effect; as many without it.
     alpha : float
@@ -115,10 +134,10 @@ def power(formula, *, groups, group_sizes, fixef, test, sd=None, corr=None, sigm
     Returns
     -------
     DataFrame
-        One row for each size: ``groups``, ``group_size``, ``nobs``; ``mean`` and ``sd`` of the estimates (their sd is the
-        precision); ``se``, the mean standard error; ``power`` and ``type_one`` (share of p < alpha with and
-        without the effect) with their Monte Carlo standard errors ``power_error`` and ``type_one_error``; ``singular``,
-        the share of singular fits.
+        One row for each size: ``groups``, ``group_size``, ``nobs``; ``mean`` and ``sd`` of the estimates
+        (their sd is the precision); ``se``, the mean standard error; ``power`` and ``type_one`` (share of p <
+        alpha with and without the effect) with their Monte Carlo standard errors ``power_error`` and
+        ``type_one_error``; ``singular``, the share of singular fits.
 
     Raises
     ------
@@ -128,7 +147,8 @@ def power(formula, *, groups, group_sizes, fixef, test, sd=None, corr=None, sigm
     Notes
     -----
     Each size and each draw of covariates is one task for joblib, with a seed spawned beforehand: in
-    ``with joblib.parallel_config("loky", n_jobs=4)`` (or ``"dask"``) they are shared out, with the same results.
+    ``with joblib.parallel_config("loky", n_jobs=4)`` (or ``"dask"``) they are shared out, with the same
+    results.
 
     Examples
     --------
@@ -149,7 +169,11 @@ def power(formula, *, groups, group_sizes, fixef, test, sd=None, corr=None, sigm
         raise ModelError(f"n is the number of simulated responses, {N_DESIGNS} or more, not {n!r}")
     each = -(-n // N_DESIGNS)
     seeds = rng.spawn(len(cells) * N_DESIGNS)
-    tasks = [(study, J, m, each, seeds[N_DESIGNS * i + k]) for i, (J, m) in enumerate(cells) for k in range(N_DESIGNS)]
+    tasks = [
+        (study, J, m, each, seeds[N_DESIGNS * i + k])
+        for i, (J, m) in enumerate(cells)
+        for k in range(N_DESIGNS)
+    ]
     with _quiet():
         results = in_parallel(simulated_design, tasks, "power")
     rows = [_row(J, m, results[N_DESIGNS * i : N_DESIGNS * (i + 1)]) for i, (J, m) in enumerate(cells)]
@@ -163,7 +187,10 @@ def simulated_design(study, n_groups, group_size, n, rng):
         Y, Y0 = (study.draw(data, n, rng, effect) for effect in (True, False))
         fit = study.fit(data, Y[:, 0])
         if study.test not in fit.params.index:
-            raise ModelError(f"the coefficient {study.test!r} cannot be estimated in a study of {n_groups} groups of {group_size}")
+            raise ModelError(
+                f"the coefficient {study.test!r} cannot be estimated in a study of {n_groups} groups of "
+                f"{group_size}"
+            )
         many = fit.refit_many(np.hstack([Y, Y0]))
         rejected = many.pvalues(study.ddf)[study.test].to_numpy() < study.alpha
     return {
@@ -177,6 +204,7 @@ def simulated_design(study, n_groups, group_size, n, rng):
 
 def _row(J, m, designs):
     """Summarise one size.  Designs are independent, replicates of one design share its covariates."""
+
     def mean(key):
         return float(np.mean([d[key] for d in designs]))
 
@@ -184,12 +212,18 @@ def _row(J, m, designs):
         return float(np.std([d[key].mean() for d in designs], ddof=1) / np.sqrt(len(designs)))
 
     return {
-        "groups": J, "group_size": m, "nobs": J * m,
-        "mean": mean("estimates"), "sd": float(np.std([d["estimates"] for d in designs], ddof=1)), "se": mean("se"),
-        "power": mean("rejected"), "power_error": error("rejected"),
-        "type_one": mean("rejected_0"), "type_one_error": error("rejected_0"),
+        "groups": J,
+        "group_size": m,
+        "nobs": J * m,
+        "mean": mean("estimates"),
+        "sd": float(np.std([d["estimates"] for d in designs], ddof=1)),
+        "se": mean("se"),
+        "power": mean("rejected"),
+        "power_error": error("rejected"),
+        "type_one": mean("rejected_0"),
+        "type_one_error": error("rejected_0"),
         "singular": mean("singular"),
-    }  # fmt: skip
+    }
 
 
 @contextmanager
@@ -213,12 +247,16 @@ def _study(formula, fixef, test, sd, corr, sigma, family, link, dispersion, cova
     names = list(dict.fromkeys(term.group for term in parse_formula(f"response {right}").random))
     if len(names) != 1 or ":" in names[0]:
         raise ModelError(
-            f"power needs a formula with one grouping factor, not {len(names)} ({listed(names) or 'none'}): for other designs"
+            f"power needs a formula with one grouping factor, not {len(names)} ({listed(names) or 'none'}): "
+            "for other designs"
             " draw responses with gl.simulate and fit them with refit_many"
         )
     if not isinstance(fixef, Mapping) or test not in fixef:
         known = list(fixef) if isinstance(fixef, Mapping) else []
-        raise ModelError(f"test names the coefficient {test!r}, which fixef lacks{did_you_mean(test, known) if known else ''}")
+        raise ModelError(
+            f"test names the coefficient {test!r}, which fixef "
+            f"lacks{did_you_mean(test, known) if known else ''}"
+        )
     if not 0.0 < alpha < 1.0:
         raise ModelError(f"alpha is a probability between 0 and 1, such as 0.05, not {alpha!r}")
     truth = {"fixef": dict(fixef), "sd": sd, "corr": corr, "sigma": sigma, "dispersion": dispersion}
@@ -231,7 +269,8 @@ def _covariate(name, kind):
         return kind
     if kind not in KINDS:
         raise ModelError(
-            f"covariates[{name!r}] is one of {', '.join(map(repr, KINDS))} or a function f(rng, data), not {kind!r}"
+            f"covariates[{name!r}] is one of {', '.join(map(repr, KINDS))} or a function f(rng, data), not "
+            f"{kind!r}"
         )
     return KINDS[kind]
 

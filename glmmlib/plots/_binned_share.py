@@ -7,7 +7,8 @@ from glmmlib.palette import DATA, POOLED
 
 
 def binned_share(data, x, y, bins=10, ax=None):
-    """Draw 0/1 responses as ticks at the bottom and top, and the share of ones in bins of equal size as points.
+    """Draw 0/1 responses as ticks at the bottom and top, and the share of ones in bins of equal size as
+    points.
 
     Parameters
     ----------

@@ -8,16 +8,19 @@ from glmmlib.plots._effects import one_effect
 
 
 def caterpillar(fit, group=None, effect=None, level=0.95, ax=None):
-    r"""Draw each group's conditional mode and its interval, :math:`\tilde a_j \pm z \, sd(a_j | y)`, the lowest first.
+    r"""Draw each group's conditional mode and its interval, :math:`\tilde a_j \pm z \, sd(a_j | y)`, the
+    lowest first.
 
-    The conditional SDs take theta and beta as known (see :meth:`~glmmlib.models.results.MixedModelFit.ranef`), and the intervals are not
-    adjusted for their number: a picture of what is known about each group, and no list of tests.
+    The conditional SDs take theta and beta as known (see
+    :meth:`~glmmlib.models.results.MixedModelFit.ranef`), and the intervals are not adjusted for their number:
+    a picture of what is known about each group, and no list of tests.
 
     Parameters
     ----------
     fit : LinearMixedModelFit or GeneralizedMixedModelFit
     group, effect : str, optional
-        Grouping factor and random effect, such as ``"Subject"`` and ``"Days"``; needed where the fit has several.
+        Grouping factor and random effect, such as ``"Subject"`` and ``"Days"``; needed where the fit has
+        several.
     level : float
         Of the intervals, which take the conditional distributions as normal.
     ax : matplotlib Axes, optional

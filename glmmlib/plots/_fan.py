@@ -56,10 +56,11 @@ def fan(slope, sd, corr, intercept=0.0, x=(0.0, 10.0), groups=24, highlight=4, a
 
 
 def deviations(sd, corr, groups):
-    r"""Intercept and slope deviations of groups whose means are 0 and whose covariance is exactly :math:`\Sigma`.
+    r"""Intercept and slope deviations of groups whose means are 0 and whose covariance is exactly
+    :math:`\Sigma`.
 
-    Quantiles of N(0, 1), shuffled against each other in a fixed order, made uncorrelated, and multiplied by the
-    Cholesky factor of :math:`\Sigma`.
+    Quantiles of N(0, 1), shuffled against each other in a fixed order, made uncorrelated, and multiplied by
+    the Cholesky factor of :math:`\Sigma`.
 
     Parameters
     ----------

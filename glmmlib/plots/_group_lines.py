@@ -7,11 +7,12 @@ from glmmlib.palette import DATA, MODEL, group_colours
 
 
 def group_lines(fit, x, highlight=(), colours=None, group=None, labels=False, kind="link", ax=None):
-    r"""Draw :math:`\beta_0 + a_{0j} + (\beta_1 + a_{1j}) x` for each group j, and :math:`\beta_0 + \beta_1 x`.
+    r"""Draw :math:`\beta_0 + a_{0j} + (\beta_1 + a_{1j}) x` for each group j, and :math:`\beta_0 + \beta_1
+    x`.
 
-    All lines run over the whole range of `x` in the data; the groups of `highlight` have colours of their own, the
-    typical group (all its random effects zero) is the thick blue line.  On the scale of the response the lines of a
-    generalised model are curves: probabilities, or expected counts.
+    All lines run over the whole range of `x` in the data; the groups of `highlight` have colours of their
+    own, the typical group (all its random effects zero) is the thick blue line. On the scale of the response
+    the lines of a generalised model are curves: probabilities, or expected counts.
 
     Parameters
     ----------
@@ -39,7 +40,8 @@ def group_lines(fit, x, highlight=(), colours=None, group=None, labels=False, ki
     Raises
     ------
     ModelError
-        If the fit has other fixed effects (its lines would need values for them), for an unknown group or scale.
+        If the fit has other fixed effects (its lines would need values for them), for an unknown group or
+        scale.
 
     Examples
     --------
@@ -61,7 +63,9 @@ def group_lines(fit, x, highlight=(), colours=None, group=None, labels=False, ki
         raise ModelError(f"the fit has no group {', '.join(sorted(unknown))}; look at fit.ranef()")
     for level, line in coefficients.iterrows():
         named = str(level) in colour
-        style = {"color": colour[str(level)], "zorder": 3} if named else {"color": DATA, "lw": 0.8, "alpha": 0.5}
+        style = (
+            {"color": colour[str(level)], "zorder": 3} if named else {"color": DATA, "lw": 0.8, "alpha": 0.5}
+        )
         ax.plot(grid, inverse(line["Intercept"] + line[x] * grid), **style)
     typical = inverse(fit.params["Intercept"] + fit.params[x] * grid)
     ax.plot(grid, typical, color=MODEL, lw=3.5, zorder=4, label="typical group")

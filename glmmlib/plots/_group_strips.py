@@ -6,7 +6,8 @@ from glmmlib.palette import DATA, POOLED
 
 
 def group_strips(data, y, group, ax=None):
-    """Draw each group's observations as a strip of grey points and its mean as a black dash, groups ordered by size.
+    """Draw each group's observations as a strip of grey points and its mean as a black dash, groups ordered
+    by size.
 
     Parameters
     ----------
@@ -35,7 +36,9 @@ def group_strips(data, y, group, ax=None):
     means = groups.mean().loc[groups.size().sort_values(kind="stable").index]
     position = dict(zip(means.index, range(len(means)), strict=True))
     ax.scatter(data[group].map(position).astype(int), data[y], s=14, color=DATA, alpha=0.45, linewidths=0)
-    ax.hlines(means, np.arange(len(means)) - 0.35, np.arange(len(means)) + 0.35, color=POOLED, lw=2.5, zorder=3)
+    ax.hlines(
+        means, np.arange(len(means)) - 0.35, np.arange(len(means)) + 0.35, color=POOLED, lw=2.5, zorder=3
+    )
     ax.set_xticks(range(len(means)), means.index.astype(str), rotation=90 if len(means) > 10 else 0)
     ax.grid(axis="x", visible=False)
     ax.set(xlabel=f"{group}, from the smallest to the largest", ylabel=y)

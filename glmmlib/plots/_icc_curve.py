@@ -1,8 +1,8 @@
 """The ICC along a covariate that has a random slope."""
 
-from glmmlib.variance.icc import icc, icc_conf_int
 from glmmlib.palette import MODEL
 from glmmlib.plots._along import along
+from glmmlib.variance.icc import icc, icc_conf_int
 
 
 def icc_curve(fit, x=None, group=None, scale=None, rng=None, n=499, level=0.95, ax=None):
@@ -13,11 +13,13 @@ def icc_curve(fit, x=None, group=None, scale=None, rng=None, n=499, level=0.95, 
     fit : MixedModelFit
         With a random slope.
     x : array or dict, optional
-        Values of the covariate, or ``{"x": values, "other": 3}`` where several matter; by default the range of the data.
+        Values of the covariate, or ``{"x": values, "other": 3}`` where several matter; by default the range
+        of the data.
     group, scale
         As for :func:`glmmlib.icc`.
     rng : numpy.random.Generator, optional
-        Draws the pointwise percentile intervals of :func:`glmmlib.icc_conf_int` as a band; without it there is none.
+        Draws the pointwise percentile intervals of :func:`glmmlib.icc_conf_int` as a band; without it there
+        is none.
     n : int
         Refits for the band.
     level : float
@@ -48,7 +50,15 @@ def icc_curve(fit, x=None, group=None, scale=None, rng=None, n=499, level=0.95, 
     ax = plt.gca() if ax is None else ax
     if rng is not None:
         band = icc_conf_int(fit, at=at, group=group, scale=scale, level=level, n=n, rng=rng)
-        ax.fill_between(values, band["lower"], band["upper"], color=MODEL, alpha=0.2, lw=0, label=f"{100 * level:g} % band")
+        ax.fill_between(
+            values,
+            band["lower"],
+            band["upper"],
+            color=MODEL,
+            alpha=0.2,
+            lw=0,
+            label=f"{100 * level:g} % band",
+        )
     ax.plot(values, curve, color=MODEL, label="ICC")
     ax.set(xlabel=name, ylabel="ICC", ylim=(0.0, 1.0))
     return ax

@@ -13,12 +13,14 @@ WIDTH = 3.2  # SDs on either side of the middle of the random effects
 def ingredients(fit, x, level, at, ax=None):
     r"""Follow one group through the model, from its random effect to the distribution of its response.
 
-    .. math:: a_{0j} \sim N(0, \sigma_a^2) \to \eta = \beta_0 + \beta_1 x + a_{0j} \to \mu = g^{-1}(\eta) \to y \sim \text{family}(\mu).
+    .. math:: a_{0j} \sim N(0, \sigma_a^2) \to \eta = \beta_0 + \beta_1 x + a_{0j} \to \mu = g^{-1}(\eta) \to
+              y \sim \text{family}(\mu).
 
     Parameters
     ----------
     fit : GeneralizedMixedModelFit
-        Of 0/1 responses or counts, with an intercept and `x` as its fixed effects and a random intercept for one factor.
+        Of 0/1 responses or counts, with an intercept and `x` as its fixed effects and a random intercept for
+        one factor.
     x : str
         Name of the coefficient.
     level : str
@@ -39,7 +41,8 @@ def ingredients(fit, x, level, at, ax=None):
 
     References
     ----------
-    McCullagh, P. and Nelder, J. A. (1989), *Generalized Linear Models*, 2nd ed., section 2.2, for three of the four.
+    McCullagh, P. and Nelder, J. A. (1989), *Generalized Linear Models*, 2nd ed., section 2.2, for three of
+    the four.
 
     Examples
     --------
@@ -72,12 +75,15 @@ def _check(fit, level):
     family = getattr(fit, "family", None)
     if family is None or family.name == "gamma" or fit.design.trials is not None or len(fit.groups) > 1:
         raise ModelError(
-            "ingredients draws a generalised model of 0/1 responses or counts with one grouping factor, such as"
+            "ingredients draws a generalised model of 0/1 responses or counts with one grouping factor, "
+            "such as"
             " gl.glmer('y ~ x + (1 | g)', data, family='binomial')"
         )
     group = fit.groups[0]
     if list(group.columns) != ["Intercept"]:
-        raise ModelError(f"ingredients draws a random intercept alone; here {group.name} has {', '.join(group.columns)}")
+        raise ModelError(
+            f"ingredients draws a random intercept alone; here {group.name} has {', '.join(group.columns)}"
+        )
     modes = fit.ranef()[group.name]["Intercept"]
     if str(level) not in set(modes.index.astype(str)):
         raise ModelError(f"{group.name} has no level {level}; look at fit.ranef()")

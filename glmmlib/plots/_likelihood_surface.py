@@ -6,8 +6,8 @@ import numpy as np
 
 from glmmlib.errors import ModelError
 from glmmlib.likelihood.optimise import minimise
-from glmmlib.palette import POOLED
 from glmmlib.linalg.threads import one_blas_thread
+from glmmlib.palette import POOLED
 
 LEVELS = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0)  # contour lines: how far the deviance is above its minimum
 REACH = 8.0  # the picture ends about where the deviance has risen by this much
@@ -18,10 +18,11 @@ def likelihood_surface(fit, path=True, start=None, x=None, y=None, ax=None):
 
     With one parameter in theta the axes are theta, the ratio :math:`\sigma_b/\sigma`, and sigma:
 
-    .. math:: d(\theta, \sigma) = \log|M(\theta)| + \mathrm{df} \log(2\pi\sigma^2) + r^2(\theta) / \sigma^2 + \text{constant};
+    .. math:: d(\theta, \sigma) = \log|M(\theta)| + \mathrm{df} \log(2\pi\sigma^2) + r^2(\theta) / \sigma^2 +
+              \text{constant};
 
-    a dashed line shows the best sigma for each theta, along which the optimiser moves, for it sees the *profiled* deviance.
-    With two parameters in theta these are the axes, and sigma is profiled out.
+    a dashed line shows the best sigma for each theta, along which the optimiser moves, for it sees the
+    *profiled* deviance. With two parameters in theta these are the axes, and sigma is profiled out.
 
     Parameters
     ----------
@@ -47,8 +48,8 @@ def likelihood_surface(fit, path=True, start=None, x=None, y=None, ax=None):
 
     Notes
     -----
-    The criterion is computed at each value of theta on the grid (61 for one parameter, 41 x 41 for two): meant for the
-    small data sets of a lesson.
+    The criterion is computed at each value of theta on the grid (61 for one parameter, 41 x 41 for two):
+    meant for the small data sets of a lesson.
 
     Examples
     --------
@@ -84,11 +85,14 @@ def likelihood_surface(fit, path=True, start=None, x=None, y=None, ax=None):
 
 def _check(fit, start):
     if fit.family is not None:
-        raise ModelError("the surface is drawn for linear mixed models; for a generalised one see gl.plots.profile(fit)")
+        raise ModelError(
+            "the surface is drawn for linear mixed models; for a generalised one see gl.plots.profile(fit)"
+        )
     names = ", ".join(fit.theta.index)
     if len(fit.theta) > 2:
         raise ModelError(
-            f"theta has {len(fit.theta)} parameters ({names}) and a surface has room for two: leave correlations out with ||, or"
+            f"theta has {len(fit.theta)} parameters ({names}) and a surface has room for two: leave "
+            "correlations out with ||, or"
             " see gl.plots.profile(fit)"
         )
     if start is not None and np.shape(start) != (len(fit.theta),):
@@ -109,7 +113,9 @@ class _Surface:
         x, inverse_hessian = problem.start()
         if start is not None:
             ordered = [groups[k] for k in problem.structure.order]
-            x = problem.theta([g.to_standard_Lambda(g.pattern.Lambda(np.asarray(start, dtype=float))) for g in ordered])
+            x = problem.theta(
+                [g.to_standard_Lambda(g.pattern.Lambda(np.asarray(start, dtype=float))) for g in ordered]
+            )
         found = np.empty((0, len(x)))
         for standard, _ in minimise(problem.objective, x, inverse_hessian, tolerance=1e-10).path:
             theta = np.empty(len(x))
@@ -195,7 +201,9 @@ class _TwoThetas(_Surface):
 
 
 def _reach(rise, at):
-    """Return the values below and above ``at``, neither of them negative, where ``rise`` passes :data:`REACH`."""
+    """Return the values below and above ``at``, neither of them negative, where ``rise`` passes
+    :data:`REACH`.
+    """
     upper = max(2.0 * at, 0.5)
     while rise(upper) < REACH and upper < 50.0 * max(at, 0.5):
         upper *= 1.5

@@ -50,7 +50,9 @@ def own_lines(data, x, y, group, highlight=(), colours=None, ax=None):
         raise DataError(f"{group} has no level {', '.join(unknown)}; look at data[{group!r}].unique()")
     for level, rows in data.groupby(levels):
         if rows[x].nunique() < 2:
-            raise DataError(f"{group} {level} has one value of {x!r}, so it has no line of its own; leave it out")
+            raise DataError(
+                f"{group} {level} has one value of {x!r}, so it has no line of its own; leave it out"
+            )
         ends = np.array([rows[x].min(), rows[x].max()])
         slope, intercept = np.polyfit(rows[x], rows[y], 1)
         style = {"color": colour.get(level, DATA), "zorder": 3 if level in colour else 2}

@@ -13,7 +13,8 @@ _WORDS = {
 
 
 def power_map(table, value="power", wanted=0.8, ax=None):
-    """Draw one number of :func:`glmmlib.power` for each size of a study, its cell the lighter the larger the number.
+    """Draw one number of :func:`glmmlib.power` for each size of a study, its cell the lighter the larger the
+    number.
 
     Parameters
     ----------
@@ -67,6 +68,8 @@ def power_map(table, value="power", wanted=0.8, ax=None):
     ax.set_xticks(np.arange(len(grid.columns)) + 0.5, grid.columns)
     ax.set_yticks(np.arange(len(grid.index)) + 0.5, grid.index)
     ax.grid(visible=False)
-    title = _WORDS[value] + (f"; framed: {wanted:g} or more" if value == "power" and wanted is not None else "")
+    title = _WORDS[value] + (
+        f"; framed: {wanted:g} or more" if value == "power" and wanted is not None else ""
+    )
     ax.set(xlabel="number of groups", ylabel="group size", title=title)
     return ax

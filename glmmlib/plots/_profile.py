@@ -4,16 +4,16 @@ import numpy as np
 from scipy.special import ndtri
 
 from glmmlib.errors import ModelError
-from glmmlib.palette import DATA, MODEL, POOLED
 from glmmlib.inference.profile.profile import Profile
 from glmmlib.inference.profile.profile import profile as make_profile
+from glmmlib.palette import DATA, MODEL, POOLED
 
 
 def profile(fit, parm=None, levels=(0.5, 0.95), ax=None):
     """Draw the signed root of the deviance's increase against each parameter, with its intervals.
 
-    A straight line (dashed: the one that the Wald interval stands for) means a likelihood of normal shape; a bend means an
-    interval that is not symmetrical.  Vertical lines mark the ends of the intervals.
+    A straight line (dashed: the one that the Wald interval stands for) means a likelihood of normal shape; a
+    bend means an interval that is not symmetrical. Vertical lines mark the ends of the intervals.
 
     Parameters
     ----------
@@ -50,7 +50,9 @@ def profile(fit, parm=None, levels=(0.5, 0.95), ax=None):
     names = list(drawn.conf_int(min(levels), parm).index)
     missing = [name for name in names if name not in drawn.curves]
     if missing:
-        raise ModelError(f"{missing[0]!r} has no curve, because an SD is estimated as zero: name the others in parm")
+        raise ModelError(
+            f"{missing[0]!r} has no curve, because an SD is estimated as zero: name the others in parm"
+        )
     if ax is None:
         ax = plt.gca() if len(names) == 1 else _grid(len(names))
     axes = np.atleast_1d(ax).ravel()
@@ -67,7 +69,9 @@ def _grid(n):
     import matplotlib.pyplot as plt
 
     columns, rows = min(n, 3), -(-n // 3)
-    _, axes = plt.subplots(rows, columns, squeeze=False, figsize=(3.0 * columns, 2.6 * rows), layout="constrained")
+    _, axes = plt.subplots(
+        rows, columns, squeeze=False, figsize=(3.0 * columns, 2.6 * rows), layout="constrained"
+    )
     for unused in axes.ravel()[n:]:
         unused.set_axis_off()
     return axes.ravel()[:n]

@@ -1,4 +1,6 @@
-"""The residual panel: are quantile residuals uniform, all over, along the fitted values, and along a covariate?"""
+"""The residual panel: are quantile residuals uniform, all over, along the fitted values, and along a
+covariate?
+"""
 
 import numpy as np
 from scipy.special import betaincinv
@@ -12,18 +14,20 @@ MIN_IN_A_BIN = 25  # residuals between two points of a quartile line
 
 
 def residual_panel(residuals, x=None, ax=None):
-    """Draw quantile residuals in three pictures: against the uniform distribution, the fitted values and a covariate.
+    """Draw quantile residuals in three pictures: against the uniform distribution, the fitted values and a
+    covariate.
 
-    Under the model the points of the first lie on the diagonal (grey: where 95 of 100 of independent residuals lie, each by
-    itself), and in the others the quartiles (blue) stay close to the dashed lines at 0.25, 0.5 and 0.75.
+    Under the model the points of the first lie on the diagonal (grey: where 95 of 100 of independent
+    residuals lie, each by itself), and in the others the quartiles (blue) stay close to the dashed lines at
+    0.25, 0.5 and 0.75.
 
     Parameters
     ----------
     residuals : SimulatedResiduals or Check
         What :func:`glmmlib.simulated_residuals` or :func:`glmmlib.check` returns.
     x : str, optional
-        Column of the data for the third picture; by default the first numeric covariate of the fixed effects, or the
-        order of the rows if there is none.
+        Column of the data for the third picture; by default the first numeric covariate of the fixed effects,
+        or the order of the rows if there is none.
     ax : array of three matplotlib Axes, optional
         Drawn into; new ones side by side if not given.
 
@@ -47,7 +51,10 @@ def residual_panel(residuals, x=None, ax=None):
     import matplotlib.pyplot as plt
 
     if not hasattr(residuals, "values") or not hasattr(residuals, "fitted"):
-        raise ModelError(f"residual_panel draws what gl.simulated_residuals or gl.check returns, not a {type(residuals).__name__}")
+        raise ModelError(
+            "residual_panel draws what gl.simulated_residuals or gl.check returns, not a "
+            f"{type(residuals).__name__}"
+        )
     if ax is None:
         _, ax = plt.subplots(1, 3, figsize=(9.0, 3.0), layout="constrained")
     axes = np.ravel(ax)
@@ -72,7 +79,9 @@ def _covariate(fit, name):
             return "row", np.arange(len(data), dtype=float)
         name = numeric[0]
     if name not in data:
-        raise DataError(f"there is no column {name!r} in the data of the fit; there are {listed(list(data.columns), 8)}")
+        raise DataError(
+            f"there is no column {name!r} in the data of the fit; there are {listed(list(data.columns), 8)}"
+        )
     column = data[name]
     if column.dtype.kind not in "iuf":
         raise DataError(f"{name!r} is not numeric: see gl.plots.residuals_by_group for residuals by group")
@@ -83,7 +92,14 @@ def _quantiles(ax, u):
     n = len(u)
     i = np.arange(1, n + 1)
     expected = i / (n + 1)
-    ax.fill_between(expected, betaincinv(i, n + 1 - i, 0.025), betaincinv(i, n + 1 - i, 0.975), color=DATA, alpha=0.3, lw=0)
+    ax.fill_between(
+        expected,
+        betaincinv(i, n + 1 - i, 0.025),
+        betaincinv(i, n + 1 - i, 0.975),
+        color=DATA,
+        alpha=0.3,
+        lw=0,
+    )
     ax.plot([0, 1], [0, 1], color=POOLED, lw=1)
     ax.plot(expected, np.sort(u), color=MODEL, lw=0, marker=".", ms=3)
     ax.set(xlabel="expected", ylabel="residual", xlim=(0, 1), ylim=(0, 1))

@@ -9,8 +9,8 @@ from glmmlib.palette import DATA, POOLED
 def residuals_by_group(residuals, groups, ax=None):
     """Draw the residuals of each group on a row of its own, and a diamond at their mean.
 
-    The groups are sorted by mean residual, the highest on top.  Without dependence within groups the diamonds stay
-    close to zero: closer, the more residuals a group has.
+    The groups are sorted by mean residual, the highest on top. Without dependence within groups the diamonds
+    stay close to zero: closer, the more residuals a group has.
 
     Parameters
     ----------

@@ -8,7 +8,8 @@ from glmmlib.variance.shrinkage import shrinkage
 
 
 def shrinkage_arrows(fit, group=None, effect=None, ax=None):
-    """Draw an arrow for each group from its raw effect (grey) to its conditional mode (blue), the smallest group on top.
+    """Draw an arrow for each group from its raw effect (grey) to its conditional mode (blue), the smallest
+    group on top.
 
     The numbers are those of :func:`glmmlib.shrinkage`; zero is a typical group.
 
@@ -16,21 +17,22 @@ def shrinkage_arrows(fit, group=None, effect=None, ax=None):
     ----------
     fit : LinearMixedModelFit
     group, effect : str, optional
-        Grouping factor and random effect, such as ``"Subject"`` and ``"Days"``; needed where the fit has several.
+        Grouping factor and random effect, such as ``"Subject"`` and ``"Days"``; needed where the fit has
+        several.
     ax : matplotlib Axes, optional
         Drawn into; the current axes if not given.
 
     Returns
     -------
     Axes
-        Its tick labels name the groups and, in parentheses, their sizes.  A group without a raw effect of its own has
-        no arrow.
+        Its tick labels name the groups and, in parentheses, their sizes. A group without a raw effect of its
+        own has no arrow.
 
     Raises
     ------
     ModelError
-        If the fit has several grouping factors or random effects and none is chosen, or no such one, and for a
-        generalised model.
+        If the fit has several grouping factors or random effects and none is chosen, or no such one, and for
+        a generalised model.
 
     Examples
     --------

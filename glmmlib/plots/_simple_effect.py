@@ -10,8 +10,9 @@ from glmmlib.palette import DATA, MODEL
 def simple_effect(fit, effect, product, x, level=0.95, ax=None):
     r"""Draw :math:`\beta_{effect} + \beta_{product}\, x` with its interval, and a dashed line at zero.
 
-    In a model with the interaction of x and another variable, the coefficient of the other one is its effect where x is
-    zero.  Elsewhere it is this line; refitting with x measured from :math:`c` prints the line's height at :math:`c`.
+    In a model with the interaction of x and another variable, the coefficient of the other one is its effect
+    where x is zero. Elsewhere it is this line; refitting with x measured from :math:`c` prints the line's
+    height at :math:`c`.
 
     Parameters
     ----------
@@ -36,8 +37,8 @@ def simple_effect(fit, effect, product, x, level=0.95, ax=None):
 
     References
     ----------
-    Schielzeth (2010), Simple means to improve the interpretability of regression coefficients, *Methods in Ecology
-    and Evolution* 1.
+    Schielzeth (2010), Simple means to improve the interpretability of regression coefficients, *Methods in
+    Ecology and Evolution* 1.
 
     Examples
     --------

@@ -6,7 +6,8 @@ from glmmlib.palette import POOLED
 
 
 def type_one_curve(icc, group_size, n_groups, ax=None):
-    """Draw the rate at which the pooled slope test rejects a true null, against the share of x between groups.
+    """Draw the rate at which the pooled slope test rejects a true null, against the share of x between
+    groups.
 
     The formula is that of ``sliders.type_one_rate``; its function says what it assumes.
 
@@ -38,6 +39,9 @@ def type_one_curve(icc, group_size, n_groups, ax=None):
     ax.plot(share, type_one_rate(share, icc, group_size, n_groups), color=POOLED)
     ax.axhline(NOMINAL, color=POOLED, lw=1, ls=(0, (5, 4)))
     ax.set(
-        xlabel="share of the predictor's variation between groups", ylabel="Type I error rate", xlim=(-0.02, 1.02), ylim=(0, None)
+        xlabel="share of the predictor's variation between groups",
+        ylabel="Type I error rate",
+        xlim=(-0.02, 1.02),
+        ylim=(0, None),
     )
     return ax

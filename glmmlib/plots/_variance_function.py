@@ -2,24 +2,25 @@
 
 import numpy as np
 
-from glmmlib.variance.between import between_variance
 from glmmlib.palette import DATA, MODEL, POOLED
 from glmmlib.plots._along import along
+from glmmlib.variance.between import between_variance
 
 
 def variance_function(fit, x=None, group=None, ax=None):
     r"""Draw the variance between groups, :math:`z'\Sigma z`, the residual variance and their sum against x.
 
-    For a random intercept and slope :math:`z'\Sigma z = \sigma_0^2 + 2 x \sigma_{01} + x^2 \sigma_1^2`, a parabola with its
-    minimum at :math:`-\sigma_{01} / \sigma_1^2`.  A generalised model has the variance between groups only, on the scale of
-    the linear predictor.
+    For a random intercept and slope :math:`z'\Sigma z = \sigma_0^2 + 2 x \sigma_{01} + x^2 \sigma_1^2`, a
+    parabola with its minimum at :math:`-\sigma_{01} / \sigma_1^2`. A generalised model has the variance
+    between groups only, on the scale of the linear predictor.
 
     Parameters
     ----------
     fit : MixedModelFit
         With a random slope.
     x : array or dict, optional
-        Values of the covariate, or ``{"x": values, "other": 3}`` where several matter; by default the range of the data.
+        Values of the covariate, or ``{"x": values, "other": 3}`` where several matter; by default the range
+        of the data.
     group : str, optional
         One grouping factor; all together by default.
     ax : matplotlib Axes, optional

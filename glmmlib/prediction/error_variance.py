@@ -1,10 +1,10 @@
 r"""The joint uncertainty of fixed and random effects: the variance of ``x'beta + z'b`` row by row.
 
-Given theta, the errors of :math:`\hat\beta` and of the conditional modes :math:`\hat b = \Lambda \hat u` have the
-covariance matrix :math:`\sigma^2 M^{-1}`, where M is the matrix of penalised least squares (Henderson 1975,
-*Biometrics* 31, 423-447).  A row needs few of its entries: those of its own levels, and of pairs of its levels.  Where
-two levels occur together in the data, :meth:`glmmlib.linalg.pls.Factorisation.inverse` has that entry; for a new
-combination of known levels a column of the inverse is solved for.
+Given theta, the errors of :math:`\hat\beta` and of the conditional modes :math:`\hat b = \Lambda \hat u` have
+the covariance matrix :math:`\sigma^2 M^{-1}`, where M is the matrix of penalised least squares (Henderson
+1975, *Biometrics* 31, 423-447). A row needs few of its entries: those of its own levels, and of pairs of its
+levels. Where two levels occur together in the data, :meth:`glmmlib.linalg.pls.Factorisation.inverse` has that
+entry; for a new combination of known levels a column of the inverse is solved for.
 """
 
 from dataclasses import dataclass
@@ -19,8 +19,8 @@ from glmmlib.linalg.crossing import CHUNK_ROWS
 class Effects:
     """The random effects of one grouping factor in some rows.
 
-    ``Z`` (q, n) holds the columns, ``codes`` (n,) the level of each row, -1 where it is unknown or left out, and
-    ``used`` (q,) tells which effects of a known level take part.
+    ``Z`` (q, n) holds the columns, ``codes`` (n,) the level of each row, -1 where it is unknown or left out,
+    and ``used`` (q,) tells which effects of a known level take part.
     """
 
     Z: np.ndarray
@@ -59,8 +59,8 @@ def linear_variance(fit, X, effects):
     Returns
     -------
     (n,) array
-        On the scale of the linear predictor.  For a linear mixed model exact given theta; for a generalised one
-        the normal approximation at the conditional modes.
+        On the scale of the linear predictor. For a linear mixed model exact given theta; for a generalised
+        one the normal approximation at the conditional modes.
 
     Examples
     --------
@@ -82,7 +82,8 @@ def linear_variance(fit, X, effects):
         for k, L, e in zip(structure.order, Lambdas, effects, strict=True)
     ]
     inverse = _Inverse(factorisation, effects)
-    # a generalised model takes the covariance of beta from the joint Hessian in (beta, theta): add the difference
+    # a generalised model takes the covariance of beta from the joint Hessian in (beta, theta): add the
+    # difference
     more = None if fit.family is None else problem.R @ fit._estimates.beta_cov @ problem.R.T - inverse.XX
     total = np.empty(len(X))
     for first in range(0, len(X), CHUNK_ROWS):
@@ -154,7 +155,9 @@ class _Inverse:
         return codes[f].astype(np.int64) * self.structure.factors[h].n_levels + codes[h]
 
     def _pair(self, f, h, factorisation, values, effects):
-        """Return the sorted keys of all pairs of levels that the rows need, and their entries (q_f, q_h, pairs)."""
+        """Return the sorted keys of all pairs of levels that the rows need, and their entries (q_f, q_h,
+        pairs).
+        """
         codes = {k: effects[k].codes for k in (f, h)}
         both = (codes[f] >= 0) & (codes[h] >= 0)
         known = self.structure.cells[f, h].key

@@ -24,8 +24,9 @@ def response_ends(fit, eta, variance, weights, probability):
     Returns
     -------
     list of two (n,) arrays
-        Normal quantiles for a linear model.  Otherwise quantiles of the response's distribution averaged over a normal
-        linear predictor (for a binomial response as proportions): the smallest value whose probability is reached.
+        Normal quantiles for a linear model. Otherwise quantiles of the response's distribution averaged over
+        a normal linear predictor (for a binomial response as proportions): the smallest value whose
+        probability is reached.
     """
     if fit.family is None:
         half = sp.ndtri(probability) * np.sqrt(
@@ -56,7 +57,8 @@ def mixture_quantile(family, eta, sd, probability, weights=None, dispersion=None
     Returns
     -------
     (n,) array
-        The smallest value at which the distribution function reaches `probability`; binomial ones as proportions.
+        The smallest value at which the distribution function reaches `probability`; binomial ones as
+        proportions.
 
     Examples
     --------

@@ -8,13 +8,13 @@ from formulaic import Formula
 from scipy.special import ndtri
 
 from glmmlib.design.columns import argument, as_frame, check_weights, clean, listed
-from glmmlib.errors import DataError, ModelError
-from glmmlib.formula.parser import random_only
-from glmmlib.prediction.error_variance import Effects, linear_variance
-from glmmlib.families.links import Identity
-from glmmlib.families.averages import marginal_mean
 from glmmlib.design.matrices import materialise, needed_columns
 from glmmlib.design.newdata import new_design
+from glmmlib.errors import DataError, ModelError
+from glmmlib.families.averages import marginal_mean
+from glmmlib.families.links import Identity
+from glmmlib.formula.parser import random_only
+from glmmlib.prediction.error_variance import Effects, linear_variance
 from glmmlib.prediction.new_observation import response_ends
 
 
@@ -29,35 +29,47 @@ class Rows:
     complete: np.ndarray
 
 
-def predict(fit, newdata=None, re_form=None, kind="response", allow_new_levels=False, interval=None, level=0.95,
-            offset=None, weights=None):  # fmt: skip
+def predict(
+    fit,
+    newdata=None,
+    re_form=None,
+    kind="response",
+    allow_new_levels=False,
+    interval=None,
+    level=0.95,
+    offset=None,
+    weights=None,
+):
     r"""Predict from a fitted mixed model: ``x'beta + z'b + offset``, and its mean response.
 
     Parameters
     ----------
     newdata : DataFrame, optional
-        Rows to predict; those of the fit if None.  The response is not needed, nor a column that no part in use needs.
+        Rows to predict; those of the fit if None. The response is not needed, nor a column that no part in
+        use needs.
     re_form : str, optional
-        Which random effects take part, by their conditional modes: all (None), none (``"~0"``, the typical group), or
-        those named, such as ``"~(1 | Subject)"``, which of a term ``(Days | Subject)`` takes the intercepts alone.
-        ``"marginal"`` averages the mean response over the normal distribution of all random effects; for an identity
-        link that equals ``"~0"``.
+        Which random effects take part, by their conditional modes: all (None), none (``"~0"``, the typical
+        group), or those named, such as ``"~(1 | Subject)"``, which of a term ``(Days | Subject)`` takes the
+        intercepts alone. ``"marginal"`` averages the mean response over the normal distribution of all random
+        effects; for an identity link that equals ``"~0"``.
     kind : {"response", "link"}
         The scale.
     allow_new_levels : bool
-        Predict for groups that the fit has not seen, with random effects of 0.  That is the mean over new groups in a
-        linear model; with another link it is the typical new group, and ``re_form="marginal"`` is the mean.
+        Predict for groups that the fit has not seen, with random effects of 0. That is the mean over new
+        groups in a linear model; with another link it is the typical new group, and ``re_form="marginal"`` is
+        the mean.
     interval : {None, "confidence", "prediction"}
-        ``"confidence"`` is for ``x'beta + z'b``: it holds the uncertainty of beta and, jointly, of the modes b in use.
-        ``"prediction"`` is for a new observation: it adds the variance of the random effects that are unknown (of new
-        groups, or left out by `re_form`), and, on the scale of the response, the observation's own.
+        ``"confidence"`` is for ``x'beta + z'b``: it holds the uncertainty of beta and, jointly, of the modes
+        b in use. ``"prediction"`` is for a new observation: it adds the variance of the random effects that
+        are unknown (of new groups, or left out by `re_form`), and, on the scale of the response, the
+        observation's own.
     level : float
         Of the interval.
     offset : column name or array, optional
         For new data, in the place of the fit's `offset` argument.
     weights : column name or array, optional
-        For a prediction interval on new data: known precisions (for a binomial response the trials).  Needed if
-        the fit had weights.
+        For a prediction interval on new data: known precisions (for a binomial response the trials). Needed
+        if the fit had weights.
 
     Returns
     -------
@@ -72,9 +84,9 @@ def predict(fit, newdata=None, re_form=None, kind="response", allow_new_levels=F
 
     Notes
     -----
-    The intervals use normal quantiles and take theta (the relative variances) and the dispersion as known, so with few
-    groups they are too narrow; a bootstrap holds that as well.  Given theta the joint covariance of the errors of beta
-    and b is exact in a linear model (Henderson 1975, *Biometrics* 31, 423-447).
+    The intervals use normal quantiles and take theta (the relative variances) and the dispersion as known, so
+    with few groups they are too narrow; a bootstrap holds that as well. Given theta the joint covariance of
+    the errors of beta and b is exact in a linear model (Henderson 1975, *Biometrics* 31, 423-447).
 
     Examples
     --------
@@ -140,14 +152,18 @@ def chosen_effects(fit, re_form):
     for term in random_only(re_form):
         same = [k for k, g in enumerate(fit.groups) if set(g.terms[0].groups) == set(term.groups)]
         if not same:
-            raise ModelError(f"re_form names the grouping factor '{term.group}', but the fit has "
-                             f"{listed([g.name for g in fit.groups])}")  # fmt: skip
+            raise ModelError(
+                f"re_form names the grouping factor '{term.group}', but the fit has "
+                f"{listed([g.name for g in fit.groups])}"
+            )
         group, mask = fit.groups[same[0]], masks[same[0]]
         names = _effect_names(fit.design, group, term)
         for name in names:
             if name not in group.columns:
-                raise ModelError(f"re_form asks for the random effect '{name}' of {group.name}, but the fit has "
-                                 f"{listed(group.columns)}")  # fmt: skip
+                raise ModelError(
+                    f"re_form asks for the random effect '{name}' of {group.name}, but the fit has "
+                    f"{listed(group.columns)}"
+                )
         mask |= np.isin(group.columns, names)
     return masks
 
@@ -177,8 +193,10 @@ def _refuse_split_groups(fit, used, re_form):
     """An observation of a known group whose slope is taken from a new group is nobody's observation."""
     for g, mask in zip(fit.groups, used, strict=True):
         if mask.any() and not mask.all():
-            raise ModelError(f"a prediction interval takes all random effects of {g.name} ({listed(g.columns)}) or none "
-                             f"of them, but re_form={re_form!r} takes some: ask for interval='confidence'")  # fmt: skip
+            raise ModelError(
+                f"a prediction interval takes all random effects of {g.name} ({listed(g.columns)}) or none "
+                f"of them, but re_form={re_form!r} takes some: ask for interval='confidence'"
+            )
 
 
 # --- rows -----------------------------------------------------------------------------------------
@@ -189,8 +207,10 @@ def _rows(fit, newdata, used, needs_open, allow_new_levels, offset):
     if newdata is None:
         if offset is not None:
             raise ModelError("offset= is for new data; the fit's rows have their own")
-        effects = [Effects(g.factor.Z, g.factor.codes if mask.any() else np.full(fit.nobs, -1), mask)
-                   for g, mask in zip(fit.groups, used, strict=True)]  # fmt: skip
+        effects = [
+            Effects(g.factor.Z, g.factor.codes if mask.any() else np.full(fit.nobs, -1), mask)
+            for g, mask in zip(fit.groups, used, strict=True)
+        ]
         return Rows(design.index, design.X, design.offset, effects, np.ones(fit.nobs, dtype=bool))
     taken, left_out = [], []
     for g, mask in zip(fit.groups, used, strict=True):

@@ -5,15 +5,29 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from glmmlib.design.columns import listed
+from glmmlib.covariance.groups import arrange
 from glmmlib.design.build import build_design
+from glmmlib.design.columns import listed
 from glmmlib.errors import ModelError
 from glmmlib.families.registry import family as find_family
-from glmmlib.covariance.groups import arrange
 
 
-def simulate(formula, data, *, fixef, sd=None, corr=None, sigma=None, family="gaussian", link=None, dispersion=None,
-             weights=None, offset=None, n=None, rng=None):  # fmt: skip
+def simulate(
+    formula,
+    data,
+    *,
+    fixef,
+    sd=None,
+    corr=None,
+    sigma=None,
+    family="gaussian",
+    link=None,
+    dispersion=None,
+    weights=None,
+    offset=None,
+    n=None,
+    rng=None,
+):
     r"""Draw responses from the parameters of a mixed model: no fit, and no response, is needed.
 
     .. math:: \eta = X\beta + Z b + \mathrm{offset}, \quad b_j \sim N(0, \Sigma), \quad
@@ -28,10 +42,11 @@ def simulate(formula, data, *, fixef, sd=None, corr=None, sigma=None, family="ga
     fixef : dict or sequence
         Fixed effects by coefficient name (``{"Intercept": 1, "x": 0.5, "f[T.b]": 2}``), or in their order.
     sd : dict
-        SDs of the random effects by grouping factor: a number for one effect, otherwise a dict by name or a sequence,
-        as in ``{"site": {"Intercept": 1, "x": 0.5}}``.
+        SDs of the random effects by grouping factor: a number for one effect, otherwise a dict by name or a
+        sequence, as in ``{"site": {"Intercept": 1, "x": 0.5}}``.
     corr : dict, optional
-        Correlations by grouping factor: a number for two effects, otherwise the (q, q) matrix.  Zero where not given.
+        Correlations by grouping factor: a number for two effects, otherwise the (q, q) matrix. Zero where not
+        given.
     sigma : float
         Residual SD; for ``family="gaussian"`` only.
     family, link : str
@@ -49,8 +64,9 @@ def simulate(formula, data, *, fixef, sd=None, corr=None, sigma=None, family="ga
     Returns
     -------
     Series or array
-        Without `n` one response, with the index of `data`; otherwise an array (rows, n).  A binomial response with trials
-        is a proportion, or the number of successes if the formula has ``cbind(successes, failures)``.
+        Without `n` one response, with the index of `data`; otherwise an array (rows, n). A binomial response
+        with trials is a proportion, or the number of successes if the formula has ``cbind(successes,
+        failures)``.
 
     Raises
     ------
@@ -110,7 +126,9 @@ def random_part(groups, roots, n, rng, nobs):
 
 
 def draw_responses(eta, rng, family=None, sigma=None, weights=None, dispersion=None, as_proportions=False):
-    """Draw responses (nobs, n) around the linear predictors ``eta`` (nobs, n); ``family=None`` is the normal one."""
+    """Draw responses (nobs, n) around the linear predictors ``eta`` (nobs, n); ``family=None`` is the normal
+    one.
+    """
     column = None if weights is None else weights[:, None]
     if family is None:
         scale = sigma if weights is None else sigma / np.sqrt(column)
@@ -123,8 +141,10 @@ def draw_responses(eta, rng, family=None, sigma=None, weights=None, dispersion=N
 def require_generator(rng):
     """Return `rng` if it is a numpy Generator; randomness without a source that can be named is refused."""
     if not isinstance(rng, np.random.Generator):
-        raise ModelError("random draws need a numpy Generator, so that they can be repeated: pass "
-                         f"rng=np.random.default_rng(1), not {rng!r}")  # fmt: skip
+        raise ModelError(
+            "random draws need a numpy Generator, so that they can be repeated: pass "
+            f"rng=np.random.default_rng(1), not {rng!r}"
+        )
     return rng
 
 
@@ -195,7 +215,9 @@ def _covariance_roots(groups, sd, corr):
 
 
 def _root(group, sd, corr):
-    """Return a (q, q) matrix R with ``R R'`` the covariance; an SD of zero and a correlation of one are allowed."""
+    """Return a (q, q) matrix R with ``R R'`` the covariance; an SD of zero and a correlation of one are
+    allowed.
+    """
     sds = _by_name(sd, group.columns, f"sd[{group.name!r}]", "random effect")
     if (sds < 0).any():
         raise ModelError(
@@ -205,8 +227,10 @@ def _root(group, sd, corr):
         return np.diag(sds)
     values, vectors = np.linalg.eigh(_correlation(group, corr))
     if values[0] < -1e-10:
-        raise ModelError(f"corr[{group.name!r}] is not a correlation matrix: its smallest eigenvalue is {values[0]:.3g}, "
-                         "so some combination of the effects would have a negative variance")  # fmt: skip
+        raise ModelError(
+            f"corr[{group.name!r}] is not a correlation matrix: its smallest eigenvalue is {values[0]:.3g}, "
+            "so some combination of the effects would have a negative variance"
+        )
     return sds[:, None] * vectors * np.sqrt(np.maximum(values, 0.0))
 
 
@@ -220,10 +244,16 @@ def _correlation(group, corr):
         matrix = np.array([[1.0, matrix], [matrix, 1.0]])
     if matrix.shape != (q, q):
         form = "a number" if q == 2 else f"a ({q}, {q}) matrix"
-        raise ModelError(f"{what} has shape {matrix.shape}, but {group.name} has {q} random effects "
-                         f"({listed(group.columns)}): give {form if q > 1 else 'no correlation'}")  # fmt: skip
-    if not (np.isfinite(matrix).all() and np.array_equal(matrix, matrix.T) and (np.diag(matrix) == 1).all()
-            and (np.abs(matrix) <= 1).all()):  # fmt: skip
+        raise ModelError(
+            f"{what} has shape {matrix.shape}, but {group.name} has {q} random effects "
+            f"({listed(group.columns)}): give {form if q > 1 else 'no correlation'}"
+        )
+    if not (
+        np.isfinite(matrix).all()
+        and np.array_equal(matrix, matrix.T)
+        and (np.diag(matrix) == 1).all()
+        and (np.abs(matrix) <= 1).all()
+    ):
         raise ModelError(
             f"{what} is not a correlation matrix: it is symmetric, 1 on the diagonal and between -1 and 1"
         )
@@ -232,8 +262,10 @@ def _correlation(group, corr):
         free[np.ix_(block, block)] = True
     if (matrix[~free] != 0).any():
         i, j = np.argwhere(~free & (matrix != 0))[0]
-        raise ModelError(f"{what} correlates {group.columns[j]} with {group.columns[i]}, but the formula says that they "
-                         "are independent: put them in one term with a single bar")  # fmt: skip
+        raise ModelError(
+            f"{what} correlates {group.columns[j]} with {group.columns[i]}, but the formula says that they "
+            "are independent: put them in one term with a single bar"
+        )
     return matrix
 
 

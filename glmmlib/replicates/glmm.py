@@ -1,9 +1,9 @@
 r"""Many responses, one design, for generalised models: Laplace's approximation for R replicates at once.
 
-The formulas are those of :mod:`glmmlib.likelihood.glmm`, for one grouping factor; every array has the replicate as an axis: (R, n)
-for rows, (q, R, J) for random effects.  Rows are sorted by group, so sums by group are sums of neighbours.  Each
-replicate has its own parameters, its own steps (those of PIRLS inside, those of BFGS and then Newton's method outside)
-and its own end; the ones that are done leave.
+The formulas are those of :mod:`glmmlib.likelihood.glmm`, for one grouping factor; every array has the
+replicate as an axis: (R, n) for rows, (q, R, J) for random effects. Rows are sorted by group, so sums by
+group are sums of neighbours. Each replicate has its own parameters, its own steps (those of PIRLS inside,
+those of BFGS and then Newton's method outside) and its own end; the ones that are done leave.
 """
 
 from copy import copy
@@ -20,14 +20,14 @@ ROUGH, TIGHT = 1e-7, 1e-13  # g' H^-1 g of PIRLS, during the descent and for the
 
 @dataclass(frozen=True, eq=False)
 class Points:
-    """-2 log L of each replicate, its gradient in (beta, theta, tau), the conditional modes (q, R, J), and how these move
-    with each parameter, (P, q, R, J): where the next search for them begins."""
+    """-2 log L of each replicate, its gradient in (beta, theta, tau), the conditional modes (q, R, J), and
+    how these move with each parameter, (P, q, R, J): where the next search for them begins.
+    """
 
     value: np.ndarray
     gradient: np.ndarray
     u: np.ndarray
     slopes: np.ndarray
-
 
     def follow(self, which, step):
         """Return where the modes of some replicates should be after a step (R, P) of their parameters."""
@@ -41,7 +41,9 @@ class Points:
 
 @dataclass(frozen=True, eq=False)
 class Modes:
-    """The conditional modes with what PIRLS computed there; the names are those of :class:`glmmlib.likelihood.glmm.Mode`."""
+    """The conditional modes with what PIRLS computed there; the names are those of
+    :class:`glmmlib.likelihood.glmm.Mode`.
+    """
 
     u: np.ndarray
     score: np.ndarray
@@ -142,7 +144,9 @@ class LaplaceReplicates:
     # -- PIRLS -----------------------------------------------------------------------------------------
 
     def modes(self, x, u, tolerance):
-        """Find the conditional modes from ``u`` on; a replicate without a value there has an infinite ``penalised``."""
+        """Find the conditional modes from ``u`` on; a replicate without a value there has an infinite
+        ``penalised``.
+        """
         beta, L, dispersion = self.split(x)
         fixed = self.fixed_part(beta)
         active, replicates, found = np.arange(len(x)), self, None
@@ -194,7 +198,12 @@ class LaplaceReplicates:
             leverage = self._leverage(K)
             c = leverage * m.dweight
             kappa = solve(m.C, left(L.swapaxes(1, 2), self.Z_products(c)))
-            value = m.penalised + log_det + np.einsum("arj,arj->r", kappa, m.gradient) + self._constants(dispersion)
+            value = (
+                m.penalised
+                + log_det
+                + np.einsum("arj,arj->r", kappa, m.gradient)
+                + self._constants(dispersion)
+            )
             V_kappa = self.row_effects(left(L, kappa))
             a = c - m.weight * V_kappa - 2.0 * m.score
             Z_score = self.Z_products(m.score)

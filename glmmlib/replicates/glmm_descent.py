@@ -14,7 +14,9 @@ MAX_ITERATIONS = 100
 
 @dataclass(frozen=True, eq=False)
 class Optima:
-    """Where R minimisations ended: parameters (R, P), values, Hessians (R, P, P), and whether to believe them."""
+    """Where R minimisations ended: parameters (R, P), values, Hessians (R, P, P), and whether to believe
+    them.
+    """
 
     x: np.ndarray
     value: np.ndarray
@@ -23,7 +25,9 @@ class Optima:
 
 
 def minimise_all(replicates):
-    """Minimise -2 log L of every replicate: BFGS, then Newton's method with a Hessian from differences of the gradient."""
+    """Minimise -2 log L of every replicate: BFGS, then Newton's method with a Hessian from differences of the
+    gradient.
+    """
     x, H, u = start(replicates)
     x, H, point, arrived = _descend(replicates, x, H, u)
     return _polish(replicates, x, H, point, arrived)
@@ -129,8 +133,12 @@ def _inverse_hessian(hessian, scale):
     scaled = np.nan_to_num(hessian * outer)
     values, vectors = np.linalg.eigh(scaled)
     largest = np.maximum(values[:, -1:], 1e-6)
-    inverse = (vectors / np.maximum(np.abs(values), 1e-6 * largest)[:, None, :]) @ vectors.swapaxes(1, 2) * outer
-    return inverse, (values[:, 0] > -1e-4 * np.maximum(values[:, -1], 1.0)) & np.isfinite(hessian).all(axis=(1, 2))
+    inverse = (
+        (vectors / np.maximum(np.abs(values), 1e-6 * largest)[:, None, :]) @ vectors.swapaxes(1, 2) * outer
+    )
+    return inverse, (values[:, 0] > -1e-4 * np.maximum(values[:, -1], 1.0)) & np.isfinite(hessian).all(
+        axis=(1, 2)
+    )
 
 
 def _snapped(replicates, optima, u):

@@ -8,8 +8,8 @@ from glmmlib.replicates.glmm import cholesky, inverse, left, solve
 def start(replicates):
     """Return first parameters (R, P), a guess of the inverse Hessian (R, P, P) and of the modes (q, R, J).
 
-    As for a single fit: a generalised linear model, variances by the method of moments from its scores, and some steps of
-    PIRLS for beta and u together.
+    As for a single fit: a generalised linear model, variances by the method of moments from its scores, and
+    some steps of PIRLS for beta and u together.
     """
     r = replicates
     beta, dispersion = _glm(r)
@@ -25,7 +25,9 @@ def start(replicates):
     x = r.join(beta, L, tau)
     H = np.zeros((len(x), x.shape[1], x.shape[1]))
     diagonal = np.arange(x.shape[1])
-    H[:, diagonal, diagonal] = r.join(np.ones_like(beta), guess, None if tau is None else np.full(len(x), 0.25 / r.Y.shape[1]))
+    H[:, diagonal, diagonal] = r.join(
+        np.ones_like(beta), guess, None if tau is None else np.full(len(x), 0.25 / r.Y.shape[1])
+    )
     H[:, : r.p, : r.p] = 0.5 * np.linalg.pinv(schur, hermitian=True)
     if tau is not None:
         H[:, -1, -1] = _dispersion_spread(r, x, u)
@@ -42,7 +44,9 @@ def _glm(r):
 
     def weighted(eta, rhs):
         w = np.broadcast_to(family.fisher(eta, r.weights, dispersion), eta.shape)
-        return np.einsum("rxy,ry->rx", np.linalg.pinv((w @ QQ).reshape(len(w), p, p), hermitian=True), rhs(w) @ r.Q.T)
+        return np.einsum(
+            "rxy,ry->rx", np.linalg.pinv((w @ QQ).reshape(len(w), p, p), hermitian=True), rhs(w) @ r.Q.T
+        )
 
     beta = weighted(eta, lambda w: w * (eta - offset))
     for _ in range(8):
@@ -79,7 +83,10 @@ def _moments(r, beta, dispersion):
 
 
 def _joint_steps(r, beta, L, u, dispersion, n_steps=3):
-    """PIRLS steps for beta and u together; returns both, and before the last step: Cholesky factors and Schur complement."""
+    """PIRLS steps for beta and u together; returns both, and before the last step: Cholesky factors and Schur
+    complement.
+    """
+
     def at(beta, u):
         d = r.derivatives(r.fixed_part(beta) + r.row_effects(left(L, u)), dispersion, order=2)
         value = -2.0 * d.kernel.sum(axis=1) + np.einsum("arj,arj->r", u, u)

@@ -1,17 +1,19 @@
 r"""Many responses, one design: the engine of simulation.
 
-Refitting a linear mixed model with one grouping factor to another response changes nothing but :math:`Z'y`, :math:`X'y`
-and :math:`y'y`.  So R responses are one array axis: each replicate has its own theta, its own Newton step and
-its own end, and one step for all of them is a few dozen array operations.
+Refitting a linear mixed model with one grouping factor to another response changes nothing but :math:`Z'y`,
+:math:`X'y` and :math:`y'y`. So R responses are one array axis: each replicate has its own theta, its own
+Newton step and its own end, and one step for all of them is a few dozen array operations.
 
-With :math:`T = \Lambda\Lambda'`, :math:`A_j = Z_j'WZ_j` and :math:`H_j = (I + T A_j)^{-1}`, the generalised least squares
-products are :math:`G = [X\,y]'V^{-1}[X\,y] = G_0 - \sum_j C_j' B_j C_j` with :math:`B_j = H_j T` and
+With :math:`T = \Lambda\Lambda'`, :math:`A_j = Z_j'WZ_j` and :math:`H_j = (I + T A_j)^{-1}`, the generalised
+least squares products are :math:`G = [X\,y]'V^{-1}[X\,y] = G_0 - \sum_j C_j' B_j C_j` with :math:`B_j = H_j
+T` and
 :math:`C_j = Z_j'W[X\,y]`, and
 
 .. math:: dB_j = H_j\,dT\,H_j', \quad d\log|I + T A_j| = \langle N_j, dT\rangle, \quad N_j = A_j H_j,
 
-which give the exact gradient and Hessian.  Groups with equal :math:`A_j` may be rotated among each other without a change
-of G, so they are replaced by the few combinations of them that :math:`X` reaches and a root of what y has beyond.
+which give the exact gradient and Hessian. Groups with equal :math:`A_j` may be rotated among each other
+without a change of G, so they are replaced by the few combinations of them that :math:`X` reaches and a root
+of what y has beyond.
 
 A symmetric (q, q) matrix is held as its s = q (q + 1) / 2 entries on and below the diagonal.  Arrays are
 (replicate, entries, group).
@@ -27,8 +29,9 @@ CHUNK_NUMBERS = 300_000  # size of the largest temporary array
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """The criterion of each replicate with its first and second derivatives in theta; ``dr2`` and ``dT`` are those
-    of r2 and of Lambda Lambda'."""
+    """The criterion of each replicate with its first and second derivatives in theta; ``dr2`` and ``dT`` are
+    those of r2 and of Lambda Lambda'.
+    """
 
     value: np.ndarray
     gradient: np.ndarray
@@ -59,7 +62,9 @@ class Replicates:
         self.A, self.count, self.ZX, self.Zy = _rotated(cross.A[0], cross.ZX[0], Zy)
         self.yy, self.XX0 = yy, cross.XX
         self.pairs = [(a, b) for a in range(self.q) for b in range(a + 1)]
-        self.twice = np.array([1.0 if a == b else 2.0 for a, b in self.pairs])  # an entry off the diagonal stands for two
+        self.twice = np.array(
+            [1.0 if a == b else 2.0 for a, b in self.pairs]
+        )  # an entry off the diagonal stands for two
         self.full = np.zeros((self.q, self.q), dtype=int)
         for i, (a, b) in enumerate(self.pairs):
             self.full[a, b] = self.full[b, a] = i
@@ -113,11 +118,17 @@ class Replicates:
         L = self.Lambda(theta)
         T = L @ L.swapaxes(1, 2)
         H, log_det = self._inverses(T)
-        N = self._lower([[sum(self.A[a, c] * H[c][b] for c in range(self.q)) for b in range(self.q)] for a in range(self.q)])
+        N = self._lower(
+            [
+                [sum(self.A[a, c] * H[c][b] for c in range(self.q)) for b in range(self.q)]
+                for a in range(self.q)
+            ]
+        )
         XX, XX_inverse, beta, r2, e = self._generalised_least_squares(H, T)
         value = log_det + self.df * (1.0 + np.log(2.0 * np.pi * r2 / self.df)) + self.constant
 
-        # g_j = H_j'e_j carries the derivatives of the quadratic forms with respect to T: dr2 = - sum_j g_j' dT g_j
+        # g_j = H_j'e_j carries the derivatives of the quadratic forms with respect to T: dr2 = - sum_j g_j'
+        # dT g_j
         g = np.stack([sum(H[c][a] * e[:, c] for c in range(self.q)) for a in range(self.q)], axis=1)
         scale = (self.df / r2)[:, None]
         S_v = self._lower(g @ g.swapaxes(1, 2))
@@ -188,16 +199,21 @@ class Replicates:
 
     def _congruences(self, H):
         """Return the maps ``C -> H_j' C H_j`` of symmetric matrices: (R, s, s, G)."""
+
         def entry(a, b, c, d):
             product = H[c][a] * H[d][b]
             return product if c == d else product + H[d][a] * H[c][b]
 
-        return np.stack([np.stack([entry(*ab, *cd) for cd in self.pairs], axis=1) for ab in self.pairs], axis=1)
+        return np.stack(
+            [np.stack([entry(*ab, *cd) for cd in self.pairs], axis=1) for ab in self.pairs], axis=1
+        )
 
     def _pulled_X(self, H, g):
         """Return the symmetric part of ``sum_j H_j' Z_j'WX g_j'``: (R, s, p)."""
         R, s, q = len(g), len(self.pairs), self.q
-        P = np.stack([0.5 * (H[c][a] * g[:, b] + H[c][b] * g[:, a]) for a, b in self.pairs for c in range(q)], axis=1)
+        P = np.stack(
+            [0.5 * (H[c][a] * g[:, b] + H[c][b] * g[:, a]) for a, b in self.pairs for c in range(q)], axis=1
+        )
         return (P.reshape(R * s, -1) @ self.ZX.swapaxes(1, 2).reshape(-1, self.p)).reshape(R, s, self.p)
 
     def _pulled_XX(self, K):
@@ -211,7 +227,9 @@ class Replicates:
         return np.einsum("rks,rs...->rk...", lower, S)
 
     def _curvature(self, dT, N, pull):
-        """``- tr(N E1 N E2)`` of the log-determinants and ``2 <E1 N E2, pull>`` of the quadratic forms, summed over groups."""
+        """``- tr(N E1 N E2)`` of the log-determinants and ``2 <E1 N E2, pull>`` of the quadratic forms,
+        summed over groups.
+        """
         NN = ((N * self.count) @ N.swapaxes(1, 2))[:, self.full][:, :, :, self.full]
         NP = (N @ pull.swapaxes(1, 2))[:, self.full][:, :, :, self.full]
         # tr(N E1 N E2) = N_ab E1_bc N_cd E2_da, and 2 E1_ab N_bc E2_cd P_da: E1's indices first, then E2's
@@ -222,7 +240,8 @@ class Replicates:
     def satterthwaite(self, theta, contrasts):
         """Return the variances and the Satterthwaite degrees of freedom of linear combinations of beta.
 
-        ``contrasts`` (c, p) act on the standardised beta; both results are (R, c).  See :mod:`glmmlib.inference.satterthwaite`.
+        ``contrasts`` (c, p) act on the standardised beta; both results are (R, c). See
+        :mod:`glmmlib.inference.satterthwaite`.
         """
         state, k = self.state(theta), theta.shape[1]
         s2 = state.r2 / self.df
@@ -233,7 +252,9 @@ class Replicates:
         dc = np.einsum("rmxy,rxc,ryc->rmc", self._along(state.dT, S_XX), w, w, optimize=True)
         full = np.zeros((len(theta), k + 1, k + 1))  # Hessian of -2 log L in (theta, sigma^2)
         cross = -state.dr2 / s2[:, None] ** 2
-        full[:, :k, :k] = state.hessian + np.einsum("rk,rl->rkl", state.dr2, state.dr2) / (self.df * s2**2)[:, None, None]
+        full[:, :k, :k] = (
+            state.hessian + np.einsum("rk,rl->rkl", state.dr2, state.dr2) / (self.df * s2**2)[:, None, None]
+        )
         full[:, :k, k], full[:, k, :k] = cross, cross
         full[:, k, k] = self.df / s2**2
         gradient = np.concatenate([s2[:, None, None] * dc, c[:, None]], axis=1)
@@ -249,7 +270,8 @@ class Replicates:
 def _rotated(A, ZX, Zy):
     """Replace the groups of each class of equal ``A_j`` by fewer combinations with the same sums of products.
 
-    Returns A (q, q, G), how many groups' log-determinants each of the G stands for, ZX (q, p, G) and Zy (R, q, G).
+    Returns A (q, q, G), how many groups' log-determinants each of the G stands for, ZX (q, p, G) and Zy (R,
+    q, G).
     """
     q, J = len(A), A.shape[2]
     rounded = np.round(A.reshape(q * q, J).T / np.abs(A).max(), 13)

@@ -13,8 +13,9 @@ MAX_ITERATIONS = 60
 
 @dataclass(frozen=True, eq=False)
 class Solutions:
-    """Optima of R replicates in standardised coordinates: ``theta`` (R, k), ``value`` (R,), ``converged`` (R,),
-    ``beta`` (R, p) relative to orthonormal X, ``XX`` (R, p, p) = X'V^-1X there, and ``r2`` (R,)."""
+    """Optima of R replicates in standardised coordinates: ``theta`` (R, k), ``value`` (R,), ``converged``
+    (R,), ``beta`` (R, p) relative to orthonormal X, ``XX`` (R, p, p) = X'V^-1X there, and ``r2`` (R,).
+    """
 
     theta: np.ndarray
     value: np.ndarray
@@ -27,8 +28,8 @@ class Solutions:
 def minimise_all(replicates):
     """Minimise the criterion of every replicate.
 
-    As for a single fit, a replicate that ends near the boundary looks for a lower point elsewhere, and one that is singular
-    but for rounding is put on the boundary itself.
+    As for a single fit, a replicate that ends near the boundary looks for a lower point elsewhere, and one
+    that is singular but for rounding is put on the boundary itself.
 
     Returns
     -------
@@ -89,7 +90,10 @@ def _snap(replicates, found):
 
 def smallest_singular_values(pattern, L):
     """Return the smallest singular value (R,) among the blocks of each Lambda (R, q, q)."""
-    values = [np.linalg.svd(L[:, b.start : b.stop, b.start : b.stop], compute_uv=False)[:, -1] for b in pattern.blocks]
+    values = [
+        np.linalg.svd(L[:, b.start : b.stop, b.start : b.stop], compute_uv=False)[:, -1]
+        for b in pattern.blocks
+    ]
     return np.min(values, axis=0)
 
 
@@ -98,7 +102,14 @@ def _descend(replicates, theta):
     R = len(theta)
     radius = np.full(R, 1.0)
     state = replicates.state(theta)
-    found = Solutions(theta.copy(), state.value.copy(), np.zeros(R, bool), state.beta.copy(), state.XX.copy(), state.r2.copy())
+    found = Solutions(
+        theta.copy(),
+        state.value.copy(),
+        np.zeros(R, bool),
+        state.beta.copy(),
+        state.XX.copy(),
+        state.r2.copy(),
+    )
     active = np.arange(R)
     for _ in range(MAX_ITERATIONS):
         step, decrement, is_convex = _newton_step(state, radius)

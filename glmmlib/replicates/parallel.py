@@ -1,8 +1,9 @@
 """Work that can be shared out: through joblib with no backend named, and a progress bar for whoever watches.
 
-The user's ``joblib.parallel_config`` says where it runs: ``parallel_config("loky", n_jobs=4)`` on the processes of this
-machine, ``parallel_config("dask")`` or Ray's on a cluster; without one, in this process.  Everything random is drawn, or
-its seed spawned, before tasks are handed out, so results are the same wherever they run.
+The user's ``joblib.parallel_config`` says where it runs: ``parallel_config("loky", n_jobs=4)`` on the
+processes of this machine, ``parallel_config("dask")`` or Ray's on a cluster; without one, in this process.
+Everything random is drawn, or its seed spawned, before tasks are handed out, so results are the same wherever
+they run.
 """
 
 import sys
@@ -36,7 +37,9 @@ def in_parallel(function, tasks, what):
 
 
 def progress(steps, total, what):
-    """Return the same steps, with a bar on a terminal once they take more than two seconds; elsewhere in silence."""
+    """Return the same steps, with a bar on a terminal once they take more than two seconds; elsewhere in
+    silence.
+    """
     if total < 2 or not sys.stderr.isatty():
         return steps
     from tqdm import tqdm

@@ -11,15 +11,15 @@ from scipy.special import ndtr, stdtr
 
 from glmmlib.covariance.factors import SINGULAR, lower_factor, sds_and_correlations
 from glmmlib.errors import DataError, GlmmlibError, ModelError
+from glmmlib.likelihood.optimise import Optimum
+from glmmlib.likelihood.separation import SUSPECT
+from glmmlib.linalg.threads import keep_memory, one_blas_thread
 from glmmlib.replicates.glmm import CHUNK_NUMBERS as GLMM_CHUNK_NUMBERS
 from glmmlib.replicates.glmm import LaplaceReplicates
 from glmmlib.replicates.glmm_descent import minimise_all as minimise_all_glmm
-from glmmlib.likelihood.optimise import Optimum
-from glmmlib.replicates.parallel import in_parallel, pieces, progress
 from glmmlib.replicates.lmm import CHUNK_NUMBERS, Replicates
 from glmmlib.replicates.lmm_newton import minimise_all, smallest_singular_values
-from glmmlib.likelihood.separation import SUSPECT
-from glmmlib.linalg.threads import keep_memory, one_blas_thread
+from glmmlib.replicates.parallel import in_parallel, pieces, progress
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +39,8 @@ class Refits:
     tvalues, df : DataFrame (R, p)
         Estimates divided by their standard errors, and Satterthwaite degrees of freedom.
     sd, corr : DataFrame
-        SDs and correlations of the random effects, in columns ``"Subject.Days"`` and ``"Subject.Days.Intercept"``.
+        SDs and correlations of the random effects, in columns ``"Subject.Days"`` and
+        ``"Subject.Days.Intercept"``.
     """
 
     params: pd.DataFrame
@@ -71,8 +72,8 @@ class Refits:
         Parameters
         ----------
         ddf : {"satterthwaite", "z"}, optional
-            t tests with Satterthwaite degrees of freedom (the default of linear models), or the normal distribution (the
-            only choice for generalised ones).
+            t tests with Satterthwaite degrees of freedom (the default of linear models), or the normal
+            distribution (the only choice for generalised ones).
 
         Returns
         -------
@@ -94,7 +95,10 @@ class Refits:
         """
         t = -self.tvalues.abs()
         if self.sigma is None and ddf == "satterthwaite":
-            raise ModelError("Satterthwaite degrees of freedom belong to linear mixed models; for this one tests are normal")
+            raise ModelError(
+                "Satterthwaite degrees of freedom belong to linear mixed models; for this one tests are "
+                "normal"
+            )
         if ddf == "z" or (ddf is None and self.sigma is None):
             return 2.0 * t.map(ndtr)
         if ddf not in (None, "satterthwaite"):
@@ -123,7 +127,9 @@ class Refits:
             corr = np.array([sds_and_correlations(x @ x.T)[1] for x in L])
             for block in g.pattern.blocks:
                 for j in block:
-                    columns |= {f"{g.name}.{g.columns[i]}.{g.columns[j]}": corr[:, i, j] for i in block if i > j}
+                    columns |= {
+                        f"{g.name}.{g.columns[i]}.{g.columns[j]}": corr[:, i, j] for i in block if i > j
+                    }
         return pd.DataFrame(columns)
 
 
@@ -131,9 +137,15 @@ def refit_many(fit, Y):
     """Fit the model of ``fit`` to every column of ``Y`` (nobs, R); returns :class:`Refits`."""
     Y = np.asarray(Y, dtype=float)
     if Y.ndim != 2 or len(Y) != fit.nobs:
-        raise DataError(f"Y has shape {Y.shape}; it needs {fit.nobs} rows, one for each row of the fit, and a column a response")
+        raise DataError(
+            f"Y has shape {Y.shape}; it needs {fit.nobs} rows, one for each row of the fit, and a column a "
+            "response"
+        )
     if not np.isfinite(Y).all():
-        raise DataError(f"{int((~np.isfinite(Y)).any(axis=0).sum())} of the {Y.shape[1]} responses hold missing or infinite values")
+        raise DataError(
+            f"{int((~np.isfinite(Y)).any(axis=0).sum())} of the {Y.shape[1]} responses hold missing or "
+            "infinite values"
+        )
     keep_memory()
     # a step that leaves the floating-point numbers has an infinite value and is shortened
     with one_blas_thread(), np.errstate(over="ignore", divide="ignore", invalid="ignore"):
@@ -173,11 +185,15 @@ def _vectorised(fit, Y):
 
 
 def _satterthwaite(replicates, thetas, to_user):
-    return np.concatenate([r.satterthwaite(theta, to_user)[1] for r, theta in zip(replicates, thetas, strict=True)])
+    return np.concatenate(
+        [r.satterthwaite(theta, to_user)[1] for r, theta in zip(replicates, thetas, strict=True)]
+    )
 
 
 def _project(problem, X, Y, weights, offset):
-    """Least squares of all responses on X: its coefficients (R, p), Z'W residual (R, q, J) and the sums of squares."""
+    """Least squares of all responses on X: its coefficients (R, p), Z'W residual (R, q, J) and the sums of
+    squares.
+    """
     factor = problem.structure.factors[0]
     if offset is not None:
         Y = Y - offset[:, None]
@@ -237,7 +253,9 @@ def _vectorised_glmm(fit, Y):
 
 
 def _looks_separated(replicates, beta):
-    """Which replicates have means so extreme that :mod:`glmmlib.likelihood.separation` should have a look (R,)."""
+    """Which replicates have means so extreme that :mod:`glmmlib.likelihood.separation` should have a look
+    (R,).
+    """
     family = replicates.family
     counts = family.name in ("poisson", "negbinomial") and family.link.name == "log"
     if not replicates.p or not (counts or family.name == "binomial"):
@@ -317,7 +335,8 @@ def _one_by_one(fit, Y):
 def each_fit(fit, Y, statistic):
     """Return ``[statistic(the fit to y) for y in the columns of Y]``.
 
-    Linear models with one grouping factor find all optima together first; otherwise joblib shares the fits out.
+    Linear models with one grouping factor find all optima together first; otherwise joblib shares the fits
+    out.
     """
     if fit.family is not None or len(fit.groups) > 1:
         return _in_parallel(fit, Y, statistic)
@@ -336,7 +355,9 @@ def _fit_at(fit, y, theta):
     problem, group = fit._problem.with_response(y), fit.groups[0]
     x = problem.theta([lower_factor(group.to_standard_Lambda(group.pattern.Lambda(theta)))])
     value, gradient = problem.objective(x)
-    optimum = Optimum(x, value, gradient(), 0.0, 0, True, "converged together with other replicates", None, ())
+    optimum = Optimum(
+        x, value, gradient(), 0.0, 0, True, "converged together with other replicates", None, ()
+    )
     return fit._refitted(y, problem, optimum)
 
 

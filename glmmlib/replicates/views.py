@@ -1,7 +1,7 @@
 """A fit seen at other parameters: what a replicate's estimates say about the design of the fit.
 
-Functions that read nothing but design and parameters (:func:`glmmlib.icc`, :func:`glmmlib.r2`, simulation) take such a view in
-the place of a fit, so that a bootstrap need not keep R fitted models.
+Functions that read nothing but design and parameters (:func:`glmmlib.icc`, :func:`glmmlib.r2`, simulation)
+take such a view in the place of a fit, so that a bootstrap need not keep R fitted models.
 """
 
 from dataclasses import replace
@@ -12,23 +12,33 @@ from glmmlib.replicates.glmm import CHUNK_NUMBERS, TIGHT, LaplaceReplicates
 
 
 def view_at(fit, refits, r):
-    """Return the fit with the parameters of replicate r of ``refits``: no modes, no standard errors, no deviance."""
+    """Return the fit with the parameters of replicate r of ``refits``: no modes, no standard errors, no
+    deviance.
+    """
     view = object.__new__(type(fit))
     kept = ("design", "groups", "_theta_names", "_problem", "family", "n_agq", "reml")
     view.__dict__.update({name: fit.__dict__[name] for name in kept if name in fit.__dict__})
     sigma = None if refits.sigma is None else float(refits.sigma[r])
     dispersion = None if refits.dispersion is None else float(refits.dispersion[r])
     view._estimates = replace(
-        fit._estimates, theta=refits.theta.to_numpy()[r], beta=refits.params.to_numpy()[r], sigma=sigma, beta_cov=None,
-        modes=None, deviance=np.nan, convergence=None,
-    )  # fmt: skip
+        fit._estimates,
+        theta=refits.theta.to_numpy()[r],
+        beta=refits.params.to_numpy()[r],
+        sigma=sigma,
+        beta_cov=None,
+        modes=None,
+        deviance=np.nan,
+        convergence=None,
+    )
     if fit.family is not None:
         view._parts = (None, None, dispersion)
     return view
 
 
 def conditional_predictors(fit, refits, Y):
-    """Return ``X beta + Z b + offset`` (n, R) for R responses and their own estimates, b the conditional modes of each."""
+    """Return ``X beta + Z b + offset`` (n, R) for R responses and their own estimates, b the conditional
+    modes of each.
+    """
     if fit.family is not None and len(fit.groups) == 1:
         return _all_at_once(fit, refits, Y)
     one = _linear if fit.family is None else _generalised

@@ -1,6 +1,8 @@
-"""The formats of a report: text, Markdown, HTML and LaTeX, each with its own way to write a name safely.  Display only.
+"""The formats of a report: text, Markdown, HTML and LaTeX, each with its own way to write a name safely.
+Display only.
 
-Sentences mark code (formulas and names of coefficients) by :func:`code`, so that every format can set it in its own type.
+Sentences mark code (formulas and names of coefficients) by :func:`code`, so that every format can set it in
+its own type.
 """
 
 import re
@@ -13,11 +15,27 @@ _START, _END = "\x02", "\x03"
 _CODE = re.compile(f"{_START}(.*?){_END}", re.DOTALL)
 _NUMBER_MINUS = re.compile(r"(?<![\w.)\]])-(?=[\d∞])")
 _LATEX = {
-    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
-    "|": r"\textbar{}", '"': r"\textquotedbl{}", "`": r"\textasciigrave{}", "∞": r"$\infty$", "χ": r"$\chi$", "²": r"$^2$",
-    "…": r"\dots{}", "±": r"$\pm$",
-}  # fmt: skip
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': r"\textquotedbl{}",
+    "`": r"\textasciigrave{}",
+    "∞": r"$\infty$",
+    "χ": r"$\chi$",
+    "²": r"$^2$",
+    "…": r"\dots{}",
+    "±": r"$\pm$",
+}
 
 
 def code(text):
@@ -94,7 +112,9 @@ def to_latex(report):
 
 def _in_latex(text):
     pieces = _CODE.split(text)
-    return "".join(f"\\texttt{{{_escaped_latex(p)}}}" if i % 2 else _escaped_latex(p) for i, p in enumerate(pieces))
+    return "".join(
+        f"\\texttt{{{_escaped_latex(p)}}}" if i % 2 else _escaped_latex(p) for i, p in enumerate(pieces)
+    )
 
 
 def _escaped_latex(text):

@@ -3,8 +3,8 @@
 from importlib.metadata import PackageNotFoundError, version
 
 from glmmlib.inference.contrasts import DDF_TITLE
-from glmmlib.variance.ratios import RATIOS
 from glmmlib.reporting.formats import code
+from glmmlib.variance.ratios import RATIOS
 
 LISTED = 8  # more names than this are left to the tables
 
@@ -13,7 +13,8 @@ def methods(fit, numbers):
     """Yield the sentences that say how the model was fitted, tested and given intervals."""
     d = fit.design
     yield (
-        f"{_model(fit)} was fitted to {counted(fit.nobs, 'row')} of {code(d.response_name)} in {_groups(fit)}, with {_version()}"
+        f"{_model(fit)} was fitted to {counted(fit.nobs, 'row')} of {code(d.response_name)} in "
+        f"{_groups(fit)}, with {_version()}"
         f" and the formula {code(fit.formula)}."
     )
     yield _estimation(fit)
@@ -24,9 +25,15 @@ def methods(fit, numbers):
     if d.offset is not None:
         yield "The linear predictor held a known offset."
     if d.n_missing:
-        yield f"{counted(d.n_missing, 'further row').capitalize()} with missing values {_were(d.n_missing)} left out."
+        yield (
+            f"{counted(d.n_missing, 'further row').capitalize()} with missing values {_were(d.n_missing)} "
+            "left out."
+        )
     if d.aliased:
-        yield f"{joined([code(name) for name in d.aliased])} {_were(len(d.aliased))} left out, as it follows from the other columns."
+        yield (
+            f"{joined([code(name) for name in d.aliased])} {_were(len(d.aliased))} left out, as it follows "
+            "from the other columns."
+        )
     yield from _references(fit)
     if len(fit.params):
         yield _tests(fit, numbers)
@@ -44,10 +51,18 @@ def _version():
 def _model(fit):
     if fit.family is None:
         return "A linear mixed model"
-    return f"A generalised linear mixed model ({FAMILIES[fit.family.name]} distribution, {fit.family.link.name} link)"
+    return (
+        f"A generalised linear mixed model ({FAMILIES[fit.family.name]} distribution, "
+        f"{fit.family.link.name} link)"
+    )
 
 
-FAMILIES = {"binomial": "binomial", "poisson": "Poisson", "negbinomial": "negative binomial", "gamma": "gamma"}
+FAMILIES = {
+    "binomial": "binomial",
+    "poisson": "Poisson",
+    "negbinomial": "negative binomial",
+    "gamma": "gamma",
+}
 
 
 def _groups(fit):
@@ -61,7 +76,9 @@ def _estimation(fit):
     if fit.n_agq == 1:
         how = "the random effects integrated out by Laplace's approximation"
     else:
-        how = f"the random effects integrated out by adaptive Gauss-Hermite quadrature with {fit.n_agq} points"
+        how = (
+            f"the random effects integrated out by adaptive Gauss-Hermite quadrature with {fit.n_agq} points"
+        )
     return f"Parameters were estimated by maximum likelihood, {how}."
 
 
@@ -71,7 +88,13 @@ def _random_effects(fit):
         free, pairs = int(fit.varcorr[g.name].free.sum() - g.q) // 2, g.q * (g.q - 1) // 2
         tie = ""
         if pairs:
-            tie = ", and might correlate" if free == pairs else ", some of them correlated" if free else ", uncorrelated"
+            tie = (
+                ", and might correlate"
+                if free == pairs
+                else ", some of them correlated"
+                if free
+                else ", uncorrelated"
+            )
         effects = sentence(joined([_effect(name) for name in g.columns]))
         groups.setdefault((effects, tie), []).append(code(g.name))
     for (effects, tie), names in groups.items():
@@ -113,7 +136,10 @@ def _intervals(fit, numbers):
         yield f"{name} are Wald intervals{df}{scale}."
         yield "Variance parameters have none, as their estimates are far from normal."
     elif numbers.method == "profile":
-        yield f"{name} are profile likelihood intervals{', from a refit by maximum likelihood' if fit.reml else ''}{scale}."
+        yield (
+            f"{name} are profile likelihood "
+            f"intervals{', from a refit by maximum likelihood' if fit.reml else ''}{scale}."
+        )
     else:
         kind, n = numbers.options.get("kind", "percentile"), numbers.options.get("n", 1000)
         yield f"{name} are {kind} intervals of a parametric bootstrap with {n:,} refits{scale}."

@@ -53,6 +53,7 @@ class Report:
     def _repr_markdown_(self):
         return self.markdown
 
+
 def report(fit, level=0.95, method="wald", ddf=None, **options):
     """Report a fit: tables of fixed and random effects, and methods and results in plain English.
 
@@ -62,7 +63,8 @@ def report(fit, level=0.95, method="wald", ddf=None, **options):
     level : float
         Of the confidence intervals.
     method : {"wald", "profile", "bootstrap"}
-        Of the intervals.  Wald intervals are for fixed effects only; the others give SDs and correlations intervals too.
+        Of the intervals. Wald intervals are for fixed effects only; the others give SDs and correlations
+        intervals too.
     ddf : {"satterthwaite", "kenward-roger", "z"}, optional
         Degrees of freedom of the tests, as in :func:`glmmlib.coef_tests`.
     **options
@@ -80,10 +82,11 @@ def report(fit, level=0.95, method="wald", ddf=None, **options):
 
     Notes
     -----
-    The tables show a coefficient and, for links whose coefficients are logarithms of ratios, the odds, rate, hazard or mean
-    ratio with its interval.  The ICC is the adjusted one (:func:`glmmlib.icc`), R2 that of :func:`glmmlib.r2`.  Singular fits,
-    separation, rows left out, weights, offsets and the dispersion are stated where they occur.  The sentences say what was
-    done and found; whether the model holds is for :func:`glmmlib.check`.
+    The tables show a coefficient and, for links whose coefficients are logarithms of ratios, the odds, rate,
+    hazard or mean ratio with its interval. The ICC is the adjusted one (:func:`glmmlib.icc`), R2 that of
+    :func:`glmmlib.r2`. Singular fits, separation, rows left out, weights, offsets and the dispersion are
+    stated where they occur. The sentences say what was done and found; whether the model holds is for
+    :func:`glmmlib.check`.
 
     Examples
     --------

@@ -6,22 +6,22 @@ import numpy as np
 import pandas as pd
 
 from glmmlib.comparison.anova import anova
+from glmmlib.display.tables import Table, fixed, p_text
 from glmmlib.errors import ModelError
-from glmmlib.variance.icc import icc
 from glmmlib.inference.contrasts import check_ddf, coef_tests
-from glmmlib.variance.r2 import r2
 from glmmlib.reporting.formats import code
 from glmmlib.reporting.methods import LISTED, counted, joined, ratio_name
-from glmmlib.display.tables import Table, fixed, p_text
 from glmmlib.reporting.tidy import tidy
+from glmmlib.variance.icc import icc
+from glmmlib.variance.r2 import r2
 
 
 @dataclass(frozen=True, eq=False)
 class Numbers:
     """All that a report states.
 
-    ``tests`` (coefficients, with lower and upper), ``variances`` (as :func:`glmmlib.tidy`), ``terms`` (joint tests, or None),
-    ``icc`` and ``r2`` (None where the model has none), and the names of the choices.
+    ``tests`` (coefficients, with lower and upper), ``variances`` (as :func:`glmmlib.tidy`), ``terms`` (joint
+    tests, or None), ``icc`` and ``r2`` (None where the model has none), and the names of the choices.
     """
 
     tests: pd.DataFrame
@@ -47,7 +47,9 @@ class Numbers:
         table = tidy(fit, True, level=level, method=method, **wald, **options)
         is_fixed = table["effect"] == "fixed"
         tests, variances = coef_tests(fit, ddf), table[~is_fixed].dropna(axis=1, how="all")
-        tests["lower"], tests["upper"] = (table.loc[is_fixed, f"conf_{end}"].to_numpy() for end in ("low", "high"))
+        tests["lower"], tests["upper"] = (
+            table.loc[is_fixed, f"conf_{end}"].to_numpy() for end in ("low", "high")
+        )
         separation = getattr(fit, "separation", None)
         if separation is not None:
             lost = [name for name in separation.coefficients if name in tests.index]
@@ -57,9 +59,17 @@ class Numbers:
         terms = anova(fit, ddf=ddf).table if several and separation is None else None
         shares = (None, None) if separation is not None else (_or_none(icc, fit), _or_none(r2, fit))
         return cls(
-            tests, variances, terms, *shares, ddf, method, options, level, ratio_name(fit),
+            tests,
+            variances,
+            terms,
+            *shares,
+            ddf,
+            method,
+            options,
+            level,
+            ratio_name(fit),
             tuple(table.attrs["notes"]),
-        )  # fmt: skip
+        )
 
 
 def _or_none(function, fit):
@@ -80,7 +90,10 @@ def fixed_effects_table(numbers):
         is_slope = t.index != "Intercept"  # exp(intercept) compares with nothing
         shown = _exp(t[["estimate", "lower", "upper"]]).where(pd.Series(is_slope, t.index), np.nan)
         se = shown["estimate"] * t["se"]
-        cells += [map(_ratio, shown["estimate"], se), map(_ratio_interval, shown["lower"], shown["upper"], se)]
+        cells += [
+            map(_ratio, shown["estimate"], se),
+            map(_ratio_interval, shown["lower"], shown["upper"], se),
+        ]
         header += [numbers.ratio.capitalize(), f"{numbers.percent} CI"]
     else:
         cells.append(_interval_column(t["lower"], t["upper"], t["se"]))
@@ -118,8 +131,13 @@ def model_table(fit, numbers):
         if len(fit.groups) > 1:
             rows += [(f"ICC of {name}", f"{value:.2f}") for name, value in numbers.icc.by_group.items()]
     if numbers.r2 is not None:
-        rows += [("R2, marginal", f"{numbers.r2.marginal:.2f}"), ("R2, conditional", f"{numbers.r2.conditional:.2f}")]
-    rows += [("REML criterion" if fit.reml else "Log-likelihood", f"{fit.deviance if fit.reml else fit.llf:.2f}")]
+        rows += [
+            ("R2, marginal", f"{numbers.r2.marginal:.2f}"),
+            ("R2, conditional", f"{numbers.r2.conditional:.2f}"),
+        ]
+    rows += [
+        ("REML criterion" if fit.reml else "Log-likelihood", f"{fit.deviance if fit.reml else fit.llf:.2f}")
+    ]
     rows += [("AIC", f"{fit.aic:.2f}"), ("BIC", f"{fit.bic:.2f}")]
     return Table("Model", ("", "Value"), tuple(rows))
 
@@ -135,8 +153,10 @@ def results(fit, numbers):
     """Yield the sentences of the results section."""
     names = [name for name in numbers.tests.index if name != "Intercept"]
     if "Intercept" in numbers.tests.index and not names:
-        yield f"The mean over groups was {_estimate(numbers, 'Intercept')}." if fit.family is None else (
-            f"The mean of the linear predictor was {_estimate(numbers, 'Intercept')}."
+        yield (
+            f"The mean over groups was {_estimate(numbers, 'Intercept')}."
+            if fit.family is None
+            else (f"The mean of the linear predictor was {_estimate(numbers, 'Intercept')}.")
         )
     for term, row in numbers.terms.iterrows() if numbers.terms is not None else ():
         width = fit.design.term_slices[term]
@@ -169,7 +189,10 @@ def _coefficient(fit, numbers, name):
         if row["estimate"] < 0:
             size["estimate"], size["lower"], size["upper"] = -row["estimate"], -row["upper"], -row["lower"]
         by = _number(size["estimate"], size["se"])
-        start = f"With one unit more of {code(name)}, the mean of {code(fit.design.response_name)} {change} by {by}"
+        start = (
+            f"With one unit more of {code(name)}, the mean of {code(fit.design.response_name)} {change} by "
+            f"{by}"
+        )
         return f"{start} (SE {_number(row['se'], row['se'])}, {_ci(numbers, size)}; {test})."
     return f"The coefficient of {code(name)} was {_estimate(numbers, name)}; {test}."
 
@@ -208,8 +231,16 @@ def _p(p):
 
 def _variation(fit):
     for name, g in fit.varcorr.items():
-        sds = [f"{_significant(sd)} for {'the intercept' if c == 'Intercept' else code(c)}" for c, sd in g.sd.items()]
-        pairs = [(i, j) for i in range(len(g.sd)) for j in range(i) if g.free[i, j] and np.isfinite(g.corr.iloc[i, j])]
+        sds = [
+            f"{_significant(sd)} for {'the intercept' if c == 'Intercept' else code(c)}"
+            for c, sd in g.sd.items()
+        ]
+        pairs = [
+            (i, j)
+            for i in range(len(g.sd))
+            for j in range(i)
+            if g.free[i, j] and np.isfinite(g.corr.iloc[i, j])
+        ]
         tie = ""
         if len(pairs) == 1:
             tie = f", and their correlation was {g.corr.iloc[pairs[0]]:.2f}"
@@ -220,7 +251,10 @@ def _variation(fit):
         yield f"The residual SD was {_significant(fit.sigma)}."
     elif fit.has_dispersion:
         symbol, law = ("k", "mean + mean²/k") if fit.family.name == "negbinomial" else ("phi", "phi mean²")
-        yield f"The dispersion was {symbol} = {_significant(fit.dispersion)}, where the variance given the random effects is {law}."
+        yield (
+            f"The dispersion was {symbol} = {_significant(fit.dispersion)}, where the variance given the "
+            f"random effects is {law}."
+        )
 
 
 def _shares(fit, numbers):
@@ -228,7 +262,8 @@ def _shares(fit, numbers):
         yield f"The intraclass correlation ({_words(numbers.icc)}) was {numbers.icc.value:.2f}."
     if numbers.r2 is not None and len(fit.params):
         yield (
-            f"The fixed effects explained {numbers.r2.marginal:.0%} of the variance, fixed and random effects together"
+            f"The fixed effects explained {numbers.r2.marginal:.0%} of the variance, fixed and random "
+            "effects together"
             f" {numbers.r2.conditional:.0%} (R2 of Nakagawa, Johnson and Schielzeth)."
         )
 

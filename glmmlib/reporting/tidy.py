@@ -1,17 +1,30 @@
 """Fits as tidy tables, for those who put many fits into one data frame: estimates, fits, rows.
 
-The three verbs and their columns are those of R's ``broom.mixed``, every dot an underscore: ``std_error``, ``p_value``, ``_fitted``.
+The three verbs and their columns are those of R's ``broom.mixed``, every dot an underscore: ``std_error``,
+``p_value``, ``_fitted``.
 """
 
 import numpy as np
 import pandas as pd
 
+from glmmlib.diagnostics.leverage import hat_values
 from glmmlib.errors import DataError, ModelError
 from glmmlib.inference.contrasts import coef_tests, quantile
-from glmmlib.diagnostics.leverage import hat_values
 
 EFFECTS = ("fixed", "ran_pars", "ran_vals")
-_ORDER = ("effect", "group", "level", "term", "estimate", "std_error", "statistic", "df", "p_value", "conf_low", "conf_high")
+_ORDER = (
+    "effect",
+    "group",
+    "level",
+    "term",
+    "estimate",
+    "std_error",
+    "statistic",
+    "df",
+    "p_value",
+    "conf_low",
+    "conf_high",
+)
 
 
 def tidy(fit, conf_int=False, effects=("fixed", "ran_pars"), level=0.95, method="wald", **options):
@@ -23,19 +36,21 @@ def tidy(fit, conf_int=False, effects=("fixed", "ran_pars"), level=0.95, method=
     conf_int : bool
         Add ``conf_low`` and ``conf_high``.
     effects : str or sequence of str
-        ``"fixed"``: fixed effects.  ``"ran_pars"``: SDs and correlations of the random effects, the residual SD and the
-        dispersion.  ``"ran_vals"``: the conditional modes, with conditional SDs for standard errors.
+        ``"fixed"``: fixed effects. ``"ran_pars"``: SDs and correlations of the random effects, the residual
+        SD and the dispersion. ``"ran_vals"``: the conditional modes, with conditional SDs for standard
+        errors.
     level, method, **options
-        Of the intervals, as in ``fit.conf_int``.  Wald intervals are for fixed effects only; ``method="profile"`` and
-        ``"bootstrap"`` have those of the SDs and correlations too.
+        Of the intervals, as in ``fit.conf_int``. Wald intervals are for fixed effects only;
+        ``method="profile"`` and ``"bootstrap"`` have those of the SDs and correlations too.
 
     Returns
     -------
     DataFrame
-        ``effect``, ``group``, ``level`` (with ``"ran_vals"``), ``term``, ``estimate``, ``std_error``, ``statistic``, ``df``
-        (linear models) and ``p_value``.  What an estimate has not is NaN: an SD has no useful standard error.  Terms of
-        random effects are ``"sd__Days"``, ``"cor__Intercept.Days"`` and ``"sd__Observation"`` (sigma).  Conditional modes
-        have normal intervals.  ``attrs["notes"]`` holds the notes of the intervals.
+        ``effect``, ``group``, ``level`` (with ``"ran_vals"``), ``term``, ``estimate``, ``std_error``,
+        ``statistic``, ``df`` (linear models) and ``p_value``. What an estimate has not is NaN: an SD has no
+        useful standard error. Terms of random effects are ``"sd__Days"``, ``"cor__Intercept.Days"`` and
+        ``"sd__Observation"`` (sigma). Conditional modes have normal intervals. ``attrs["notes"]`` holds the
+        notes of the intervals.
 
     Raises
     ------
@@ -74,11 +89,19 @@ def tidy(fit, conf_int=False, effects=("fixed", "ran_pars"), level=0.95, method=
 
 def _fixed(fit):
     tests = coef_tests(fit)
-    return pd.DataFrame({
-        "effect": "fixed", "group": np.nan, "term": tests.index, "estimate": tests["estimate"].to_numpy(),
-        "std_error": fit.bse.to_numpy(), "statistic": tests["statistic"].to_numpy(), "df": tests["df"].to_numpy(),
-        "p_value": tests["p"].to_numpy(), "_parameter": tests.index,
-    }).astype({"group": object})  # fmt: skip
+    return pd.DataFrame(
+        {
+            "effect": "fixed",
+            "group": np.nan,
+            "term": tests.index,
+            "estimate": tests["estimate"].to_numpy(),
+            "std_error": fit.bse.to_numpy(),
+            "statistic": tests["statistic"].to_numpy(),
+            "df": tests["df"].to_numpy(),
+            "p_value": tests["p"].to_numpy(),
+            "_parameter": tests.index,
+        }
+    ).astype({"group": object})
 
 
 def _parameters(fit):
@@ -90,7 +113,9 @@ def _parameters(fit):
         for i, later in enumerate(columns):
             for j, earlier in enumerate(columns[:i]):
                 if g.free[i, j]:
-                    rows.append((name, f"cor__{earlier}.{later}", g.corr.iloc[i, j], f"corr {name}.{later}.{earlier}"))
+                    rows.append(
+                        (name, f"cor__{earlier}.{later}", g.corr.iloc[i, j], f"corr {name}.{later}.{earlier}")
+                    )
     if fit.sigma is not None:
         rows.append(("Residual", "sd__Observation", fit.sigma, "sigma"))
     elif fit.has_dispersion:
@@ -107,7 +132,9 @@ def _modes(fit):
             for c in columns
             for level, value, sd in zip(table.index, table[c], table[f"sd {c}"], strict=True)
         ]
-    return _frame("ran_vals", rows, ["group", "level", "term", "estimate", "std_error"]).assign(_parameter=None)
+    return _frame("ran_vals", rows, ["group", "level", "term", "estimate", "std_error"]).assign(
+        _parameter=None
+    )
 
 
 def _frame(effect, rows, columns):
@@ -133,8 +160,9 @@ def glance(fit):
     Returns
     -------
     DataFrame
-        ``nobs``, ``sigma``, ``dispersion``, ``logLik``, ``AIC``, ``BIC``, ``REMLcrit`` (for a fit by REML), ``deviance`` (-2 log L, for
-        one by maximum likelihood), ``df_residual``, ``is_singular`` and ``converged``.  So rows of several fits can be stacked.
+        ``nobs``, ``sigma``, ``dispersion``, ``logLik``, ``AIC``, ``BIC``, ``REMLcrit`` (for a fit by REML),
+        ``deviance`` (-2 log L, for one by maximum likelihood), ``df_residual``, ``is_singular`` and
+        ``converged``. So rows of several fits can be stacked.
 
     Examples
     --------
@@ -144,19 +172,23 @@ def glance(fit):
        nobs  sigma  logLik     AIC  REMLcrit
     0   180   25.6  -871.8  1755.6    1743.6
     """
-    return pd.DataFrame([{
-        "nobs": fit.nobs,
-        "sigma": _number(fit.sigma),
-        "dispersion": _number(getattr(fit, "dispersion", None)),
-        "logLik": fit.llf,
-        "AIC": fit.aic,
-        "BIC": fit.bic,
-        "REMLcrit": fit.deviance if fit.reml else np.nan,
-        "deviance": np.nan if fit.reml else fit.deviance,
-        "df_residual": fit.df_resid,
-        "is_singular": fit.is_singular,
-        "converged": fit.convergence.converged,
-    }])  # fmt: skip
+    return pd.DataFrame(
+        [
+            {
+                "nobs": fit.nobs,
+                "sigma": _number(fit.sigma),
+                "dispersion": _number(getattr(fit, "dispersion", None)),
+                "logLik": fit.llf,
+                "AIC": fit.aic,
+                "BIC": fit.bic,
+                "REMLcrit": fit.deviance if fit.reml else np.nan,
+                "deviance": np.nan if fit.reml else fit.deviance,
+                "df_residual": fit.df_resid,
+                "is_singular": fit.is_singular,
+                "converged": fit.convergence.converged,
+            }
+        ]
+    )
 
 
 def _number(value):
@@ -173,10 +205,11 @@ def augment(fit):
     Returns
     -------
     DataFrame
-        The columns of the data, and ``_fitted`` (mean given the conditional modes), ``_fixed`` (mean where all random effects are
-        zero), ``_resid`` (observed minus fitted; proportions for a binomial response), ``_pearson`` (divided by its SD), for a linear
-        model ``_hat`` (the row's leverage, the diagonal of the hat matrix), and ``_offset`` where there is one.  Means are on
-        the scale of the response; broom.mixed has those of a GLMM on the scale of the link.  The index is that of the data.
+        The columns of the data, and ``_fitted`` (mean given the conditional modes), ``_fixed`` (mean where
+        all random effects are zero), ``_resid`` (observed minus fitted; proportions for a binomial response),
+        ``_pearson`` (divided by its SD), for a linear model ``_hat`` (the row's leverage, the diagonal of the
+        hat matrix), and ``_offset`` where there is one. Means are on the scale of the response; broom.mixed
+        has those of a GLMM on the scale of the link. The index is that of the data.
 
     Raises
     ------
@@ -195,7 +228,10 @@ def augment(fit):
     1     258.7     1     308    273.3   261.9   -14.6      -0.6   0.2
     """
     if fit.is_refit:
-        raise ModelError("the response of this fit was given to refit(), so it is not in the data: augment the fit of the data")
+        raise ModelError(
+            "the response of this fit was given to refit(), so it is not in the data: augment the fit of "
+            "the data"
+        )
     columns = {
         "_fitted": fit.fittedvalues,
         "_fixed": fit.predict(re_form="~0"),

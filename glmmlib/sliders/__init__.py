@@ -1,9 +1,9 @@
 """Charts with sliders that work on a built page, with no kernel and no network.
 
 Each chart is a Vega-Lite 5 specification whose formula the browser evaluates, made with Altair (an optional
-dependency: ``pip install "glmmlib[book]"``). One file holds one chart, and is imported when it is first used. Beside
-its `chart` stands a plain Python function with the same formula, and `shown`, the words that the chart displays for
-given positions of the sliders; tests hold the three to each other.
+dependency: ``pip install "glmmlib[book]"``). One file holds one chart, and is imported when it is first used.
+Beside its `chart` stands a plain Python function with the same formula, and `shown`, the words that the chart
+displays for given positions of the sliders; tests hold the three to each other.
 
 =======================  ==============================================================================
 chart                    what moves

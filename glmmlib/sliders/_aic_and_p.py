@@ -16,8 +16,8 @@ MOST = 6  # parameters more
 def aic_and_p(delta, extra):
     r"""Return the p-value of the likelihood-ratio test, from the difference of the two AICs.
 
-    For nested models that differ by :math:`k` parameters, :math:`\chi^2 = \Delta + 2k` with :math:`\Delta` the AIC of the
-    smaller model less that of the larger one, so
+    For nested models that differ by :math:`k` parameters, :math:`\chi^2 = \Delta + 2k` with :math:`\Delta`
+    the AIC of the smaller model less that of the larger one, so
 
     .. math:: p = P(\chi^2_k > \Delta + 2k).
 
@@ -36,7 +36,8 @@ def aic_and_p(delta, extra):
 
     References
     ----------
-    Burnham, K. P. and Anderson, D. R. (2002). Model Selection and Multimodel Inference. 2nd edition. Springer.
+    Burnham, K. P. and Anderson, D. R. (2002). Model Selection and Multimodel Inference. 2nd edition.
+    Springer.
 
     Examples
     --------
@@ -67,10 +68,14 @@ def p_value(d: str) -> str:
 
 
 DESCRIPTION = (
-    "A falling curve of the likelihood-ratio test's p-value, on a logarithmic axis, against the difference of AIC between a "
-    "smaller and a larger nested model. Sliders set the difference and the number of parameters more. With one "
-    "parameter more the curve starts at p = 1 where the larger model is worse by 2, passes {zero:.3f} where the two AICs "
-    "are equal, and {two:.3f} where the larger model is better by 2. With {most} parameters more, equal AICs mean "
+    "A falling curve of the likelihood-ratio test's p-value, on a logarithmic axis, against the difference "
+    "of AIC between a "
+    "smaller and a larger nested model. Sliders set the difference and the number of parameters more. With "
+    "one "
+    "parameter more the curve starts at p = 1 where the larger model is worse by 2, passes {zero:.3f} where "
+    "the two AICs "
+    "are equal, and {two:.3f} where the larger model is better by 2. With {most} parameters more, equal "
+    "AICs mean "
     "p = {many:.3f}. One number decides the other."
 )
 
@@ -78,7 +83,8 @@ DESCRIPTION = (
 def chart(delta: float = 0.0, extra: int = 1) -> Slider:
     """The p-value of the likelihood-ratio test that belongs to a difference of AIC.
 
-    The formula is that of :func:`~glmmlib.sliders._aic_and_p.aic_and_p`; the sliders start at the values given.
+    The formula is that of :func:`~glmmlib.sliders._aic_and_p.aic_and_p`; the sliders start at the values
+    given.
 
     Parameters
     ----------
@@ -102,7 +108,12 @@ def chart(delta: float = 0.0, extra: int = 1) -> Slider:
         slider("delta", "AIC smaller model − AIC larger ", delta, LOWEST, HIGHEST, 0.1),
     ]
     ticks = alt.Axis(values=list(range(LOWEST, HIGHEST + 1, 2)))
-    x = alt.X("d:Q", title="AIC of smaller model − AIC of larger", scale=alt.Scale(domain=[LOWEST, HIGHEST]), axis=ticks)
+    x = alt.X(
+        "d:Q",
+        title="AIC of smaller model − AIC of larger",
+        scale=alt.Scale(domain=[LOWEST, HIGHEST]),
+        axis=ticks,
+    )
     y = alt.Y(
         "p:Q",
         title="p of the likelihood-ratio test",
@@ -118,14 +129,14 @@ def chart(delta: float = 0.0, extra: int = 1) -> Slider:
     )
     level = alt.Chart(alt.InlineData([{"p": 0.05}])).mark_rule(color=POOLED, strokeDash=[5, 4]).encode(y)
     equal = alt.Chart(alt.InlineData([{"d": 0}])).mark_rule(color=DATA, strokeDash=[2, 3]).encode(x)
-    here = alt.Chart(alt.InlineData([{}])).transform_calculate(
-        d="max(delta, -2 * extra)", p=p_value("delta")
-    )
+    here = alt.Chart(alt.InlineData([{}])).transform_calculate(d="max(delta, -2 * extra)", p=p_value("delta"))
     point = here.mark_point(color=TRUTH, filled=True, size=140, opacity=1).encode(x, y)
     corner = alt.Chart(alt.InlineData([{"d": LOWEST, "p": SMALLEST}]))
 
     def line(row, source, words):
-        text = source.transform_calculate(words=words).mark_text(align="left", dx=6, dy=-12 - 20 * row, fontWeight="bold")
+        text = source.transform_calculate(words=words).mark_text(
+            align="left", dx=6, dy=-12 - 20 * row, fontWeight="bold"
+        )
         return text.encode(x, y, text="words:N")
 
     lines = [

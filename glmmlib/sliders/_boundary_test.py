@@ -19,7 +19,8 @@ CUT = {"naive": float(chi2.isf(0.05, 1)), "mixture": float(chi2.isf(0.10, 1))}
 def statistic(share, groups, size):
     r"""Restricted likelihood-ratio statistic of :math:`\sigma_a = 0` in J equal groups of n.
 
-    With b the share of the sum of squares that lies between groups, and N = Jn, it is zero for :math:`b \le (J-1)/(N-1)`, and else
+    With b the share of the sum of squares that lies between groups, and N = Jn, it is zero for :math:`b \le
+    (J-1)/(N-1)`, and else
 
     .. math:: -(J-1) \log\frac{b}{J-1} - J(n-1) \log\frac{1-b}{J(n-1)} - (N-1) \log(N-1).
 
@@ -36,8 +37,8 @@ def statistic(share, groups, size):
 
     References
     ----------
-    Crainiceanu, C. M. and Ruppert, D. (2004). Likelihood ratio tests in linear mixed models with one variance component.
-    Journal of the Royal Statistical Society B 66, 165-185.
+    Crainiceanu, C. M. and Ruppert, D. (2004). Likelihood ratio tests in linear mixed models with one variance
+    component. Journal of the Royal Statistical Society B 66, 165-185.
 
     Examples
     --------
@@ -51,7 +52,8 @@ def statistic(share, groups, size):
 
 
 def survival(c, groups, size):
-    r"""Probability under H0 that the statistic exceeds `c`: exact, since b is then :math:`\mathrm{Beta}((J-1)/2, J(n-1)/2)`.
+    r"""Probability under H0 that the statistic exceeds `c`: exact, since b is then
+    :math:`\mathrm{Beta}((J-1)/2, J(n-1)/2)`.
 
     Parameters
     ----------
@@ -108,7 +110,8 @@ def rlrt(share: str) -> str:
 
 
 def exact(alt):
-    """Cells of b with their probability under H0 (times a constant), and the statistic at both edges of a cell.
+    """Cells of b with their probability under H0 (times a constant), and the statistic at both edges of a
+    cell.
 
     Half of the cells lie below the mean of b, where the statistic is zero, and half above.
     """
@@ -128,16 +131,23 @@ def exact(alt):
 
 def rate(cells, cut):
     """Sum the weights above `cut`, the cell that holds it in part."""
-    above = f"datum.next > {cut} && datum.at >= {cut} ? 1 : datum.next <= {cut} ? 0 : (datum.next - {cut}) / (datum.next - datum.at)"
+    above = (
+        f"datum.next > {cut} && datum.at >= {cut} ? 1 : datum.next <= {cut} ? 0 : (datum.next - {cut}) / "
+        "(datum.next - datum.at)"
+    )
     summed = cells.transform_calculate(part=f"datum.weight * ({above})")
     return summed.transform_aggregate(part="sum(part)", total="sum(weight)")
 
 
 DESCRIPTION = (
-    "Three falling curves against c, on a logarithmic scale: the probability that the test statistic of a variance exceeds c when "
-    "that variance is zero. The highest is chi-square with 1 degree of freedom; its half, the 50:50 mixture, lies below it, and close "
-    "to the mixture the exact one for equal groups. With {groups} groups of {size} the statistic is exactly zero in {zero:.0f} % of "
-    "studies, a 5 % test by chi-square rejects {naive:.1f} % and one by the mixture {mixture:.1f} %. With 3 groups they reject "
+    "Three falling curves against c, on a logarithmic scale: the probability that the test statistic of a "
+    "variance exceeds c when "
+    "that variance is zero. The highest is chi-square with 1 degree of freedom; its half, the 50:50 "
+    "mixture, lies below it, and close "
+    "to the mixture the exact one for equal groups. With {groups} groups of {size} the statistic is exactly "
+    "zero in {zero:.0f} % of "
+    "studies, a 5 % test by chi-square rejects {naive:.1f} % and one by the mixture {mixture:.1f} %. With 3 "
+    "groups they reject "
     "{naive_few:.1f} and {mixture_few:.1f} %, with 60 groups {naive_many:.1f} and {mixture_many:.1f} %."
 )
 

@@ -49,7 +49,11 @@ def effective_size(sd_group, sd_residual, size):
 def lines(groups: float, residual: float, size: float) -> list[str]:
     """The three lines of words that the chart writes for these positions of the sliders."""
     icc, effect, worth = effective_size(groups, residual, size)
-    return [f"ICC {icc:.2f}", f"design effect {effect:.2f}", f"a class of {size:.0f} is worth {worth:.1f} pupils"]
+    return [
+        f"ICC {icc:.2f}",
+        f"design effect {effect:.2f}",
+        f"a class of {size:.0f} is worth {worth:.1f} pupils",
+    ]
 
 
 def shown(groups: float, residual: float, size: float) -> str:
@@ -62,10 +66,14 @@ EFFECT = "(1 + (size - 1) * " + ICC + ")"
 WORTH = "{n} / (1 + ({n} - 1) * " + ICC + ")"
 
 DESCRIPTION = (
-    "One curve against the number of pupils in each class: how many pupils, each from a class of their own, the class "
-    "is worth to the estimate of the mean. A dashed grey line shows independent pupils, worth one each; a dashed black line "
-    "the ceiling, one over the intra-class correlation. With an SD of {sd_group:g} points between classes and {sd_residual:g} within, "
-    "the correlation is {icc:.2f}, a class of {size} has the design effect {effect:.2f} and is worth {worth:.1f} pupils, and a "
+    "One curve against the number of pupils in each class: how many pupils, each from a class of their own, "
+    "the class "
+    "is worth to the estimate of the mean. A dashed grey line shows independent pupils, worth one each; a "
+    "dashed black line "
+    "the ceiling, one over the intra-class correlation. With an SD of {sd_group:g} points between classes "
+    "and {sd_residual:g} within, "
+    "the correlation is {icc:.2f}, a class of {size} has the design effect {effect:.2f} and is worth "
+    "{worth:.1f} pupils, and a "
     "class of {many} is worth {worth_many:.1f}. With no SD between classes the curve is the grey line."
 )
 
@@ -99,13 +107,19 @@ def chart(sd_group: float = 6.2, sd_residual: float = 8.8, size: int = 18) -> Sl
         slider("size", "Pupils in each class ", size, 2, LARGEST, 1),
     ]
     x = alt.X("n:Q", title="Pupils in each class", scale=alt.Scale(domain=[0, LARGEST]))
-    y = alt.Y("worth:Q", title="Worth, in independent pupils", scale=alt.Scale(domain=[0, HIGHEST], nice=False))
+    y = alt.Y(
+        "worth:Q", title="Worth, in independent pupils", scale=alt.Scale(domain=[0, HIGHEST], nice=False)
+    )
     one = alt.Chart(alt.InlineData([{}]))
     diagonal = alt.InlineData([{"n": 1, "worth": 1}, {"n": TOP_OF_DIAGONAL, "worth": TOP_OF_DIAGONAL}])
     independent = alt.Chart(diagonal).mark_line(color=DATA, strokeDash=[5, 4]).encode(x, y)
     end = alt.Chart(alt.InlineData([{"n": TOP_OF_DIAGONAL, "worth": TOP_OF_DIAGONAL}]))
-    independent += end.mark_text(align="left", dx=6, fontSize=12).encode(x, y, text=alt.value("independent pupils"))
-    ceiling = one.transform_calculate(worth=f"1 / {ICC}", n=str(LARGEST)).transform_filter(f"datum.worth < {HIGHEST}")
+    independent += end.mark_text(align="left", dx=6, fontSize=12).encode(
+        x, y, text=alt.value("independent pupils")
+    )
+    ceiling = one.transform_calculate(worth=f"1 / {ICC}", n=str(LARGEST)).transform_filter(
+        f"datum.worth < {HIGHEST}"
+    )
     curve = (
         alt.Chart(alt.sequence(1, LARGEST + 0.1, 0.5, as_="n"))
         .transform_calculate(worth=WORTH.format(n="datum.n"))
@@ -126,9 +140,13 @@ def chart(sd_group: float = 6.2, sd_residual: float = 8.8, size: int = 18) -> Sl
     names = [
         words(0, f"'ICC ' + format({ICC}, '.2f')"),
         words(1, f"'design effect ' + format({EFFECT}, '.2f')"),
-        words(2, f"'a class of ' + size + ' is worth ' + format({WORTH.format(n='size')}, '.1f') + ' pupils'"),
+        words(
+            2, f"'a class of ' + size + ' is worth ' + format({WORTH.format(n='size')}, '.1f') + ' pupils'"
+        ),
         ceiling.mark_rule(color=POOLED, strokeDash=[5, 4]).encode(y),
-        ceiling.mark_text(align="right", dx=-4, dy=-9, fontSize=12).encode(x, y, text=alt.value("ceiling 1 / ICC")),
+        ceiling.mark_text(align="right", dx=-4, dy=-9, fontSize=12).encode(
+            x, y, text=alt.value("ceiling 1 / ICC")
+        ),
     ]
     icc, effect, worth = effective_size(sd_group, sd_residual, size)
     description = DESCRIPTION.format(

@@ -67,11 +67,16 @@ def shown(intercepts: float, slopes: float, corr: float, residual: float) -> str
 
 
 DESCRIPTION = (
-    "One curve of the intra-class correlation of two plots of a site against their temperature, from 10 to 20 degrees. With "
-    "SDs of {sd_intercept:g} for intercepts at 15 degrees, {sd_slope:g} for slopes and {sigma:g} for residuals, and a "
-    "correlation of {corr:g}, it falls from {cold:.2f} at 10 degrees to its lowest point at {lowest:.1f} degrees, marked by a "
-    "dashed line, and rises to {warm:.2f} at 20 degrees. With the correlation reversed it is the mirror image about 15 "
-    "degrees; with an SD of slopes of 0 it is flat at {middle:.2f}, the value at 15 degrees. A larger residual SD lowers "
+    "One curve of the intra-class correlation of two plots of a site against their temperature, from 10 to "
+    "20 degrees. With "
+    "SDs of {sd_intercept:g} for intercepts at 15 degrees, {sd_slope:g} for slopes and {sigma:g} for "
+    "residuals, and a "
+    "correlation of {corr:g}, it falls from {cold:.2f} at 10 degrees to its lowest point at {lowest:.1f} "
+    "degrees, marked by a "
+    "dashed line, and rises to {warm:.2f} at 20 degrees. With the correlation reversed it is the mirror "
+    "image about 15 "
+    "degrees; with an SD of slopes of 0 it is flat at {middle:.2f}, the value at 15 degrees. A larger "
+    "residual SD lowers "
     "the whole curve and leaves its lowest point where it is."
 )
 
@@ -81,8 +86,8 @@ def chart(
 ) -> Slider:
     """The ICC along x, as the SDs of intercepts, slopes and residuals and their correlation move.
 
-    The formula is that of :func:`~glmmlib.sliders._icc_curve.icc_curve`; the sliders start at the values given.
-    The zero of x is at 15 degrees.
+    The formula is that of :func:`~glmmlib.sliders._icc_curve.icc_curve`; the sliders start at the values
+    given. The zero of x is at 15 degrees.
 
     Parameters
     ----------
@@ -113,7 +118,10 @@ def chart(
 
     def icc(at):
         away = f"({at} - {ORIGIN:g})"
-        square = f"(intercepts * intercepts + 2 * {away} * corr * intercepts * slopes + {away} * {away} * slopes * slopes)"
+        square = (
+            f"(intercepts * intercepts + 2 * {away} * corr * intercepts * slopes + {away} * {away} * slopes "
+            "* slopes)"
+        )
         between = f"max(0, {square})"
         return f"({between} / ({between} + residual * residual))"
 

@@ -15,7 +15,8 @@ MINUS = "\N{MINUS SIGN}"
 def log_odds(start, change):
     r"""Probabilities before and after a change in log-odds, with the two ratios.
 
-    .. math:: p(\eta) = \frac{1}{1 + e^{-\eta}}, \quad \frac{p_1 / (1 - p_1)}{p_0 / (1 - p_0)} = e^{\text{change}}.
+    .. math:: p(\eta) = \frac{1}{1 + e^{-\eta}}, \quad \frac{p_1 / (1 - p_1)}{p_0 / (1 - p_0)} =
+    e^{\text{change}}.
 
     Parameters
     ----------
@@ -29,7 +30,8 @@ def log_odds(start, change):
 
     References
     ----------
-    Gelman, A. and Hill, J. (2007). Data Analysis Using Regression and Multilevel/Hierarchical Models, section 5.2.
+    Gelman, A. and Hill, J. (2007). Data Analysis Using Regression and Multilevel/Hierarchical Models, section
+    5.2.
 
     Examples
     --------
@@ -59,17 +61,23 @@ P = "(1 / (1 + exp(-({eta}))))"
 BEFORE, AFTER = P.format(eta="start"), P.format(eta="start + change")
 
 DESCRIPTION = (
-    "An S-shaped curve: the probability against the log-odds, from near 0 at {low:g} through one half at 0 to near 1 at "
-    "{far:g}; a dashed line of slope one quarter touches it in the middle. An orange step goes from one point of the curve "
-    "to another: right by the change in log-odds, up by the change in probability. From log-odds {start:g}, a change of "
-    "{change:+g} takes the probability from {before:.2f} to {after:.2f} and multiplies the odds by {odds:.2f} and the probability by "
-    "{risk:.2f}. The odds are multiplied by the same number wherever the step starts; the probability moves most near "
+    "An S-shaped curve: the probability against the log-odds, from near 0 at {low:g} through one half at 0 "
+    "to near 1 at "
+    "{far:g}; a dashed line of slope one quarter touches it in the middle. An orange step goes from one "
+    "point of the curve "
+    "to another: right by the change in log-odds, up by the change in probability. From log-odds {start:g}, "
+    "a change of "
+    "{change:+g} takes the probability from {before:.2f} to {after:.2f} and multiplies the odds by "
+    "{odds:.2f} and the probability by "
+    "{risk:.2f}. The odds are multiplied by the same number wherever the step starts; the probability moves "
+    "most near "
     "one half, and never by more than a quarter of the change."
 )
 
 
 def chart(start: float = -0.5, change: float = 1.0) -> Slider:
-    """One step in log-odds, wherever it starts: what it does to the probability, to the odds, and to their ratio.
+    """One step in log-odds, wherever it starts: what it does to the probability, to the odds, and to their
+    ratio.
 
     The formula is that of :func:`~glmmlib.sliders._log_odds.log_odds`; the sliders start at the values given.
 
@@ -112,11 +120,15 @@ def chart(start: float = -0.5, change: float = 1.0) -> Slider:
     across = one.mark_rule(**style).encode(x, y, x2="to:Q")
     upwards = one.mark_rule(**style).encode(alt.X("to:Q"), y, y2="up:Q")
     dot = {"color": TRUTH, "filled": True, "opacity": 1}
-    dots = one.mark_point(size=90, **dot).encode(x, y) + one.mark_point(size=160, **dot).encode(x="to:Q", y="up:Q")
+    dots = one.mark_point(size=90, **dot).encode(x, y) + one.mark_point(size=160, **dot).encode(
+        x="to:Q", y="up:Q"
+    )
 
     def words(row, text):
         here = alt.Chart(alt.InlineData([{"eta": -FAR, "p": 1.4}])).transform_calculate(words=text)
-        return here.mark_text(align="left", dx=6, dy=10 + 20 * row, fontWeight="bold").encode(x, y, text="words:N")
+        return here.mark_text(align="left", dx=6, dy=10 + 20 * row, fontWeight="bold").encode(
+            x, y, text="words:N"
+        )
 
     written = [
         words(
@@ -125,11 +137,19 @@ def chart(start: float = -0.5, change: float = 1.0) -> Slider:
             f" + ' (' + format({AFTER} - {BEFORE}, '+.2f') + ')'",
         ),
         words(1, "'a quarter of the change: ' + format(change / 4, '+.2f')"),
-        words(2, f"'odds × ' + format(exp(change), '.2f') + ', probability × ' + format({AFTER} / {BEFORE}, '.2f')"),
+        words(
+            2,
+            f"'odds × ' + format(exp(change), '.2f') + ', probability × ' + format({AFTER} / {BEFORE}, "
+            "'.2f')",
+        ),
     ]
     before, after, odds, risk = log_odds(start, change)
-    description = DESCRIPTION.format(
-        low=-FAR, far=FAR, start=start, change=change, before=before, after=after, odds=odds, risk=risk
-    ).replace("-0", MINUS + "0").replace(" -", " " + MINUS)
+    description = (
+        DESCRIPTION.format(
+            low=-FAR, far=FAR, start=start, change=change, before=before, after=after, odds=odds, risk=risk
+        )
+        .replace("-0", MINUS + "0")
+        .replace(" -", " " + MINUS)
+    )
     layers = alt.layer(quarter, curve, across, upwards, dots, *written).add_params(*sliders)
     return finish(layers, "log_odds", "One step in log-odds, many in probability", description)

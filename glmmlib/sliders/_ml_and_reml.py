@@ -13,7 +13,8 @@ STEP = 0.02
 
 
 def criterion(theta, ss_between, ss_within, groups, size, reml=False):
-    r"""Profiled deviance, or REML criterion, of equal groups with a random intercept, from two sums of squares.
+    r"""Profiled deviance, or REML criterion, of equal groups with a random intercept, from two sums of
+    squares.
 
     With :math:`\lambda = 1 + n\theta^2`, J groups of n and :math:`r^2 = SS_w + SS_b / \lambda`,
 
@@ -58,8 +59,8 @@ def criterion(theta, ss_between, ss_within, groups, size, reml=False):
 def maxima(ratio, groups, size):
     r"""The theta at which ML and REML have their maxima, when the mean squares are what the truth expects.
 
-    The mean squares' ratio is then :math:`F = 1 + n\theta_0^2`; REML puts :math:`1 + n\theta^2` at F, which is the truth, and ML
-    at F (J - 1) / J, or at its lowest value, 1.
+    The mean squares' ratio is then :math:`F = 1 + n\theta_0^2`; REML puts :math:`1 + n\theta^2` at F, which
+    is the truth, and ML at F (J - 1) / J, or at its lowest value, 1.
 
     Parameters
     ----------
@@ -84,7 +85,9 @@ def maxima(ratio, groups, size):
 
 
 def curves(theta, ratio, groups, size):
-    """Relative likelihoods at `theta`, each 1 at its maximum: ML and REML, for mean squares that are what `ratio` expects."""
+    """Relative likelihoods at `theta`, each 1 at its maximum: ML and REML, for mean squares that are what
+    `ratio` expects.
+    """
     ss = ((groups - 1) * (1 + size * ratio**2), groups * (size - 1))
     found = []
     for best, reml in zip(maxima(ratio, groups, size), (False, True), strict=True):
@@ -120,10 +123,14 @@ def relative(theta: str, best: str, reml: bool) -> str:
 
 
 DESCRIPTION = (
-    "Two curves against theta, the SD between groups as a multiple of the SD within: the relative likelihood of ML and of "
-    "REML, each 1 at its peak. Both are hills; that of ML lies to the left. With {groups} groups of {size} and a true theta of "
-    "{ratio:g}, in data whose mean squares are exactly what the truth expects, ML peaks at {ml:.2f} and REML at {reml:.2f}. "
-    "With {few} groups ML peaks at {ml_few:.2f} and the hills are broad; with {many} it peaks at {ml_many:.2f} and the two "
+    "Two curves against theta, the SD between groups as a multiple of the SD within: the relative "
+    "likelihood of ML and of "
+    "REML, each 1 at its peak. Both are hills; that of ML lies to the left. With {groups} groups of {size} "
+    "and a true theta of "
+    "{ratio:g}, in data whose mean squares are exactly what the truth expects, ML peaks at {ml:.2f} and "
+    "REML at {reml:.2f}. "
+    "With {few} groups ML peaks at {ml_few:.2f} and the hills are broad; with {many} it peaks at "
+    "{ml_many:.2f} and the two "
     "narrow hills nearly coincide."
 )
 
@@ -131,7 +138,8 @@ DESCRIPTION = (
 def chart(groups: int = 6, size: int = 5, ratio: float = 1.0) -> Slider:
     """The likelihood of ML and of REML for the SD between groups, as the number of groups changes.
 
-    The formula is that of :func:`~glmmlib.sliders._ml_and_reml.curves`; the sliders start at the values given.
+    The formula is that of :func:`~glmmlib.sliders._ml_and_reml.curves`; the sliders start at the values
+    given.
 
     Parameters
     ----------

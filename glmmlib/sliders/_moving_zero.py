@@ -1,4 +1,6 @@
-"""The zero of x moved along a fan of lines: SD of the intercepts, correlation and ICC change, the lines do not."""
+"""The zero of x moved along a fan of lines: SD of the intercepts, correlation and ICC change, the lines do
+not.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,8 @@ def moving_zero(shift, sd, corr, sigma):
     Returns
     -------
     tuple of three
-        SD of the intercepts, correlation of intercepts and slopes, and intra-class correlation, at the new zero.
+        SD of the intercepts, correlation of intercepts and slopes, and intra-class correlation, at the new
+        zero.
 
     Examples
     --------
@@ -59,17 +62,24 @@ def shown(zero: float) -> str:
 
 
 DESCRIPTION = (
-    "Twelve thin lines of pH change against temperature, one a site, that cross near {narrow:.0f} °C and fan out on both "
-    "sides, and a thick blue line for a typical site. The slider moves the zero of x, a vertical line, from 0 to 25 "
-    "degrees; orange dots mark where it meets the lines: the intercepts. The lines never move. With the zero at 0 degrees "
-    "the SD of the intercepts is {cold[0]:.2f} and their correlation with the slopes {cold[1]:.2f}; at {narrow:.0f} "
-    "degrees they are {mid[0]:.2f} and {mid[1]:.2f}; at 25 degrees {warm[0]:.2f} and {warm[1]:.2f}. The ICC at the zero is "
-    "{cold[2]:.2f}, {mid[2]:.2f} and {warm[2]:.2f}. The grey band is where plots were measured, 10 to 20 degrees."
+    "Twelve thin lines of pH change against temperature, one a site, that cross near {narrow:.0f} °C and "
+    "fan out on both "
+    "sides, and a thick blue line for a typical site. The slider moves the zero of x, a vertical line, from "
+    "0 to 25 "
+    "degrees; orange dots mark where it meets the lines: the intercepts. The lines never move. With the "
+    "zero at 0 degrees "
+    "the SD of the intercepts is {cold[0]:.2f} and their correlation with the slopes {cold[1]:.2f}; at "
+    "{narrow:.0f} "
+    "degrees they are {mid[0]:.2f} and {mid[1]:.2f}; at 25 degrees {warm[0]:.2f} and {warm[1]:.2f}. The ICC "
+    "at the zero is "
+    "{cold[2]:.2f}, {mid[2]:.2f} and {warm[2]:.2f}. The grey band is where plots were measured, 10 to 20 "
+    "degrees."
 )
 
 
 def chart(zero: float = 15.0, sd=(0.226, 0.0613), corr: float = 0.542, sigma: float = 0.323) -> Slider:
-    """The zero of x moved along a fan of lines: SD of the intercepts, correlation and ICC change, the lines do not.
+    """The zero of x moved along a fan of lines: SD of the intercepts, correlation and ICC change, the lines
+    do not.
 
     The formula is that of :func:`~glmmlib.sliders._moving_zero.moving_zero`; the slider starts at the value
     given.
@@ -100,10 +110,21 @@ def chart(zero: float = 15.0, sd=(0.226, 0.0613), corr: float = 0.542, sigma: fl
     y = alt.Y("y:Q", title="pH change", scale=alt.Scale(domain=[-2.6, 3.6], nice=False))
     height = f"datum.b0 + datum.b1 * (datum.x - {ORIGIN:g})"
     ends = alt.InlineData([site | {"x": end} for site in sites for end in (LOW, HIGH)])
-    drawn = alt.Chart(ends).transform_calculate(y=height).mark_line(color=DATA, strokeWidth=1.2).encode(x, y, detail="site:N")
+    drawn = (
+        alt.Chart(ends)
+        .transform_calculate(y=height)
+        .mark_line(color=DATA, strokeWidth=1.2)
+        .encode(x, y, detail="site:N")
+    )
     middle = alt.InlineData([{"x": end, "b0": INTERCEPT, "b1": SLOPE} for end in (LOW, HIGH)])
-    typical = alt.Chart(middle).transform_calculate(y=height).mark_line(color=MODEL, strokeWidth=3).encode(x, y)
-    measured = alt.Chart(alt.InlineData([{"x": 10, "end": 20}])).mark_rect(color=DATA, opacity=0.15).encode(x, x2="end")
+    typical = (
+        alt.Chart(middle).transform_calculate(y=height).mark_line(color=MODEL, strokeWidth=3).encode(x, y)
+    )
+    measured = (
+        alt.Chart(alt.InlineData([{"x": 10, "end": 20}]))
+        .mark_rect(color=DATA, opacity=0.15)
+        .encode(x, x2="end")
+    )
     one = alt.Chart(alt.InlineData([{}])).transform_calculate(x="zero")
     axis = one.mark_rule(color=TRUTH, strokeWidth=2).encode(x)
     at_zero = alt.Chart(alt.InlineData(sites)).transform_calculate(x="zero").transform_calculate(y=height)
@@ -115,16 +136,23 @@ def chart(zero: float = 15.0, sd=(0.226, 0.0613), corr: float = 0.542, sigma: fl
 
     def words(row, text):
         here = alt.Chart(alt.InlineData([{"x": LOW, "y": 3.6}])).transform_calculate(words=text)
-        return here.mark_text(align="left", dx=6, dy=10 + 20 * row, fontWeight="bold").encode(x, y, text="words:N")
+        return here.mark_text(align="left", dx=6, dy=10 + 20 * row, fontWeight="bold").encode(
+            x, y, text="words:N"
+        )
 
     share = f"{variance} / ({variance} + {sigma**2!r})"
     written = [
-        words(0, f"'zero at ' + format(zero, '.1f') + ' °C: SD of intercepts ' + format(sqrt({variance}), '.2f')"),
+        words(
+            0,
+            f"'zero at ' + format(zero, '.1f') + ' °C: SD of intercepts ' + format(sqrt({variance}), '.2f')",
+        ),
         words(1, f"'correlation ' + format({rho}, '.2f') + ', ICC there ' + format({share}, '.2f')"),
     ]
     narrow = ORIGIN - corr * sd[0] / sd[1]
     there = (moving_zero(at - ORIGIN, sd, corr, sigma) for at in (LOW, round(narrow), HIGH))
     cold, mid, warm = ([round(float(v), 2) + 0.0 for v in values] for values in there)
-    description = DESCRIPTION.format(narrow=narrow, cold=cold, mid=mid, warm=warm).replace("-", "\N{MINUS SIGN}")
+    description = DESCRIPTION.format(narrow=narrow, cold=cold, mid=mid, warm=warm).replace(
+        "-", "\N{MINUS SIGN}"
+    )
     layers = alt.layer(measured, drawn, typical, axis, dots, *written).add_params(control)
     return finish(layers, "moving_zero", "The zero moves, the lines stay", description)

@@ -13,7 +13,8 @@ HALF_UP = 1e-9  # a tie is rounded up, in Python as in the browser
 
 
 def overdispersion(mean, k, count=0):
-    r"""Variance of a negative binomial count, and how probable one count is beside a Poisson count of equal mean.
+    r"""Variance of a negative binomial count, and how probable one count is beside a Poisson count of equal
+    mean.
 
     .. math:: \operatorname{Var}(y) = \mu + \mu^2 / k, \qquad P(0) = \Bigl(\frac{k}{k + \mu}\Bigr)^{k}, \qquad
               \frac{P(y)}{P(y - 1)} = \frac{k + y - 1}{y} \cdot \frac{\mu}{k + \mu}.
@@ -49,7 +50,10 @@ def lines(mean: float, k: float) -> list[str]:
     """The two lines of words that the chart writes for these positions of the sliders."""
     variance, negbinomial, poisson = overdispersion(mean, k)
     zeros = [f"{100 * float(p) + HALF_UP:.1f}" for p in (negbinomial, poisson)]
-    return [f"variance {variance / mean + HALF_UP:.1f} times the mean", f"no bird: {zeros[0]} % (Poisson {zeros[1]} %)"]
+    return [
+        f"variance {variance / mean + HALF_UP:.1f} times the mean",
+        f"no bird: {zeros[0]} % (Poisson {zeros[1]} %)",
+    ]
 
 
 def shown(mean: float, k: float) -> str:
@@ -58,16 +62,21 @@ def shown(mean: float, k: float) -> str:
 
 
 DESCRIPTION = (
-    "Blue bars: how probable each count from 0 to {largest} is when counts are negative binomial; the bar of no bird is orange. "
-    "Black dots: Poisson counts with the same mean. With a mean of {mean:g} and k = {k:g} the variance is {ratio:.1f} times the mean and "
-    "{zeros[0]:.1f} % of the surveys find no bird, against {zeros[1]:.1f} % under Poisson. With k = 0.5 the variance is {small[0]:.1f} times the "
-    "mean and {small[1]:.1f} % find none. With k = 30 bars and dots nearly meet. With a larger mean the same k gives a larger "
+    "Blue bars: how probable each count from 0 to {largest} is when counts are negative binomial; the bar "
+    "of no bird is orange. "
+    "Black dots: Poisson counts with the same mean. With a mean of {mean:g} and k = {k:g} the variance is "
+    "{ratio:.1f} times the mean and "
+    "{zeros[0]:.1f} % of the surveys find no bird, against {zeros[1]:.1f} % under Poisson. With k = 0.5 the "
+    "variance is {small[0]:.1f} times the "
+    "mean and {small[1]:.1f} % find none. With k = 30 bars and dots nearly meet. With a larger mean the "
+    "same k gives a larger "
     "ratio of variance to mean, and fewer zeros."
 )
 
 
 def chart(mean: float = 3.0, k: float = 5.3) -> Slider:
-    """Counts that scatter more than Poisson counts: the negative binomial, its variance and its share of zeros.
+    """Counts that scatter more than Poisson counts: the negative binomial, its variance and its share of
+    zeros.
 
     The formula is that of :func:`~glmmlib.sliders._overdispersion.overdispersion`; the sliders start at the
     values given.
@@ -91,7 +100,10 @@ def chart(mean: float = 3.0, k: float = 5.3) -> Slider:
     Slider(description=...)
     """
     alt = altair()
-    controls = [slider("mean", "Mean count ", mean, 0.5, 15, 0.1), slider("k", "Dispersion k ", k, 0.2, 30, 0.1)]
+    controls = [
+        slider("mean", "Mean count ", mean, 0.5, 15, 0.1),
+        slider("k", "Dispersion k ", k, 0.2, 30, 0.1),
+    ]
     x = alt.X("y:Q", title="Birds in a survey", scale=alt.Scale(domain=[-0.6, LARGEST + 0.6], nice=False))
     height = alt.Y("p:Q", title="Probability")
     zero = {"nb": "k * log(k / (k + mean))", "poisson": "-mean"}
@@ -101,13 +113,20 @@ def chart(mean: float = 3.0, k: float = 5.3) -> Slider:
         """P(y) = P(0) times the ratios of neighbours, multiplied up as a running sum of logarithms."""
         counts = alt.Chart(alt.sequence(0, LARGEST + 1, as_="y"))
         counts = counts.transform_calculate(term=f"datum.y == 0 ? {zero[name]} : {step[name]}")
-        return counts.transform_window(log_p="sum(term)", sort=[{"field": "y"}]).transform_calculate(p="exp(datum.log_p)")
+        return counts.transform_window(log_p="sum(term)", sort=[{"field": "y"}]).transform_calculate(
+            p="exp(datum.log_p)"
+        )
 
     colour = alt.condition("datum.y == 0", alt.value(TRUTH), alt.value(MODEL))
     bars = probabilities("nb").mark_bar(size=8).encode(x, height, color=colour)
-    dots = probabilities("poisson").mark_point(color=POOLED, filled=True, size=45, opacity=1).encode(x, height)
+    dots = (
+        probabilities("poisson").mark_point(color=POOLED, filled=True, size=45, opacity=1).encode(x, height)
+    )
     room = [  # for the words, above the highest bar and dot
-        probabilities(name).transform_calculate(p=f"{HEADROOM} * datum.p").mark_point(opacity=0, aria=False).encode(x, height)
+        probabilities(name)
+        .transform_calculate(p=f"{HEADROOM} * datum.p")
+        .mark_point(opacity=0, aria=False)
+        .encode(x, height)
         for name in zero
     ]
     path = probabilities("poisson").mark_line(color=DATA, strokeWidth=1.2).encode(x, height)

@@ -16,8 +16,9 @@ LOW, HIGH = 10.0, 20.0
 def standard_draws():
     r"""The numbers behind the picture, before the SDs scale them.
 
-    Deviations of the sites are the middle quantiles of N(0, 1), so that their lines show the distribution; residuals
-    are the middle quantiles of N(0, 1) in a fixed random order, and so are the temperatures of a uniform distribution.
+    Deviations of the sites are the middle quantiles of N(0, 1), so that their lines show the distribution;
+    residuals are the middle quantiles of N(0, 1) in a fixed random order, and so are the temperatures of a
+    uniform distribution.
 
     Returns
     -------
@@ -42,7 +43,8 @@ def standard_draws():
 
 
 def parallel_lines(sd_group, sd_residual):
-    r"""Observations, lines and correlation of the model :math:`Y_{ij} = \beta_0 + a_{0j} + \beta_1 x_{ij} + \epsilon_{ij}`.
+    r"""Observations, lines and correlation of the model :math:`Y_{ij} = \beta_0 + a_{0j} + \beta_1 x_{ij} +
+    \epsilon_{ij}`.
 
     Parameters
     ----------
@@ -79,16 +81,21 @@ def shown(groups: float, residual: float) -> str:
 
 
 DESCRIPTION = (
-    "Six coloured parallel lines of pH change against temperature, one a site, eight points around each, and a thick "
-    "blue line for a typical site. One slider sets the SD between sites, the other the residual SD. The first moves the "
-    "lines apart and takes the points with them; the second moves the points away from their line. With SDs of "
-    "{sd_group:.2f} and {sd_residual:.2f} two plots of a site correlate at {now:.2f}; with no SD between sites the six "
+    "Six coloured parallel lines of pH change against temperature, one a site, eight points around each, "
+    "and a thick "
+    "blue line for a typical site. One slider sets the SD between sites, the other the residual SD. The "
+    "first moves the "
+    "lines apart and takes the points with them; the second moves the points away from their line. With SDs "
+    "of "
+    "{sd_group:.2f} and {sd_residual:.2f} two plots of a site correlate at {now:.2f}; with no SD between "
+    "sites the six "
     "lines are one and the correlation is 0; with 0.60 and 0.10 it is {high:.2f}. The slope never changes."
 )
 
 
 def chart(sd_group: float = 0.21, sd_residual: float = 0.36) -> Slider:
-    """Six sites drawn from a random-intercept model: what its two SDs do to lines, points and their correlation.
+    """Six sites drawn from a random-intercept model: what its two SDs do to lines, points and their
+    correlation.
 
     The formula is that of :func:`~glmmlib.sliders._parallel_lines.parallel_lines`; the sliders start at the
     values given.
@@ -121,13 +128,17 @@ def chart(sd_group: float = 0.21, sd_residual: float = 0.36) -> Slider:
     colour = alt.Color("site:N", scale=colours, legend=None)
     temperatures, z, e = (values.tolist() for values in standard_draws())
     plots = [
-        {"site": j, "x": temperatures[j][i], "z": z[j], "e": e[j][i]} for j in range(SITES) for i in range(PLOTS)
+        {"site": j, "x": temperatures[j][i], "z": z[j], "e": e[j][i]}
+        for j in range(SITES)
+        for i in range(PLOTS)
     ]
     ends = [{"site": j, "x": end, "z": z[j]} for j in range(SITES) for end in (LOW, HIGH)]
     typical = f"{INTERCEPT} + {SLOPE} * (datum.x - {ORIGIN:g})"
     lines = alt.Chart(alt.InlineData(ends)).transform_calculate(y=f"{typical} + groups * datum.z")
     lines = lines.mark_line(strokeWidth=1.5).encode(x, y, colour)
-    points = alt.Chart(alt.InlineData(plots)).transform_calculate(y=f"{typical} + groups * datum.z + residual * datum.e")
+    points = alt.Chart(alt.InlineData(plots)).transform_calculate(
+        y=f"{typical} + groups * datum.z + residual * datum.e"
+    )
     points = points.mark_circle(size=45, opacity=0.9).encode(x, y, colour)
     middle = alt.Chart(alt.InlineData([{"x": LOW}, {"x": HIGH}])).transform_calculate(y=typical)
     middle = middle.mark_line(color=MODEL, strokeWidth=3).encode(x, y)

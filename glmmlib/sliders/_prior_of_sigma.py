@@ -14,14 +14,18 @@ ERROR = 0.4
 
 
 def posterior(groups, scale, best, error=ERROR):
-    r"""Posterior of :math:`\sigma_a` on a grid, for J groups whose estimates all have the same standard error.
+    r"""Posterior of :math:`\sigma_a` on a grid, for J groups whose estimates all have the same standard
+    error.
 
-    The estimates are :math:`N(\mu, v)` with :math:`v = \sigma_a^2 + \tau^2`. With a flat prior on :math:`\mu`, integrated out,
+    The estimates are :math:`N(\mu, v)` with :math:`v = \sigma_a^2 + \tau^2`. With a flat prior on
+    :math:`\mu`, integrated out,
 
-    .. math:: p(\sigma_a \mid y) \propto p(\sigma_a)\, v^{-(J-1)/2} \exp\left(-\frac{J - 1}{2}\, \frac{\hat v}{v}\right),
+    .. math:: p(\sigma_a \mid y) \propto p(\sigma_a)\, v^{-(J-1)/2} \exp\left(-\frac{J - 1}{2}\, \frac{\hat
+    v}{v}\right),
               \quad p(\sigma_a) \propto \exp\left(-\frac{\sigma_a^2}{2 s^2}\right),
 
-    where :math:`\hat v = \hat\sigma_a^2 + \tau^2` is the variance of the estimates: the (restricted) likelihood peaks at
+    where :math:`\hat v = \hat\sigma_a^2 + \tau^2` is the variance of the estimates: the (restricted)
+    likelihood peaks at
     :math:`\hat\sigma_a`. The prior is half-normal, cut off at 4, where the grid ends.
 
     Parameters
@@ -42,7 +46,8 @@ def posterior(groups, scale, best, error=ERROR):
 
     References
     ----------
-    Gelman, A. (2006). Prior distributions for variance parameters in hierarchical models. *Bayesian Analysis* 1(3).
+    Gelman, A. (2006). Prior distributions for variance parameters in hierarchical models. *Bayesian Analysis*
+    1(3).
 
     Examples
     --------
@@ -78,10 +83,14 @@ def shown(groups: float, scale: float, best: float) -> str:
 PRIOR_LABEL = "exp(-datum.sigma * datum.sigma / (2 * scale * scale))"
 
 DESCRIPTION = (
-    "Two curves against the SD between groups, each 1 at its peak: a half-normal prior and the posterior. With {few} groups, "
-    "data that fit an SD of {best:g} best and a prior of scale {scale:g}, the posterior has median {a[1]:.2f} and a 95 % interval from "
-    "{a[0]:.2f} to {a[2]:.2f}. A prior of scale 0.2 moves the median to {b[1]:.2f}, one of scale 3 to {c[1]:.2f}. With {many} groups and "
-    "data that fit 0.5 best, the same two priors give medians {d[1]:.2f} and {e[1]:.2f}: the prior hardly matters."
+    "Two curves against the SD between groups, each 1 at its peak: a half-normal prior and the posterior. "
+    "With {few} groups, "
+    "data that fit an SD of {best:g} best and a prior of scale {scale:g}, the posterior has median "
+    "{a[1]:.2f} and a 95 % interval from "
+    "{a[0]:.2f} to {a[2]:.2f}. A prior of scale 0.2 moves the median to {b[1]:.2f}, one of scale 3 to "
+    "{c[1]:.2f}. With {many} groups and "
+    "data that fit 0.5 best, the same two priors give medians {d[1]:.2f} and {e[1]:.2f}: the prior hardly "
+    "matters."
 )
 
 
@@ -127,13 +136,18 @@ def chart(groups: int = 5, scale: float = 1.0, best: float = 0.0) -> Slider:
     seen = "datum.sigma <= 2.5"
     prior = grid.transform_calculate(height="datum.prior").transform_filter(seen)
     prior = prior.mark_line(color=DATA, strokeWidth=2, strokeDash=[6, 4]).encode(x, y)
-    peak = grid.transform_joinaggregate(peak="max(density)").transform_calculate(height="datum.density / datum.peak")
+    peak = grid.transform_joinaggregate(peak="max(density)").transform_calculate(
+        height="datum.density / datum.peak"
+    )
     curve = peak.transform_filter(seen).mark_line(color=MODEL, strokeWidth=3).encode(x, y)
     words = (
         grid.transform_joinaggregate(total="sum(density)")
         .transform_window(below="sum(density)", sort=[{"field": "sigma"}])
         .transform_calculate(
-            **{name: f"datum.below < {q} * datum.total ? 1 : 0" for name, q in zip("abc", (0.025, 0.5, 0.975), strict=True)}
+            **{
+                name: f"datum.below < {q} * datum.total ? 1 : 0"
+                for name, q in zip("abc", (0.025, 0.5, 0.975), strict=True)
+            }
         )
         .transform_aggregate(low="sum(a)", middle="sum(b)", high="sum(c)")
         .transform_calculate(
@@ -147,11 +161,15 @@ def chart(groups: int = 5, scale: float = 1.0, best: float = 0.0) -> Slider:
     )
     here = alt.Chart(alt.InlineData([{}])).transform_calculate(sigma="best", height="0")
     point = here.mark_point(color=TRUTH, filled=True, size=120, opacity=1, clip=False).encode(x, y)
-    name = here.mark_text(color=TRUTH, align="left", dx=9, dy=-10, fontSize=12).encode(x, y, text=alt.value("fits best"))
+    name = here.mark_text(color=TRUTH, align="left", dx=9, dy=-10, fontSize=12).encode(
+        x, y, text=alt.value("fits best")
+    )
     a, b, c = (interval(groups, s, best) for s in (scale, 0.2, 3))
     d, e = (interval(60, s, 0.5) for s in (0.2, 3))
     description = DESCRIPTION.format(few=groups, best=best, scale=scale, many=60, a=a, b=b, c=c, d=d, e=e)
-    beside = alt.Chart(alt.InlineData([{}])).transform_calculate(sigma="min(scale * 1.01, 2.2)", height=PRIOR_LABEL)
+    beside = alt.Chart(alt.InlineData([{}])).transform_calculate(
+        sigma="min(scale * 1.01, 2.2)", height=PRIOR_LABEL
+    )
     label = beside.mark_text(align="left", dx=6, dy=-6, fontSize=12).encode(x, y, text=alt.value("prior"))
     layers = alt.layer(prior, curve, words, point, name, label).add_params(*sliders)
     return finish(layers, "prior_of_sigma", "What the data say, and what the prior adds", description)

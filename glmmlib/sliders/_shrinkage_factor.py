@@ -31,7 +31,8 @@ def shrinkage_factor(sd_group, sd_residual, size):
 
     References
     ----------
-    Robinson, G. K. (1991). That BLUP is a good thing: the estimation of random effects. Statistical Science 6.
+    Robinson, G. K. (1991). That BLUP is a good thing: the estimation of random effects. Statistical Science
+    6.
 
     Examples
     --------
@@ -56,10 +57,14 @@ def shown(groups: float, residual: float, size: float) -> str:
 FACTOR = "{n} * groups * groups / (residual * residual + {n} * groups * groups)"
 
 DESCRIPTION = (
-    "One curve against the number of pupils in a class: the share of its distance from the typical class that the class "
-    "keeps. It rises steeply at first and then bends towards 100 %. With an SD of {sd_group:g} points between classes and "
-    "{sd_residual:g} within, a class of {size} keeps {kept:.0f} %, one of {many} keeps {kept_many:.0f} %, and half is kept at "
-    "{half:.1f} pupils. A larger SD between classes lifts the curve, a larger SD within lowers it; with no SD between classes "
+    "One curve against the number of pupils in a class: the share of its distance from the typical class "
+    "that the class "
+    "keeps. It rises steeply at first and then bends towards 100 %. With an SD of {sd_group:g} points "
+    "between classes and "
+    "{sd_residual:g} within, a class of {size} keeps {kept:.0f} %, one of {many} keeps {kept_many:.0f} %, "
+    "and half is kept at "
+    "{half:.1f} pupils. A larger SD between classes lifts the curve, a larger SD within lowers it; with no "
+    "SD between classes "
     "it lies on zero."
 )
 
@@ -67,8 +72,8 @@ DESCRIPTION = (
 def chart(sd_group: float = 6.2, sd_residual: float = 8.8, size: int = 3) -> Slider:
     """How much of its distance from the typical group a group keeps: the shrinkage factor.
 
-    The formula is that of :func:`~glmmlib.sliders._shrinkage_factor.shrinkage_factor`; the sliders start at the
-    values given.
+    The formula is that of :func:`~glmmlib.sliders._shrinkage_factor.shrinkage_factor`; the sliders start at
+    the values given.
 
     Parameters
     ----------
@@ -95,7 +100,11 @@ def chart(sd_group: float = 6.2, sd_residual: float = 8.8, size: int = 3) -> Sli
     x = alt.X("n:Q", title="Pupils in the class", scale=alt.Scale(domain=[0, LARGEST]))
     y = alt.Y("kept:Q", title="Share kept", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="%"))
     one = alt.Chart(alt.InlineData([{}]))
-    half = one.transform_calculate(kept="0.5").mark_rule(color=DATA, strokeDash=[5, 4], strokeWidth=1.5).encode(y)
+    half = (
+        one.transform_calculate(kept="0.5")
+        .mark_rule(color=DATA, strokeDash=[5, 4], strokeWidth=1.5)
+        .encode(y)
+    )
     curve = (
         alt.Chart(alt.sequence(0, LARGEST + 0.1, 0.5, as_="n"))
         .transform_calculate(kept=FACTOR.format(n="datum.n"))

@@ -28,8 +28,13 @@ class Slider:
     description: str
 
     def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, Any]:
-        if "google.colab" in sys.modules:  # Colab does not draw Vega-Lite; it shows a page that loads the drawing code
-            return {"text/html": altair().Chart.from_dict(self.spec).to_html(), "text/plain": self.description}
+        if (
+            "google.colab" in sys.modules
+        ):  # Colab does not draw Vega-Lite; it shows a page that loads the drawing code
+            return {
+                "text/html": altair().Chart.from_dict(self.spec).to_html(),
+                "text/plain": self.description,
+            }
         return {MIME: self.spec, "text/plain": self.description}
 
 
@@ -56,9 +61,9 @@ def slider(name: str, label: str, value: float, low: float, high: float, step: f
 def finish(chart, name: str, title: str, description: str, height: int = 280) -> Slider:
     """Give `chart` the course's look, the `name` of its module, and wrap it.
 
-    The width is a number, which the built page exchanges for its own: in JupyterLab a chart that follows its container
-    resizes without end and hangs the tab. A colour that belongs to the course's palette is exchanged for its partner when
-    the page is dark; axes and text take the page's own colours there.
+    The width is a number, which the built page exchanges for its own: in JupyterLab a chart that follows its
+    container resizes without end and hangs the tab. A colour that belongs to the course's palette is
+    exchanged for its partner when the page is dark; axes and text take the page's own colours there.
     """
     alt = altair()
     spec = (

@@ -7,10 +7,12 @@ from glmmlib.sliders._slider import Slider, altair, finish, slider
 
 
 def slope_blend(between, icc, group_size, slope_between, slope_within=0.0):
-    r"""Expected slopes of the pooled fit and of the random-intercept model, neither of which has the group mean.
+    r"""Expected slopes of the pooled fit and of the random-intercept model, neither of which has the group
+    mean.
 
-    The data are groups of :math:`n`, a share :math:`B` of the predictor's sum of squares lies between them, the
-    slope is :math:`\beta_B` between and :math:`\beta_W` within groups, and the model's intra-class correlation is
+    The data are groups of :math:`n`, a share :math:`B` of the predictor's sum of squares lies between them,
+    the slope is :math:`\beta_B` between and :math:`\beta_W` within groups, and the model's intra-class
+    correlation is
     :math:`\rho`. Least squares gives weight :math:`B` to :math:`\beta_B`. Generalised least squares gives
 
     .. math:: w = \frac{B \lambda}{B \lambda + 1 - B}, \qquad \lambda = \frac{1 - \rho}{1 + (n - 1) \rho},
@@ -57,11 +59,16 @@ LAMBDA = "((1 - icc) / (1 + ({n} - 1) * icc))"
 MIXED = "(steep * share * " + LAMBDA + " / (share * " + LAMBDA + " + 1 - share))"
 
 DESCRIPTION = (
-    "Two expected slopes against the number of observations in a group, when the slope is zero within groups and not "
-    "zero between them. The pooled slope is a level line. The slope of the random-intercept model lies below it "
-    "and falls towards zero as groups grow, faster for a larger intra-class correlation. With a slope of 0.28 "
-    "between groups, 40 % of the predictor's variation between groups and an intra-class correlation of 0.30, the "
-    "pooled slope is {pooled:.3f}; the random-intercept slope is {four:.3f} with 4 observations in a group and {forty:.3f} with 40."
+    "Two expected slopes against the number of observations in a group, when the slope is zero within "
+    "groups and not "
+    "zero between them. The pooled slope is a level line. The slope of the random-intercept model lies "
+    "below it "
+    "and falls towards zero as groups grow, faster for a larger intra-class correlation. With a slope of "
+    "0.28 "
+    "between groups, 40 % of the predictor's variation between groups and an intra-class correlation of "
+    "0.30, the "
+    "pooled slope is {pooled:.3f}; the random-intercept slope is {four:.3f} with 4 observations in a group "
+    "and {forty:.3f} with 40."
 )
 
 
@@ -107,12 +114,16 @@ def chart(between: float = 0.4, icc: float = 0.3, group_size: int = 4, slope_bet
     name = end.mark_text(align="right", dy=-10).encode(x, y, text=alt.value("pooled fit"))
     zero = alt.Chart(alt.InlineData([{"n": 60, "slope": 0}]))
     truth = zero.mark_rule(color=DATA, strokeDash=[5, 4]).encode(y)
-    within = zero.mark_text(align="right", dy=10, fontSize=12).encode(x, y, text=alt.value("slope within groups"))
+    within = zero.mark_text(align="right", dy=10, fontSize=12).encode(
+        x, y, text=alt.value("slope within groups")
+    )
     here = alt.Chart(alt.InlineData([{}])).transform_calculate(
         n="size", slope=MIXED.format(n="size"), words="'random intercept ' + format(datum.slope, '.3f')"
     )
     point = here.mark_point(color=MODEL, filled=True, size=140, opacity=1).encode(x, y)
-    words = here.mark_text(fontWeight="bold", color=MODEL, dy=-16, dx=8, align=alt.expr("size > 30 ? 'right' : 'left'"))
+    words = here.mark_text(
+        fontWeight="bold", color=MODEL, dy=-16, dx=8, align=alt.expr("size > 30 ? 'right' : 'left'")
+    )
     words = words.encode(x, y, text="words:N")
     _, four = slope_blend(0.4, 0.3, 4, 0.28)
     level, forty = slope_blend(0.4, 0.3, 40, 0.28)

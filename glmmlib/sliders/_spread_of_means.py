@@ -13,9 +13,11 @@ LARGEST, HIGHEST = 40, 18  # of the axes
 def spread_of_means(sd_group, sd_residual, size):
     r"""Expected spread of raw group means, and of partially pooled ones, in a random-intercept model.
 
-    A mean of :math:`n` observations of a group carries what is left of the residuals, so raw means have the variance
-    :math:`\sigma_a^2 + \sigma^2 / n`. The conditional modes, with :math:`\lambda = \sigma_a^2 / (\sigma_a^2 + \sigma^2 / n)`,
-    have the variance :math:`\lambda \sigma_a^2`. Both are exact when the variances and the overall mean are known.
+    A mean of :math:`n` observations of a group carries what is left of the residuals, so raw means have the
+    variance
+    :math:`\sigma_a^2 + \sigma^2 / n`. The conditional modes, with :math:`\lambda = \sigma_a^2 / (\sigma_a^2 +
+    \sigma^2 / n)`, have the variance :math:`\lambda \sigma_a^2`. Both are exact when the variances and the
+    overall mean are known.
 
     Parameters
     ----------
@@ -52,11 +54,16 @@ RAW = "sqrt(groups * groups + residual * residual / {n})"
 POOLED_SD = "groups * groups / " + RAW
 
 DESCRIPTION = (
-    "Two curves against the number of pupils in each class. The upper one, the expected SD of the raw class means, "
-    "falls towards the dashed line of the classes' own SD; the lower one, the SD of the partially pooled means, "
-    "rises towards it. Sliders set the two SDs and the class size. With an SD of 6 points between classes and 9 within, "
-    "raw means of {few} pupils have an SD of {raw_few:.1f} and partially pooled ones of {pooled_few:.1f}; with {many} "
-    "pupils the two are {raw_many:.1f} and {pooled_many:.1f}. With no variation between classes raw means still scatter, "
+    "Two curves against the number of pupils in each class. The upper one, the expected SD of the raw class "
+    "means, "
+    "falls towards the dashed line of the classes' own SD; the lower one, the SD of the partially pooled "
+    "means, "
+    "rises towards it. Sliders set the two SDs and the class size. With an SD of 6 points between classes "
+    "and 9 within, "
+    "raw means of {few} pupils have an SD of {raw_few:.1f} and partially pooled ones of {pooled_few:.1f}; "
+    "with {many} "
+    "pupils the two are {raw_many:.1f} and {pooled_many:.1f}. With no variation between classes raw means "
+    "still scatter, "
     "and partially pooled ones do not."
 )
 
@@ -92,12 +99,22 @@ def chart(sd_group: float = 6.0, sd_residual: float = 9.0, size: int = 5) -> Sli
     x = alt.X("n:Q", title="Pupils in each class", scale=alt.Scale(domain=[0, LARGEST]))
     y = alt.Y("sd:Q", title="SD of the class means (points)", scale=alt.Scale(domain=[0, HIGHEST]))
     sizes = alt.Chart(alt.sequence(2, LARGEST + 0.1, 0.5, as_="n"))
-    raw = sizes.transform_calculate(sd=RAW.format(n="datum.n")).mark_line(color=DATA, strokeWidth=3).encode(x, y)
+    raw = (
+        sizes.transform_calculate(sd=RAW.format(n="datum.n"))
+        .mark_line(color=DATA, strokeWidth=3)
+        .encode(x, y)
+    )
     pooled = (
-        sizes.transform_calculate(sd=POOLED_SD.format(n="datum.n")).mark_line(color=MODEL, strokeWidth=3).encode(x, y)
+        sizes.transform_calculate(sd=POOLED_SD.format(n="datum.n"))
+        .mark_line(color=MODEL, strokeWidth=3)
+        .encode(x, y)
     )
     one = alt.Chart(alt.InlineData([{}]))
-    truth = one.transform_calculate(sd="groups").mark_rule(color=TRUTH, strokeDash=[5, 4], strokeWidth=2).encode(y)
+    truth = (
+        one.transform_calculate(sd="groups")
+        .mark_rule(color=TRUTH, strokeDash=[5, 4], strokeWidth=2)
+        .encode(y)
+    )
 
     def point(formula, colour):
         here = one.transform_calculate(n="size", sd=formula.format(n="size"))
@@ -117,7 +134,14 @@ def chart(sd_group: float = 6.0, sd_residual: float = 9.0, size: int = 5) -> Sli
     ]
     (raw_few, raw_many), (pooled_few, pooled_many) = spread_of_means(6, 9, np.array([5, LARGEST]))
     description = DESCRIPTION.format(
-        few=5, many=LARGEST, raw_few=raw_few, pooled_few=pooled_few, raw_many=raw_many, pooled_many=pooled_many
+        few=5,
+        many=LARGEST,
+        raw_few=raw_few,
+        pooled_few=pooled_few,
+        raw_many=raw_many,
+        pooled_many=pooled_many,
     )
-    layers = alt.layer(truth, raw, pooled, point(RAW, DATA), point(POOLED_SD, MODEL), *names).add_params(*sliders)
+    layers = alt.layer(truth, raw, pooled, point(RAW, DATA), point(POOLED_SD, MODEL), *names).add_params(
+        *sliders
+    )
     return finish(layers, "spread_of_means", "Raw means scatter more than the classes do", description)

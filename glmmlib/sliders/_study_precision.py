@@ -12,7 +12,8 @@ MEAN, SLOPE, SPREAD = POOLED, MODEL, GROUPS[2]
 
 
 def study_precision(groups, size, sd_group, sd_slope):
-    r"""Standard errors in a balanced random-slope study, with residual SD 1 and x of mean 0 and SD 1 in each group.
+    r"""Standard errors in a balanced random-slope study, with residual SD 1 and x of mean 0 and SD 1 in each
+    group.
 
     With :math:`J` groups of :math:`n`, the least-squares slopes of the groups have variance
     :math:`v = \sigma_1^2 + \sigma^2 / n`, and
@@ -72,17 +73,24 @@ def shown(groups: float, size: float, level: float, slope: float) -> str:
 
 OWN = "(slope * slope + 1 / size)"
 CURVES = {
-    "spread": "sqrt(2 * pow(" + OWN + ", 2) / ({J} - 1) + 2 / (size * size * {J} * (size - 2))) / (2 * slope)",
+    "spread": "sqrt(2 * pow("
+    + OWN
+    + ", 2) / ({J} - 1) + 2 / (size * size * {J} * (size - 2))) / (2 * slope)",
     "mean": "sqrt((level * level + 1 / size) / {J})",
     "slope": "sqrt(" + OWN + " / {J})",
 }
 
 DESCRIPTION = (
-    "Three falling curves of standard errors against the number of groups, from 3 to 60: of the mean, of the mean slope, "
-    "and of the SD of the slopes. Sliders set the number and the size of the groups, and the SDs of intercepts and slopes "
-    "as multiples of the residual SD; x has SD 1 in each group. With {groups} groups of {size}, an SD of intercepts of {sd_group:g} "
-    "and of slopes of {sd_slope:g}, the standard errors are {mean:.2f} for the mean, {slope:.2f} for the mean slope and {spread:.2f} for "
-    "the SD of the slopes; with {many} rows in each group they are {mean_many:.2f}, {slope_many:.2f} and {spread_many:.2f}."
+    "Three falling curves of standard errors against the number of groups, from 3 to 60: of the mean, of "
+    "the mean slope, "
+    "and of the SD of the slopes. Sliders set the number and the size of the groups, and the SDs of "
+    "intercepts and slopes "
+    "as multiples of the residual SD; x has SD 1 in each group. With {groups} groups of {size}, an SD of "
+    "intercepts of {sd_group:g} "
+    "and of slopes of {sd_slope:g}, the standard errors are {mean:.2f} for the mean, {slope:.2f} for the "
+    "mean slope and {spread:.2f} for "
+    "the SD of the slopes; with {many} rows in each group they are {mean_many:.2f}, {slope_many:.2f} and "
+    "{spread_many:.2f}."
 )
 
 
@@ -127,7 +135,9 @@ def chart(groups: int = 20, size: int = 6, sd_group: float = 0.7, sd_slope: floa
     for row, ((formula, text), colour) in enumerate(
         zip(zip(CURVES.values(), words, strict=True), (SPREAD, MEAN, SLOPE), strict=True)
     ):
-        curve = alt.Chart(alt.sequence(FEWEST, MOST + 0.1, 0.5, as_="J")).transform_calculate(se=formula.format(J="datum.J"))
+        curve = alt.Chart(alt.sequence(FEWEST, MOST + 0.1, 0.5, as_="J")).transform_calculate(
+            se=formula.format(J="datum.J")
+        )
         layers.append(curve.mark_line(color=colour, strokeWidth=3, clip=True).encode(x, y))
         here = one.transform_calculate(J="groups", se=formula.format(J="groups"))
         layers.append(here.mark_point(color=colour, filled=True, size=120, opacity=1, clip=True).encode(x, y))
@@ -135,12 +145,20 @@ def chart(groups: int = 20, size: int = 6, sd_group: float = 0.7, sd_slope: floa
         layers.append(_words(there, row, colour).encode(text="words:N"))
     rows = one.transform_calculate(words="groups + ' x ' + size + ' = ' + groups * size + ' rows'")
     layers.append(_words(rows, 3, POOLED).encode(text="words:N"))
-    values = dict(zip(("mean", "slope", "spread"), study_precision(groups, size, sd_group, sd_slope), strict=True))
+    values = dict(
+        zip(("mean", "slope", "spread"), study_precision(groups, size, sd_group, sd_slope), strict=True)
+    )
     many = 4 * size
     values |= dict(
-        zip(("mean_many", "slope_many", "spread_many"), study_precision(groups, many, sd_group, sd_slope), strict=True)
+        zip(
+            ("mean_many", "slope_many", "spread_many"),
+            study_precision(groups, many, sd_group, sd_slope),
+            strict=True,
+        )
     )
-    description = DESCRIPTION.format(groups=groups, size=size, sd_group=sd_group, sd_slope=sd_slope, many=many, **values)
+    description = DESCRIPTION.format(
+        groups=groups, size=size, sd_group=sd_group, sd_slope=sd_slope, many=many, **values
+    )
     drawn = alt.layer(*layers).add_params(*sliders)
     return finish(drawn, "study_precision", "What a study of this size would know", description)
 

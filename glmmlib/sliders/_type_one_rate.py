@@ -67,9 +67,12 @@ RATE = "2 * cumulativeNormal(-quantileNormal(0.975) * sqrt(" + CLAIMED + " / " +
 
 DESCRIPTION = (
     "A curve of the pooled test's Type I error rate against the share of the predictor's variation that lies "
-    "between groups, with a dashed line at the nominal 5 %. Sliders set the share, the intra-class correlation, "
-    "the group size and the number of groups. With 15 groups of 24 and an intra-class correlation of 0.30 the "
-    "test rejects {within:.0f} % of true null hypotheses when the predictor varies only within groups, passes 5 % at a "
+    "between groups, with a dashed line at the nominal 5 %. Sliders set the share, the intra-class "
+    "correlation, "
+    "the group size and the number of groups. With 15 groups of 24 and an intra-class correlation of 0.30 "
+    "the "
+    "test rejects {within:.0f} % of true null hypotheses when the predictor varies only within groups, "
+    "passes 5 % at a "
     "share of about 1 / 24, and reaches {all:.0f} % when it varies only between groups. With an intra-class "
     "correlation of zero the curve lies on the dashed line."
 )
@@ -104,7 +107,9 @@ def chart(between: float = 0.5, icc: float = 0.3, group_size: int = 24, n_groups
         slider("size", "Group size ", group_size, 2, 60, 1),
         slider("groups", "Number of groups ", n_groups, 5, 60, 1),
     ]
-    x = alt.X("b:Q", title="Share of the predictor's variation between groups", scale=alt.Scale(domain=[0, 1]))
+    x = alt.X(
+        "b:Q", title="Share of the predictor's variation between groups", scale=alt.Scale(domain=[0, 1])
+    )
     percent = alt.Axis(labelExpr="format(100 * datum.value, '.0f') + ' %'")
     y = alt.Y("rate:Q", title="Type I error rate", scale=alt.Scale(domain=[0, 1]), axis=percent)
     curve = (
@@ -125,4 +130,6 @@ def chart(between: float = 0.5, icc: float = 0.3, group_size: int = 24, n_groups
         within=100 * type_one_rate(0, 0.3, 24, 15), all=100 * type_one_rate(1, 0.3, 24, 15)
     )
     layers = alt.layer(nominal, name, curve, point, words).add_params(*sliders)
-    return finish(layers, "type_one_rate", "The pooled test rejects a true null too often, or too rarely", description)
+    return finish(
+        layers, "type_one_rate", "The pooled test rejects a true null too often, or too rarely", description
+    )

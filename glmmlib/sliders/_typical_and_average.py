@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import expit, ndtri
 
-from glmmlib.families.links import Logit
 from glmmlib.families.averages import marginal_mean
+from glmmlib.families.links import Logit
 from glmmlib.palette import DATA, MODEL, POOLED, TRUTH
 from glmmlib.sliders._slider import Slider, altair, finish, slider
 
@@ -17,12 +17,13 @@ REACH, STEP = 6.0, 0.4  # of the trapezium rule that the browser works, in SDs
 
 
 def typical_and_average(x, slope, sd, intercept=INTERCEPT):
-    r"""Probability of a typical group, and mean of the probabilities of all groups, in a random-intercept logit model.
+    r"""Probability of a typical group, and mean of the probabilities of all groups, in a random-intercept
+    logit model.
 
     .. math:: \text{logit}\,\pi_j(x) = \beta_0 + \beta_1 x + a_j, \quad a_j \sim N(0, \sigma_a^2).
 
-    The typical group has :math:`a_j = 0`, so its probability is also the median over groups; the average is the integral
-    over :math:`a_j` (``glmmlib.families.averages.marginal_mean``).
+    The typical group has :math:`a_j = 0`, so its probability is also the median over groups; the average is
+    the integral over :math:`a_j` (``glmmlib.families.averages.marginal_mean``).
 
     Parameters
     ----------
@@ -55,10 +56,14 @@ def shown(sd: float, slope: float) -> str:
 
 
 DESCRIPTION = (
-    "Eleven thin S-shaped curves of the chance of frogs against depth, one a region, a thick blue curve for the typical "
-    "region in their middle, and a thick orange curve for the average over all regions. With an SD between regions of 0 all "
-    "curves are one. As the SD grows the regions spread, the blue curve stays, and the orange one grows flatter and nearer "
-    "to one half. With a slope of 1.0 the typical region has {typical:.2f} at 2.3 m; the average there is {one:.2f} with an "
+    "Eleven thin S-shaped curves of the chance of frogs against depth, one a region, a thick blue curve for "
+    "the typical "
+    "region in their middle, and a thick orange curve for the average over all regions. With an SD between "
+    "regions of 0 all "
+    "curves are one. As the SD grows the regions spread, the blue curve stays, and the orange one grows "
+    "flatter and nearer "
+    "to one half. With a slope of 1.0 the typical region has {typical:.2f} at 2.3 m; the average there is "
+    "{one:.2f} with an "
     "SD of 1.5, {two:.2f} with 3 and {three:.2f} with 4."
 )
 
@@ -66,8 +71,8 @@ DESCRIPTION = (
 def chart(sd: float = 1.5, slope: float = 1.0) -> Slider:
     """The probability of a typical group and the average over groups, as groups come to differ more.
 
-    The formula is that of :func:`~glmmlib.sliders._typical_and_average.typical_and_average`; the sliders start
-    at the values given.
+    The formula is that of :func:`~glmmlib.sliders._typical_and_average.typical_and_average`; the sliders
+    start at the values given.
 
     Parameters
     ----------

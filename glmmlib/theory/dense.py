@@ -1,7 +1,8 @@
 r"""The linear mixed model written out in full: slow, short, and the judge of the fast paths.
 
 Every matrix is formed outright, the n x n covariance of the response included, so each line below is
-one line of the theory.  The library fits no model with it; chapter 06 reads it, and the tests hold the fast code to it.
+one line of the theory. The library fits no model with it; chapter 06 reads it, and the tests hold the fast
+code to it.
 """
 
 import numpy as np
@@ -13,7 +14,8 @@ def profiled_deviance(theta, y, X, Z, Lambda, reml=False):
 
     With :math:`V = I + Z \Lambda \Lambda' Z'`, so that the response has covariance :math:`\sigma^2 V`:
 
-    .. math:: d(\theta) = \log|V| + n \left[1 + \log(2\pi r^2/n)\right], \quad r^2 = (y - X\hat\beta)'V^{-1}(y - X\hat\beta).
+    .. math:: d(\theta) = \log|V| + n \left[1 + \log(2\pi r^2/n)\right], \quad r^2 = (y - X\hat\beta)'V^{-1}(y
+    - X\hat\beta).
 
     The REML criterion adds :math:`\log|X'V^{-1}X|` and has n - p in the place of n.
 
@@ -62,7 +64,9 @@ def profiled_deviance(theta, y, X, Z, Lambda, reml=False):
 def fit(y, X, Z, Lambda, start, reml=False):
     """Minimise :func:`profiled_deviance` over theta; returns theta and what that function returns there."""
     best = minimize(
-        lambda theta: profiled_deviance(theta, y, X, Z, Lambda, reml)[0], start, method="Nelder-Mead",
+        lambda theta: profiled_deviance(theta, y, X, Z, Lambda, reml)[0],
+        start,
+        method="Nelder-Mead",
         options={"xatol": 1e-8, "fatol": 1e-10, "maxiter": 10_000, "maxfev": 10_000},
     )
     return best.x, *profiled_deviance(best.x, y, X, Z, Lambda, reml)

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 
 from glmmlib.design.columns import listed
-from glmmlib.errors import DataError, ModelError
 from glmmlib.design.matrices import needed_columns
 from glmmlib.design.newdata import new_design
+from glmmlib.errors import DataError, ModelError
 
 
 def between_variance(fit, at=None, group=None):
@@ -20,15 +20,16 @@ def between_variance(fit, at=None, group=None):
     fit : MixedModelFit
     at : number, array or dict, optional
         Where to take it: a value of the covariate that has a random slope, several values, or a dict such as
-        ``{"Days": 5}`` where several covariates have one.  By default the mean over the rows of the data (Johnson 2014).
+        ``{"Days": 5}`` where several covariates have one. By default the mean over the rows of the data
+        (Johnson 2014).
     group : str, optional
         One grouping factor; all together by default.
 
     Returns
     -------
     float, or Series
-        A Series, indexed by the values, where `at` holds several.  In squared units of the response (linear models) or
-        of the linear predictor.
+        A Series, indexed by the values, where `at` holds several. In squared units of the response (linear
+        models) or of the linear predictor.
 
     Raises
     ------
@@ -37,8 +38,8 @@ def between_variance(fit, at=None, group=None):
 
     References
     ----------
-    Johnson (2014), Extension of Nakagawa and Schielzeth's R2 GLMM to random slopes models, *Methods in Ecology and
-    Evolution* 5.
+    Johnson (2014), Extension of Nakagawa and Schielzeth's R2 GLMM to random slopes models, *Methods in
+    Ecology and Evolution* 5.
 
     Examples
     --------
@@ -58,16 +59,18 @@ def correlation(fit, x1=None, x2=None, group=None):
     .. math:: \frac{z_1'\Sigma z_2}{\sqrt{(z_1'\Sigma z_1 + \sigma^2)(z_2'\Sigma z_2 + \sigma^2)}},
 
     for a random intercept and slope with :math:`z = (1, x)`:
-    :math:`z_1'\Sigma z_2 = \sigma_0^2 + (x_1 + x_2) \sigma_{01} + x_1 x_2 \sigma_1^2`.  It is that of two *different*
-    observations, also where x1 equals x2: there it is the ICC at x.
+    :math:`z_1'\Sigma z_2 = \sigma_0^2 + (x_1 + x_2) \sigma_{01} + x_1 x_2 \sigma_1^2`. It is that of two
+    *different* observations, also where x1 equals x2: there it is the ICC at x.
 
     Parameters
     ----------
     fit : LinearMixedModelFit
     x1, x2 : numbers, arrays or dicts
-        As `at` in :func:`between_variance`.  Arrays of any shapes that broadcast: ``x[:, None]`` and ``x`` give a matrix.
+        As `at` in :func:`between_variance`. Arrays of any shapes that broadcast: ``x[:, None]`` and ``x``
+        give a matrix.
     group : str, optional
-        The grouping factor whose level the two share, while they differ in the others.  By default they share all.
+        The grouping factor whose level the two share, while they differ in the others. By default they share
+        all.
 
     Returns
     -------
@@ -89,17 +92,17 @@ def correlation(fit, x1=None, x2=None, group=None):
     (0.3, 0.833)
     """
     if fit.family is not None:
-        raise ModelError("correlations of the responses are computed for linear mixed models; for other families see"
-                         " gl.icc(fit, scale='observation')")  # fmt: skip
+        raise ModelError(
+            "correlations of the responses are computed for linear mixed models; for other families see"
+            " gl.icc(fit, scale='observation')"
+        )
     shared = group_positions(fit, group)
     places = Place.of(fit, x1), Place.of(fit, x2)
     if any(place.rows is None for place in places):
         raise ModelError("two places are needed: correlation(fit, x1, x2)")
     half = [loadings(fit, place) for place in places]
     sd = [np.sqrt(sum((part**2).sum(axis=0) for part in h) + fit.sigma**2) for h in half]
-    covariance = sum(
-        np.einsum("a...,a...->...", *_broadcastable(half[0][k], half[1][k])) for k in shared
-    )
+    covariance = sum(np.einsum("a...,a...->...", *_broadcastable(half[0][k], half[1][k])) for k in shared)
     found = covariance / (sd[0] * sd[1])
     return float(found) if np.ndim(found) == 0 else found
 
@@ -114,8 +117,8 @@ def _broadcastable(a, b):
 class Place:
     """Where variances are taken: the rows of the fit (``rows`` None), or given values of the covariates.
 
-    ``rows`` (k,) is a data frame ready for the model's columns, ``shape`` that of the values asked for, ``index`` labels
-    them.
+    ``rows`` (k,) is a data frame ready for the model's columns, ``shape`` that of the values asked for,
+    ``index`` labels them.
     """
 
     rows: pd.DataFrame | None
@@ -136,8 +139,11 @@ class Place:
         template = fit.design.data.iloc[np.zeros(size, dtype=int)].reset_index(drop=True)
         rows = template.assign(**{name: v for name, v in flat.items() if name in variables})
         varying = [name for name in given if np.ndim(given[name])] or list(given)
-        index = pd.MultiIndex.from_arrays([flat[n] for n in varying], names=varying) if len(varying) > 1 else (
-            pd.Index(flat[varying[0]], name=varying[0]))  # fmt: skip
+        index = (
+            pd.MultiIndex.from_arrays([flat[n] for n in varying], names=varying)
+            if len(varying) > 1
+            else (pd.Index(flat[varying[0]], name=varying[0]))
+        )
         return cls(rows, shape, index)
 
     def shaped(self, values, name):
@@ -162,7 +168,11 @@ def _by_name(at, variables):
     unknown = [name for name in at if name not in variables]
     missing = [name for name in variables if name not in at]
     if unknown:
-        have = f"the covariates that matter here are {listed(variables, 6)}" if variables else "no covariate matters here"
+        have = (
+            f"the covariates that matter here are {listed(variables, 6)}"
+            if variables
+            else "no covariate matters here"
+        )
         raise DataError(f"{listed(unknown, 6)} does not belong in `at`: {have}")
     if missing:
         raise DataError(f"`at` gives no value of {listed(missing, 6)}: without it the place is not known")
@@ -180,7 +190,9 @@ def group_positions(fit, group):
 
 
 def loadings(fit, place):
-    """Return ``sigma Lambda'z`` (q, ...) for each group: variances are its sums of squares over the first axis."""
+    """Return ``sigma Lambda'z`` (q, ...) for each group: variances are its sums of squares over the first
+    axis.
+    """
     scale = 1.0 if fit.sigma is None else fit.sigma
     if place.rows is None:
         columns = [g.factor.Z for g in fit.groups]

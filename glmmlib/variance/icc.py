@@ -6,10 +6,10 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from glmmlib.variance.between import Place, group_positions, loadings, new_rows, variances
-from glmmlib.inference.derived import bootstrap_of
 from glmmlib.errors import ModelError
 from glmmlib.families.averages import marginal_mean
+from glmmlib.inference.derived import bootstrap_of
+from glmmlib.variance.between import Place, group_positions, loadings, new_rows, variances
 
 KINDS = ("adjusted", "unadjusted")
 SCALES = ("latent", "observation")
@@ -94,25 +94,25 @@ def icc(fit, at=None, kind="adjusted", group=None, scale=None):
     .. math:: \text{adjusted} = \frac{z'\Sigma z}{z'\Sigma z + \sigma^2}, \qquad
               \text{unadjusted} = \frac{z'\Sigma z}{z'\Sigma z + \sigma^2 + \operatorname{Var}(X\beta)}.
 
-    The adjusted one is a share of the variance *not explained by the fixed effects*, and the correlation of two
-    observations of a group with the same x; adding a predictor changes it.
+    The adjusted one is a share of the variance *not explained by the fixed effects*, and the correlation of
+    two observations of a group with the same x; adding a predictor changes it.
 
     Parameters
     ----------
     fit : MixedModelFit
     at : number, array or dict, optional
-        With random slopes the ICC depends on x: the value, or values, of the covariate, or ``{"Days": 5}``.  By
-        default :math:`z'\Sigma z` is averaged over the rows of the data (Johnson 2014).
+        With random slopes the ICC depends on x: the value, or values, of the covariate, or ``{"Days": 5}``.
+        By default :math:`z'\Sigma z` is averaged over the rows of the data (Johnson 2014).
     kind : {"adjusted", "unadjusted"}
     group : str, optional
         One of several grouping factors.
     scale : {"latent", "observation"}, optional
-        For a generalised model.  ``"latent"`` (the default) is the scale of the linear predictor, with the residual
-        variance of the latent variable: logit pi^2/3, probit 1, cloglog pi^2/6; with a log link log(1 + Var(y)/mu^2), at
-        the mean mu that the model implies for the data or at x (Nakagawa, Johnson and Schielzeth 2017).
-        ``"observation"`` is that of the responses themselves: the variance over groups of E(y | group) against the mean
-        of Var(y | group), for one trial of a binomial response.  There `at` has to name every covariate of the model.
-        In a linear model both are the same.
+        For a generalised model. ``"latent"`` (the default) is the scale of the linear predictor, with the
+        residual variance of the latent variable: logit pi^2/3, probit 1, cloglog pi^2/6; with a log link
+        log(1 + Var(y)/mu^2), at the mean mu that the model implies for the data or at x (Nakagawa, Johnson
+        and Schielzeth 2017). ``"observation"`` is that of the responses themselves: the variance over groups
+        of E(y | group) against the mean of Var(y | group), for one trial of a binomial response. There `at`
+        has to name every covariate of the model. In a linear model both are the same.
 
     Returns
     -------
@@ -125,17 +125,18 @@ def icc(fit, at=None, kind="adjusted", group=None, scale=None):
 
     Notes
     -----
-    It cannot be negative in this model, although observations of a group may in truth be negatively correlated.  With
-    known weights the residual variance is that of an observation of weight one.  An ICC that is averaged over the
-    data uses the n - 1 variance of the fixed part, as R's ``performance`` does.
+    It cannot be negative in this model, although observations of a group may in truth be negatively
+    correlated. With known weights the residual variance is that of an observation of weight one. An ICC that
+    is averaged over the data uses the n - 1 variance of the fixed part, as R's ``performance`` does.
 
     References
     ----------
-    Nakagawa, Johnson and Schielzeth (2017), The coefficient of determination R2 and intra-class correlation coefficient
-    from generalized linear mixed-effects models revisited and expanded, *Journal of the Royal Society Interface* 14.
+    Nakagawa, Johnson and Schielzeth (2017), The coefficient of determination R2 and intra-class correlation
+    coefficient from generalized linear mixed-effects models revisited and expanded, *Journal of the Royal
+    Society Interface* 14.
 
-    Johnson (2014), Extension of Nakagawa and Schielzeth's R2 GLMM to random slopes models, *Methods in Ecology and
-    Evolution* 5.
+    Johnson (2014), Extension of Nakagawa and Schielzeth's R2 GLMM to random slopes models, *Methods in
+    Ecology and Evolution* 5.
 
     Examples
     --------
@@ -151,7 +152,10 @@ def icc(fit, at=None, kind="adjusted", group=None, scale=None):
     if scale is not None:
         _check_choice("scale", scale, SCALES)
     if kind == "unadjusted" and at is not None:
-        raise ModelError("the unadjusted ICC is over the data, whose fixed part varies; at a value of x take kind='adjusted'")
+        raise ModelError(
+            "the unadjusted ICC is over the data, whose fixed part varies; at a value of x take "
+            "kind='adjusted'"
+        )
     chosen = group_positions(fit, group)
     place, pieces = _pieces(fit, at, kind, scale)
     denominator = pieces.total + pieces.residual + pieces.fixed
@@ -176,8 +180,8 @@ def icc(fit, at=None, kind="adjusted", group=None, scale=None):
 def icc_conf_int(fit, at=None, kind="adjusted", group=None, scale=None, level=0.95, n=999, rng=None):
     """Return bootstrap intervals of the intraclass correlation, at one value of x or along many.
 
-    Responses are drawn from the fit, the model is refitted to each, and the ends are quantiles of the refits' ICC
-    (parametric bootstrap, percentile intervals).
+    Responses are drawn from the fit, the model is refitted to each, and the ends are quantiles of the refits'
+    ICC (parametric bootstrap, percentile intervals).
 
     Parameters
     ----------
@@ -191,8 +195,8 @@ def icc_conf_int(fit, at=None, kind="adjusted", group=None, scale=None, level=0.
     Returns
     -------
     DataFrame
-        ``lower`` and ``upper``; a row for each value of `at` where it holds several, otherwise ``"ICC"`` (and each grouping
-        factor by name, if there are several).
+        ``lower`` and ``upper``; a row for each value of `at` where it holds several, otherwise ``"ICC"`` (and
+        each grouping factor by name, if there are several).
 
     Raises
     ------
@@ -200,9 +204,10 @@ def icc_conf_int(fit, at=None, kind="adjusted", group=None, scale=None, level=0.
 
     Notes
     -----
-    Variances between groups come out too small when groups are few, and again in the refits, so the interval lies too low:
-    in 600 simulated data sets each, of 20 or 60 groups of 10 and an ICC of 0.2 or 0.5, 95 % intervals covered it in 92 to
-    94 %; where they missed, most lay below it.  A lower end at 0 is no test of zero.
+    Variances between groups come out too small when groups are few, and again in the refits, so the interval
+    lies too low: in 600 simulated data sets each, of 20 or 60 groups of 10 and an ICC of 0.2 or 0.5, 95 %
+    intervals covered it in 92 to 94 %; where they missed, most lay below it. A lower end at 0 is no test of
+    zero.
 
     References
     ----------
@@ -218,6 +223,7 @@ def icc_conf_int(fit, at=None, kind="adjusted", group=None, scale=None, level=0.
     0                         0.2    0.7
     9                         0.7    0.9
     """
+
     def values(one):
         found = icc(one, at, kind, group, scale)
         if isinstance(found, pd.Series):
@@ -271,7 +277,11 @@ def _check_choice(name, value, choices):
 
 def _where(fit, place):
     if place.rows is None:
-        return "averaged over the data" if any(g.q > 1 or not (g.factor.Z == 1.0).all() for g in fit.groups) else ""
+        return (
+            "averaged over the data"
+            if any(g.q > 1 or not (g.factor.Z == 1.0).all() for g in fit.groups)
+            else ""
+        )
     index = place.index
     values = [index[0]] if index.nlevels == 1 else index[0]
     return "at " + ", ".join(f"{name} = {value}" for name, value in zip(index.names, values, strict=True))
@@ -304,10 +314,16 @@ def _needs_mean(family):
 
 
 def _linear_predictor(fit, place):
-    """Return the fixed part with the offset (at a place: its mean), and the variances of the random part by group."""
+    """Return the fixed part with the offset (at a place: its mean), and the variances of the random part by
+    group.
+    """
     beta = fit.params.to_numpy()
     offset = 0.0 if fit.design.offset is None else fit.design.offset
-    eta = fit.X @ beta + offset if place.rows is None else (new_rows(fit, place).X @ beta).reshape(place.shape) + np.mean(offset)
+    eta = (
+        fit.X @ beta + offset
+        if place.rows is None
+        else (new_rows(fit, place).X @ beta).reshape(place.shape) + np.mean(offset)
+    )
     return eta, [(half**2).sum(axis=0) for half in loadings(fit, place)]
 
 
@@ -324,7 +340,9 @@ def _latent(fit, place, kind):
 
 
 def _observation(fit, place, kind):
-    """Variances of the responses: those of E(y | group) for one grouping factor, the others averaged out, and for all."""
+    """Variances of the responses: those of E(y | group) for one grouping factor, the others averaged out, and
+    for all.
+    """
     eta, by_group = _linear_predictor(fit, place)
     total = sum(by_group)
     link = fit.family.link
@@ -345,6 +363,8 @@ def _variance_over_groups(link, eta, variance, rest):
     """Return the variance, over one normal effect, of the mean response averaged over the ``rest``."""
     sd = np.sqrt(variance)
     rest = np.maximum(rest, 0.0)
-    means = [marginal_mean(link, eta + z * sd, rest) if rest.any() else link.inverse(eta + z * sd) for z in _NODES]
+    means = [
+        marginal_mean(link, eta + z * sd, rest) if rest.any() else link.inverse(eta + z * sd) for z in _NODES
+    ]
     average = sum(w * m for w, m in zip(_WEIGHTS, means, strict=True))
     return sum(w * (m - average) ** 2 for w, m in zip(_WEIGHTS, means, strict=True))

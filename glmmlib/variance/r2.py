@@ -60,10 +60,16 @@ class RSquared:
         return self._again(level, n, rng)
 
     def __repr__(self):
-        pieces = [f"{self.fixed:.4g} fixed part", *(f"{v:.4g} between levels of {name}" for name, v in self.random.items())]
+        pieces = [
+            f"{self.fixed:.4g} fixed part",
+            *(f"{v:.4g} between levels of {name}" for name, v in self.random.items()),
+        ]
         where = f" ({self.scale})" if self.scale else ""
-        return (f"R2 = {self.marginal:.3f} marginal, {self.conditional:.3f} conditional{where}: variance {', '.join(pieces)},"
-                f" {self.residual:.4g} residual")  # fmt: skip
+        return (
+            f"R2 = {self.marginal:.3f} marginal, {self.conditional:.3f} conditional{where}: variance "
+            f"{', '.join(pieces)},"
+            f" {self.residual:.4g} residual"
+        )
 
 
 def r2(fit, scale=None):
@@ -72,15 +78,16 @@ def r2(fit, scale=None):
     .. math:: R^2_m = \frac{\sigma^2_f}{\sigma^2_f + \sigma^2_b + \sigma^2_\epsilon}, \qquad
               R^2_c = \frac{\sigma^2_f + \sigma^2_b}{\sigma^2_f + \sigma^2_b + \sigma^2_\epsilon},
 
-    with :math:`\sigma^2_f = \operatorname{Var}(X\hat\beta)` over the data (n - 1), :math:`\sigma^2_b` the mean of
+    with :math:`\sigma^2_f = \operatorname{Var}(X\hat\beta)` over the data (n - 1), :math:`\sigma^2_b` the
+    mean of
     :math:`z'\hat\Sigma z` over the data (Johnson 2014), and the residual variance.
 
     Parameters
     ----------
     fit : MixedModelFit
     scale : {"latent", "observation"}, optional
-        For a generalised model, as in :func:`glmmlib.icc`: the scale of the linear predictor (the default), or that of the
-        responses.
+        For a generalised model, as in :func:`glmmlib.icc`: the scale of the linear predictor (the default),
+        or that of the responses.
 
     Returns
     -------
@@ -94,21 +101,23 @@ def r2(fit, scale=None):
 
     Notes
     -----
-    For random intercepts Nakagawa and Schielzeth (2013).  The residual variance on the latent scale is pi^2/3 (logit), 1
-    (probit), pi^2/6 (cloglog), log(1 + Var(y)/mu^2) (log link, mu the mean that the model implies for the data), otherwise by the delta method.
-    R's ``performance`` (0.10) takes mu from an intercept-only model, at a random effect of zero, so its R2 of count models
-    differs.  An offset is not part of the fixed variance.
+    For random intercepts Nakagawa and Schielzeth (2013). The residual variance on the latent scale is pi^2/3
+    (logit), 1 (probit), pi^2/6 (cloglog), log(1 + Var(y)/mu^2) (log link, mu the mean that the model implies
+    for the data), otherwise by the delta method. R's ``performance`` (0.10) takes mu from an intercept-only
+    model, at a random effect of zero, so its R2 of count models differs. An offset is not part of the fixed
+    variance.
 
     References
     ----------
-    Nakagawa and Schielzeth (2013), A general and simple method for obtaining R2 from generalized linear mixed-effects models,
-    *Methods in Ecology and Evolution* 4.
+    Nakagawa and Schielzeth (2013), A general and simple method for obtaining R2 from generalized linear
+    mixed-effects models, *Methods in Ecology and Evolution* 4.
 
-    Johnson (2014), Extension of Nakagawa and Schielzeth's R2 GLMM to random slopes models, *Methods in Ecology and
-    Evolution* 5.
+    Johnson (2014), Extension of Nakagawa and Schielzeth's R2 GLMM to random slopes models, *Methods in
+    Ecology and Evolution* 5.
 
-    Nakagawa, Johnson and Schielzeth (2017), The coefficient of determination R2 and intra-class correlation coefficient
-    from generalized linear mixed-effects models revisited and expanded, *Journal of the Royal Society Interface* 14.
+    Nakagawa, Johnson and Schielzeth (2017), The coefficient of determination R2 and intra-class correlation
+    coefficient from generalized linear mixed-effects models revisited and expanded, *Journal of the Royal
+    Society Interface* 14.
 
     Examples
     --------
@@ -124,7 +133,12 @@ def r2(fit, scale=None):
     random = pd.Series([float(v) for v in pieces.between], [g.name for g in fit.groups], name="variance")
 
     return RSquared(
-        fixed / everything, (fixed + total) / everything, fixed, random, residual, _scale_words(fit, scale),
+        fixed / everything,
+        (fixed + total) / everything,
+        fixed,
+        random,
+        residual,
+        _scale_words(fit, scale),
         partial(_intervals, fit, scale),
     )
 

@@ -21,7 +21,8 @@ def exp_table(fit, level=0.95):
     key = (fit.family.name, fit.family.link.name)
     if key not in RATIOS:
         raise ModelError(
-            f"with the {key[1]} link of the {key[0]} family exp(coefficient) is no ratio of anything; quote the coefficients,"
+            f"with the {key[1]} link of the {key[0]} family exp(coefficient) is no ratio of anything; quote "
+            "the coefficients,"
             " or differences of fit.predict"
         )
     intervals = fit.conf_int(level=level)
@@ -35,9 +36,9 @@ def median_odds_ratio(fit):
 
     .. math:: \mathrm{MOR} = \exp\left(\sqrt{2}\,\sigma_a\,\Phi^{-1}(3/4)\right)
 
-    Take two members with equal predictors from two groups drawn at random, and the odds of the one with the higher
-    chance over those of the other: the MOR is the median of that ratio.  It is 1 when groups do not differ, and stands on the
-    scale of odds ratios, so it can be compared with those of the fixed effects.
+    Take two members with equal predictors from two groups drawn at random, and the odds of the one with the
+    higher chance over those of the other: the MOR is the median of that ratio. It is 1 when groups do not
+    differ, and stands on the scale of odds ratios, so it can be compared with those of the fixed effects.
 
     Parameters
     ----------
@@ -56,8 +57,8 @@ def median_odds_ratio(fit):
 
     References
     ----------
-    Larsen, K. and Merlo, J. (2005), Appropriate assessment of neighborhood effects on individual health, *American Journal
-    of Epidemiology* 161(1), 81-88.
+    Larsen, K. and Merlo, J. (2005), Appropriate assessment of neighborhood effects on individual health,
+    *American Journal of Epidemiology* 161(1), 81-88.
 
     Examples
     --------
@@ -69,8 +70,13 @@ def median_odds_ratio(fit):
     """
     family = getattr(fit, "family", None)
     if family is None or (family.name, family.link.name) != ("binomial", "logit"):
-        raise ModelError("the median odds ratio belongs to a binomial model with the logit link, for odds are what it compares")
+        raise ModelError(
+            "the median odds ratio belongs to a binomial model with the logit link, for odds are what it "
+            "compares"
+        )
     sd = {name: g.sd["Intercept"] for name, g in fit.varcorr.items() if "Intercept" in g.sd}
     if not sd:
-        raise ModelError(f"{fit.formula!r} has no random intercept, so groups have no odds of their own to compare")
+        raise ModelError(
+            f"{fit.formula!r} has no random intercept, so groups have no odds of their own to compare"
+        )
     return np.exp(np.sqrt(2.0) * pd.Series(sd, name="median odds ratio") * ndtri(0.75))

@@ -5,16 +5,17 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from glmmlib.errors import ModelError
 from glmmlib.linalg import blocks
 from glmmlib.variance.between import group_positions
-from glmmlib.errors import ModelError
 
 RANK = 1e-10  # eigenvalues of a group's Z'WZ below this share of the largest: its own least squares has no answer
 
 
 @dataclass(frozen=True, eq=False)
 class Shrinkage:
-    """Raw and shrunken random effects of one grouping factor; ``shrinkage["factor"]`` is a column of the table.
+    """Raw and shrunken random effects of one grouping factor; ``shrinkage["factor"]`` is a column of the
+    table.
 
     Attributes
     ----------
@@ -33,7 +34,10 @@ class Shrinkage:
         return self.table[column]
 
     def __repr__(self):
-        return f"Shrinkage of the random effects of {self.group}\n{self.table.to_string(float_format='{:.4g}'.format)}"
+        return (
+            "Shrinkage of the random effects of "
+            f"{self.group}\n{self.table.to_string(float_format='{:.4g}'.format)}"
+        )
 
     def _repr_html_(self):
         return self.table.to_html(float_format="{:.4g}".format, border=0)
@@ -42,15 +46,18 @@ class Shrinkage:
 def shrinkage(fit, group=None):
     r"""Compare each group's own estimate with its conditional mode (BLUP).
 
-    With the GLS estimate of beta, the variances and the modes of any other grouping factor held as they are, let
+    With the GLS estimate of beta, the variances and the modes of any other grouping factor held as they are,
+    let
     :math:`r` be what is left of the response.  The raw effect of group j is least squares of :math:`r_j` on
     :math:`Z_j`: no pooling.  The conditional mode is, exactly,
 
-    .. math:: \tilde b_j = W_j \, b_j^{raw}, \qquad W_j = \Lambda (I + \Lambda'Z_j'Z_j\Lambda)^{-1} \Lambda' Z_j'Z_j .
+    .. math:: \tilde b_j = W_j \, b_j^{raw}, \qquad W_j = \Lambda (I + \Lambda'Z_j'Z_j\Lambda)^{-1} \Lambda'
+    Z_j'Z_j .
 
-    For a random intercept the raw effect is the mean residual :math:`\bar y_j - \bar x_j'\hat\beta`, and the factor is
-    :math:`n_j\theta^2 / (1 + n_j\theta^2)` with :math:`\theta^2 = \sigma_b^2/\sigma^2`: near 1 in large groups, even
-    where the ICC is small.
+    For a random intercept the raw effect is the mean residual :math:`\bar y_j - \bar x_j'\hat\beta`, and the
+    factor is
+    :math:`n_j\theta^2 / (1 + n_j\theta^2)` with :math:`\theta^2 = \sigma_b^2/\sigma^2`: near 1 in large
+    groups, even where the ICC is small.
 
     Parameters
     ----------
@@ -61,22 +68,22 @@ def shrinkage(fit, group=None):
     Returns
     -------
     Shrinkage
-        Its table has ``n``, the rows of each group, and for one random effect ``raw``, ``shrunken`` and ``factor``; for
-        several, ``"raw Days"``, ``"shrunken Days"`` and ``"kept Days"`` for each: the share of the variance of the effect
-        that its mode keeps, :math:`(W_j\Sigma)_{kk} / \Sigma_{kk}` (NaN where the variance is zero).  A raw effect that
-        the group's own rows do not identify is NaN; its mode is not.
+        Its table has ``n``, the rows of each group, and for one random effect ``raw``, ``shrunken`` and
+        ``factor``; for several, ``"raw Days"``, ``"shrunken Days"`` and ``"kept Days"`` for each: the share
+        of the variance of the effect that its mode keeps, :math:`(W_j\Sigma)_{kk} / \Sigma_{kk}` (NaN where
+        the variance is zero). A raw effect that the group's own rows do not identify is NaN; its mode is not.
 
     Raises
     ------
     ModelError
-        For a generalised model, whose modes are no linear function of raw estimates, and where several grouping factors
-        leave open which is meant.
+        For a generalised model, whose modes are no linear function of raw estimates, and where several
+        grouping factors leave open which is meant.
 
     Notes
     -----
-    With known weights, :math:`Z_j'Z_j` is :math:`Z_j'WZ_j` and means are weighted.  Modes are unbiased averaged
-    over groups, :math:`E(\tilde b_j - b_j) = 0`, but for *this* group with its true :math:`b_j` they are biased
-    towards zero; in exchange their mean square error over groups is smaller (Robinson 1991).
+    With known weights, :math:`Z_j'Z_j` is :math:`Z_j'WZ_j` and means are weighted. Modes are unbiased
+    averaged over groups, :math:`E(\tilde b_j - b_j) = 0`, but for *this* group with its true :math:`b_j` they
+    are biased towards zero; in exchange their mean square error over groups is smaller (Robinson 1991).
 
     References
     ----------
@@ -94,11 +101,16 @@ def shrinkage(fit, group=None):
     309  10 -83.275   -77.850   0.935
     """
     if fit.family is not None:
-        raise ModelError("in a generalised model the conditional modes are no linear function of raw estimates, so there"
-                         " is no shrinkage factor; compare fit.ranef() with a fit of each group by itself")  # fmt: skip
+        raise ModelError(
+            "in a generalised model the conditional modes are no linear function of raw estimates, so there"
+            " is no shrinkage factor; compare fit.ranef() with a fit of each group by itself"
+        )
     if group is None and len(fit.groups) > 1:
         names = ", ".join(g.name for g in fit.groups)
-        raise ModelError(f"this fit has several grouping factors ({names}): name one, as in shrinkage(fit, group={fit.groups[0].name!r})")
+        raise ModelError(
+            f"this fit has several grouping factors ({names}): name one, as in shrinkage(fit, "
+            f"group={fit.groups[0].name!r})"
+        )
     position = group_positions(fit, group)[0]
     g = fit.groups[position]
     A, raw = _own_least_squares(fit, position)
@@ -118,7 +130,9 @@ def shrinkage(fit, group=None):
 
 
 def _own_least_squares(fit, position):
-    """Return ``Z'WZ`` (q, q, J) and the least squares estimates (q, J) of each group, in standardised columns."""
+    """Return ``Z'WZ`` (q, q, J) and the least squares estimates (q, J) of each group, in standardised
+    columns.
+    """
     g = fit.groups[position]
     modes = list(fit._estimates.modes)
     modes[position] = np.zeros_like(modes[position])

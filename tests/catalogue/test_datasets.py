@@ -119,8 +119,12 @@ def test_levels_come_in_the_order_of_the_source(name, column, first, count):
 
 
 def test_only_the_blocks_of_oats_and_the_children_of_orthodont_are_ordered():
-    ordered = [(name, column) for name in BOOK for column, values in datasets.load(name).items()
-               if isinstance(values.dtype, pd.CategoricalDtype) and values.cat.ordered]
+    ordered = [
+        (name, column)
+        for name in BOOK
+        for column, values in datasets.load(name).items()
+        if isinstance(values.dtype, pd.CategoricalDtype) and values.cat.ordered
+    ]
     assert ordered == [("Oats", "Block"), ("Orthodont", "Subject")]
 
 
@@ -199,8 +203,12 @@ def by_group(data, group, truth, column):
 def test_exam_residuals_from_the_truth_are_noise_of_the_stated_size():
     exam, truth = datasets.load("exam"), datasets.load_truth("exam")
     p = truth.parameters
-    mean = (p["intercept"] + p["teaching_workshop"] * (exam["teaching"] == "workshop")
-            + by_group(exam, "classroom", truth, "intercept_deviation") + p["hours"] * (exam["hours"] - 6))
+    mean = (
+        p["intercept"]
+        + p["teaching_workshop"] * (exam["teaching"] == "workshop")
+        + by_group(exam, "classroom", truth, "intercept_deviation")
+        + p["hours"] * (exam["hours"] - 6)
+    )
     z = (exam["score"] - mean) / p["sigma"]
     assert abs(z.mean()) < 3 / np.sqrt(len(z))
     assert abs(z.std() - 1) < 3 / np.sqrt(2 * len(z))
@@ -211,9 +219,13 @@ def test_soil_residuals_from_the_truth_are_noise_of_the_stated_size():
     soil, truth = datasets.load("soil_pH"), datasets.load_truth("soil_pH")
     p = truth.parameters
     b, x = soil["fertiliser"] == "B", soil["temperature"] - p["origin"]
-    mean = (p["intercept"] + p["fertiliser_B"] * b + by_group(soil, "site", truth, "intercept_deviation")
-            + (p["temperature"] + p["temperature:fertiliser_B"] * b) * x
-            + by_group(soil, "site", truth, "slope_deviation") * x)
+    mean = (
+        p["intercept"]
+        + p["fertiliser_B"] * b
+        + by_group(soil, "site", truth, "intercept_deviation")
+        + (p["temperature"] + p["temperature:fertiliser_B"] * b) * x
+        + by_group(soil, "site", truth, "slope_deviation") * x
+    )
     z = (soil["ph_change"] - mean) / p["sigma"]
     assert abs(z.mean()) < 3 / np.sqrt(len(z))
     assert abs(z.std() - 1) < 3 / np.sqrt(2 * len(z))
@@ -226,9 +238,17 @@ def test_bird_counts_vary_about_the_truth_as_a_negative_binomial():
     climate = by_group(birds, "site", truth, "climate")
     slopes = p["temperature_within"] + by_group(birds, "site", truth, "slope_deviation")
     season = p["season_amplitude"] * np.cos(2 * np.pi * (birds["month"] - p["season_peak_month"]) / 12)
-    mean = np.exp(p["intercept"] + p["climate_between"] * (climate - 10)
-                  + by_group(birds, "site", truth, "intercept_deviation")
-                  + slopes * (birds["temperature"] - climate) + season) * birds["minutes"] / 60
+    mean = (
+        np.exp(
+            p["intercept"]
+            + p["climate_between"] * (climate - 10)
+            + by_group(birds, "site", truth, "intercept_deviation")
+            + slopes * (birds["temperature"] - climate)
+            + season
+        )
+        * birds["minutes"]
+        / 60
+    )
     z = (birds["count"] - mean) / np.sqrt(mean + mean**2 / p["k"])
     assert abs(z.mean()) < 3 / np.sqrt(len(z))
     assert 0.75 < z.var() < 1.25
@@ -240,10 +260,16 @@ def test_frogs_and_tadpoles_appear_as_often_as_the_truth_says():
     frogs, truth = datasets.load("frogs"), datasets.load_truth("frogs")
     p, t = truth.parameters, truth.others["tadpoles"]
     slopes = p["depth"] + by_group(frogs, "region", truth, "slope_deviation")
-    eta = (p["intercept"] + by_group(frogs, "region", truth, "intercept_deviation")
-           + slopes * (frogs["depth"] - p["origin"]))
-    hump = (t["intercept"] + by_group(frogs, "region", truth, "tadpole_deviation")
-            + t["curvature"] * (frogs["depth"] - t["best_depth"]) ** 2)
+    eta = (
+        p["intercept"]
+        + by_group(frogs, "region", truth, "intercept_deviation")
+        + slopes * (frogs["depth"] - p["origin"])
+    )
+    hump = (
+        t["intercept"]
+        + by_group(frogs, "region", truth, "tadpole_deviation")
+        + t["curvature"] * (frogs["depth"] - t["best_depth"]) ** 2
+    )
     for response, log_odds in (("presence", eta), ("tadpoles", hump)):
         probability = 1 / (1 + np.exp(-log_odds))
         surprise = (frogs[response] - probability).sum() / np.sqrt((probability * (1 - probability)).sum())
@@ -280,8 +306,12 @@ def test_birds_temperature_and_season_move_together_within_a_site():
 
 @pytest.mark.parametrize(
     ("name", "group", "groups", "smallest", "largest"),
-    [("birds", "site", 15, 5, 24), ("exam", "classroom", 24, 3, 40), ("soil_pH", "site", 50, 3, 20),
-     ("frogs", "region", 40, 4, 40)],
+    [
+        ("birds", "site", 15, 5, 24),
+        ("exam", "classroom", 24, 3, 40),
+        ("soil_pH", "site", 50, 3, 20),
+        ("frogs", "region", 40, 4, 40),
+    ],
 )
 def test_the_simulated_sets_are_unbalanced(name, group, groups, smallest, largest):
     sizes = datasets.load(name)[group].value_counts()
@@ -374,9 +404,13 @@ def test_birds_the_correct_model_gives_back_the_truth():
     climate = by_group(birds, "site", truth, "climate")
     birds["within"], birds["between"] = birds["temperature"] - climate, climate - 10
     birds["wave"] = np.cos(2 * np.pi * (birds["month"] - p["season_peak_month"]) / 12)
-    formula = "count ~ within + between + wave + offset(np.log(minutes / 60)) + (1 | site) + (0 + within | site)"
+    formula = (
+        "count ~ within + between + wave + offset(np.log(minutes / 60)) + (1 | site) + (0 + within | site)"
+    )
     fit = gl.glmer(formula, birds, family="negbinomial")
-    assert (misses(fit, p, ["intercept", "temperature_within", "climate_between", "season_amplitude"]) < 1.5).all()
+    assert (
+        misses(fit, p, ["intercept", "temperature_within", "climate_between", "season_amplitude"]) < 1.5
+    ).all()
     assert fit.dispersion == pytest.approx(p["k"], rel=0.3)
     assert fit.varcorr["site"].sd.to_numpy() == pytest.approx([p["sd_intercept"], p["sd_slope"]], rel=0.3)
     poisson = gl.glmer(formula, birds, family="poisson")

@@ -5,24 +5,39 @@ import warnings
 
 import numpy as np
 import pytest
-from support import reference_values as reference
 from scipy import stats
 
 import glmmlib as gl
-from glmmlib.errors import ModelError, SingularFitWarning
 from glmmlib.comparison.lrt import Step, nested_step, null_distribution
+from glmmlib.errors import ModelError, SingularFitWarning
+from support import reference_values as reference
 
 NO_SLOPES = "the variance of Days between levels of Subject is zero"
 CBPP = "cbind(incidence, size - incidence)"
 MODELS = {
-    "sleep_ri_vs_nocorr_vs_rs": ("sleepstudy", ["Reaction ~ Days + (1|Subject)", "Reaction ~ Days + (Days||Subject)",
-                                                "Reaction ~ Days + (Days|Subject)"]),
+    "sleep_ri_vs_nocorr_vs_rs": (
+        "sleepstudy",
+        [
+            "Reaction ~ Days + (1|Subject)",
+            "Reaction ~ Days + (Days||Subject)",
+            "Reaction ~ Days + (Days|Subject)",
+        ],
+    ),
     "sleep_days": ("sleepstudy", ["Reaction ~ 1 + (Days|Subject)", "Reaction ~ Days + (Days|Subject)"]),
-    "machines": ("Machines", ["score ~ Machine + (1|Worker)", "score ~ Machine + (1|Worker/Machine)",
-                              "score ~ Machine + (Machine|Worker)"]),
-    "oats": ("Oats", ["yield ~ nitro + Variety + (1|Block/Variety)", "yield ~ nitro * Variety + (1|Block/Variety)"]),
+    "machines": (
+        "Machines",
+        [
+            "score ~ Machine + (1|Worker)",
+            "score ~ Machine + (1|Worker/Machine)",
+            "score ~ Machine + (Machine|Worker)",
+        ],
+    ),
+    "oats": (
+        "Oats",
+        ["yield ~ nitro + Variety + (1|Block/Variety)", "yield ~ nitro * Variety + (1|Block/Variety)"],
+    ),
     "cbpp": ("cbpp", [f"{CBPP} ~ 1 + (1|herd)", f"{CBPP} ~ period + (1|herd)"]),
-}  # fmt: skip
+}
 
 
 def fit(formula, table, **options):
@@ -87,7 +102,7 @@ def test_every_frozen_comparison_is_tested():
         (2, 3, 1, "chi2(1)", "Intercept, Days are uncorrelated between levels of Subject"),
         (0, 3, 3, "0.5 chi2(2) + 0.5 chi2(3)", f"Days = 0 and {NO_SLOPES}"),
     ],
-)  # fmt: skip
+)
 def test_null_hypotheses_and_distributions(sleep, small, large, df, distribution, hypothesis):
     _, fits = sleep
     result = gl.anova(fits[large], fits[small])  # in any order
@@ -158,8 +173,11 @@ def refuses(message, *fits, call=gl.anova, **options):
 
 def test_refuses_reml_with_different_fixed_effects(sleep):
     table, fits = sleep
-    refuses("REML criteria of models with different fixed effects", *[fit(f.formula, table, reml=True) for f in fits[:2]],
-            refit=False)  # fmt: skip
+    refuses(
+        "REML criteria of models with different fixed effects",
+        *[fit(f.formula, table, reml=True) for f in fits[:2]],
+        refit=False,
+    )
 
 
 def test_refuses_reml_beside_ml(sleep):
@@ -229,8 +247,11 @@ def test_refuses_fixed_effects_that_are_not_nested(sleep):
 
 def test_refuses_random_effects_that_are_not_nested(sleep):
     table, _ = sleep
-    refuses("the random effects of Subject in", fit("Reaction ~ Days + (0 + Days | Subject)", table),
-            fit("Reaction ~ Days + I(Days**2) + (1 | Subject)", table))  # fmt: skip
+    refuses(
+        "the random effects of Subject in",
+        fit("Reaction ~ Days + (0 + Days | Subject)", table),
+        fit("Reaction ~ Days + I(Days**2) + (1 | Subject)", table),
+    )
 
 
 def test_fixed_effects_in_another_basis_are_nested(sleep):

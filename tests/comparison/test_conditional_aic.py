@@ -8,16 +8,20 @@ import pytest
 import statsmodels.formula.api as smf
 
 import glmmlib as gl
-from glmmlib.errors import ModelError, SingularFitWarning
 from glmmlib.diagnostics.leverage import hat_values
+from glmmlib.errors import ModelError, SingularFitWarning
 
 
 def crossed():
     rng = np.random.default_rng(4)
-    table = pd.DataFrame({"a": np.repeat(list("abcdef"), 6), "b": np.tile(list("uvwxyz"), 6), "x": np.arange(36) % 5.0})
+    table = pd.DataFrame(
+        {"a": np.repeat(list("abcdef"), 6), "b": np.tile(list("uvwxyz"), 6), "x": np.arange(36) % 5.0}
+    )
     effects = {c: rng.normal(size=6) for c in "ab"}
     mean = sum(effects[c][pd.factorize(table[c])[0]] for c in "ab") + 0.3 * table["x"]
-    return table.assign(y=mean + 0.7 * rng.normal(size=36), w=rng.uniform(0.5, 2.0, 36), known=rng.normal(size=36))
+    return table.assign(
+        y=mean + 0.7 * rng.normal(size=36), w=rng.uniform(0.5, 2.0, 36), known=rng.normal(size=36)
+    )
 
 
 def nested():
@@ -55,7 +59,9 @@ def test_hat_values_are_the_diagonal_of_the_hat_matrix(fit):
 
 
 def test_degrees_of_freedom_are_the_divergence_of_the_fitted_values(fit):
-    """Stein's divergence: move each observation, fit again with all variances, and see how far its fitted value follows."""
+    """Stein's divergence: move each observation, fit again with all variances, and see how far its fitted
+    value follows.
+    """
     y, h = fit.design.y, 1e-3 * fit.sigma
     divergence = 0.0
     for i in range(fit.nobs):

@@ -1,16 +1,18 @@
-"""The simulated exact test of one variance: RLRsim's values, a null distribution by refitting, what is refused."""
+"""The simulated exact test of one variance: RLRsim's values, a null distribution by refitting, what is
+refused.
+"""
 
 import warnings
 
 import numpy as np
 import pandas as pd
 import pytest
-from support import reference_values as reference
 from scipy import stats
 
 import glmmlib as gl
-from glmmlib.errors import ModelError
 from glmmlib.comparison.exact_rlrt import Spectrum
+from glmmlib.errors import ModelError
+from support import reference_values as reference
 
 MODELS = {
     "sleep_ri": ("sleepstudy", "Reaction ~ Days + (1 | Subject)"),
@@ -32,7 +34,9 @@ def test_statistic_and_p_are_those_of_rlrsim(name):
 
 @pytest.mark.parametrize("reml", [True, False])
 def test_a_draw_is_the_statistic_of_the_response_it_stands_for(reml):
-    """For y with the coordinates w_s along the eigenvectors of PZZ'P, the formula gives what refitting y gives."""
+    """For y with the coordinates w_s along the eigenvectors of PZZ'P, the formula gives what refitting y
+    gives.
+    """
     fit = gl.lmer("Reaction ~ Days + (1 | Subject)", gl.load("sleepstudy").iloc[:57], reml=reml)
     Y = np.random.default_rng(4).normal(size=(57, 500))
     Q = np.linalg.qr(fit.X)[0]
@@ -61,14 +65,20 @@ def test_a_balanced_one_way_layout_has_a_null_probability_of_zero_in_closed_form
     assert test.share_zero == pytest.approx(stats.f.cdf(1.0, 5, 24), abs=0.006)
     # the p-value too: the restricted likelihood ratio grows with F
     y = fit.design.y.reshape(6, 5)
-    F = (5 * ((y.mean(axis=1) - y.mean()) ** 2).sum() / 5) / (((y - y.mean(axis=1, keepdims=True)) ** 2).sum() / 24)
+    F = (5 * ((y.mean(axis=1) - y.mean()) ** 2).sum() / 5) / (
+        ((y - y.mean(axis=1, keepdims=True)) ** 2).sum() / 24
+    )
     assert test.p == pytest.approx(stats.f.sf(F, 5, 24), abs=4 * test.p_se)
 
 
 def test_known_weights_in_other_units_change_nothing():
     data = gl.load("Dyestuff").assign(w=lambda d: 1.0 + np.arange(len(d)) % 3)
     tests = [
-        gl.exact_rlrt(gl.lmer("Yield ~ 1 + (1 | Batch)", data.assign(w=s * data["w"]), weights="w"), 500, np.random.default_rng(1))
+        gl.exact_rlrt(
+            gl.lmer("Yield ~ 1 + (1 | Batch)", data.assign(w=s * data["w"]), weights="w"),
+            500,
+            np.random.default_rng(1),
+        )
         for s in (1.0, 1e4)
     ]
     assert tests[0].statistic == pytest.approx(tests[1].statistic, rel=1e-8)
@@ -101,9 +111,21 @@ def test_it_prints_its_null_hypothesis_and_distribution():
 @pytest.mark.parametrize(
     ("fit", "options", "message"),
     [
-        (lambda d: gl.lmer("Reaction ~ Days + (Days | Subject)", d), {}, r"has 2 \(2 of Subject\).*bootstrap"),
-        (lambda d: gl.lmer("Reaction ~ Days + (1 | Subject) + (1 | half)", d), {}, "1 of Subject, 1 of half.*bootstrap"),
-        (lambda d: gl.glmer("fast ~ Days + (1 | Subject)", d, family="binomial"), {}, "for linear mixed models.*bootstrap"),
+        (
+            lambda d: gl.lmer("Reaction ~ Days + (Days | Subject)", d),
+            {},
+            r"has 2 \(2 of Subject\).*bootstrap",
+        ),
+        (
+            lambda d: gl.lmer("Reaction ~ Days + (1 | Subject) + (1 | half)", d),
+            {},
+            "1 of Subject, 1 of half.*bootstrap",
+        ),
+        (
+            lambda d: gl.glmer("fast ~ Days + (1 | Subject)", d, family="binomial"),
+            {},
+            "for linear mixed models.*bootstrap",
+        ),
         (lambda d: gl.lmer("Reaction ~ Days + (1 | Subject)", d), {"rng": None}, "need a numpy Generator"),
         (lambda d: gl.lmer("Reaction ~ Days + (1 | Subject)", d), {"n": 0}, "n is the number of draws"),
     ],

@@ -7,7 +7,10 @@ from bs4 import BeautifulSoup
 from sphinx.application import Sphinx
 from sphinx.util.docutils import docutils_namespace
 
-CONF = "extensions = ['myst_nb', 'book.extension']\nmyst_enable_extensions = ['colon_fence']\nsuppress_warnings = ['toc.not_readable']\n"
+CONF = (
+    "extensions = ['myst_nb', 'book.extension']\nmyst_enable_extensions = "
+    "['colon_fence']\nsuppress_warnings = ['toc.not_readable']\n"
+)
 QUIZ = """:::{admonition} Question
 :class: quiz dropdown
 
@@ -34,7 +37,9 @@ def build(tmp_path):
         with docutils_namespace():
             app = Sphinx(source, source, out, tmp_path / "doctrees", "html", status=None, warning=warnings)
             app.build()
-        return BeautifulSoup((out / "index.html").read_text(encoding="utf-8"), "html.parser"), warnings.getvalue()
+        return BeautifulSoup(
+            (out / "index.html").read_text(encoding="utf-8"), "html.parser"
+        ), warnings.getvalue()
 
     return build
 
@@ -50,7 +55,9 @@ def test_quiz_is_a_field_set_of_labelled_radio_buttons_with_hidden_reasons(build
     assert [label["for"] for label in first.find_all("label")] == [i["id"] for i in first.find_all("input")]
     assert all(reason.has_attr("hidden") for reason in first.select(".quiz-reason"))
     assert first.select_one("[aria-live]").text == ""
-    assert {i["name"] for i in first.find_all("input")}.isdisjoint(i["name"] for i in second.find_all("input"))
+    assert {i["name"] for i in first.find_all("input")}.isdisjoint(
+        i["name"] for i in second.find_all("input")
+    )
 
 
 @pytest.mark.parametrize(
@@ -68,11 +75,17 @@ def test_quiz_without_one_right_answer_or_without_reasons_is_refused(build, text
 
 
 def test_slide_labels_keep_their_case_and_tell_the_reader_the_slide(build):
-    page, warnings = build("(slide-S02)=\n(slide-S03)=\n## Sites\n\nText.\n\n[there](#slide-S02)\n\n(sharpen-E4)=\n:::{note}\nBox.\n:::\n")
+    page, warnings = build(
+        "(slide-S02)=\n(slide-S03)=\n## "
+        "Sites\n\nText.\n\n[there](#slide-S02)\n\n(sharpen-E4)=\n:::{note}\nBox.\n:::\n"
+    )
     assert not warnings
     assert page.find(id="slide-S02") and page.find(id="slide-S03") and page.find(id="sharpen-E4")
     assert page.find("a", string="there")["href"] == "#slide-S02"
-    assert page.select_one(".slides-note").text.strip() == "Slides S02 Hierarchical Data; S03 Example: Bird Abundance Study"
+    assert (
+        page.select_one(".slides-note").text.strip()
+        == "Slides S02 Hierarchical Data; S03 Example: Bird Abundance Study"
+    )
 
 
 def test_label_of_a_slide_that_does_not_exist_is_reported(build):

@@ -40,7 +40,9 @@ def stored_text(tmp_path_factory):
     path = write(
         tmp_path_factory.mktemp("stored") / "chapter.ipynb",
         new_markdown_cell("# A chapter"),
-        new_code_cell("mean = 0.32\nprint(f'mean {mean:.2f}')", metadata={"name": "mean", "execution": {"a": "b"}}),
+        new_code_cell(
+            "mean = 0.32\nprint(f'mean {mean:.2f}')", metadata={"name": "mean", "execution": {"a": "b"}}
+        ),
         new_code_cell(FIGURE, metadata={"mystnb": {"image": {"alt": "A line."}}, "scrolled": True}),
         new_code_cell(TABLE),
     )
@@ -76,12 +78,33 @@ def nbval(stored_text, tmp_path_factory):
     folder = tmp_path_factory.mktemp("nbval")
     for name, text in notebooks.items():
         (folder / f"{name}.ipynb").write_text(text, encoding="utf-8")
-    options = ["--nbval", "--nbval-current-env", "--nbval-sanitize-with", str(ROOT / "tests" / "nbval_sanitize.cfg")]
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")} | {"PYTHONPATH": str(ROOT)}
+    options = [
+        "--nbval",
+        "--nbval-current-env",
+        "--nbval-sanitize-with",
+        str(ROOT / "tests" / "nbval_sanitize.cfg"),
+    ]
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")} | {
+        "PYTHONPATH": str(ROOT)
+    }
     result = subprocess.run(
-        [sys.executable, "-m", "pytest", *options, "-p", "book.notebook_times", "-p", "no:cacheprovider", "-rf", "--rootdir=."],
-        cwd=folder, capture_output=True, text=True, env=environment,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            *options,
+            "-p",
+            "book.notebook_times",
+            "-p",
+            "no:cacheprovider",
+            "-rf",
+            "--rootdir=.",
+        ],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env=environment,
+    )
     return result.stdout
 
 
@@ -99,8 +122,12 @@ def test_stored_notebook_holds_text_but_no_picture_time_or_machine(stored, store
         "language_info": {"name": "python"},
     }
     assert [dict(c.metadata) for c in notebook.cells] == [
-        {}, {"name": "install", "tags": ["remove-cell"]}, {"name": "mean"}, {"mystnb": {"image": {"alt": "A line."}}}, {},
-    ]  # fmt: skip
+        {},
+        {"name": "install", "tags": ["remove-cell"]},
+        {"name": "mean"},
+        {"mystnb": {"image": {"alt": "A line."}}},
+        {},
+    ]
     assert stored_text.endswith("}\n")
 
 
@@ -156,10 +183,15 @@ def test_run_times_are_reported_for_each_notebook(nbval):
         (lambda code: code[0].metadata.update(scrolled=True), "not those that"),
         (lambda code: code[1].outputs[0].data.update({"image/png": "iVBO"}), "picture"),
         (
-            lambda code: code[0].outputs.append(nbformat.v4.new_output("error", ename="E", evalue="", traceback=[])),
+            lambda code: code[0].outputs.append(
+                nbformat.v4.new_output("error", ename="E", evalue="", traceback=[])
+            ),
             "holds the error E",
         ),
-        (lambda code: code[0].outputs.append(nbformat.v4.new_output("stream", name="stderr", text="!")), "stderr"),
+        (
+            lambda code: code[0].outputs.append(nbformat.v4.new_output("stream", name="stderr", text="!")),
+            "stderr",
+        ),
     ],
 )
 def test_check_refuses(stored, change, complaint, capsys):
@@ -168,7 +200,9 @@ def test_check_refuses(stored, change, complaint, capsys):
     assert complaint in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("source", ["1 / 0", "import sys; print('!', file=sys.stderr)", "import warnings; warnings.warn('!')"])
+@pytest.mark.parametrize(
+    "source", ["1 / 0", "import sys; print('!', file=sys.stderr)", "import warnings; warnings.warn('!')"]
+)
 def test_a_notebook_that_fails_or_warns_is_not_stored(source, tmp_path, capsys):
     path = write(tmp_path / "bad.ipynb", new_code_cell(source))
     before = path.read_text(encoding="utf-8")

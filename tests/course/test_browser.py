@@ -19,13 +19,18 @@ with_sliders = pytest.mark.parametrize("name", ["index", *CHAPTERS])
 
 @pytest.fixture
 def visit(browser, site):
-    """Open a page of the site; fail at the end if it asked for anything but files or wrote an error to the console."""
+    """Open a page of the site; fail at the end if it asked for anything but files or wrote an error to the
+    console.
+    """
     opened, wrong = [], []
 
     def visit(name, width=1280, theme="light"):
         page = page_for(browser, width, theme)
         opened.append(page)
-        page.on("request", lambda r: None if r.url.startswith(("file:", "data:", "blob:")) else wrong.append(r.url))
+        page.on(
+            "request",
+            lambda r: None if r.url.startswith(("file:", "data:", "blob:")) else wrong.append(r.url),
+        )
         page.on("requestfailed", lambda r: wrong.append(f"{r.url} did not load"))
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on("console", lambda message: message.type == "error" and wrong.append(message.text))

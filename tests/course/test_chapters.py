@@ -1,4 +1,6 @@
-"""Each chapter, and the capstone after them, has the shape that the course promises, and is stored as it should be."""
+"""Each chapter, and the capstone after them, has the shape that the course promises, and is stored as it
+should be.
+"""
 
 import re
 
@@ -51,7 +53,9 @@ def test_code_of_a_solution_ends_in_an_assertion(path):
             continue
         for event in re.findall(r"^[`:]{3,}\{solution-(start|end)\}", cell.source, re.MULTILINE):
             if event == "end" and code:
-                assert re.search(r"^\s*assert ", "\n".join(code), re.MULTILINE), f"a solution without assert:\n{code[-1]}"
+                assert re.search(r"^\s*assert ", "\n".join(code), re.MULTILINE), (
+                    f"a solution without assert:\n{code[-1]}"
+                )
                 found += 1
             inside, code = event == "start", []
     assert found, "no solution has code"
@@ -69,7 +73,9 @@ def test_every_picture_says_in_words_what_it_shows(path):
 @by_chapter
 def test_every_sharpening_box_has_its_parts(path):
     text = markdown(path)
-    boxes = re.findall(r"^(:{3,})\{admonition\}[^\n]*\n:class: sharpen\b(.*?)^\1$", text, re.MULTILINE | re.DOTALL)
+    boxes = re.findall(
+        r"^(:{3,})\{admonition\}[^\n]*\n:class: sharpen\b(.*?)^\1$", text, re.MULTILINE | re.DOTALL
+    )
     for _, box in boxes:
         for part in ("**The slide says**", "**More exactly**", "**See it**", "**Source**"):
             assert part in box, f"{part} is missing in:\n{box}"

@@ -58,7 +58,9 @@ def has(number, others, unit):
 
 
 def printed(cells, who):
-    """The numbers that the cells of glmmlib or statsmodels have printed, but for those tagged as another quantity."""
+    """The numbers that the cells of glmmlib or statsmodels have printed, but for those tagged as another
+    quantity.
+    """
     mine = [cell for cell in cells if cell.source.startswith(f"# {who}")]
     same = [cell for cell in mine if not OTHER & set(cell.metadata.get("tags", ()))]
     return [number for cell in same for number in NUMBER.findall(stored_text(cell))]

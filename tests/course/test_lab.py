@@ -1,4 +1,6 @@
-"""A chapter in JupyterLab, as `make lab` opens it: the boxes are drawn, the slider moves, the tab does not hang."""
+"""A chapter in JupyterLab, as `make lab` opens it: the boxes are drawn, the slider moves, the tab does not
+hang.
+"""
 
 import socket
 import subprocess
@@ -23,10 +25,18 @@ def lab(tmp_path_factory):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     home = tmp_path_factory.mktemp("lab")
-    options = ["--no-browser", "--allow-root", f"--port={port}", "--ServerApp.token=", "--ServerApp.password="]
+    options = [
+        "--no-browser",
+        "--allow-root",
+        f"--port={port}",
+        "--ServerApp.token=",
+        "--ServerApp.password=",
+    ]
     folders = [f"--LabApp.user_settings_dir={home}", f"--LabApp.workspaces_dir={home}"]
     log = open(home / "log", "w")
-    server = subprocess.Popen([sys.executable, "-m", "jupyterlab", *options, *folders], cwd=ROOT, stdout=log, stderr=log)
+    server = subprocess.Popen(
+        [sys.executable, "-m", "jupyterlab", *options, *folders], cwd=ROOT, stdout=log, stderr=log
+    )
     address = f"http://127.0.0.1:{port}"
     for _ in range(240):
         try:
@@ -52,7 +62,9 @@ def notebook(lab, browser):
 
 
 def test_boxes_are_drawn_and_directives_of_the_book_do_not_show_as_errors(notebook):
-    box = notebook.locator("aside.admonition, .admonition, aside").filter(has_text="You will be able to").first
+    box = (
+        notebook.locator("aside.admonition, .admonition, aside").filter(has_text="You will be able to").first
+    )
     box.wait_for()
     assert "{admonition}" not in box.inner_text()
 

@@ -18,7 +18,10 @@ CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
 def test_binder_gets_the_pinned_environment_and_the_library():
     binder = ROOT / ".binder"
     wanted = (binder / "requirements.txt").read_text().split()
-    assert wanted == ["-r", "../requirements.txt"] and (binder / wanted[1]).resolve() == ROOT / "requirements.txt"
+    assert (
+        wanted == ["-r", "../requirements.txt"]
+        and (binder / wanted[1]).resolve() == ROOT / "requirements.txt"
+    )
     version = (binder / "runtime.txt").read_text().strip().removeprefix("python-")
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert f"Programming Language :: Python :: {version}" in project["classifiers"]

@@ -12,7 +12,10 @@ from book.store import problems
 
 CHAPTERS = chapters()
 by_chapter = pytest.mark.parametrize("path", CHAPTERS, ids=[path.stem for path in CHAPTERS])
-TASK = "```{exercise} Repeat\n:label: ex-01-repeat\n\nFit it again.\n```\n\n```{solution-start} ex-01-repeat\n```\n"
+TASK = (
+    "```{exercise} Repeat\n:label: ex-01-repeat\n\nFit it again.\n```\n\n```{solution-start} "
+    "ex-01-repeat\n```\n"
+)
 
 
 def live(source, result="", **notes):
@@ -49,7 +52,12 @@ def test_copy_keeps_comment_question_and_result_and_drops_code_and_solutions(cha
     path.write_text(nbformat.writes(chapter), encoding="utf-8")
     copy = code_along(path)
     code = [cell.source.strip() for cell in copy.cells if cell.cell_type == "code"]
-    assert code == [install_cell().source, "import glmmlib as gl", "# The fit\n# by REML", "# Your answer: Repeat"]
+    assert code == [
+        install_cell().source,
+        "import glmmlib as gl",
+        "# The fit\n# by REML",
+        "# Your answer: Repeat",
+    ]
     text = "\n".join(cell.source for cell in copy.cells if cell.cell_type == "markdown")
     assert (
         "## A fit" in text

@@ -51,13 +51,20 @@ by_entry = pytest.mark.parametrize("name", ENTRIES)
 def reference(site) -> dict[str, BeautifulSoup]:
     """The pages of the reference in the built site."""
     names = [page for page in pages() if page.startswith("chapters/reference")]
-    return {name: BeautifulSoup((site / f"{name}.html").read_text(encoding="utf-8"), "html.parser") for name in names}
+    return {
+        name: BeautifulSoup((site / f"{name}.html").read_text(encoding="utf-8"), "html.parser")
+        for name in names
+    }
 
 
 @cache
 def entries(site) -> dict:
     """The entries of the reference, by full name."""
-    return {term["id"]: term.parent for page in reference(site).values() for term in page.select("article dt.sig[id]")}
+    return {
+        term["id"]: term.parent
+        for page in reference(site).values()
+        for term in page.select("article dt.sig[id]")
+    }
 
 
 @pytest.mark.site
@@ -68,9 +75,15 @@ def test_every_public_name_has_an_entry(site, name):
 
 @pytest.mark.parametrize("fit", FITS, ids=lambda fit: fit.__name__)
 def test_methods_of_the_two_fit_classes_are_among_the_entries(fit):
-    public = {name: member for name, member in inspect.getmembers(fit, inspect.isfunction) if not name.startswith("_")}
+    public = {
+        name: member
+        for name, member in inspect.getmembers(fit, inspect.isfunction)
+        if not name.startswith("_")
+    }
     assert public
-    assert all(any(ENTRIES.get(f"{c.__module__}.{c.__name__}.{name}") for c in fit.__mro__) for name in public)
+    assert all(
+        any(ENTRIES.get(f"{c.__module__}.{c.__name__}.{name}") for c in fit.__mro__) for name in public
+    )
 
 
 @by_entry
@@ -114,7 +127,11 @@ def test_nothing_of_the_markup_is_left_over(site):
 @pytest.mark.site
 def test_formulas_are_typeset(site):
     formulas = {name: entry.select(".math") for name, entry in entries(site).items()}
-    assert all(formulas[name] for name in ENTRIES if re.search(r":math:|\.\. math::", inspect.getdoc(ENTRIES[name]) or ""))
+    assert all(
+        formulas[name]
+        for name in ENTRIES
+        if re.search(r":math:|\.\. math::", inspect.getdoc(ENTRIES[name]) or "")
+    )
 
 
 @pytest.mark.site

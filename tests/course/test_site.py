@@ -14,7 +14,15 @@ pytestmark = pytest.mark.site
 PAGES = pages()
 by_page = pytest.mark.parametrize("page", PAGES)
 # What a browser fetches by itself, as opposed to a link that a reader may follow.
-FETCHED = {"script": "src", "link": "href", "img": "src", "iframe": "src", "source": "src", "audio": "src", "video": "src"}
+FETCHED = {
+    "script": "src",
+    "link": "href",
+    "img": "src",
+    "iframe": "src",
+    "source": "src",
+    "audio": "src",
+    "video": "src",
+}
 
 
 @cache
@@ -41,7 +49,9 @@ def test_links_and_anchors_within_the_site_lead_somewhere(site, page):
         if url.scheme or url.netloc or not (url.path or url.fragment):
             continue
         target = (path.parent / unquote(url.path)).resolve() if url.path else path
-        if not target.exists() or url.fragment and target.suffix == ".html" and unquote(url.fragment) not in anchors(target):
+        if not target.exists() or (
+            url.fragment and target.suffix == ".html" and unquote(url.fragment) not in anchors(target)
+        ):
             broken.append(url.geturl())
     assert not broken
 
@@ -51,13 +61,17 @@ def test_page_fetches_nothing_from_elsewhere(site, page):
     text = html(site / f"{page}.html")
     urls = [element.get(FETCHED[element.name], "") for element in text.find_all(list(FETCHED))]
     assert not [url for url in urls if url.startswith(("http:", "https:", "//"))]
-    scripts = " ".join(element.text for element in text.find_all("script", type=lambda kind: kind != "application/json"))
+    scripts = " ".join(
+        element.text for element in text.find_all("script", type=lambda kind: kind != "application/json")
+    )
     assert not re.findall(r"https?://[^\s\"']+", scripts)
 
 
 def test_own_and_copied_style_sheets_fetch_nothing_from_elsewhere(site):
     for sheet in site.rglob("*.css"):
-        assert not re.findall(r"(?:url\(|@import)\s*[\"']?(?:https?:)?//", sheet.read_text(encoding="utf-8")), sheet
+        assert not re.findall(
+            r"(?:url\(|@import)\s*[\"']?(?:https?:)?//", sheet.read_text(encoding="utf-8")
+        ), sheet
 
 
 @by_page

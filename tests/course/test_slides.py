@@ -19,7 +19,9 @@ with open(ROOT / "tests" / "course" / "claims.csv", encoding="utf-8", newline=""
 @cache
 def page(name):
     """A page of the built site."""
-    return BeautifulSoup((ROOT / "_build" / "html" / f"{name}.html").read_text(encoding="utf-8"), "html.parser")
+    return BeautifulSoup(
+        (ROOT / "_build" / "html" / f"{name}.html").read_text(encoding="utf-8"), "html.parser"
+    )
 
 
 def labels(text, kind):
@@ -28,7 +30,11 @@ def labels(text, kind):
 
 def text_of(name):
     notebook = (ROOT / name).with_suffix(".ipynb")
-    return markdown(notebook) if notebook.exists() else (ROOT / name).with_suffix(".md").read_text(encoding="utf-8")
+    return (
+        markdown(notebook)
+        if notebook.exists()
+        else (ROOT / name).with_suffix(".md").read_text(encoding="utf-8")
+    )
 
 
 def test_the_deck_has_56_slides_and_52_sharpenings():
@@ -53,7 +59,9 @@ def test_every_chapter_of_the_slides_is_written():
 
 @pytest.mark.parametrize("chapter", WRITTEN)
 def test_chapter_covers_exactly_its_slides(chapter):
-    assert set(labels(markdown(WRITTEN[chapter]), "slide")) == {s.id for s in slides() if s.chapter == chapter}
+    assert set(labels(markdown(WRITTEN[chapter]), "slide")) == {
+        s.id for s in slides() if s.chapter == chapter
+    }
 
 
 @pytest.mark.parametrize("chapter", WRITTEN)
@@ -64,7 +72,10 @@ def test_chapter_holds_exactly_its_sharpenings(chapter):
 
 @pytest.mark.site
 def test_slide_index_links_every_slide(site):
-    rows = {row["id"].removeprefix("index-"): row for row in page("chapters/slides").select("table.slide-index tbody tr")}
+    rows = {
+        row["id"].removeprefix("index-"): row
+        for row in page("chapters/slides").select("table.slide-index tbody tr")
+    }
     assert list(rows) == [slide.id for slide in slides()]
     for slide in slides():
         target, anchor = rows[slide.id].find("a")["href"].split("#")
@@ -74,7 +85,9 @@ def test_slide_index_links_every_slide(site):
 
 @pytest.mark.site
 def test_built_book_holds_all_slides_and_all_sharpenings(site):
-    found = Counter(e["id"] for name in pages() for e in page(name).find_all(id=re.compile(r"^(slide|sharpen)-[SE]\d+$")))
+    found = Counter(
+        e["id"] for name in pages() for e in page(name).find_all(id=re.compile(r"^(slide|sharpen)-[SE]\d+$"))
+    )
     assert set(found) == {row.label for row in (*slides(), *sharpenings())}
     assert set(found.values()) == {1}
 
@@ -82,7 +95,9 @@ def test_built_book_holds_all_slides_and_all_sharpenings(site):
 @pytest.mark.site
 @pytest.mark.parametrize("chapter", WRITTEN)
 def test_built_chapter_shows_every_claim(site, chapter):
-    text = page(f"chapters/{WRITTEN[chapter].stem}").find("article").get_text(" ").replace("\N{MINUS SIGN}", "-")
+    text = (
+        page(f"chapters/{WRITTEN[chapter].stem}").find("article").get_text(" ").replace("\N{MINUS SIGN}", "-")
+    )
     for claim in CLAIMS:
         if claim["chapter"] == WRITTEN[chapter].stem:
             assert re.search(rf"(?<![\d.]){re.escape(claim['number'])}(?![\d]|\.\d)", text), claim

@@ -3,9 +3,9 @@
 import jupytext
 import nbformat
 import pytest
-
 import test_chapters as shape
 import test_live as live
+
 from book.contents import ROOT
 from book.store import problems, store
 

@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 
 import glmmlib as gl
+from glmmlib.covariance.groups import arrange
 from glmmlib.covariance.identifiability import check_covariances
 from glmmlib.design.build import build_design
 from glmmlib.errors import ModelError
-from glmmlib.covariance.groups import arrange
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,9 @@ def two_covariances_of_one_model(group):
     for i, j in free:
         delta = np.zeros((group.q, group.q))
         delta[i, j] = delta[j, i] = 1.0
-        columns.append(np.concatenate([(z.T @ delta @ z).ravel() for z in (Z[:, codes == k] for k in range(12))]))
+        columns.append(
+            np.concatenate([(z.T @ delta @ z).ravel() for z in (Z[:, codes == k] for k in range(12))])
+        )
     return np.linalg.matrix_rank(np.column_stack(columns)) < len(free)
 
 
@@ -65,7 +67,9 @@ def test_refused_exactly_where_two_covariances_give_one_model(rows, term, allowe
 
 
 def test_the_message_names_term_column_and_group(rows):
-    with pytest.raises(ModelError, match=r"\(kind \| g\) apart, because kind\[T.b\] does not vary within any level of 'g'"):
+    with pytest.raises(
+        ModelError, match=r"\(kind \| g\) apart, because kind\[T.b\] does not vary within any level of 'g'"
+    ):
         gl.lmer("y ~ x + (kind | g)", rows)
 
 

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from glmmlib.design.build import build_design
-from glmmlib.errors import DataError, RankDeficientWarning
 from glmmlib.design.rank import independent_rows
+from glmmlib.errors import DataError, RankDeficientWarning
 
 
 @pytest.fixture

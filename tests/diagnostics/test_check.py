@@ -1,6 +1,7 @@
 """gl.check: p-values that are uniform for right models, lines that catch wrong ones, and what the page says.
 
-The full study (500 right fits, 200 of each wrong kind) is benchmarks/accuracy/check_power.py; its figures are in check_power.md.
+The full study (500 right fits, 200 of each wrong kind) is benchmarks/accuracy/check_power.py; its figures are
+in check_power.md.
 """
 
 import warnings
@@ -8,13 +9,13 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
-from support import reference_values as rv
 from scipy import stats
 
 import glmmlib as gl
 from glmmlib.diagnostics.calibration import calibrate
 from glmmlib.diagnostics.residual_lines import residual_lines
 from glmmlib.errors import GlmmlibWarning, ModelError
+from support import reference_values as rv
 
 J, M = 40, 25
 
@@ -80,17 +81,24 @@ def slopes(rng, data, b):
     return data.assign(y=(1 + 0.5 * rng.normal(size=J)[data["g"]]) * data["x"] + b + rng.normal(size=len(b)))
 
 
-@pytest.mark.parametrize("make, family, line", [
-    (overdispersed, "poisson", "overdispersion"),
-    (zero_inflated, "poisson", "zeros"),
-    (quadratic, "gaussian", "curves"),
-    (slopes, "gaussian", "varying slopes"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "make, family, line",
+    [
+        (overdispersed, "poisson", "overdispersion"),
+        (zero_inflated, "poisson", "zeros"),
+        (quadratic, "gaussian", "curves"),
+        (slopes, "gaussian", "varying slopes"),
+    ],
+)
 def test_wrong_models_are_caught_by_their_line(make, family, line):
     rng, caught = np.random.default_rng(11), 0
     for _ in range(8):
         data = make(rng, *rows(rng))
-        fit = gl.lmer("y ~ x + (1 | g)", data) if family == "gaussian" else gl.glmer("y ~ x + (1 | g)", data, family=family)
+        fit = (
+            gl.lmer("y ~ x + (1 | g)", data)
+            if family == "gaussian"
+            else gl.glmer("y ~ x + (1 | g)", data, family=family)
+        )
         caught += p_values(fit, rng)[line] < 0.05
     assert caught >= 7
 
@@ -105,7 +113,9 @@ def test_overdispersion_is_not_taken_for_a_pattern():
 
 
 def test_the_slope_statistic_is_the_score_of_the_variance():
-    """At a zero slope variance d(-2 log L)/d(variance) = tr - q', q' growing with the statistic: by differences."""
+    """At a zero slope variance d(-2 log L)/d(variance) = tr - q', q' growing with the statistic: by
+    differences.
+    """
     rng = np.random.default_rng(13)
     data = slopes(rng, *rows(rng))
     data["x"] -= data.groupby("g")["x"].transform("mean")
@@ -168,9 +178,14 @@ def test_a_right_slope_is_not_missed(sleep):
 
 
 def test_singular_fits_name_the_term():
-    found = gl.check(gl.lmer("Yield ~ 1 + (1 | Batch)", rv.data("Dyestuff2")), n=99, rng=np.random.default_rng(1))
+    found = gl.check(
+        gl.lmer("Yield ~ 1 + (1 | Batch)", rv.data("Dyestuff2")), n=99, rng=np.random.default_rng(1)
+    )
     assert found["singularity"].verdict == "look" and found["singularity"].number == 0.0
-    assert "variance of Intercept between the levels of Batch is estimated as zero" in found["singularity"].sentence
+    assert (
+        "variance of Intercept between the levels of Batch is estimated as zero"
+        in found["singularity"].sentence
+    )
     rng = np.random.default_rng(3)
     data, b = rows(rng, 12, 6)
     flat = gl.lmer("y ~ x + (x | g)", data.assign(y=b * (1 + data["x"]) + 0.5 * rng.normal(size=len(b))))
@@ -198,7 +213,11 @@ def test_spread_that_grows_with_the_mean():
     mean = 3 + 2 * data["x"] + b
     fit = gl.lmer("y ~ x + (1 | g)", data.assign(y=mean + 0.3 * np.abs(mean) * rng.normal(size=len(b))))
     line = gl.check(fit, rng=rng)["equal spread"]
-    assert line.verdict == "problem" and line.number > 0.2 and "more where fitted values are high" in line.sentence
+    assert (
+        line.verdict == "problem"
+        and line.number > 0.2
+        and "more where fitted values are high" in line.sentence
+    )
 
 
 def test_separation_is_a_problem_of_convergence():
@@ -230,10 +249,16 @@ def mixed_data():
     eta = 1 + 0.5 * data["x"] + b
     p = 1 / (1 + np.exp(-eta))
     return data.assign(
-        h=np.tile(np.arange(10), 12), f=np.tile(list("uv"), 60), o=0.1, w=np.tile([1.0, 2.0], 60), y=eta + rng.normal(size=120),
-        p=np.exp(eta) * rng.gamma(2.0, 0.5, 120), c=rng.poisson(np.exp(eta) * rng.gamma(2.0, 0.5, 120)), s=rng.binomial(6, p),
+        h=np.tile(np.arange(10), 12),
+        f=np.tile(list("uv"), 60),
+        o=0.1,
+        w=np.tile([1.0, 2.0], 60),
+        y=eta + rng.normal(size=120),
+        p=np.exp(eta) * rng.gamma(2.0, 0.5, 120),
+        c=rng.poisson(np.exp(eta) * rng.gamma(2.0, 0.5, 120)),
+        s=rng.binomial(6, p),
         b=rng.binomial(1, p),
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize("case", FITS)
@@ -259,14 +284,20 @@ def test_refusals(sleep):
 # -- influence -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("formula", ["Reaction ~ Days + (Days | Subject)", "Reaction ~ scale(Days) + (1 | Subject)"])
+@pytest.mark.parametrize(
+    "formula", ["Reaction ~ Days + (Days | Subject)", "Reaction ~ scale(Days) + (1 | Subject)"]
+)
 def test_influence_is_a_refit_to_the_other_rows(sleep, formula):
     fit = gl.lmer(formula, sleep)
     found = gl.influence(fit, n_refits=3)
     assert found.refitted.iloc[0] and found.refitted.sum() == 3
     for (_, level), change in found.table[found.refitted].iterrows():
-        rest = sleep.assign(z=(sleep["Days"] - 4.5) / sleep["Days"].std())[sleep["Subject"].astype(str) != str(level)]
-        alone = gl.lmer(formula.replace("scale(Days)", "z"), rest)  # scale() would take another mean and SD from fewer rows
+        rest = sleep.assign(z=(sleep["Days"] - 4.5) / sleep["Days"].std())[
+            sleep["Subject"].astype(str) != str(level)
+        ]
+        alone = gl.lmer(
+            formula.replace("scale(Days)", "z"), rest
+        )  # scale() would take another mean and SD from fewer rows
         np.testing.assert_allclose(change, (alone.params.to_numpy() - fit.params) / fit.bse, atol=1e-5)
 
 
@@ -281,7 +312,11 @@ def test_a_planted_group_is_named():
     rng = np.random.default_rng(31)
     data, b = rows(rng, 15, 8)
     odd = data["g"] == 9
-    fit = gl.glmer("y ~ x + (1 | g)", data.assign(y=rng.poisson(np.exp(1 + np.where(odd, 3, 0.2) * data["x"] + b))), family="poisson")
+    fit = gl.glmer(
+        "y ~ x + (1 | g)",
+        data.assign(y=rng.poisson(np.exp(1 + np.where(odd, 3, 0.2) * data["x"] + b))),
+        family="poisson",
+    )
     group, level, coefficient, change = gl.influence(fit).largest
     assert (group, level, coefficient) == ("g", 9, "x") and change < -1
     line = gl.check(fit, n=99, rng=rng)["influence"]

@@ -5,14 +5,14 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
-from support import reference_values as rv
 from scipy import stats
 
 import glmmlib as gl
-from glmmlib.errors import DataError, GlmmlibWarning, ModelError
-from glmmlib.replicates.views import conditional_predictors, view_at
-from glmmlib.families.registry import family
 from glmmlib.diagnostics.quantile_residuals import normal_scores, tails, zero_probability
+from glmmlib.errors import DataError, GlmmlibWarning, ModelError
+from glmmlib.families.registry import family
+from glmmlib.replicates.views import conditional_predictors, view_at
+from support import reference_values as rv
 
 COUNTS = np.array([0.0, 1.0, 2.0, 5.0, 40.0])
 MEANS = np.array([0.5, 1.0, 4.0, 3.0, 30.0])
@@ -32,10 +32,13 @@ def sleep_slopes():
 # -- distribution functions ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name, k, frozen", [
-    ("poisson", None, stats.poisson(MEANS)),
-    ("negbinomial", 1.7, stats.nbinom(1.7, 1.7 / (1.7 + MEANS))),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "name, k, frozen",
+    [
+        ("poisson", None, stats.poisson(MEANS)),
+        ("negbinomial", 1.7, stats.nbinom(1.7, 1.7 / (1.7 + MEANS))),
+    ],
+)
 def test_counts_have_the_tails_of_scipys_distributions(name, k, frozen):
     found = tails(family(name), COUNTS, np.log(MEANS), None, None, k)
     np.testing.assert_allclose(found.below, frozen.cdf(COUNTS - 1), rtol=1e-10)
@@ -45,7 +48,11 @@ def test_counts_have_the_tails_of_scipys_distributions(name, k, frozen):
 
 
 def test_binomial_tails():
-    n, y, p = np.array([1.0, 1.0, 4.0, 40.0, 7.0]), np.array([0.0, 1.0, 2.0, 39.0, 7.0]), np.array([0.2, 0.3, 0.5, 0.9, 0.4])
+    n, y, p = (
+        np.array([1.0, 1.0, 4.0, 40.0, 7.0]),
+        np.array([0.0, 1.0, 2.0, 39.0, 7.0]),
+        np.array([0.2, 0.3, 0.5, 0.9, 0.4]),
+    )
     found, frozen = tails(family("binomial"), y, np.log(p / (1 - p)), n), stats.binom(n, p)
     np.testing.assert_allclose(found.below, frozen.cdf(y - 1), atol=1e-14)
     np.testing.assert_allclose(found.at, frozen.pmf(y), atol=1e-14)
@@ -82,10 +89,16 @@ def test_views_and_modes_equal_those_of_refits(case):
     formula, name = MODELS[case]
     rng = np.random.default_rng(3)
     data, b = grouped(rng)
-    data = data.assign(y=b + rng.normal(size=len(data)), c=rng.negative_binomial(2, 2 / (2 + np.exp(1 + b))), e=0.1)
+    data = data.assign(
+        y=b + rng.normal(size=len(data)), c=rng.negative_binomial(2, 2 / (2 + np.exp(1 + b))), e=0.1
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", GlmmlibWarning)
-        fit = gl.lmer(formula, data, offset="e") if name is None else gl.glmer(formula, data, family=name, offset="e")
+        fit = (
+            gl.lmer(formula, data, offset="e")
+            if name is None
+            else gl.glmer(formula, data, family=name, offset="e")
+        )
         Y = fit.simulate(4, rng=rng)
         many = fit.refit_many(Y)
         single = fit.refit(Y[:, 2])
@@ -117,12 +130,15 @@ def test_the_same_seed_the_same_residuals(sleep_slopes):
 
 
 def test_conditional_residuals_leave_the_groups_out():
-    """Group means of unconditional residuals differ by the random intercepts, those of conditional ones hardly."""
+    """Group means of unconditional residuals differ by the random intercepts, those of conditional ones
+    hardly.
+    """
     rng = np.random.default_rng(2)
     data, b = grouped(rng, 30, 20)
     fit = gl.lmer("y ~ x + (1 | g)", data.assign(y=3 * b + rng.normal(size=len(data))))
     spread = {
-        kind: gl.simulated_residuals(fit, rng=rng, conditional=kind).values.groupby(data["g"]).mean().std() for kind in (False, True)
+        kind: gl.simulated_residuals(fit, rng=rng, conditional=kind).values.groupby(data["g"]).mean().std()
+        for kind in (False, True)
     }
     assert spread[False] > 4 * spread[True]
 
@@ -145,9 +161,15 @@ def test_overdispersion_and_zeros_show():
     data, b = grouped(rng, 40, 40)
     mu = np.exp(1 + b)
     right = gl.glmer("y ~ x + (1 | g)", data.assign(y=rng.poisson(mu)), family="poisson")
-    spread = gl.glmer("y ~ x + (1 | g)", data.assign(y=rng.poisson(mu * rng.standard_gamma(1.0, len(mu)))), family="poisson")
-    empty = gl.glmer("y ~ x + (1 | g)", data.assign(y=rng.poisson(mu) * (rng.random(len(mu)) > 0.25)), family="poisson")
-    right, spread, empty = (gl.simulated_residuals(f, rng=rng, conditional=True) for f in (right, spread, empty))
+    spread = gl.glmer(
+        "y ~ x + (1 | g)", data.assign(y=rng.poisson(mu * rng.standard_gamma(1.0, len(mu)))), family="poisson"
+    )
+    empty = gl.glmer(
+        "y ~ x + (1 | g)", data.assign(y=rng.poisson(mu) * (rng.random(len(mu)) > 0.25)), family="poisson"
+    )
+    right, spread, empty = (
+        gl.simulated_residuals(f, rng=rng, conditional=True) for f in (right, spread, empty)
+    )
     assert right.dispersion.ratio == pytest.approx(1.0, abs=0.12) and right.zeros.p > 0.05
     assert spread.dispersion.ratio > 1.5 and spread.dispersion.p < 0.01 and spread.uniformity.p < 0.01
     assert empty.zeros.ratio > 1.5 and empty.zeros.p < 0.01
@@ -157,7 +179,9 @@ def test_zeros_are_counted_only_where_they_can_be_a_fault(sleep_slopes):
     assert gl.simulated_residuals(sleep_slopes, n=20, rng=np.random.default_rng(1)).zeros is None
     rng = np.random.default_rng(1)
     data, b = grouped(rng, 40, 10)
-    binary = gl.glmer("y ~ x + (1 | g)", data.assign(y=(3 * b + rng.logistic(size=len(b)) > 0) * 1), family="binomial")
+    binary = gl.glmer(
+        "y ~ x + (1 | g)", data.assign(y=(3 * b + rng.logistic(size=len(b)) > 0) * 1), family="binomial"
+    )
     assert gl.simulated_residuals(binary, n=20, rng=rng).zeros is None
 
 
@@ -182,7 +206,13 @@ def series(rng, rho, J=30, m=12):
     e[:, 0] = rng.normal(size=J)
     for t in range(1, m):
         e[:, t] = rho * e[:, t - 1] + np.sqrt(1 - rho**2) * rng.normal(size=J)
-    data = pd.DataFrame({"g": np.repeat(np.arange(J), m), "t": np.tile(np.arange(m), J), "y": (e + rng.normal(size=(J, 1))).ravel()})
+    data = pd.DataFrame(
+        {
+            "g": np.repeat(np.arange(J), m),
+            "t": np.tile(np.arange(m), J),
+            "y": (e + rng.normal(size=(J, 1))).ravel(),
+        }
+    )
     return data.sample(frac=1.0, random_state=int(rng.integers(1000)))
 
 
@@ -194,7 +224,10 @@ def test_autocorrelation_shows_in_time_order_only(conditional):
     in_order = found.autocorrelation("t", rng=rng)
     assert in_order.p < 0.01 and in_order.statistic > 0.2 and in_order.expected < 0
     data["any"] = rng.permutation(len(data))
-    assert gl.simulated_residuals(gl.lmer("y ~ 1 + (1 | g)", data), rng=rng).autocorrelation("any", rng=rng).p > 0.01
+    assert (
+        gl.simulated_residuals(gl.lmer("y ~ 1 + (1 | g)", data), rng=rng).autocorrelation("any", rng=rng).p
+        > 0.01
+    )
 
 
 def test_autocorrelation_holds_its_level():

@@ -9,8 +9,8 @@ import pytest
 import statsmodels.api as sm
 from scipy import integrate, special, stats
 
-from glmmlib.families.densities import log_normal
 from glmmlib.errors import DataError, ModelError
+from glmmlib.families.densities import log_normal
 from glmmlib.families.registry import FAMILIES, Binomial, Family, Gamma, NegativeBinomial, Poisson, family
 from glmmlib.families.special import digamma_remainder, log1pmx, per_count, stirling_remainder
 

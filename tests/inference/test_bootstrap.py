@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 import glmmlib as gl
-from glmmlib.replicates import parallel
 from glmmlib.errors import ModelError
+from glmmlib.replicates import parallel
 
 pytestmark = pytest.mark.filterwarnings("ignore::glmmlib.errors.GlmmlibWarning")
 
@@ -26,13 +26,17 @@ def sleep():
 
 @pytest.fixture(scope="module")
 def cbpp():
-    return gl.glmer("cbind(incidence, size - incidence) ~ period + (1 | herd)", gl.load("cbpp"), family="binomial")
+    return gl.glmer(
+        "cbind(incidence, size - incidence) ~ period + (1 | herd)", gl.load("cbpp"), family="binomial"
+    )
 
 
 @pytest.fixture(scope="module")
 def crossed():
     data = pd.DataFrame({"a": np.repeat(np.arange(8), 12), "b": np.tile(np.arange(6), 16)})
-    data["y"] = gl.simulate("~ 1 + (1 | a) + (1 | b)", data, fixef=[1.0], sd={"a": 1, "b": 0.7}, sigma=1, rng=rng())
+    data["y"] = gl.simulate(
+        "~ 1 + (1 | a) + (1 | b)", data, fixef=[1.0], sd={"a": 1, "b": 0.7}, sigma=1, rng=rng()
+    )
     return gl.lmer("y ~ 1 + (1 | a) + (1 | b)", data)
 
 
@@ -56,8 +60,12 @@ def test_names_and_estimates_are_those_of_the_profile(sleep, cbpp):
 def test_replicates_are_refits_of_simulated_responses(sleep):
     boot = sleep.bootstrap(5, rng=rng(3))
     single = sleep.refit(sleep.simulate(5, rng(3))[:, 4])
-    np.testing.assert_allclose(boot.replicates.loc[4, ["Intercept", "Days"]].astype(float), single.params, rtol=1e-6)
-    assert boot.replicates.loc[4, "sd Subject.Days"] == pytest.approx(single.varcorr["Subject"].sd["Days"], rel=1e-4)
+    np.testing.assert_allclose(
+        boot.replicates.loc[4, ["Intercept", "Days"]].astype(float), single.params, rtol=1e-6
+    )
+    assert boot.replicates.loc[4, "sd Subject.Days"] == pytest.approx(
+        single.varcorr["Subject"].sd["Days"], rel=1e-4
+    )
 
 
 def test_intervals_are_quantiles_and_their_mirror_images(sleep):
@@ -120,7 +128,9 @@ def test_the_simulated_null_is_that_of_refits_to_responses_of_the_smaller_model(
     data = pd.DataFrame({"g": np.repeat(np.arange(30), 8)})
     data["x"] = rng(4).normal(size=240)
     data["y"] = gl.simulate("~ x + (1 | g)", data, fixef=[0, 1], sd={"g": 1}, sigma=1, rng=rng(5))
-    m0, m1 = (gl.lmer(f"y ~ x + {random}", data, reml=False) for random in ("(1 | g)", "(1 | g) + (0 + x | g)"))
+    m0, m1 = (
+        gl.lmer(f"y ~ x + {random}", data, reml=False) for random in ("(1 | g)", "(1 | g) + (0 + x | g)")
+    )
     test = gl.bootstrap_test(m0, m1, n=400, rng=rng())
     Y = m0.simulate(400, rng())
     singles = [m0.refit(y).deviance - m1.refit(y).deviance for y in Y.T[:20]]
@@ -162,11 +172,20 @@ def test_power_and_bootstrap_on_a_dask_cluster(crossed):
     from dask import distributed
 
     study = {
-        "formula": "~ x + (1 | g)", "groups": [8, 12], "group_sizes": 4, "fixef": {"Intercept": 0, "x": 0.5}, "test": "x",
-        "sd": {"g": 0.5}, "sigma": 1, "covariates": {"x": "between"}, "n": 40,
-    }  # fmt: skip
+        "formula": "~ x + (1 | g)",
+        "groups": [8, 12],
+        "group_sizes": 4,
+        "fixef": {"Intercept": 0, "x": 0.5},
+        "test": "x",
+        "sd": {"g": 0.5},
+        "sigma": 1,
+        "covariates": {"x": "between"},
+        "n": 40,
+    }
     here = crossed.bootstrap(6, rng=rng()).replicates, gl.power(**study, rng=rng())
-    cluster = distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None)
+    cluster = distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+    )
     with cluster, distributed.Client(cluster), joblib.parallel_config("dask"):
         there = crossed.bootstrap(6, rng=rng()).replicates, gl.power(**study, rng=rng())
     for a, b in zip(here, there, strict=True):
@@ -200,13 +219,23 @@ def test_pieces_cover_everything_once(n, size):
 
 
 def test_power_of_a_balanced_comparison_of_groups_is_that_of_the_t_test():
-    """Group means of a balanced study are independent and normal, so Student's test of them has a known power."""
+    """Group means of a balanced study are independent and normal, so Student's test of them has a known
+    power.
+    """
     from scipy.stats import nct, t
 
     table = gl.power(
-        "~ arm + (1 | site)", groups=[8, 24], group_sizes=[5], fixef={"Intercept": 1, "arm": 0.8}, sd={"site": 0.6}, sigma=1,
-        covariates={"arm": "treatment"}, test="arm", n=3000, rng=rng(),
-    )  # fmt: skip
+        "~ arm + (1 | site)",
+        groups=[8, 24],
+        group_sizes=[5],
+        fixef={"Intercept": 1, "arm": 0.8},
+        sd={"site": 0.6},
+        sigma=1,
+        covariates={"arm": "treatment"},
+        test="arm",
+        n=3000,
+        rng=rng(),
+    )
     for row in table.itertuples():
         error = np.sqrt((0.36 + 1 / 5) * 4 / row.groups)
         df = row.groups - 2
@@ -225,9 +254,17 @@ def test_power_of_counts_grows_with_groups_and_takes_a_function_for_a_covariate(
         return rng.uniform(0, 2, len(data))
 
     table = gl.power(
-        "~ dose + (1 | pond)", groups=[5, 20], group_sizes=[4], fixef={"Intercept": 1, "dose": 0.3}, sd={"pond": 0.4},
-        family="poisson", covariates={"dose": dose}, test="dose", n=100, rng=rng(),
-    )  # fmt: skip
+        "~ dose + (1 | pond)",
+        groups=[5, 20],
+        group_sizes=[4],
+        fixef={"Intercept": 1, "dose": 0.3},
+        sd={"pond": 0.4},
+        family="poisson",
+        covariates={"dose": dose},
+        test="dose",
+        n=100,
+        rng=rng(),
+    )
     assert table["power"][0] < table["power"][1]
     assert (table["nobs"] == [20, 80]).all()
     assert table["sd"][0] > table["sd"][1]
@@ -235,9 +272,17 @@ def test_power_of_counts_grows_with_groups_and_takes_a_function_for_a_covariate(
 
 def test_what_power_refuses():
     good = {
-        "formula": "~ x + (1 | g)", "groups": 8, "group_sizes": 4, "fixef": {"Intercept": 0, "x": 0.5}, "test": "x",
-        "sd": {"g": 0.5}, "sigma": 1, "covariates": {"x": "between"}, "n": 20, "rng": rng(),
-    }  # fmt: skip
+        "formula": "~ x + (1 | g)",
+        "groups": 8,
+        "group_sizes": 4,
+        "fixef": {"Intercept": 0, "x": 0.5},
+        "test": "x",
+        "sd": {"g": 0.5},
+        "sigma": 1,
+        "covariates": {"x": "between"},
+        "n": 20,
+        "rng": rng(),
+    }
     for change, message in [
         ({"rng": None}, "numpy Generator"),
         ({"test": "z"}, "names the coefficient 'z', which fixef lacks"),
@@ -254,7 +299,9 @@ def test_what_power_refuses():
 
 
 def test_the_power_map_holds_a_cell_for_each_size():
-    sizes = pd.DataFrame({"groups": [10, 40], "group_size": [5, 5], "power": [0.3, 0.85], "type_one": [0.04, 0.05]})
+    sizes = pd.DataFrame(
+        {"groups": [10, 40], "group_size": [5, 5], "power": [0.3, 0.85], "type_one": [0.04, 0.05]}
+    )
     import matplotlib.pyplot as plt
 
     _, (left, right) = plt.subplots(1, 2)

@@ -6,25 +6,34 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
-from support import reference_values as reference
 from scipy import stats
 
 import glmmlib as gl
-from glmmlib.inference import kenward_roger
 from glmmlib.errors import ModelError, RankDeficientWarning, SingularFitWarning
+from glmmlib.inference import kenward_roger
 from glmmlib.inference.contrasts import covariance
 from glmmlib.inference.satterthwaite import free_entries, multiple_df, variance_information
+from support import reference_values as reference
 
 DATA = {
-    "sleep": "sleepstudy", "orthodont": "Orthodont", "oats": "Oats", "machines": "Machines", "penicillin": "Penicillin",
-    "ergostool": "ergoStool", "assay": "Assay", "pixel": "Pixel", "crossed": "sim_crossed",
-}  # fmt: skip
+    "sleep": "sleepstudy",
+    "orthodont": "Orthodont",
+    "oats": "Oats",
+    "machines": "Machines",
+    "penicillin": "Penicillin",
+    "ergostool": "ergoStool",
+    "assay": "Assay",
+    "pixel": "Pixel",
+    "crossed": "sim_crossed",
+}
 DDF = sorted(path.stem for path in (reference.HERE / "extras").glob("ddf_*.json"))
 
 
 @pytest.fixture(scope="module")
 def frozen():
-    """Return a function from the name of a frozen set of tests to its values, our fit and the order of coefficients."""
+    """Return a function from the name of a frozen set of tests to its values, our fit and the order of
+    coefficients.
+    """
     fits = {}
 
     def get(name):
@@ -85,9 +94,13 @@ def test_kenward_roger_covariance_is_that_of_pbkrtest(frozen, name):
 @pytest.mark.parametrize("name", [name for name in DDF if name != "ddf_penicillin"])  # which has no term
 @pytest.mark.parametrize(
     ("key", "type", "ddf"),
-    [("anova_satt_type1", 1, None), ("anova_satt_type2", 2, None), ("anova_satt_type3", 3, None),
-     ("anova_KR_type3", 3, "kenward-roger")],
-)  # fmt: skip
+    [
+        ("anova_satt_type1", 1, None),
+        ("anova_satt_type2", 2, None),
+        ("anova_satt_type3", 3, None),
+        ("anova_KR_type3", 3, "kenward-roger"),
+    ],
+)
 def test_f_tests_are_those_of_lmerTest(frozen, name, key, type, ddf):
     extra, fit, _ = frozen(name)
     expected = extra[key]
@@ -147,7 +160,9 @@ def test_degrees_of_freedom_do_not_depend_on_the_units_of_x(sleep):
 
 
 def test_hessian_of_the_full_criterion_is_that_of_its_values():
-    """A in closed form: balanced one-way REML, where Var(MSA) = 2 E^2 / (J - 1) and Var(MSE) = 2 sigma^4 / (N - J)."""
+    """A in closed form: balanced one-way REML, where Var(MSA) = 2 E^2 / (J - 1) and Var(MSE) = 2 sigma^4 / (N
+    - J).
+    """
     table, J, n = balanced(np.random.default_rng(4)), 12, 5
     fit = gl.lmer("y ~ 1 + (1 | g)", table)
     information = variance_information(fit)
@@ -205,7 +220,7 @@ def test_wald_intervals_invert_the_t_tests(sleep):
         row = np.eye(2)[[list(sleep.params.index).index(name)]]
         test = gl.wald_test(sleep, f"{name} = {interval.loc[name, end]!r}".replace("np.float64", ""))
         assert test.p == pytest.approx(0.1, rel=1e-6)
-        assert (test.L == row).all()
+        assert (row == test.L).all()
     assert sleep.conf_int(parm="Days").index.tolist() == ["Days"]
     z = sleep.conf_int(ddf="z").loc["Days"]
     np.testing.assert_allclose(
@@ -215,11 +230,13 @@ def test_wald_intervals_invert_the_t_tests(sleep):
 
 @pytest.mark.parametrize(
     ("name", "formula", "data"),
-    [("confint_sleep_rs", "Reaction ~ Days + (Days | Subject)", "sleepstudy"),
-     ("confint_orthodont_ri", "distance ~ age + Sex + (1 | Subject)", "Orthodont"),
-     ("confint_pastes_nested", "strength ~ 1 + (1 | batch/cask)", "Pastes"),
-     ("confint_cbpp", "cbind(incidence, size - incidence) ~ period + (1 | herd)", "cbpp")],
-)  # fmt: skip
+    [
+        ("confint_sleep_rs", "Reaction ~ Days + (Days | Subject)", "sleepstudy"),
+        ("confint_orthodont_ri", "distance ~ age + Sex + (1 | Subject)", "Orthodont"),
+        ("confint_pastes_nested", "strength ~ 1 + (1 | batch/cask)", "Pastes"),
+        ("confint_cbpp", "cbind(incidence, size - incidence) ~ period + (1 | herd)", "cbpp"),
+    ],
+)
 def test_wald_z_intervals_are_those_of_lme4(name, formula, data):
     expected = reference.extra(name)
     options = {"family": "binomial"} if data == "cbpp" else {"reml": False}
@@ -296,7 +313,10 @@ def test_a_model_without_fixed_effects_has_nothing_to_test():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda f: gl.wald_test(f, "Dayz = 0"), "'Dayz' is not a coefficient of the fixed effects (did you mean 'Days'?)"),
+        (
+            lambda f: gl.wald_test(f, "Dayz = 0"),
+            "'Dayz' is not a coefficient of the fixed effects (did you mean 'Days'?)",
+        ),
         (lambda f: gl.wald_test(f, {"Day": 1}), "'Day' is not a coefficient"),
         (lambda f: gl.wald_test(f, "Days * Days = 0"), "'Days * Days = 0' is not a linear expression"),
         (lambda f: gl.wald_test(f, "1 / Days"), "is not a linear expression"),
@@ -312,7 +332,7 @@ def test_a_model_without_fixed_effects_has_nothing_to_test():
         (lambda f: gl.anova(f, type=4), "type is 1, 2 or 3"),
         (lambda f: gl.anova(), "anova needs a fit"),
     ],
-)  # fmt: skip
+)
 def test_refusals(sleep, call, message):
     with pytest.raises(ModelError, match=re.escape(message)):
         call(sleep)

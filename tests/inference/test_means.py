@@ -1,15 +1,17 @@
-"""Marginal means and their differences: closed forms in balanced designs, definitions in others, statements, refusals."""
+"""Marginal means and their differences: closed forms in balanced designs, definitions in others, statements,
+refusals.
+"""
 
 import warnings
 
 import numpy as np
 import pandas as pd
 import pytest
-from support import reference_values as reference
 from scipy import stats
 
 import glmmlib as gl
 from glmmlib.errors import ModelError
+from support import reference_values as reference
 
 
 @pytest.fixture(scope="module")
@@ -28,14 +30,24 @@ def unbalanced():
     """Two factors and a covariate in unequal cells, a positive count beside them."""
     rng = np.random.default_rng(8)
     n = 240
-    data = pd.DataFrame({
-        "a": rng.choice(["low", "mid", "high"], n, p=[0.6, 0.3, 0.1]),
-        "b": rng.choice(["x", "y"], n, p=[0.8, 0.2]),
-        "t": rng.normal(3, 1, n),
-        "g": rng.integers(0, 12, n),
-    })  # fmt: skip
-    data["y"] = (data["a"] == "mid") + 2.0 * (data["b"] == "y") + 0.5 * data["t"] + rng.normal(size=12)[data["g"]] + rng.normal(size=n)
-    data["k"] = rng.poisson(np.exp(0.3 * (data["a"] == "mid") + 0.2 * data["t"] - 0.5 + 0.3 * rng.normal(size=12)[data["g"]]))
+    data = pd.DataFrame(
+        {
+            "a": rng.choice(["low", "mid", "high"], n, p=[0.6, 0.3, 0.1]),
+            "b": rng.choice(["x", "y"], n, p=[0.8, 0.2]),
+            "t": rng.normal(3, 1, n),
+            "g": rng.integers(0, 12, n),
+        }
+    )
+    data["y"] = (
+        (data["a"] == "mid")
+        + 2.0 * (data["b"] == "y")
+        + 0.5 * data["t"]
+        + rng.normal(size=12)[data["g"]]
+        + rng.normal(size=n)
+    )
+    data["k"] = rng.poisson(
+        np.exp(0.3 * (data["a"] == "mid") + 0.2 * data["t"] - 0.5 + 0.3 * rng.normal(size=12)[data["g"]])
+    )
     return data
 
 
@@ -58,7 +70,9 @@ def test_in_a_balanced_block_design_differences_have_the_errors_of_a_two_way_ana
     assert table.loc["T2 - T4", "estimate"] == pytest.approx(means["T2"] - means["T4"])
     t = table["estimate"] / table["se"]
     np.testing.assert_allclose(table["p"], 2 * stats.t.sf(abs(t), 24), rtol=1e-5)
-    np.testing.assert_allclose(table["upper"] - table["estimate"], stats.t.ppf(0.975, 24) * table["se"], rtol=1e-6)
+    np.testing.assert_allclose(
+        table["upper"] - table["estimate"], stats.t.ppf(0.975, 24) * table["se"], rtol=1e-6
+    )
 
 
 def test_in_a_split_plot_the_whole_plots_have_their_own_error(oats):
@@ -68,10 +82,14 @@ def test_in_a_split_plot_the_whole_plots_have_their_own_error(oats):
     np.testing.assert_allclose(means.table["mean"], raw, rtol=1e-8)
     sd = {name: oats.varcorr[name].sd["Intercept"] for name in ("Block", "Block:Variety")}
     np.testing.assert_allclose(
-        means.table["se"], np.sqrt((sd["Block"] ** 2 + sd["Block:Variety"] ** 2 + oats.sigma**2 / 4) / 6), rtol=1e-6
+        means.table["se"],
+        np.sqrt((sd["Block"] ** 2 + sd["Block:Variety"] ** 2 + oats.sigma**2 / 4) / 6),
+        rtol=1e-6,
     )
     differences = means.differences().table
-    np.testing.assert_allclose(differences["se"], np.sqrt(2 * (sd["Block:Variety"] ** 2 + oats.sigma**2 / 4) / 6), rtol=1e-6)
+    np.testing.assert_allclose(
+        differences["se"], np.sqrt(2 * (sd["Block:Variety"] ** 2 + oats.sigma**2 / 4) / 6), rtol=1e-6
+    )
     np.testing.assert_allclose(differences["df"], 10, rtol=1e-5)
     np.testing.assert_allclose(gl.means(oats, "nitrof").differences().table["df"], 45, rtol=1e-5)
 
@@ -140,14 +158,19 @@ def test_a_generalised_model_averages_on_the_link_scale_and_says_so(unbalanced):
     np.testing.assert_allclose(response.table["mean"], np.exp(link.table["mean"]))
     np.testing.assert_allclose(response.table["se"], response.table["mean"] * link.table["se"])
     np.testing.assert_allclose(response.table["upper"], np.exp(link.table["upper"]))
-    assert response.averaged[-1] == "averaged on the log scale, then transformed; random effects are zero (a typical group)"
+    assert (
+        response.averaged[-1]
+        == "averaged on the log scale, then transformed; random effects are zero (a typical group)"
+    )
     ratios = response.differences().table["rate ratio"]
     a = fit.params["a[T.low]"]
     assert ratios["high - low"] == pytest.approx(np.exp(-a))
 
 
 def test_a_falling_link_keeps_the_ends_in_order():
-    fit = gl.glmer("distance ~ age + Sex + (1 | Subject)", reference.data("Orthodont"), family="gamma", link="inverse")
+    fit = gl.glmer(
+        "distance ~ age + Sex + (1 | Subject)", reference.data("Orthodont"), family="gamma", link="inverse"
+    )
     table = gl.means(fit, "Sex").table
     assert (table["lower"] < table["mean"]).all() and (table["mean"] < table["upper"]).all()
 
@@ -166,7 +189,10 @@ def test_an_empty_cell_leaves_its_means_empty_and_no_others(unbalanced):
         warnings.simplefilter("ignore")
         fit = gl.lmer("y ~ a * b + (1 | g)", holes)
     means = gl.means(fit, "a")
-    assert np.isnan(means.table.loc["high", "mean"]) and np.isfinite(means.table.loc[["low", "mid"], "mean"]).all()
+    assert (
+        np.isnan(means.table.loc["high", "mean"])
+        and np.isfinite(means.table.loc[["low", "mid"], "mean"]).all()
+    )
     assert means.averaged[-1] == "means left empty depend on combinations of levels that the data do not hold"
     table = means.differences(adjust="holm").table
     assert np.isfinite(table.loc["low - mid", "p"]) and np.isnan(table.loc["high - low", "p"])
@@ -208,7 +234,10 @@ def test_it_prints_what_was_averaged_and_the_null_hypothesis(oats):
         (lambda f: gl.means(f, "Tpe"), "'Tpe' is not a variable of the fixed effects .did you mean 'Type'"),
         (lambda f: gl.means(f, "Subject"), "grouping factor, whose levels fit.coef"),
         (lambda f: gl.means(f, []), "by needs the names"),
-        (lambda f: gl.means(f, "Type", at={"Type": "T9"}), "'T9' is no level of 'Type'; they are T1, T2, T3, T4"),
+        (
+            lambda f: gl.means(f, "Type", at={"Type": "T9"}),
+            "'T9' is no level of 'Type'; they are T1, T2, T3, T4",
+        ),
         (lambda f: gl.means(f, "Type", at={"Type": []}), "is empty"),
         (lambda f: gl.means(f, "Type", at=[1]), "at is a dict"),
         (lambda f: gl.means(f, "Type", kind="mean"), "kind is 'response' or 'link'"),

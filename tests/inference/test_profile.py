@@ -7,13 +7,13 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
-from support import reference_values as reference
 from scipy.special import ndtri
 
 import glmmlib as gl
 from glmmlib.errors import ModelError, SingularFitWarning
-from glmmlib.inference.profile.deviances import held_parameters
 from glmmlib.inference.profile.curve import Curve, trace
+from glmmlib.inference.profile.deviances import held_parameters
+from support import reference_values as reference
 
 RANDOM_SLOPE = "Reaction ~ Days + (Days | Subject)"
 CBPP = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
@@ -62,7 +62,9 @@ def dyestuff2():
 
 
 def test_every_frozen_set_of_intervals_is_compared():
-    frozen = {path.stem.removeprefix("confint_") for path in (reference.HERE / "extras").glob("confint_*.json")}
+    frozen = {
+        path.stem.removeprefix("confint_") for path in (reference.HERE / "extras").glob("confint_*.json")
+    }
     assert frozen == {*MODELS, "cbpp"}
 
 
@@ -76,7 +78,9 @@ def test_intervals_are_those_of_lme4(name):
         theirs = pd.DataFrame({side: np.array(frozen[key][side], dtype=float) for side in ("lower", "upper")})
         theirs = theirs.iloc[order] if order else theirs
         theirs.index = table.index
-        if name == "dyestuff2":  # lme4 loses the curve of sigma where the variance is zero, and prints (0, NA)
+        if (
+            name == "dyestuff2"
+        ):  # lme4 loses the curve of sigma where the variance is zero, and prints (0, NA)
             theirs, table = theirs.drop("sigma"), table.drop("sigma")
         np.testing.assert_allclose(table, theirs, rtol=1e-3, atol=1e-6)
 
@@ -86,7 +90,8 @@ def test_intervals_of_a_generalised_model_are_those_of_lme4(cbpp):
     for key in ("ci95", "ci90"):
         theirs = np.transpose([frozen[key]["lower"], frozen[key]["upper"]])
         np.testing.assert_allclose(profile.conf_int(LEVELS[key]), theirs, rtol=1e-3)
-    # At 50 % lme4 interpolates a curve that its inner tolerance has made wavy: it is off by up to 0.002 (next test).
+    # At 50 % lme4 interpolates a curve that its inner tolerance has made wavy: it is off by up to 0.002 (next
+    # test).
 
 
 @pytest.mark.parametrize("level", [0.5, 0.95])
@@ -106,7 +111,9 @@ def test_the_ends_for_a_coefficient_are_what_refitting_with_an_offset_says(cbpp,
 def test_the_ends_for_a_slope_are_what_refitting_with_an_offset_says(sleep, sleep_profile):
     data = gl.load("sleepstudy")
     for end in sleep_profile.conf_int(0.95).loc["Days"]:
-        held = gl.lmer("Reaction ~ 1 + (Days | Subject)", data, reml=False, offset=end * data["Days"].to_numpy())
+        held = gl.lmer(
+            "Reaction ~ 1 + (Days | Subject)", data, reml=False, offset=end * data["Days"].to_numpy()
+        )
         assert held.deviance - sleep.deviance == pytest.approx(ndtri(0.975) ** 2, abs=1e-6)
 
 
@@ -131,8 +138,12 @@ def test_the_profile_of_a_balanced_one_way_layout_has_a_closed_form():
 
 MORE_MODELS = {
     "random slope": lambda: gl.lmer(RANDOM_SLOPE, gl.load("sleepstudy"), reml=False),
-    "three effects": lambda: gl.lmer("score ~ Machine + (Machine | Worker)", reference.data("Machines"), reml=False),
-    "nested": lambda: gl.lmer("score ~ Machine + (1 | Worker/Machine)", reference.data("Machines"), reml=False),
+    "three effects": lambda: gl.lmer(
+        "score ~ Machine + (Machine | Worker)", reference.data("Machines"), reml=False
+    ),
+    "nested": lambda: gl.lmer(
+        "score ~ Machine + (1 | Worker/Machine)", reference.data("Machines"), reml=False
+    ),
     "Laplace": lambda: gl.glmer(CBPP, gl.load("cbpp"), family="binomial"),
     "quadrature of two effects": lambda: gl.glmer(
         "k_sqrt ~ x + (x | g)", reference.data("sim_positive"), family="poisson", n_agq=3
@@ -170,7 +181,9 @@ def test_curves_are_interpolated_between_their_points(sleep_profile):
 
 def test_the_slope_of_a_curve_at_the_estimate_is_the_reciprocal_of_the_standard_error(cbpp):
     curve = gl.profile(cbpp, "period[T.3]").curves["period[T.3]"]
-    assert curve.slope[curve.values == curve.estimate][0] == pytest.approx(1 / cbpp.bse["period[T.3]"], rel=1e-4)
+    assert curve.slope[curve.values == curve.estimate][0] == pytest.approx(
+        1 / cbpp.bse["period[T.3]"], rel=1e-4
+    )
 
 
 # --- invariances --------------------------------------------------------------------------------
@@ -202,11 +215,15 @@ def test_an_interval_ends_at_zero_and_says_so(dyestuff2):
     assert table.loc["sd Batch.Intercept", "lower"] == 0.0
     notes = table.attrs["notes"]
     assert any(n.startswith("singular fit") for n in notes)
-    assert any("sd Batch.Intercept: the lower end is the end of its range, 0: the estimate is on" in n for n in notes)
+    assert any(
+        "sd Batch.Intercept: the lower end is the end of its range, 0: the estimate is on" in n for n in notes
+    )
 
 
 def test_a_zero_variance_leaves_zero_where_the_likelihood_wants_it(dyestuff2):
-    """Far from the mean all batches deviate together, which a batch effect explains: d falls below the flat model's."""
+    """Far from the mean all batches deviate together, which a batch effect explains: d falls below the flat
+    model's.
+    """
     curve = gl.profile(dyestuff2, "Intercept").curves["Intercept"]
     flat = 30 * np.log1p((curve.values - curve.estimate) ** 2 / dyestuff2.sigma**2)
     assert (curve.zeta[[0, -1]] ** 2 < flat[[0, -1]] - 0.05).all()
@@ -216,7 +233,11 @@ def test_a_zero_variance_leaves_zero_where_the_likelihood_wants_it(dyestuff2):
 def test_a_correlation_of_one_is_an_end_too():
     rng = np.random.default_rng(5)
     data = pd.DataFrame({"g": np.repeat(np.arange(8), 4), "x": np.tile(np.arange(4.0), 8)})
-    data["y"] = 0.7 * rng.normal(size=8)[data["g"]] + 0.15 * rng.normal(size=8)[data["g"]] * data["x"] + rng.normal(size=32)
+    data["y"] = (
+        0.7 * rng.normal(size=8)[data["g"]]
+        + 0.15 * rng.normal(size=8)[data["g"]] * data["x"]
+        + rng.normal(size=32)
+    )
     fit = quiet(gl.lmer, "y ~ x + (x | g)", data, reml=False)
     assert fit.varcorr["g"].corr.iloc[1, 0] == pytest.approx(1.0)
     table = gl.profile(fit, "corr g.x.Intercept").conf_int(0.95)
@@ -253,8 +274,13 @@ def test_an_interval_without_an_end_is_open():
 
 def test_parameters_have_clear_names_and_come_in_the_order_asked_for(sleep, sleep_profile):
     assert list(sleep_profile.curves) == [
-        "sd Subject.Intercept", "corr Subject.Days.Intercept", "sd Subject.Days", "sigma", "Intercept", "Days",
-    ]  # fmt: skip
+        "sd Subject.Intercept",
+        "corr Subject.Days.Intercept",
+        "sd Subject.Days",
+        "sigma",
+        "Intercept",
+        "Days",
+    ]
     assert list(sleep.conf_int(0.5, "profile", ["Days", "sigma"]).index) == ["Days", "sigma"]
 
 

@@ -1,22 +1,19 @@
-"""The fast core equals the dense reference solver: values, gradients, solutions and inverses, for every structure."""
+"""The fast core equals the dense reference solver: values, gradients, solutions and inverses, for every
+structure.
+"""
 
 import numpy as np
 import pytest
-from support import structures
-from support.structures import NAMES, problem
 
-from glmmlib.linalg import blocks
-
-from glmmlib.theory import dense
-
-from glmmlib.linalg import pls
-
-from glmmlib.linalg import conditioning as standardise
-
-from glmmlib.linalg import crossing as structure
 from glmmlib.covariance.factors import lower_factor, rectify, sds_and_correlations
 from glmmlib.likelihood.optimise import gradient_hessian, minimise
+from glmmlib.linalg import blocks, pls
+from glmmlib.linalg import conditioning as standardise
+from glmmlib.linalg import crossing as structure
 from glmmlib.linalg.crossing import DenseCells
+from glmmlib.theory import dense
+from support import structures
+from support.structures import NAMES, problem
 
 VARIANTS = {
     "plain": {},
@@ -50,9 +47,15 @@ def dense_value(model, theta, reml):
 
 def dense_matrix(engine):
     """The penalised least squares matrix of the engine's own columns, assembled outright, and its Lambda."""
-    A = np.block([[_cross(engine, f, h) for h in range(len(engine.structure.factors))]
-                  for f in range(len(engine.structure.factors))])  # fmt: skip
-    ZX = np.concatenate([np.moveaxis(m, 1, 2).reshape(m.shape[0] * m.shape[2], engine.p) for m in engine.cross.ZX])
+    A = np.block(
+        [
+            [_cross(engine, f, h) for h in range(len(engine.structure.factors))]
+            for f in range(len(engine.structure.factors))
+        ]
+    )
+    ZX = np.concatenate(
+        [np.moveaxis(m, 1, 2).reshape(m.shape[0] * m.shape[2], engine.p) for m in engine.cross.ZX]
+    )
     return A, ZX, engine.cross.XX
 
 
@@ -96,13 +99,23 @@ def test_value(name, variant, reml):
         if engine.p:
             ours = engine.beta_ols + np.linalg.solve(engine.R, point.beta)
             np.testing.assert_allclose(ours, beta, rtol=1e-7, atol=1e-8)
-        modes = dict(zip(engine.structure.order, [L @ u for L, u in zip(point.Lambda, point.u, strict=True)], strict=True))
-        np.testing.assert_allclose(np.concatenate([modes[k].ravel() for k in range(len(modes))]), b, atol=1e-8)
+        modes = dict(
+            zip(
+                engine.structure.order,
+                [L @ u for L, u in zip(point.Lambda, point.u, strict=True)],
+                strict=True,
+            )
+        )
+        np.testing.assert_allclose(
+            np.concatenate([modes[k].ravel() for k in range(len(modes))]), b, atol=1e-8
+        )
 
 
 def central_differences(engine, theta, h):
     steps = h * np.eye(len(theta))
-    return np.array([engine.objective(theta + s)[0] - engine.objective(theta - s)[0] for s in steps]) / (2 * h)
+    return np.array([engine.objective(theta + s)[0] - engine.objective(theta - s)[0] for s in steps]) / (
+        2 * h
+    )
 
 
 def test_gradient(name, variant, reml):
@@ -111,7 +124,9 @@ def test_gradient(name, variant, reml):
     engine = model.engine(reml)
     for theta in (model.theta, 0.1 * model.theta):
         value, gradient = engine.objective(theta)
-        numeric = (4.0 * central_differences(engine, theta, 5e-4) - central_differences(engine, theta, 1e-3)) / 3.0
+        numeric = (
+            4.0 * central_differences(engine, theta, 5e-4) - central_differences(engine, theta, 1e-3)
+        ) / 3.0
         np.testing.assert_allclose(gradient(), numeric, atol=1e-6 * np.abs(numeric).max())
         assert value == engine.objective(theta)[0]
 
@@ -175,7 +190,9 @@ def test_selected_inverse(name, variant, with_X):
             np.testing.assert_allclose(found.ZX[k], expected, atol=1e-10)
         for h in range(k + 1, len(factors)):
             cells = engine.structure.cells[k, h]
-            cross = rows[:, start[h] : start[h + 1]].reshape(f.q, f.n_levels, factors[h].q, factors[h].n_levels)
+            cross = rows[:, start[h] : start[h + 1]].reshape(
+                f.q, f.n_levels, factors[h].q, factors[h].n_levels
+            )
             expected = np.moveaxis(cross[:, cells.first, :, cells.second], 0, -1)
             np.testing.assert_allclose(found.cell[k, h], expected, atol=1e-10)
     if with_X:
@@ -209,7 +226,9 @@ def test_dense_and_rectangular_sums_agree(name, reml, monkeypatch):
 
 def _force(cells, is_dense):
     cells.is_dense = is_dense
-    cells.rectangles = [] if is_dense else cells._rectangles(np.bincount(cells.level, minlength=cells.n_levels))
+    cells.rectangles = (
+        [] if is_dense else cells._rectangles(np.bincount(cells.level, minlength=cells.n_levels))
+    )
 
 
 @pytest.mark.parametrize("is_dense", [True, False], ids=["dense", "rectangles"])
@@ -254,7 +273,9 @@ def test_the_size_of_the_chunks_does_not_matter(name, reml, monkeypatch):
 
 
 def test_optimum(name, reml):
-    """The gradient vanishes there, or what is not zero points out of the parameter space; a dense search finds no lower."""
+    """The gradient vanishes there, or what is not zero points out of the parameter space; a dense search
+    finds no lower.
+    """
     model = problem(name, seed=1)
     engine = model.engine(reml)
     found = engine.minimise()
@@ -279,7 +300,9 @@ def test_optimum_is_that_of_the_dense_solver(name, reml):
 def test_quasi_newton_on_known_functions():
     """A quadratic with a condition number of 1e8, and Rosenbrock's valley."""
     scale = np.logspace(-4, 4, 5)
-    quadratic = minimise(lambda x: (0.5 * (scale * x**2).sum(), lambda: scale * x), np.ones(5), np.eye(5), tolerance=1e-12)
+    quadratic = minimise(
+        lambda x: (0.5 * (scale * x**2).sum(), lambda: scale * x), np.ones(5), np.eye(5), tolerance=1e-12
+    )
     assert quadratic.converged and quadratic.value < 1e-10
 
     def rosenbrock(x):
@@ -310,15 +333,23 @@ def test_blocks(q):
     C, L = blocks.cholesky(S), np.tril(rng.normal(size=(q, q)))
     for j in range(J):
         np.testing.assert_allclose(C[:, :, j], np.linalg.cholesky(S[:, :, j]), atol=1e-10)
-        np.testing.assert_allclose(blocks.solve_lower(C, B)[:, :, j], np.linalg.solve(C[:, :, j], B[:, :, j]), rtol=1e-6)
-        np.testing.assert_allclose(blocks.solve_upper(C, B)[:, :, j], np.linalg.solve(C[:, :, j].T, B[:, :, j]), rtol=1e-6)
+        np.testing.assert_allclose(
+            blocks.solve_lower(C, B)[:, :, j], np.linalg.solve(C[:, :, j], B[:, :, j]), rtol=1e-6
+        )
+        np.testing.assert_allclose(
+            blocks.solve_upper(C, B)[:, :, j], np.linalg.solve(C[:, :, j].T, B[:, :, j]), rtol=1e-6
+        )
         np.testing.assert_allclose(blocks.multiply(A, B)[:, :, j], A[:, :, j] @ B[:, :, j])
         np.testing.assert_allclose(blocks.transpose_multiply(A, B)[:, :, j], A[:, :, j].T @ B[:, :, j])
         np.testing.assert_allclose(blocks.left(L, A)[:, :, j], L @ A[:, :, j])
         np.testing.assert_allclose(blocks.right(A, L)[:, :, j], A[:, :, j] @ L)
-    np.testing.assert_allclose(blocks.log_determinant(C), sum(np.linalg.slogdet(S[:, :, j])[1] for j in range(J)))
-    np.testing.assert_allclose(blocks.sum_of_products(A, B.repeat(q, 1)[:, :q]),
-                               sum(A[:, :, j] @ B.repeat(q, 1)[:, :q, j].T for j in range(J)))  # fmt: skip
+    np.testing.assert_allclose(
+        blocks.log_determinant(C), sum(np.linalg.slogdet(S[:, :, j])[1] for j in range(J))
+    )
+    np.testing.assert_allclose(
+        blocks.sum_of_products(A, B.repeat(q, 1)[:, :q]),
+        sum(A[:, :, j] @ B.repeat(q, 1)[:, :q, j].T for j in range(J)),
+    )
     index = rng.integers(0, 4, J)
     total = blocks.sum_by(index, A, 5)
     np.testing.assert_allclose(total[:, :, 2], A[:, :, index == 2].sum(axis=2))

@@ -1,8 +1,10 @@
-"""The engine of generalised models: values against dense algebra and numerical integration, gradients against differences.
+"""The engine of generalised models: values against dense algebra and numerical integration, gradients against
+differences.
 
-Quadrature differs from adaptive integration by less than 1e-6 of -2 log L with 25 points for cbpp, epil and Contraception, with
-one and with two random effects.  toenail is hard, for most patients never change and the SD is 4: at the estimates
-of 100 points the log-likelihood errs as follows (and is, at the estimates of each number itself)
+Quadrature differs from adaptive integration by less than 1e-6 of -2 log L with 25 points for cbpp, epil and
+Contraception, with one and with two random effects. toenail is hard, for most patients never change and the
+SD is 4: at the estimates of 100 points the log-likelihood errs as follows (and is, at the estimates of each
+number itself)
 
 ======  =========  ==========
 points  error      fit
@@ -20,13 +22,13 @@ import itertools
 
 import numpy as np
 import pytest
-from support import structures
 from scipy.integrate import quad
 
 import glmmlib as gl
 from glmmlib.families.registry import FAMILIES, family
 from glmmlib.likelihood.glmm import LaplaceDeviance
 from glmmlib.likelihood.quadrature import Quadrature
+from support import structures
 
 DISPERSION = {"negbinomial": 2.0, "gamma": 0.3}
 PAIRS = [(name, link.name) for name, chosen in FAMILIES.items() for link in chosen.links]
@@ -38,7 +40,9 @@ CASES += [(pair, name) for pair in (("binomial", "logit"), ("gamma", "inverse"))
 
 
 def model(name, pair, quadrature=None, weights=False, offset=False):
-    """A random response of the family in the named structure; returns the deviance and a point away from its minimum."""
+    """A random response of the family in the named structure; returns the deviance and a point away from its
+    minimum.
+    """
     drawn = structures.problem(name, offset=offset)
     rng = np.random.default_rng(7)
     fam = family(*pair)
@@ -66,7 +70,9 @@ def model(name, pair, quadrature=None, weights=False, offset=False):
 
 def at(deviance, x, theta):
     """Put theta into the parameters in the order of the deviance."""
-    return deviance.join(x[: deviance.p], [p.Lambda(theta) for p in deviance.patterns], *x[deviance.p + len(theta) :])
+    return deviance.join(
+        x[: deviance.p], [p.Lambda(theta) for p in deviance.patterns], *x[deviance.p + len(theta) :]
+    )
 
 
 def differences(f, x, h=2e-4):
@@ -83,7 +89,9 @@ def check_gradient(deviance, x):
     assert np.abs(gradient - numerical).max() <= 1e-6 * np.abs(numerical).max()
 
 
-@pytest.mark.parametrize(("pair", "structure"), CASES, ids=lambda part: part if isinstance(part, str) else "-".join(part))
+@pytest.mark.parametrize(
+    ("pair", "structure"), CASES, ids=lambda part: part if isinstance(part, str) else "-".join(part)
+)
 def test_gradient_of_laplace(pair, structure):
     deviance, x, theta = model(structure, pair)
     check_gradient(deviance, at(deviance, x, theta))
@@ -95,8 +103,16 @@ def test_gradient_with_weights_and_offset(pair):
     check_gradient(deviance, at(deviance, x, theta))
 
 
-@pytest.mark.parametrize(("structure", "points"), [("one intercept", 1), ("one intercept", 6), ("one slope", 3),
-                                                   ("intercept and slope", 1), ("intercept and slope", 4)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("structure", "points"),
+    [
+        ("one intercept", 1),
+        ("one intercept", 6),
+        ("one slope", 3),
+        ("intercept and slope", 1),
+        ("intercept and slope", 4),
+    ],
+)
 @pytest.mark.parametrize("pair", PAIRS, ids="-".join)
 def test_gradient_of_quadrature(pair, structure, points):
     rule = Quadrature(points, 2 if structure == "intercept and slope" else 1)
@@ -146,7 +162,9 @@ def dense_laplace(problem, deviance, x, theta):
     return -2.0 * penalised(u) + log_det
 
 
-@pytest.mark.parametrize(("pair", "structure"), CASES, ids=lambda part: part if isinstance(part, str) else "-".join(part))
+@pytest.mark.parametrize(
+    ("pair", "structure"), CASES, ids=lambda part: part if isinstance(part, str) else "-".join(part)
+)
 def test_laplace_by_dense_algebra(pair, structure):
     deviance, x, theta = model(structure, pair, weights=True, offset=True)
     value = deviance.evaluate(at(deviance, x, theta))[0]

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 import glmmlib as gl
-from glmmlib.linalg import memory
 from glmmlib.errors import ModelError
+from glmmlib.linalg import memory
 
 
 def factor(name, levels, q=1):
@@ -17,7 +17,9 @@ def factor(name, levels, q=1):
 
 def test_the_sentence_names_the_factors_and_both_amounts():
     with pytest.raises(ModelError) as error:
-        memory.check_memory([factor("pupil", 100_000)], [factor("school", 90_000)], 2, available=16_000_000_000)
+        memory.check_memory(
+            [factor("pupil", 100_000)], [factor("school", 90_000)], 2, available=16_000_000_000
+        )
     assert "'pupil' (100,000 levels) and 'school' (90,000 levels) are crossed" in str(error.value)
     assert "90,002 columns: that needs about 259 GB of memory, and 16 GB are free" in str(error.value)
 
@@ -30,7 +32,9 @@ def test_what_fits_is_let_through(chain, crossed):
 def test_lmer_refuses_before_it_allocates(monkeypatch):
     monkeypatch.setattr(memory, "free_memory", lambda: 10_000)
     rng = np.random.default_rng(1)
-    data = pd.DataFrame({"y": rng.normal(size=400), "a": rng.integers(0, 40, 400), "b": rng.integers(0, 30, 400)})
+    data = pd.DataFrame(
+        {"y": rng.normal(size=400), "a": rng.integers(0, 40, 400), "b": rng.integers(0, 30, 400)}
+    )
     with pytest.raises(ModelError, match="are crossed"):
         gl.lmer("y ~ 1 + (1 | a) + (1 | b)", data)
     assert gl.lmer("y ~ 1 + (1 | a)", data).nobs == 400

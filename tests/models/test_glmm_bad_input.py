@@ -14,7 +14,9 @@ from glmmlib.errors import DataError, FormulaError, ModelError
 def data():
     rng = np.random.default_rng(5)
     n = 60
-    table = pd.DataFrame({"g": np.repeat(np.arange(12), 5), "h": np.resize(np.arange(4), n), "x": rng.normal(size=n)})
+    table = pd.DataFrame(
+        {"g": np.repeat(np.arange(12), 5), "h": np.resize(np.arange(4), n), "x": rng.normal(size=n)}
+    )
     table["y"] = rng.integers(0, 2, n)
     table["count"] = rng.poisson(3.0, n)
     table["size"] = table["count"] + rng.integers(1, 4, n)
@@ -44,7 +46,9 @@ RIGHT = " ~ x + (1 | g)"
 
 
 def test_a_bernoulli_response_says_which_values_are_neither_0_nor_1(data):
-    refused(DataError, ["is 0 or 1", "'first' holds 2 in 1 row (the first is row 107)"], "first" + RIGHT, data)
+    refused(
+        DataError, ["is 0 or 1", "'first' holds 2 in 1 row (the first is row 107)"], "first" + RIGHT, data
+    )
 
 
 def test_counts_are_no_bernoulli_response(data):
@@ -72,11 +76,18 @@ def test_negative_counts(data, family):
 
 @pytest.mark.parametrize("family", ["poisson", "negbinomial"])
 def test_fractional_counts(data, family):
-    refused(DataError, ["Counts are whole numbers", "offset = log(exposure)"], "positive" + RIGHT, data, family)
+    refused(
+        DataError, ["Counts are whole numbers", "offset = log(exposure)"], "positive" + RIGHT, data, family
+    )
 
 
 def test_failures_below_zero(data):
-    refused(DataError, "needs counts of successes and failures, neither negative", "cbind(size, count - size)" + RIGHT, data)
+    refused(
+        DataError,
+        "needs counts of successes and failures, neither negative",
+        "cbind(size, count - size)" + RIGHT,
+        data,
+    )
 
 
 def test_more_successes_than_trials(data):
@@ -102,12 +113,23 @@ def test_a_text_response_is_no_count(data):
 
 
 def test_an_infinite_response(data):
-    refused(DataError, ["infinite", "row 107"], "positive" + RIGHT,
-            data.assign(positive=data["positive"].where(data.index != 107, np.inf)), "gamma")  # fmt: skip
+    refused(
+        DataError,
+        ["infinite", "row 107"],
+        "positive" + RIGHT,
+        data.assign(positive=data["positive"].where(data.index != 107, np.inf)),
+        "gamma",
+    )
 
 
 def test_a_gamma_response_without_variation(data):
-    refused(ModelError, "without residual variation the likelihood has no maximum", "one" + RIGHT, data.assign(one=1.0), "gamma")
+    refused(
+        ModelError,
+        "without residual variation the likelihood has no maximum",
+        "one" + RIGHT,
+        data.assign(one=1.0),
+        "gamma",
+    )
 
 
 def test_a_gamma_response_that_is_constant_within_groups(data):
@@ -123,8 +145,13 @@ def test_weights_that_are_no_whole_numbers_of_trials(data):
 
 
 def test_weights_that_are_not_the_trials_of_the_proportions(data):
-    refused(DataError, ["'share' times weights must be whole numbers of successes"], "share" + RIGHT, data,
-            weights=data["size"] + 1)  # fmt: skip
+    refused(
+        DataError,
+        ["'share' times weights must be whole numbers of successes"],
+        "share" + RIGHT,
+        data,
+        weights=data["size"] + 1,
+    )
 
 
 def test_trials_twice(data):
@@ -137,7 +164,14 @@ def test_negative_weights(data):
 
 @pytest.mark.parametrize("name", ["offset", "weights"])
 def test_a_wrong_length(data, name):
-    refused(DataError, f"{name} has 2 values, but the data have 60 rows", "count" + RIGHT, data, "poisson", **{name: [1.0, 2.0]})
+    refused(
+        DataError,
+        f"{name} has 2 values, but the data have 60 rows",
+        "count" + RIGHT,
+        data,
+        "poisson",
+        **{name: [1.0, 2.0]},
+    )
 
 
 def test_a_missing_offset_column(data):
@@ -145,23 +179,39 @@ def test_a_missing_offset_column(data):
 
 
 def test_the_log_of_no_exposure(data):
-    refused(DataError, "infinite in 60 rows", "count ~ x + offset(np.log(0 * size)) + (1 | g)", data, "poisson")
+    refused(
+        DataError, "infinite in 60 rows", "count ~ x + offset(np.log(0 * size)) + (1 | g)", data, "poisson"
+    )
 
 
 # ---------------------------------------- families, links, models
 
 
-@pytest.mark.parametrize(("family", "link", "has"), [
-    ("binomial", "log", "'logit', 'probit' and 'cloglog'"), ("binomial", "Logit", "did you mean 'logit'?"),
-    ("poisson", "logit", "'log', 'sqrt' and 'identity'"), ("negbinomial", "sqrt", "it has 'log'"),
-    ("gamma", "identity", "'log' and 'inverse'"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("family", "link", "has"),
+    [
+        ("binomial", "log", "'logit', 'probit' and 'cloglog'"),
+        ("binomial", "Logit", "did you mean 'logit'?"),
+        ("poisson", "logit", "'log', 'sqrt' and 'identity'"),
+        ("negbinomial", "sqrt", "it has 'log'"),
+        ("gamma", "identity", "'log' and 'inverse'"),
+    ],
+)
 def test_links_that_a_family_does_not_have(data, family, link, has):
-    refused(ModelError, [f"The {family} family has no link '{link}'", has], "y" + RIGHT, data, family, link=link)
+    refused(
+        ModelError, [f"The {family} family has no link '{link}'", has], "y" + RIGHT, data, family, link=link
+    )
 
 
-@pytest.mark.parametrize(("family", "hint"), [("bernoulli", "did you mean 'binomial'?"), ("Gamma", "did you mean 'gamma'?"),
-                                              ("gaussian", "fit it with lmer"), (None, "There is no family None")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("family", "hint"),
+    [
+        ("bernoulli", "did you mean 'binomial'?"),
+        ("Gamma", "did you mean 'gamma'?"),
+        ("gaussian", "fit it with lmer"),
+        (None, "There is no family None"),
+    ],
+)
 def test_families_that_do_not_exist(data, family, hint):
     refused(ModelError, hint, "y" + RIGHT, data, family)
 
@@ -185,11 +235,23 @@ def test_no_rows(data):
 
 @pytest.mark.parametrize("points", [0, -1, 2.5, "9"])
 def test_numbers_of_points(data, points):
-    refused(ModelError, "n_agq is the number of quadrature points, a whole number", "y" + RIGHT, data, n_agq=points)
+    refused(
+        ModelError,
+        "n_agq is the number of quadrature points, a whole number",
+        "y" + RIGHT,
+        data,
+        n_agq=points,
+    )
 
 
 def test_quadrature_with_two_factors(data):
-    refused(ModelError, ["needs one grouping factor; this model has 2 (g, h)", "n_agq=1"], "y ~ x + (1 | g) + (1 | h)", data, n_agq=9)
+    refused(
+        ModelError,
+        ["needs one grouping factor; this model has 2 (g, h)", "n_agq=1"],
+        "y ~ x + (1 | g) + (1 | h)",
+        data,
+        n_agq=9,
+    )
 
 
 def test_quadrature_over_three_random_effects(data):
@@ -200,8 +262,14 @@ def test_quadrature_over_three_random_effects(data):
 def test_a_link_of_limited_range_says_when_the_fit_leaves_it(data, link):
     rng = np.random.default_rng(1)
     counts = data.assign(count=np.where(data["g"] < 5, 0, rng.poisson(np.exp(1.0 + data["x"]))))
-    refused(ModelError, [f"The {link} link of the poisson family needs a positive linear predictor", "use the log link"],
-            "count" + RIGHT, counts, "poisson", link=link)  # fmt: skip
+    refused(
+        ModelError,
+        [f"The {link} link of the poisson family needs a positive linear predictor", "use the log link"],
+        "count" + RIGHT,
+        counts,
+        "poisson",
+        link=link,
+    )
 
 
 # ---------------------------------------- after the fit
@@ -209,7 +277,9 @@ def test_a_link_of_limited_range_says_when_the_fit_leaves_it(data, link):
 
 @pytest.fixture(scope="module")
 def cbpp():
-    return gl.glmer("cbind(incidence, size - incidence) ~ period + (1 | herd)", gl.load("cbpp"), family="binomial")
+    return gl.glmer(
+        "cbind(incidence, size - incidence) ~ period + (1 | herd)", gl.load("cbpp"), family="binomial"
+    )
 
 
 def test_refit_checks_its_response(cbpp):

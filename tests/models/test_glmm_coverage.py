@@ -1,7 +1,9 @@
-"""A short version of benchmarks/accuracy/wald_coverage.py: simulate, fit, and count how often 95 % intervals cover the truth.
+"""A short version of benchmarks/accuracy/wald_coverage.py: simulate, fit, and count how often 95 % intervals
+cover the truth.
 
-With 100 replicates the Monte Carlo error of a coverage of 95 % is 2.2 points; three coefficients in six families are 18 counts.
-The bounds are 3.3 standard errors wide, plus the point and a half that maximum likelihood with 60 groups costs an intercept.
+With 100 replicates the Monte Carlo error of a coverage of 95 % is 2.2 points; three coefficients in six
+families are 18 counts. The bounds are 3.3 standard errors wide, plus the point and a half that maximum
+likelihood with 60 groups costs an intercept.
 """
 
 import importlib.util
@@ -11,7 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-_spec = importlib.util.spec_from_file_location("coverage_study", Path(__file__).parents[2] / "benchmarks" / "accuracy" / "wald_coverage.py")
+_spec = importlib.util.spec_from_file_location(
+    "coverage_study", Path(__file__).parents[2] / "benchmarks" / "accuracy" / "wald_coverage.py"
+)
 study = importlib.util.module_from_spec(_spec)
 sys.modules[_spec.name] = study
 _spec.loader.exec_module(study)

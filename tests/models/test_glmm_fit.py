@@ -1,4 +1,6 @@
-"""Everything a fit can do works for every family and link: predictions, simulation, refits, tests, tables, pickles."""
+"""Everything a fit can do works for every family and link: predictions, simulation, refits, tests, tables,
+pickles.
+"""
 
 import pickle
 
@@ -37,8 +39,12 @@ def test_predictions_by_hand(fits, pair):
     modes = fit.ranef()["g"]["Intercept"].reindex(NEW["g"]).fillna(0.0).to_numpy()
     fixed = fit.params["Intercept"] + fit.params["x"] * NEW["x"]
     link = fit.family.link
-    np.testing.assert_allclose(fit.predict(NEW, kind="link", allow_new_levels=True), fixed + modes, rtol=1e-12)
-    np.testing.assert_allclose(fit.predict(NEW, allow_new_levels=True), link.inverse(fixed + modes), rtol=1e-12)
+    np.testing.assert_allclose(
+        fit.predict(NEW, kind="link", allow_new_levels=True), fixed + modes, rtol=1e-12
+    )
+    np.testing.assert_allclose(
+        fit.predict(NEW, allow_new_levels=True), link.inverse(fixed + modes), rtol=1e-12
+    )
     np.testing.assert_allclose(fit.predict(NEW, re_form="~0"), link.inverse(fixed), rtol=1e-12)
     np.testing.assert_allclose(fit.predict(), fit.fittedvalues, rtol=1e-12)
     np.testing.assert_allclose(fit.predict(kind="link"), fit.linear_predictor, rtol=1e-12)
@@ -52,7 +58,12 @@ def test_marginal_predictions_integrate_the_random_effects_out(pair, term):
         z = np.array([1.0, x])[: fit.groups[0].q]
         sd = np.sqrt(z @ fit.varcorr["g"].cov.to_numpy() @ z)
         eta = fit.params["Intercept"] + fit.params["x"] * x
-        mean = quad(lambda t, e=eta, s=sd: fit.family.link.inverse(e + s * t) * np.exp(-0.5 * t * t), -12, 12, epsabs=1e-13)[0]
+        mean = quad(
+            lambda t, e=eta, s=sd: fit.family.link.inverse(e + s * t) * np.exp(-0.5 * t * t),
+            -12,
+            12,
+            epsabs=1e-13,
+        )[0]
         found = fit.predict({"x": [x]}, re_form="marginal").iloc[0]
         assert found == pytest.approx(mean / np.sqrt(2.0 * np.pi), rel=1e-8)
         on_link = fit.predict({"x": [x]}, re_form="marginal", kind="link").iloc[0]
@@ -64,7 +75,10 @@ def test_intervals_contain_the_estimate_and_widen(fits, pair):
     fit = fits[pair][0]
     confidence = fit.predict(NEW, allow_new_levels=True, interval="confidence")
     assert (confidence["lower"] < confidence["estimate"]).all() if pair[1] != "inverse" else True
-    narrow, wide = (fit.predict(NEW, allow_new_levels=True, interval="confidence", kind="link", level=p) for p in (0.5, 0.95))
+    narrow, wide = (
+        fit.predict(NEW, allow_new_levels=True, interval="confidence", kind="link", level=p)
+        for p in (0.5, 0.95)
+    )
     assert ((wide["upper"] - wide["lower"]) > 2.8 * (narrow["upper"] - narrow["lower"])).all()
     assert list(wide.columns) == ["estimate", "lower", "upper"]
 
@@ -122,7 +136,9 @@ def test_pickles(fits, pair):
     fit = fits[pair][0]
     copy = pickle.loads(pickle.dumps(fit))
     assert copy.llf == fit.llf
-    pd.testing.assert_series_equal(copy.predict(NEW, allow_new_levels=True), fit.predict(NEW, allow_new_levels=True))
+    pd.testing.assert_series_equal(
+        copy.predict(NEW, allow_new_levels=True), fit.predict(NEW, allow_new_levels=True)
+    )
     assert str(copy.summary()) == str(fit.summary())
 
 
@@ -153,8 +169,13 @@ def test_likelihood_ratio(fits, pair):
 @by_pair
 def test_ratios(fits, pair):
     fit = fits[pair][0]
-    names = {("binomial", "logit"): "odds ratio", ("binomial", "cloglog"): "hazard ratio", ("poisson", "log"): "rate ratio",
-             ("negbinomial", "log"): "rate ratio", ("gamma", "log"): "mean ratio"}  # fmt: skip
+    names = {
+        ("binomial", "logit"): "odds ratio",
+        ("binomial", "cloglog"): "hazard ratio",
+        ("poisson", "log"): "rate ratio",
+        ("negbinomial", "log"): "rate ratio",
+        ("gamma", "log"): "mean ratio",
+    }
     if pair not in names:
         with pytest.raises(ModelError, match="is no ratio"):
             fit.exp_table()
@@ -169,7 +190,9 @@ def test_the_median_odds_ratio_is_the_median_of_ratios(fits):
     """Two groups at random: the odds of the one with the larger effect over those of the other."""
     fit = fits["binomial", "logit"][0]
     b = np.random.default_rng(5).normal(size=(400_000, 2)) * fit.varcorr["g"].sd["Intercept"]
-    assert gl.median_odds_ratio(fit)["g"] == pytest.approx(np.median(np.exp(np.abs(b[:, 0] - b[:, 1]))), rel=5e-3)
+    assert gl.median_odds_ratio(fit)["g"] == pytest.approx(
+        np.median(np.exp(np.abs(b[:, 0] - b[:, 1]))), rel=5e-3
+    )
 
 
 @pytest.mark.parametrize("pair", [pair for pair in PAIRS if pair[1] != "inverse"], ids="-".join)
@@ -185,7 +208,9 @@ def test_icc_on_the_observation_scale_is_the_correlation_of_simulated_responses(
     assert icc == pytest.approx(np.corrcoef(first, second)[0, 1], abs=0.01)
 
 
-@pytest.mark.parametrize(("link", "residual"), [("logit", np.pi**2 / 3), ("probit", 1.0), ("cloglog", np.pi**2 / 6)])
+@pytest.mark.parametrize(
+    ("link", "residual"), [("logit", np.pi**2 / 3), ("probit", 1.0), ("cloglog", np.pi**2 / 6)]
+)
 def test_icc_on_the_latent_scale(fits, link, residual):
     fit = fits["binomial", link][0]
     variance = fit.varcorr["g"].sd["Intercept"] ** 2
@@ -197,7 +222,9 @@ def test_residuals(fits, pair):
     fit = fits[pair][0]
     y, mu = fit.design.data["y"], fit.fittedvalues
     np.testing.assert_allclose(fit.resid, y - mu, atol=1e-12)
-    np.testing.assert_allclose(fit.resid_pearson, (y - mu) / np.sqrt(fit.family.variance(mu, None, fit.dispersion)), rtol=1e-10)
+    np.testing.assert_allclose(
+        fit.resid_pearson, (y - mu) / np.sqrt(fit.family.variance(mu, None, fit.dispersion)), rtol=1e-10
+    )
     assert (np.sign(fit.resid_deviance) == np.sign(fit.resid)).all()
     saturated = fit.family.unit_deviance(y.to_numpy(), mu.to_numpy(), None, fit.dispersion)
     np.testing.assert_allclose(fit.resid_deviance**2, np.maximum(saturated, 0.0), rtol=1e-10)
@@ -218,7 +245,12 @@ def test_modes_and_coefficients_of_groups(fits, pair):
 def test_the_summary_names_family_integral_and_dispersion(fits, pair):
     fit = fits[pair][0]
     text, html = str(fit.summary()), fit._repr_html_()
-    for part in ("Generalised linear mixed model", f"{pair[1]} link", "Laplace approximation", "Fixed effects (z tests)"):
+    for part in (
+        "Generalised linear mixed model",
+        f"{pair[1]} link",
+        "Laplace approximation",
+        "Fixed effects (z tests)",
+    ):
         assert part in text
         assert part in html
     assert ("ispersion" in text) == fit.family.has_dispersion

@@ -1,4 +1,6 @@
-"""Data that break fitters: groups alike, zeros, huge counts, odd units, separation, boundaries; and invariances that must hold."""
+"""Data that break fitters: groups alike, zeros, huge counts, odd units, separation, boundaries; and
+invariances that must hold.
+"""
 
 import warnings
 
@@ -118,7 +120,9 @@ def test_three_spellings_of_binomial_data():
     assert two.llf - single.llf == pytest.approx(constant, abs=1e-6)
 
 
-@pytest.mark.parametrize("pair", [("poisson", "log"), ("poisson", "sqrt"), ("negbinomial", "log")], ids="-".join)
+@pytest.mark.parametrize(
+    "pair", [("poisson", "log"), ("poisson", "sqrt"), ("negbinomial", "log")], ids="-".join
+)
 def test_a_weight_of_two_is_the_row_twice(pair):
     data = simulated(pair)
     weights = np.random.default_rng(4).integers(1, 4, len(data))
@@ -150,7 +154,10 @@ def test_gamma_responses_in_other_units():
 
 def test_nested_factors_written_apart():
     data = simulated(("poisson", "log")).assign(plot=lambda d: d["g"].astype(str) + d["f"])
-    same(quiet("y ~ x + (1 | g / f)", data, ("poisson", "log")), quiet("y ~ x + (1 | plot) + (1 | g)", data, ("poisson", "log")))
+    same(
+        quiet("y ~ x + (1 | g / f)", data, ("poisson", "log")),
+        quiet("y ~ x + (1 | plot) + (1 | g)", data, ("poisson", "log")),
+    )
 
 
 # ---------------------------------------- groups and counts at their limits
@@ -183,13 +190,20 @@ def test_groups_of_zeros(name):
     assert fit.convergence.promise < 1e-8
 
 
-@pytest.mark.parametrize("pair", [("poisson", "log"), ("poisson", "sqrt"), ("poisson", "identity"), ("negbinomial", "log")], ids="-".join)
+@pytest.mark.parametrize(
+    "pair",
+    [("poisson", "log"), ("poisson", "sqrt"), ("poisson", "identity"), ("negbinomial", "log")],
+    ids="-".join,
+)
 def test_counts_of_a_million(pair):
     rng = np.random.default_rng(6)
     data = simulated(pair, groups=20)
     fam, b = family(*pair), rng.normal(size=20)[data["g"]]
-    eta = {"log": 14.0 + 0.3 * b + 0.3 * data["x"], "sqrt": 1000.0 + 50 * b + 20 * data["x"],
-           "identity": 1e6 + 3e4 * b + 1e4 * data["x"]}[pair[1]].to_numpy()  # fmt: skip
+    eta = {
+        "log": 14.0 + 0.3 * b + 0.3 * data["x"],
+        "sqrt": 1000.0 + 50 * b + 20 * data["x"],
+        "identity": 1e6 + 3e4 * b + 1e4 * data["x"],
+    }[pair[1]].to_numpy()
     data["y"] = fam.draw(eta, None, 50.0 if pair[0] == "negbinomial" else None, rng)
     slope, sd = {"log": (0.3, 0.3), "sqrt": (20.0, 50.0), "identity": (1e4, 3e4)}[pair[1]]
     fit = quiet("y ~ x + (1 | g)", data, pair)
@@ -200,8 +214,12 @@ def test_counts_of_a_million(pair):
 
 def test_one_wild_count():
     data = simulated(("poisson", "log")).assign(y=lambda d: d["y"].where(d["row"] != 3, 1e5))
-    for name, formula in [("poisson", "y ~ x + (1 | g)"), ("negbinomial", "y ~ x + (1 | g)"), ("poisson", "y ~ x + (1 | g) + (1 | row)"),
-                          ("negbinomial", "y ~ x + (1 | g) + (1 | row)")]:  # fmt: skip
+    for name, formula in [
+        ("poisson", "y ~ x + (1 | g)"),
+        ("negbinomial", "y ~ x + (1 | g)"),
+        ("poisson", "y ~ x + (1 | g) + (1 | row)"),
+        ("negbinomial", "y ~ x + (1 | g) + (1 | row)"),
+    ]:
         fit = quiet(formula, data, (name, "log"))
         assert fit.convergence.converged
         assert fit.llf < 0
@@ -230,16 +248,26 @@ def test_tiny_data():
 
 def test_a_variance_of_zero_is_the_model_without_it():
     data = simulated(("poisson", "log"), sd=(0.0, 0.0), h_sd=0.0)
-    fit = warned(SingularFitWarning, "y ~ x + (1 | g)", data, "poisson", "the variance of Intercept between the levels of g is estimated as zero")
+    fit = warned(
+        SingularFitWarning,
+        "y ~ x + (1 | g)",
+        data,
+        "poisson",
+        "the variance of Intercept between the levels of g is estimated as zero",
+    )
     assert fit.varcorr["g"].sd["Intercept"] == 0.0
     assert fit.is_singular and len(fit.singular_terms) == 1
 
 
 def test_poisson_counts_have_an_infinite_k():
     data = simulated(("poisson", "log"))
-    data["y"] = np.random.default_rng(1).binomial(6, 1.0 / (1.0 + np.exp(-0.3 * data["x"])))  # scatter less than Poisson counts
+    data["y"] = np.random.default_rng(1).binomial(
+        6, 1.0 / (1.0 + np.exp(-0.3 * data["x"]))
+    )  # scatter less than Poisson counts
     data["y"] += data["g"] % 5
-    fit = warned(SingularFitWarning, "y ~ x + (1 | g)", data, "negbinomial", "the dispersion k runs to infinity")
+    fit = warned(
+        SingularFitWarning, "y ~ x + (1 | g)", data, "negbinomial", "the dispersion k runs to infinity"
+    )
     poisson = quiet("y ~ x + (1 | g)", data, ("poisson", "log"))
     assert fit.llf == pytest.approx(poisson.llf, abs=1e-4)
     np.testing.assert_allclose(fit.bse, poisson.bse, rtol=1e-3)
@@ -247,14 +275,22 @@ def test_poisson_counts_have_an_infinite_k():
 
 def test_a_random_effect_for_each_row_leaves_a_gamma_response_nothing():
     rng = np.random.default_rng(2)
-    data = simulated(("gamma", "log")).assign(y=lambda d: np.exp(0.3 * d["x"] + np.abs(rng.normal(size=len(d)))))
+    data = simulated(("gamma", "log")).assign(
+        y=lambda d: np.exp(0.3 * d["x"] + np.abs(rng.normal(size=len(d))))
+    )
     warned(SingularFitWarning, "y ~ x + (1 | row)", data, "gamma", "the dispersion phi runs to zero")
 
 
 def test_a_variance_that_runs_to_infinity():
     rng = np.random.default_rng(9)
     data = simulated(("binomial", "logit")).assign(y=lambda d: rng.integers(0, 2, 30)[d["g"]])
-    warned(ConvergenceWarning, "y ~ x + (1 | g)", data, "binomial", "which runs to infinity: within most groups all responses are alike")
+    warned(
+        ConvergenceWarning,
+        "y ~ x + (1 | g)",
+        data,
+        "binomial",
+        "which runs to infinity: within most groups all responses are alike",
+    )
 
 
 def test_too_few_points_are_said():
@@ -273,7 +309,14 @@ def test_too_few_points_are_said():
 @pytest.mark.parametrize("link", ["logit", "probit", "cloglog"])
 def test_complete_separation(link):
     data = simulated(("binomial", "logit")).assign(y=lambda d: (d["x"] > 0.1).astype(int))
-    fit = warned(SeparationWarning, "y ~ x + (1 | g)", data, "binomial", "complete separation: x predicts every response", link=link)
+    fit = warned(
+        SeparationWarning,
+        "y ~ x + (1 | g)",
+        data,
+        "binomial",
+        "complete separation: x predicts every response",
+        link=link,
+    )
     assert np.isinf(fit.bse["x"])
     assert fit.separation.complete
 
@@ -294,7 +337,9 @@ def test_separation_in_grouped_data():
     cbpp = gl.load("cbpp")
     cbpp.loc[cbpp["period"] == "3", "incidence"] = 0
     formula = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
-    fit = warned(SeparationWarning, formula, cbpp, "binomial", "period[T.3] predicts some responses without error")
+    fit = warned(
+        SeparationWarning, formula, cbpp, "binomial", "period[T.3] predicts some responses without error"
+    )
     assert not fit.separation.complete
 
 
@@ -306,9 +351,14 @@ def test_a_level_of_nothing_but_zeros(name):
     assert fit.separation.coefficients == ("f[T.b]",)
 
 
-@pytest.mark.parametrize(("name", "value", "words"), [("binomial", 1, "all responses are successes"),
-                                                      ("binomial", 0, "all responses are failures"),
-                                                      ("poisson", 0, "every count is zero")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("binomial", 1, "all responses are successes"),
+        ("binomial", 0, "all responses are failures"),
+        ("poisson", 0, "every count is zero"),
+    ],
+)
 def test_responses_without_variation(name, value, words):
     data = simulated(("binomial", "logit")).assign(y=value)
     fit = warned(SeparationWarning, "y ~ x + (1 | g)", data, name, words)
@@ -327,11 +377,17 @@ def test_a_steep_slope_is_no_separation():
 
 
 @pytest.mark.parametrize("seed", range(12))
-@pytest.mark.parametrize(("pair", "formula"), [
-    (("binomial", "logit"), "y ~ x + (x | g)"), (("binomial", "cloglog"), "y ~ x + (1 | g) + (1 | h)"),
-    (("poisson", "log"), "y ~ x + (x | g) + (1 | h)"), (("negbinomial", "log"), "y ~ x + (x | g)"),
-    (("gamma", "log"), "y ~ x + (x || g)"),
-], ids=["binary slopes", "binary crossed", "counts", "negative binomial", "gamma"])  # fmt: skip
+@pytest.mark.parametrize(
+    ("pair", "formula"),
+    [
+        (("binomial", "logit"), "y ~ x + (x | g)"),
+        (("binomial", "cloglog"), "y ~ x + (1 | g) + (1 | h)"),
+        (("poisson", "log"), "y ~ x + (x | g) + (1 | h)"),
+        (("negbinomial", "log"), "y ~ x + (x | g)"),
+        (("gamma", "log"), "y ~ x + (x || g)"),
+    ],
+    ids=["binary slopes", "binary crossed", "counts", "negative binomial", "gamma"],
+)
 def test_no_start_finds_a_better_optimum(pair, formula, seed):
     """Weak data, often singular: twelve random starts never end above the fit's likelihood."""
     rng = np.random.default_rng(seed)

@@ -1,7 +1,8 @@
 """Generalised linear mixed models agree with lme4 and glmmTMB on every frozen fit.
 
-The likelihood comes first, for it is what both sides maximise.  Standard errors may differ by 1 %, for lme4's come from a
-numerical Hessian; where that is 1 to 4 % off (grouseticks), ours are held to second differences of the likelihood instead.
+The likelihood comes first, for it is what both sides maximise. Standard errors may differ by 1 %, for lme4's
+come from a numerical Hessian; where that is 1 to 4 % off (grouseticks), ours are held to second differences
+of the likelihood instead.
 """
 
 import warnings
@@ -9,11 +10,11 @@ from functools import cache
 
 import numpy as np
 import pytest
-from support import reference_values as rv
-from support.reference_matching import column_key, conditional_covariances, groups_by_name, matched, parts
 
 import glmmlib as gl
 from glmmlib.errors import QuadratureWarning, SingularFitWarning
+from support import reference_values as rv
+from support.reference_matching import column_key, conditional_covariances, groups_by_name, matched, parts
 
 # lme4 with the expected information, which is another approximation; tested apart
 EXPECTED_INFORMATION = ("cbpp_cloglog_laplace", "cbpp_probit_laplace")
@@ -33,7 +34,12 @@ def fitted(name):
         warnings.simplefilter("ignore", QuadratureWarning)
         warnings.simplefilter("ignore", SingularFitWarning)
         fit = gl.glmer(
-            rv.formula(ref), table, family=ref["family"], link=ref["link"], n_agq=ref["nAGQ"], weights=rv.weights(ref, table)
+            rv.formula(ref),
+            table,
+            family=ref["family"],
+            link=ref["link"],
+            n_agq=ref["nAGQ"],
+            weights=rv.weights(ref, table),
         )
     return ref, fit
 
@@ -125,7 +131,9 @@ def test_the_fit_says_that_it_has_converged(pair):
 
 @pytest.mark.parametrize("name", rv.extra("glmmtmb_families"))
 def test_families_of_glmmtmb(name):
-    """glmmTMB's dispersion of a gamma fit is the square root of our phi; k of the negative binomial is the same."""
+    """glmmTMB's dispersion of a gamma fit is the square root of our phi; k of the negative binomial is the
+    same.
+    """
     frozen, (_, fit) = rv.extra("glmmtmb_families")[name], fitted(name)
     order = rv.positions({"name": name, **frozen}, fit.params.index)
     se = np.array(frozen["fixef"]["se"])[order]
@@ -143,7 +151,9 @@ def test_families_of_glmmtmb(name):
 
 @pytest.mark.parametrize("name", EXPECTED_INFORMATION)
 def test_lme4_differs_where_it_takes_the_expected_information(name):
-    """At lme4's estimates, its likelihood is Laplace's approximation with expected weights in ``log|H|``; ours has observed ones."""
+    """At lme4's estimates, its likelihood is Laplace's approximation with expected weights in ``log|H|``;
+    ours has observed ones.
+    """
     ref, fit = fitted(name)
     problem, family = fit._problem, fit.family
     order = rv.positions(ref, fit.params.index)

@@ -5,13 +5,13 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
-from support import reference_values as rv
 from scipy.linalg import block_diag
 from scipy.optimize import minimize, minimize_scalar
 
 import glmmlib as gl
-from glmmlib.theory import dense
 from glmmlib.errors import DataError, GlmmlibWarning, ModelError, RankDeficientWarning, SingularFitWarning
+from glmmlib.theory import dense
+from support import reference_values as rv
 
 
 def quiet(formula, table, **options):
@@ -40,7 +40,13 @@ def best_of_many_starts(fit, n_starts=6):
     rng, best = np.random.default_rng(9), None
     size = len(fit.theta)
     for scale in np.geomspace(0.1, 3.0, n_starts):
-        found = minimize(_value_and_gradient, scale * rng.normal(size=size), args=(fit._problem,), jac=True, method="L-BFGS-B")
+        found = minimize(
+            _value_and_gradient,
+            scale * rng.normal(size=size),
+            args=(fit._problem,),
+            jac=True,
+            method="L-BFGS-B",
+        )
         if best is None or found.fun < best.fun:
             best = found
     theta, factors = np.empty(size), fit._problem.Lambdas(best.x)
@@ -55,12 +61,18 @@ def _value_and_gradient(theta, problem):
 
 
 def weak_data(seed):
-    """Three to eleven groups of two to six rows, with variances that are often zero and correlations often one."""
+    """Three to eleven groups of two to six rows, with variances that are often zero and correlations often
+    one.
+    """
     rng = np.random.default_rng(seed)
     J, m = rng.integers(3, 12), rng.integers(3, 7)
     g = np.repeat(np.arange(J), m)
     x = rng.normal(size=g.size) if rng.random() < 0.5 else np.tile(np.arange(float(m)), J)
-    sd, slope, rho = rng.choice([0, 0.2, 0.5, 1]), rng.choice([0, 0.1, 0.3, 1]), rng.choice([-1, -0.9, 0, 0.5, 1])
+    sd, slope, rho = (
+        rng.choice([0, 0.2, 0.5, 1]),
+        rng.choice([0, 0.1, 0.3, 1]),
+        rng.choice([-1, -0.9, 0, 0.5, 1]),
+    )
     z = rng.normal(size=(2, J))
     b = sd * z[0], slope * (rho * z[0] + np.sqrt(1 - rho**2) * z[1])
     y = 1 + x + b[0][g] + b[1][g] * x + rng.normal(size=g.size)
@@ -80,7 +92,9 @@ def test_two_hundred_weak_random_intercepts(reml):
         values = [value([t]) for t in grid]
         k = int(np.argmin(values))
         around = grid[max(k - 1, 0)], grid[min(k + 1, len(grid) - 1)]
-        best = min(values[k], minimize_scalar(lambda t, value=value: value([t]), bounds=around, method="bounded").fun)
+        best = min(
+            values[k], minimize_scalar(lambda t, value=value: value([t]), bounds=around, method="bounded").fun
+        )
         assert fit.deviance <= best + 1e-6, seed
         assert fit.is_singular == (fit.theta.iloc[0] == 0), seed
         singular += fit.is_singular
@@ -98,7 +112,9 @@ def test_a_hundred_weak_random_slopes(reml):
     assert 5 < singular < 45
 
 
-@pytest.mark.parametrize("formula", ["y ~ x + (x || g)", "y ~ x + (1 | g) + (1 | h)", "y ~ x + (x | g) + (1 | h)"])
+@pytest.mark.parametrize(
+    "formula", ["y ~ x + (x || g)", "y ~ x + (1 | g) + (1 | h)", "y ~ x + (x | g) + (1 | h)"]
+)
 def test_other_weak_models(formula):
     for seed in range(20):
         fit = quiet(formula, weak_data([seed, 2]), reml=bool(seed % 2))
@@ -106,17 +122,23 @@ def test_other_weak_models(formula):
 
 
 SECOND_VALLEYS = {
-    "y ~ x + (x || g)": (False, {
-        "y": [1.42, 2.92, 2.88, 1.93, 3.73, -0.35, 1.7, 0.9, 0.76],
-        "x": [0.26, 3.75, -0.21, -0.11, 0.79, -0.83, 0.56, -1.29, 0.07],
-        "g": [0, 0, 0, 1, 1, 1, 2, 2, 2],
-    }),
-    "y ~ x + (1 | g) + (1 | h)": (True, {
-        "y": [2.64, 0.07, 1.94, 2.87, -0.01, 0.35, 1.63, 0.06, 0.9, 0.73, 1.53, 1.24, -0.77, 2.2],
-        "x": [0.72, 0.15, 2.38, 1.14, -0.32, -0.35, -0.45, -0.3, 0.72, -0.6, -0.04, 0.99, -1.94, -0.89],
-        "g": [0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 3, 3, 3],
-        "h": [0, 1, 0, 0, 3, 3, 1, 3, 1, 3, 3, 1, 2, 1],
-    }),
+    "y ~ x + (x || g)": (
+        False,
+        {
+            "y": [1.42, 2.92, 2.88, 1.93, 3.73, -0.35, 1.7, 0.9, 0.76],
+            "x": [0.26, 3.75, -0.21, -0.11, 0.79, -0.83, 0.56, -1.29, 0.07],
+            "g": [0, 0, 0, 1, 1, 1, 2, 2, 2],
+        },
+    ),
+    "y ~ x + (1 | g) + (1 | h)": (
+        True,
+        {
+            "y": [2.64, 0.07, 1.94, 2.87, -0.01, 0.35, 1.63, 0.06, 0.9, 0.73, 1.53, 1.24, -0.77, 2.2],
+            "x": [0.72, 0.15, 2.38, 1.14, -0.32, -0.35, -0.45, -0.3, 0.72, -0.6, -0.04, 0.99, -1.94, -0.89],
+            "g": [0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 3, 3, 3],
+            "h": [0, 1, 0, 0, 3, 3, 1, 3, 1, 3, 3, 1, 2, 1],
+        },
+    ),
 }
 
 
@@ -132,7 +154,9 @@ def test_a_second_valley_beyond_a_barrier(formula):
 
 
 def test_dyestuff2_has_no_variance_and_says_so():
-    with pytest.warns(SingularFitWarning, match="the variance of Intercept between the levels of Batch is estimated as zero"):
+    with pytest.warns(
+        SingularFitWarning, match="the variance of Intercept between the levels of Batch is estimated as zero"
+    ):
         fit = gl.lmer("Yield ~ 1 + (1 | Batch)", rv.data("Dyestuff2"))
     assert fit.theta.iloc[0] == 0 and fit.is_singular and fit.convergence.converged
     assert (fit.ranef()["Batch"] == 0).all(axis=None)
@@ -160,7 +184,11 @@ def test_two_groups_and_one_group():
 def test_no_fixed_effects_at_all():
     table = rv.data("sleepstudy")
     table["D"] = table["Days"].astype(str)
-    for formula in ("Reaction ~ 0 + (1 | Subject)", "Reaction ~ 0 + (Days | Subject)", "Reaction ~ 0 + (1 | Subject) + (1 | D)"):
+    for formula in (
+        "Reaction ~ 0 + (1 | Subject)",
+        "Reaction ~ 0 + (Days | Subject)",
+        "Reaction ~ 0 + (1 | Subject) + (1 | D)",
+    ):
         fit = gl.lmer(formula, table)
         assert len(fit.params) == 0 and fit.cov_params().shape == (0, 0)
         assert fit.deviance == pytest.approx(gl.lmer(formula, table, reml=False).deviance, abs=1e-6)
@@ -187,12 +215,20 @@ def test_many_effects_in_one_group():
     """A factor's slopes, three and four columns, correlated or not."""
     machines, boys = rv.data("Machines"), rv.data("Oxboys")
     cells = gl.lmer("score ~ Machine + (0 + Machine | Worker)", machines)
-    assert gl.lmer("score ~ Machine + (Machine | Worker)", machines).deviance == pytest.approx(cells.deviance, abs=1e-6)
-    for formula in ("height ~ age + (age + I(age**2) + I(age**3) | Subject)", "height ~ age + (age + I(age**2) || Subject)"):
+    assert gl.lmer("score ~ Machine + (Machine | Worker)", machines).deviance == pytest.approx(
+        cells.deviance, abs=1e-6
+    )
+    for formula in (
+        "height ~ age + (age + I(age**2) + I(age**3) | Subject)",
+        "height ~ age + (age + I(age**2) || Subject)",
+    ):
         fit = quiet(formula, boys)
         assert fit.convergence.converged
         assert fit.deviance == pytest.approx(dense_objective(fit)(fit.theta.to_numpy()), abs=1e-5)
-    plain, far = (gl.lmer("height ~ a + I(a**2) + (a + I(a**2) | Subject)", boys.assign(a=boys["age"] + c)) for c in (0, 1e3))
+    plain, far = (
+        gl.lmer("height ~ a + I(a**2) + (a + I(a**2) | Subject)", boys.assign(a=boys["age"] + c))
+        for c in (0, 1e3)
+    )
     assert far.deviance == pytest.approx(plain.deviance, abs=1e-4)
 
 
@@ -200,9 +236,17 @@ def test_many_effects_in_one_group():
 
 EXACT = {
     "fixed": ("y ~ x + (1 | g)", lambda g, x: 1 + 2 * x, "the fixed effects reproduce the response exactly"),
-    "group means": ("y ~ x + (1 | g)", lambda g, x: 1 + 2 * x + g, "the random effects reproduce the response"),
+    "group means": (
+        "y ~ x + (1 | g)",
+        lambda g, x: 1 + 2 * x + g,
+        "the random effects reproduce the response",
+    ),
     "lines": ("y ~ x + (x | g)", lambda g, x: g + (g % 3) * x, "the random effects reproduce the response"),
-    "constant in groups": ("y ~ 1 + (1 | g)", lambda g, x: g * 1.0, "the random effects reproduce the response"),
+    "constant in groups": (
+        "y ~ 1 + (1 | g)",
+        lambda g, x: g * 1.0,
+        "the random effects reproduce the response",
+    ),
     "constant": ("y ~ 1 + (1 | g)", lambda g, x: 0 * x + 3, "the response 'y' is constant"),
 }
 
@@ -218,7 +262,14 @@ def test_an_exact_fit_is_refused(case):
 
 def test_as_many_effects_as_rows_is_refused():
     """Fixed and random effects of two factors span all four rows."""
-    table = pd.DataFrame({"y": [-0.43, -0.9, 1.18, 1.03], "x": [-1.57, -1.19, -0.72, 0.86], "g": [0, 1, 2, 2], "h": [0, 1, 1, 0]})
+    table = pd.DataFrame(
+        {
+            "y": [-0.43, -0.9, 1.18, 1.03],
+            "x": [-1.57, -1.19, -0.72, 0.86],
+            "g": [0, 1, 2, 2],
+            "h": [0, 1, 1, 0],
+        }
+    )
     with pytest.raises(ModelError, match="without residual variation"):
         quiet("y ~ x + (1 | g) + (1 | h)", table, reml=False)
 

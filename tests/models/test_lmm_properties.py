@@ -5,12 +5,12 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
-from support import reference_values as rv
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import glmmlib as gl
 from glmmlib.errors import GlmmlibError, GlmmlibWarning
+from support import reference_values as rv
 
 FORMULAS = [
     "y ~ x + (1 | g)",
@@ -31,12 +31,20 @@ def tables(draw):
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     J = draw(st.integers(3, 9))
     sizes = np.array(draw(st.lists(st.integers(2, 7), min_size=J, max_size=J)))
-    sd, slope, noise = (draw(st.sampled_from(choices)) for choices in ([0.0, 0.3, 1.0, 5.0], [0.0, 0.5, 2.0], [0.1, 1.0]))
+    sd, slope, noise = (
+        draw(st.sampled_from(choices)) for choices in ([0.0, 0.3, 1.0, 5.0], [0.0, 0.5, 2.0], [0.1, 1.0])
+    )
     g = np.repeat(np.arange(J), sizes)
     h = rng.integers(0, 4, g.size)
     h[:2] = 0, 1
     x = rng.normal(size=g.size)
-    y = 2 + x + rng.normal(scale=sd, size=J)[g] + x * rng.normal(scale=slope, size=J)[g] + rng.normal(scale=noise, size=g.size)
+    y = (
+        2
+        + x
+        + rng.normal(scale=sd, size=J)[g]
+        + x * rng.normal(scale=slope, size=J)[g]
+        + rng.normal(scale=noise, size=g.size)
+    )
     return pd.DataFrame({"y": y, "x": x, "g": g, "h": h})
 
 
@@ -52,7 +60,9 @@ def fitted(formula, table, **options):
 def same(a, b, deviance=1e-6, estimates=1e-4):
     """The criterion agrees closely; the estimates up to the flatness of the surface."""
     assert a.deviance == pytest.approx(b.deviance, abs=deviance)
-    np.testing.assert_allclose(a.fittedvalues.sort_index(), b.fittedvalues.sort_index(), atol=estimates * np.ptp(b.design.y))
+    np.testing.assert_allclose(
+        a.fittedvalues.sort_index(), b.fittedvalues.sort_index(), atol=estimates * np.ptp(b.design.y)
+    )
     assert a.sigma == pytest.approx(b.sigma, rel=10 * estimates)
 
 
@@ -78,7 +88,9 @@ def test_labels_of_groups(table, formula, reml):
     if "/" not in formula:
         modes = a.ranef()["g"]
         modes.index = modes.index.map(label)
-        np.testing.assert_allclose(b.ranef()["g"], modes.loc[b.ranef()["g"].index], atol=1e-3 * np.ptp(table["y"]))
+        np.testing.assert_allclose(
+            b.ranef()["g"], modes.loc[b.ranef()["g"].index], atol=1e-3 * np.ptp(table["y"])
+        )
 
 
 @quick
@@ -97,7 +109,9 @@ def test_origin_of_the_response(table, formula, reml, shift):
     assume("0 +" not in formula.split("(")[0])
     a, b = fitted(formula, table, reml=reml), fitted(formula, table.assign(y=table["y"] + shift), reml=reml)
     assert b.deviance == pytest.approx(a.deviance, abs=1e-5)
-    assert b.params["Intercept"] - shift == pytest.approx(a.params["Intercept"], abs=1e-3 * np.ptp(table["y"]))
+    assert b.params["Intercept"] - shift == pytest.approx(
+        a.params["Intercept"], abs=1e-3 * np.ptp(table["y"])
+    )
 
 
 @quick
@@ -142,7 +156,10 @@ def test_a_larger_model_fits_no_worse(table, shift):
     for reml in (False, True):
         fits = [fitted(formula, table, reml=reml).llf for formula in chain]
         assert (np.diff(fits) >= -1e-6).all()
-    fixed = [fitted(formula, table, reml=False).llf for formula in ("y ~ 1 + (x | g)", "y ~ x + (x | g)", "y ~ x + I(x**2) + (x | g)")]
+    fixed = [
+        fitted(formula, table, reml=False).llf
+        for formula in ("y ~ 1 + (x | g)", "y ~ x + (x | g)", "y ~ x + I(x**2) + (x | g)")
+    ]
     assert (np.diff(fixed) >= -1e-6).all()
 
 
@@ -158,7 +175,10 @@ def test_at_the_optimum(table, formula, reml):
     rng = np.random.default_rng(3)
     for size in (1e-3, 1e-2, 0.1, 1.0):
         for _ in range(5):
-            assert fit.objective(theta + size * rng.normal(size=theta.size) * (0.1 + np.abs(theta))) >= fit.deviance - 1e-7
+            assert (
+                fit.objective(theta + size * rng.normal(size=theta.size) * (0.1 + np.abs(theta)))
+                >= fit.deviance - 1e-7
+            )
     for g, L in zip(fit.groups, fit._Lambdas, strict=True):
         assert (np.diag(L) >= 0).all() and np.isfinite(L).all()
         assert np.isfinite(g.to_standard_Lambda(L)).all()
@@ -184,18 +204,28 @@ def test_residuals_and_fitted_values_make_up_the_response(table, formula, reml):
     fit = fitted(formula, table, reml=reml)
     np.testing.assert_allclose(fit.fittedvalues + fit.resid, table["y"], rtol=1e-9, atol=1e-9)
     Zb = fit.Z @ np.concatenate([fit.ranef()[g.name].to_numpy().ravel() for g in fit.groups])
-    np.testing.assert_allclose(fit.X @ fit.params.to_numpy() + Zb, fit.fittedvalues, atol=1e-8 * np.ptp(table["y"]) + 1e-9)
+    np.testing.assert_allclose(
+        fit.X @ fit.params.to_numpy() + Zb, fit.fittedvalues, atol=1e-8 * np.ptp(table["y"]) + 1e-9
+    )
     assert (np.linalg.eigvalsh(fit.cov_params().to_numpy()) > 0).all()
 
 
 def test_sleepstudy_in_any_units():
-    """The figures of the course: ML 1751.9393, REML 1771.2593 for Days * 1e6; unchanged for Days + 1e4 and + 1e8."""
+    """The figures of the course: ML 1751.9393, REML 1771.2593 for Days * 1e6; unchanged for Days + 1e4 and +
+    1e8.
+    """
     table, formula = rv.data("sleepstudy"), "Reaction ~ x + (x | Subject)"
-    plain = {reml: gl.lmer(formula, table.assign(x=table["Days"]), reml=reml).deviance for reml in (False, True)}
+    plain = {
+        reml: gl.lmer(formula, table.assign(x=table["Days"]), reml=reml).deviance for reml in (False, True)
+    }
     assert plain[False] == pytest.approx(1751.9393, abs=1e-4)
     assert plain[True] == pytest.approx(1743.6283, abs=1e-4)
-    assert gl.lmer(formula, table.assign(x=table["Days"] * 1e6), reml=False).deviance == pytest.approx(1751.9393, abs=1e-4)
-    assert gl.lmer(formula, table.assign(x=table["Days"] * 1e6)).deviance == pytest.approx(1771.2593, abs=1e-4)
+    assert gl.lmer(formula, table.assign(x=table["Days"] * 1e6), reml=False).deviance == pytest.approx(
+        1751.9393, abs=1e-4
+    )
+    assert gl.lmer(formula, table.assign(x=table["Days"] * 1e6)).deviance == pytest.approx(
+        1771.2593, abs=1e-4
+    )
     for shift in (1e4, 1e8):
         for reml in (False, True):
             moved = gl.lmer(formula, table.assign(x=table["Days"] + shift), reml=reml)

@@ -6,12 +6,12 @@ from functools import cache
 
 import numpy as np
 import pytest
-from support import reference_values as rv
-from support.reference_matching import column_key, conditional_covariances, groups_by_name, matched, parts
 
 import glmmlib as gl
 from glmmlib.errors import RankDeficientWarning, SingularFitWarning
 from glmmlib.likelihood.optimise import gradient_hessian
+from support import reference_values as rv
+from support.reference_matching import column_key, conditional_covariances, groups_by_name, matched, parts
 
 NAMES = rv.fit_names(family="gaussian")
 RELATIVE = 1e-4
@@ -111,8 +111,11 @@ def test_variance_components(pair):
         ours, sd = fit.varcorr[group.name], np.array(term["sd"])
         np.testing.assert_allclose(ours.sd.iloc[at], sd, rtol=1e-3, atol=1e-4 * fit.sigma)
         theirs = np.array(term["cov"], dtype=float).reshape(len(at), len(at))
-        np.testing.assert_allclose(ours.cov.iloc[at, at] / np.outer(sd, sd).clip(1e-8 * fit.sigma**2),
-                                   theirs / np.outer(sd, sd).clip(1e-8 * fit.sigma**2), atol=1e-3)  # fmt: skip
+        np.testing.assert_allclose(
+            ours.cov.iloc[at, at] / np.outer(sd, sd).clip(1e-8 * fit.sigma**2),
+            theirs / np.outer(sd, sd).clip(1e-8 * fit.sigma**2),
+            atol=1e-3,
+        )
 
 
 def test_conditional_modes_and_variances(pair):

@@ -1,4 +1,6 @@
-"""Fits, and what is made of them, survive pickling: before and after everything that they keep has been computed."""
+"""Fits, and what is made of them, survive pickling: before and after everything that they keep has been
+computed.
+"""
 
 import pickle
 
@@ -13,7 +15,9 @@ MODELS = {
     "binomial": lambda: gl.glmer(
         "cbind(incidence, size - incidence) ~ period + (1 | herd)", gl.load("cbpp"), family="binomial"
     ),
-    "quadrature": lambda: gl.glmer("presence ~ 1 + (1 | region)", gl.load("frogs"), family="binomial", n_agq=9),
+    "quadrature": lambda: gl.glmer(
+        "presence ~ 1 + (1 | region)", gl.load("frogs"), family="binomial", n_agq=9
+    ),
 }
 
 
@@ -58,10 +62,21 @@ def test_refits_and_their_degrees_of_freedom(fit):
     np.testing.assert_array_equal(other.pvalues(), many.pvalues())
 
 
-@pytest.mark.parametrize("make", [
-    gl.profile, gl.icc, gl.r2, lambda fit: fit.summary(), gl.shrinkage, gl.compare, gl.anova,
-    lambda fit: fit.bootstrap(40, rng=np.random.default_rng(1)), lambda fit: fit.varcorr, lambda fit: fit.convergence,
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "make",
+    [
+        gl.profile,
+        gl.icc,
+        gl.r2,
+        lambda fit: fit.summary(),
+        gl.shrinkage,
+        gl.compare,
+        gl.anova,
+        lambda fit: fit.bootstrap(40, rng=np.random.default_rng(1)),
+        lambda fit: fit.varcorr,
+        lambda fit: fit.convergence,
+    ],
+)
 def test_results(make):
     result = make(MODELS["linear"]())
     assert str(again(result)) == str(result)

@@ -57,7 +57,9 @@ def test_glmm_errors_equal_dense_algebra():
 
 
 def test_error_of_a_balanced_one_way_layout():
-    """With equal groups: the conditional variance plus the share of the mean's variance that the mode takes over."""
+    """With equal groups: the conditional variance plus the share of the mean's variance that the mode takes
+    over.
+    """
     fit = gl.lmer("Yield ~ 1 + (1 | Batch)", gl.load("Dyestuff"))
     kept = gl.shrinkage(fit)["factor"].iloc[0]
     conditional = column(fit, "sd")

@@ -6,9 +6,9 @@ import xml.etree.ElementTree as ET
 
 import numpy as np
 import pytest
-from support import reference_values as reference
 
 import glmmlib as gl
+from support import reference_values as reference
 
 SLEEP = """\
 Linear mixed model by REML

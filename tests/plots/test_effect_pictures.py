@@ -31,7 +31,9 @@ def test_caterpillar_draws_modes_in_order_and_their_intervals(ax, slopes):
     assert (np.diff(x) > 0).all()
     np.testing.assert_allclose(x, modes.loc[names(ax), "Days"])
     ends = np.array([segment[:, 0] for segment in ax.collections[0].get_segments()])
-    np.testing.assert_allclose(np.ptp(ends, axis=1), 2 * 1.644854 * modes.loc[names(ax), "sd Days"], rtol=1e-6)
+    np.testing.assert_allclose(
+        np.ptp(ends, axis=1), 2 * 1.644854 * modes.loc[names(ax), "sd Days"], rtol=1e-6
+    )
 
 
 def test_caterpillar_of_a_generalised_model(ax):
@@ -62,12 +64,16 @@ def test_shrinkage_arrows_of_slopes(ax, slopes):
 @pytest.mark.parametrize("picture", ["caterpillar", "shrinkage_arrows"])
 def test_what_is_left_open_is_asked_for(ax, slopes, picture):
     draw = getattr(gl.plots, picture)
-    with pytest.raises(ModelError, match="several random effects of Subject: choose one with effect=, of Intercept, Days"):
+    with pytest.raises(
+        ModelError, match="several random effects of Subject: choose one with effect=, of Intercept, Days"
+    ):
         draw(slopes, ax=ax)
     with pytest.raises(ModelError, match="'Night' is not among the random effects of Subject"):
         draw(slopes, effect="Night", ax=ax)
     crossed = gl.lmer("diameter ~ 1 + (1 | plate) + (1 | sample)", gl.load("Penicillin"))
-    with pytest.raises(ModelError, match="several grouping factors: choose one with group=, of plate, sample"):
+    with pytest.raises(
+        ModelError, match="several grouping factors: choose one with group=, of plate, sample"
+    ):
         draw(crossed, ax=ax)
     draw(crossed, group="plate", ax=ax)
     assert len(names(ax)) == 24

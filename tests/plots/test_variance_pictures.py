@@ -66,7 +66,11 @@ def test_variance_function_adds_up(ax, slopes):
     np.testing.assert_allclose(between, np.einsum("na,ab,nb->n", Z, slopes.varcorr["Subject"].cov, Z))
     np.testing.assert_allclose(residual, slopes.sigma**2)
     np.testing.assert_allclose(total, between + residual)
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["between groups", "residual", "total"]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == [
+        "between groups",
+        "residual",
+        "total",
+    ]
     assert len({(line.get_color(), line.get_linestyle()) for line in ax.lines}) == 3
 
 
@@ -103,7 +107,11 @@ def dense_deviance(fit, theta, sigma):
     beta = np.linalg.solve(X.T @ inverse @ X, X.T @ inverse @ y)
     r = y - X @ beta
     value = fit.nobs * np.log(2 * np.pi) + np.linalg.slogdet(V)[1] + r @ inverse @ r
-    return value if not fit.reml else value + np.linalg.slogdet(X.T @ inverse @ X)[1] - X.shape[1] * np.log(2 * np.pi)
+    return (
+        value
+        if not fit.reml
+        else value + np.linalg.slogdet(X.T @ inverse @ X)[1] - X.shape[1] * np.log(2 * np.pi)
+    )
 
 
 @pytest.mark.parametrize("reml", [False, True])
@@ -131,9 +139,13 @@ def test_path_runs_from_the_start_along_the_ridge_to_the_minimum(ax, batches):
     assert ax.get_xlim()[1] >= 3.0
 
 
-@pytest.mark.parametrize("formula, data", [
-    ("Reaction ~ Days + (Days || Subject)", "sleepstudy"), ("diameter ~ 1 + (1 | plate) + (1 | sample)", "Penicillin"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "formula, data",
+    [
+        ("Reaction ~ Days + (Days || Subject)", "sleepstudy"),
+        ("diameter ~ 1 + (1 | plate) + (1 | sample)", "Penicillin"),
+    ],
+)
 def test_two_thetas(ax, formula, data):
     fit = gl.lmer(formula, gl.load(data))
     gl.plots.likelihood_surface(fit, ax=ax)

@@ -3,16 +3,16 @@
 import numpy as np
 import pandas as pd
 import pytest
-from support import reference_values as reference
 from scipy import stats
 from scipy.integrate import quad
 
 import glmmlib as gl
 from glmmlib.errors import DataError, ModelError
-from glmmlib.families.registry import family
-from glmmlib.families.links import Cloglog, Identity, Inverse, Log, Logit, Probit, Sqrt
 from glmmlib.families.averages import marginal_mean
+from glmmlib.families.links import Cloglog, Identity, Inverse, Log, Logit, Probit, Sqrt
+from glmmlib.families.registry import family
 from glmmlib.prediction.new_observation import mixture_quantile
+from support import reference_values as reference
 
 RS = "Reaction ~ Days + (Days | Subject)"
 
@@ -83,9 +83,13 @@ def crossed(seed=3, weights=False):
     data = data[(data.s + data.i) % 4 != 0].reset_index(drop=True)
     data["c"] = data.s // 4
     data["y"] = gl.simulate(
-        "~ x + (x | s) + (1 + x | i) + (1 | c)", data, fixef=[1, 2], sigma=1, rng=rng,
+        "~ x + (x | s) + (1 + x | i) + (1 | c)",
+        data,
+        fixef=[1, 2],
+        sigma=1,
+        rng=rng,
         sd={"s": [1, 0.7], "i": [0.8, 0.5], "c": 1.0},
-    )  # fmt: skip
+    )
     data["w"] = rng.uniform(0.5, 3, len(data)) if weights else 1.0
     return data
 
@@ -113,8 +117,10 @@ def dense_Z(fit, new):
 
 
 @pytest.mark.parametrize("weights", [False, True])
-@pytest.mark.parametrize("formula", ["y ~ x + (x | s) + (x | i)", "y ~ x + (x | s) + (1 | i) + (1 | c)",
-                                     "y ~ 0 + x + (1 | c) + (x | s)"])  # fmt: skip
+@pytest.mark.parametrize(
+    "formula",
+    ["y ~ x + (x | s) + (x | i)", "y ~ x + (x | s) + (1 | i) + (1 | c)", "y ~ 0 + x + (1 | c) + (x | s)"],
+)
 @pytest.mark.filterwarnings("ignore::glmmlib.errors.SingularFitWarning")
 def test_variances_equal_dense_algebra(formula, weights):
     """Observed pairs of levels, pairs that never met, and unknown levels, against the whole inverse."""
@@ -147,7 +153,9 @@ def test_variances_equal_dense_algebra(formula, weights):
 
 
 def test_some_columns_of_a_term(fit, sleep):
-    """The interval for beta and the intercept modes alone, against the whole inverse with the slopes' columns zeroed."""
+    """The interval for beta and the intercept modes alone, against the whole inverse with the slopes' columns
+    zeroed.
+    """
     level = 2 * stats.norm.cdf(1) - 1
     band = fit.predict(re_form="~(1 | Subject)", interval="confidence", level=level)
     Z = fit.Z.toarray()
@@ -176,7 +184,9 @@ def test_a_left_out_group_counts_as_a_new_one(fit):
 
 @pytest.mark.filterwarnings("ignore::glmmlib.errors.SingularFitWarning")
 def test_coverage():
-    """Over 150 studies of 30 groups of 6: new rows of known groups, and of new groups, and the known groups' lines."""
+    """Over 150 studies of 30 groups of 6: new rows of known groups, and of new groups, and the known groups'
+    lines.
+    """
     rng = np.random.default_rng(5)
     data = pd.DataFrame({"g": np.repeat(np.arange(40), 8), "x": np.tile(np.arange(8.0), 40)})
     truth = {"fixef": [10, 1], "sd": {"g": [2, 0.5]}, "corr": {"g": 0.4}, "sigma": 1.5}
@@ -255,13 +265,25 @@ def test_glmm_joint_variance_is_the_dense_one():
 
 EXACT = {
     "poisson": (np.log([0.2, 3.0, 250.0]), None, None, lambda p: stats.poisson([0.2, 3.0, 250.0]).ppf(p)),
-    "binomial": (Logit().link(np.array([0.02, 0.5, 0.9])), np.array([1.0, 10, 40]), None,
-                 lambda p: stats.binom([1, 10, 40], [0.02, 0.5, 0.9]).ppf(p) / [1, 10, 40]),
-    "negbinomial": (np.log([0.2, 3.0, 250.0]), None, 1.7,
-                    lambda p: stats.nbinom(1.7, 1.7 / (1.7 + np.array([0.2, 3.0, 250.0]))).ppf(p)),
-    "gamma": (np.log([0.2, 3.0, 250.0]), None, 0.6,
-              lambda p: stats.gamma(1 / 0.6, scale=0.6 * np.array([0.2, 3.0, 250.0])).ppf(p)),
-}  # fmt: skip
+    "binomial": (
+        Logit().link(np.array([0.02, 0.5, 0.9])),
+        np.array([1.0, 10, 40]),
+        None,
+        lambda p: stats.binom([1, 10, 40], [0.02, 0.5, 0.9]).ppf(p) / [1, 10, 40],
+    ),
+    "negbinomial": (
+        np.log([0.2, 3.0, 250.0]),
+        None,
+        1.7,
+        lambda p: stats.nbinom(1.7, 1.7 / (1.7 + np.array([0.2, 3.0, 250.0]))).ppf(p),
+    ),
+    "gamma": (
+        np.log([0.2, 3.0, 250.0]),
+        None,
+        0.6,
+        lambda p: stats.gamma(1 / 0.6, scale=0.6 * np.array([0.2, 3.0, 250.0])).ppf(p),
+    ),
+}
 
 
 @pytest.mark.parametrize("name", EXACT)

@@ -19,8 +19,13 @@ def grid(J=6, n=3):
 
 
 def draw(formula="~ x + (x | g)", data=None, **changes):
-    arguments = {"fixef": {"Intercept": 1, "x": 2}, "sd": {"g": {"Intercept": 1, "x": 0.5}}, "corr": {"g": -0.7}, "sigma": 1,
-                     "rng": np.random.default_rng(1)}  # fmt: skip
+    arguments = {
+        "fixef": {"Intercept": 1, "x": 2},
+        "sd": {"g": {"Intercept": 1, "x": 0.5}},
+        "corr": {"g": -0.7},
+        "sigma": 1,
+        "rng": np.random.default_rng(1),
+    }
     arguments |= changes
     return gl.simulate(formula, grid() if data is None else data, **arguments)
 
@@ -29,7 +34,9 @@ def draw(formula="~ x + (x | g)", data=None, **changes):
 
 
 def test_means_and_covariances():
-    """X beta + offset, and Z Sigma Z' + sigma^2 / w, for two crossed factors, correlations, weights and an offset."""
+    """X beta + offset, and Z Sigma Z' + sigma^2 / w, for two crossed factors, correlations, weights and an
+    offset.
+    """
     data = grid(4, 3).assign(w=np.linspace(1, 3, 12), o=np.arange(12.0))
     R = 200_000
     y = draw("~ x + (x | g) + (1 | h)", data, sd={"g": [1, 0.5], "h": 0.8}, weights="w", offset="o", n=R)
@@ -44,17 +51,29 @@ def test_means_and_covariances():
     assert (np.abs(np.cov(y) - V) < 5 * se).all()
 
 
-@pytest.mark.parametrize(("family", "link", "dispersion", "mean", "variance"), [
-    ("poisson", None, None, lambda m: m, lambda m: m),
-    ("negbinomial", None, 2.0, lambda m: m, lambda m: m + m**2 / 2),
-    ("gamma", None, 0.5, lambda m: m, lambda m: 0.5 * m**2),
-    ("poisson", "sqrt", None, lambda m: m, lambda m: m),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("family", "link", "dispersion", "mean", "variance"),
+    [
+        ("poisson", None, None, lambda m: m, lambda m: m),
+        ("negbinomial", None, 2.0, lambda m: m, lambda m: m + m**2 / 2),
+        ("gamma", None, 0.5, lambda m: m, lambda m: 0.5 * m**2),
+        ("poisson", "sqrt", None, lambda m: m, lambda m: m),
+    ],
+)
 def test_families(family, link, dispersion, mean, variance):
     """Marginal means and variances against numerical averages over the normal random intercept."""
     R, s = 100_000, 0.5
-    y = draw("~ x + (1 | g)", fixef=[3, 0.3], sd={"g": s}, corr=None, sigma=None, family=family, link=link,
-             dispersion=dispersion, n=R)  # fmt: skip
+    y = draw(
+        "~ x + (1 | g)",
+        fixef=[3, 0.3],
+        sd={"g": s},
+        corr=None,
+        sigma=None,
+        family=family,
+        link=link,
+        dispersion=dispersion,
+        n=R,
+    )
     z = np.linspace(-8, 8, 401)
     w = np.exp(-(z**2) / 2) / np.exp(-(z**2) / 2).sum()
     eta = 3 + 0.3 * grid().x.to_numpy() + s * z[:, None]
@@ -189,9 +208,13 @@ MODELS = [
     ("sleepstudy", "Reaction ~ Days + (Days || Subject)", {"reml": False}),
     ("Penicillin", "diameter ~ 1 + (1 | plate) + (1 | sample)", {}),
     ("Pastes", "strength ~ 1 + (1 | batch/cask)", {}),
-    ("sleepstudy", "Reaction ~ 0 + Days + (1 | Subject)", {"weights": np.linspace(1, 3, 180), "offset": np.arange(180.0)}),
+    (
+        "sleepstudy",
+        "Reaction ~ 0 + Days + (1 | Subject)",
+        {"weights": np.linspace(1, 3, 180), "offset": np.arange(180.0)},
+    ),
     ("sleepstudy", "Reaction ~ 0 + (1 | Subject)", {}),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("name", "formula", "arguments"), MODELS)
@@ -258,8 +281,10 @@ def test_changes_that_make_no_sense(text):
 def test_update_equals_a_fresh_fit():
     data = gl.load("sleepstudy")
     fit = gl.lmer("Reaction ~ Days + (Days | Subject)", data)
-    assert fit.update("~ . - (Days | Subject) + (1 | Subject)").deviance == gl.lmer(
-        "Reaction ~ Days + (1 | Subject)", data).deviance  # fmt: skip
+    assert (
+        fit.update("~ . - (Days | Subject) + (1 | Subject)").deviance
+        == gl.lmer("Reaction ~ Days + (1 | Subject)", data).deviance
+    )
     assert (
         fit.update(reml=False).deviance
         == gl.lmer("Reaction ~ Days + (Days | Subject)", data, reml=False).deviance

@@ -8,7 +8,9 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).parents[2]
-PINS = [line for line in (ROOT / "requirements.txt").read_text().splitlines() if line and not line.startswith("#")]
+PINS = [
+    line for line in (ROOT / "requirements.txt").read_text().splitlines() if line and not line.startswith("#")
+]
 
 
 def tracked() -> list[str]:
@@ -21,15 +23,25 @@ def test_every_requirement_is_pinned_exactly_and_comes_from_the_index():
 
 
 def test_extras_of_the_site_are_pinned_and_agree_with_the_environment_of_the_book():
-    extras = [line for line in (ROOT / "requirements-site.txt").read_text().splitlines() if not line.startswith("#")]
+    extras = [
+        line for line in (ROOT / "requirements-site.txt").read_text().splitlines() if not line.startswith("#")
+    ]
     assert extras and all(re.fullmatch(r"[A-Za-z0-9._-]+==[\w.]+", line) for line in extras)
     versions = dict(line.split("==") for line in PINS)
-    assert all(versions.get(name, version) == version for name, version in (line.split("==") for line in extras))
+    assert all(
+        versions.get(name, version) == version for name, version in (line.split("==") for line in extras)
+    )
     assert "jupyterlite-pyodide-kernel" not in versions, "JupyterLab would load its extension, and fail"
 
 
 def test_pins_that_the_book_cannot_do_without():
-    needed = {"jupyter-book==1.0.4.post1", "sphinx-book-theme==1.3.0", "sphinx-exercise==1.2.1", "nbval==0.11.0", "altair==5.5.0"}
+    needed = {
+        "jupyter-book==1.0.4.post1",
+        "sphinx-book-theme==1.3.0",
+        "sphinx-exercise==1.2.1",
+        "nbval==0.11.0",
+        "altair==5.5.0",
+    }
     assert needed <= set(PINS)
 
 

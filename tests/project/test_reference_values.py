@@ -5,6 +5,7 @@ import re
 import formulaic
 import numpy as np
 import pytest
+
 from support import reference_values as frozen
 
 NAMES = frozen.fit_names()

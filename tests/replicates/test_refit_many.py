@@ -1,4 +1,6 @@
-"""``refit_many``: every replicate is the fit that ``refit`` would have given, and there are thousands of them."""
+"""``refit_many``: every replicate is the fit that ``refit`` would have given, and there are thousands of
+them.
+"""
 
 import numpy as np
 import pandas as pd
@@ -7,8 +9,8 @@ import pytest
 import glmmlib as gl
 from glmmlib.errors import DataError, ModelError
 from glmmlib.replicates.glmm import LaplaceReplicates
-from glmmlib.replicates.refits import _project
 from glmmlib.replicates.lmm import Replicates
+from glmmlib.replicates.refits import _project
 
 pytestmark = pytest.mark.filterwarnings("ignore::glmmlib.errors.GlmmlibWarning")
 
@@ -25,7 +27,9 @@ def unbalanced(seed=1, n_groups=30, smallest=4, largest=15):
 
 
 def balanced(n_groups=12, size=10):
-    return pd.DataFrame({"g": np.repeat(np.arange(n_groups), size), "x": np.tile(np.arange(size, dtype=float), n_groups)})
+    return pd.DataFrame(
+        {"g": np.repeat(np.arange(n_groups), size), "x": np.tile(np.arange(size, dtype=float), n_groups)}
+    )
 
 
 LINEAR = {
@@ -85,8 +89,12 @@ def test_gradient_and_hessian_are_the_derivatives_of_the_value(name, data):
     for k in range(problem.n_theta):
         shift = h * (np.arange(problem.n_theta) == k)
         up, down = replicates.state(theta + shift), replicates.state(theta - shift)
-        np.testing.assert_allclose((up.value - down.value) / (2 * h), state.gradient[:, k], rtol=1e-6, atol=1e-5)
-        np.testing.assert_allclose((up.gradient - down.gradient) / (2 * h), state.hessian[:, k], rtol=1e-6, atol=1e-5)
+        np.testing.assert_allclose(
+            (up.value - down.value) / (2 * h), state.gradient[:, k], rtol=1e-6, atol=1e-5
+        )
+        np.testing.assert_allclose(
+            (up.gradient - down.gradient) / (2 * h), state.hessian[:, k], rtol=1e-6, atol=1e-5
+        )
 
 
 def test_singular_replicates_of_ten_thousand_studies_are_right():
@@ -130,7 +138,9 @@ def test_crossed_factors_are_fitted_one_by_one(family):
     data, rng = unbalanced(n_groups=8)
     data["h"] = rng.integers(0, 5, len(data))
     known = {"sigma": 1.0} if family is None else {"family": family}
-    data["y"] = gl.simulate("~ x + (1 | g) + (1 | h)", data, fixef=[0, 1], sd={"g": 1, "h": 1}, rng=rng, **known)
+    data["y"] = gl.simulate(
+        "~ x + (1 | g) + (1 | h)", data, fixef=[0, 1], sd={"g": 1, "h": 1}, rng=rng, **known
+    )
     formula = "y ~ x + (1 | g) + (1 | h)"
     fit = gl.lmer(formula, data) if family is None else gl.glmer(formula, data, family)
     Y = fit.simulate(3, rng)
@@ -149,7 +159,11 @@ GENERALISED = {
     "cloglog": ("~ x + (1 | g)", {"family": "binomial", "link": "cloglog"}, {"sd": {"g": 0.6}}),
     "trials": ("~ x + (1 | g)", {"family": "binomial", "weights": "trials"}, {"sd": {"g": 0.6}}),
     "Poisson, offset": ("~ x + (x || g)", {"family": "poisson", "offset": "o"}, {"sd": {"g": [0.6, 0.4]}}),
-    "Poisson, square root": ("~ x + (1 | g)", {"family": "poisson", "link": "sqrt"}, {"sd": {"g": 0.2}, "fixef": [3, 0.2]}),
+    "Poisson, square root": (
+        "~ x + (1 | g)",
+        {"family": "poisson", "link": "sqrt"},
+        {"sd": {"g": 0.2}, "fixef": [3, 0.2]},
+    ),
     "negative binomial": ("~ x + (1 | g)", {"family": "negbinomial"}, {"sd": {"g": 0.5}, "dispersion": 1.5}),
     "gamma": ("~ x + (1 | g)", {"family": "gamma"}, {"sd": {"g": 0.5}, "dispersion": 0.5}),
     "no fixed effects": ("~ 0 + (1 | g)", {"family": "binomial"}, {"sd": {"g": 0.6}, "fixef": []}),

@@ -28,7 +28,9 @@ def slopes():
 
 @pytest.fixture(scope="module")
 def herds():
-    return gl.glmer("cbind(incidence, size - incidence) ~ period + (1 | herd)", gl.load("cbpp"), family="binomial")
+    return gl.glmer(
+        "cbind(incidence, size - incidence) ~ period + (1 | herd)", gl.load("cbpp"), family="binomial"
+    )
 
 
 def odd_names():
@@ -48,20 +50,33 @@ def test_linear_model(slopes):
     for expected in (
         "fitted to 180 rows of Reaction in 18 levels of Subject",
         "restricted maximum likelihood (REML)",
-        "The intercept and the effect of Days varied at random between the levels of Subject, and might correlate.",
+        "The intercept and the effect of Days varied at random between the levels of Subject, and might "
+        "correlate.",
         "t tests with Satterthwaite degrees of freedom",
         "Wald intervals with the degrees of freedom of the tests",
-        "With one unit more of Days, the mean of Reaction rose by 10.47 (SE 1.55, 95% CI 7.21 to 13.73; t(17.0) = 6.77, p < 0.001).",
+        "With one unit more of Days, the mean of Reaction rose by 10.47 (SE 1.55, 95% CI 7.21 to 13.73; "
+        "t(17.0) = 6.77, p < 0.001).",
         "the SD was 24.7 for the intercept and 5.92 for Days, and their correlation was 0.07.",
         "The residual SD was 25.6.",
         "The intraclass correlation (adjusted, averaged over the data) was 0.72.",
     ):
         assert expected in text
     assert "keep in mind" not in text
-    assert cells(report, "Fixed effects")["Days"] == ("10.47", "1.55", "7.21 to 13.73", "17.0", "6.77", "< 0.001")
+    assert cells(report, "Fixed effects")["Days"] == (
+        "10.47",
+        "1.55",
+        "7.21 to 13.73",
+        "17.0",
+        "6.77",
+        "< 0.001",
+    )
     assert cells(report, "Random effects")["Subject correlation Intercept, Days"] == ("0.07",)
     model = cells(report, "Model")
-    assert (model["Rows"], model["Levels of Subject"], model["REML criterion"]) == (("180",), ("18",), ("1743.63",))
+    assert (model["Rows"], model["Levels of Subject"], model["REML criterion"]) == (
+        ("180",),
+        ("18",),
+        ("1743.63",),
+    )
     assert model["R2, conditional"] == (f"{gl.r2(slopes).conditional:.2f}",)
 
 
@@ -85,7 +100,9 @@ def test_profile_intervals_of_variances(slopes):
     lower, upper = slopes.conf_int(method="profile").loc["sd Subject.Days"]
     assert cells(report, "Random effects")["Subject SD Days"] == ("5.92", f"{lower:.2f} to {upper:.2f}")
     assert "profile likelihood intervals, from a refit by maximum likelihood" in sentences(report)
-    assert "The model was fitted by REML; the profile is that of its ML deviance, refitted." in sentences(report)
+    assert "The model was fitted by REML; the profile is that of its ML deviance, refitted." in sentences(
+        report
+    )
 
 
 def test_bootstrap_intervals(slopes):
@@ -99,7 +116,10 @@ def test_odds_ratios(herds):
     report = gl.report(herds)
     table = herds.exp_table()
     row = cells(report, "Fixed effects")["period[T.2]"]
-    assert row[2:4] == (f"{table['odds ratio'].iloc[1]:.2f}", f"{table['lower'].iloc[1]:.2f} to {table['upper'].iloc[1]:.2f}")
+    assert row[2:4] == (
+        f"{table['odds ratio'].iloc[1]:.2f}",
+        f"{table['lower'].iloc[1]:.2f} to {table['upper'].iloc[1]:.2f}",
+    )
     assert cells(report, "Fixed effects")["Intercept"][2] == ""
     text = sentences(report)
     for expected in (
@@ -136,9 +156,15 @@ def test_narrow_ratios_keep_their_digits():
     sleep = gl.load("sleepstudy").assign(y=lambda t: t["Reaction"] / 300)
     fit = gl.glmer("y ~ Days + (1 | Subject)", sleep, family="gamma", link="log")
     row = fit.exp_table().loc["Days"]
-    expected = f"The mean ratio of one unit more of Days was {row['mean ratio']:.4f} (95% CI {row['lower']:.4f} to {row['upper']:.4f};"
+    expected = (
+        f"The mean ratio of one unit more of Days was {row['mean ratio']:.4f} (95% CI {row['lower']:.4f} to "
+        f"{row['upper']:.4f};"
+    )
     assert expected in sentences(gl.report(fit))
-    assert f"phi = {fit.dispersion:#.3g}, where the variance given the random effects is phi mean²" in sentences(gl.report(fit))
+    assert (
+        f"phi = {fit.dispersion:#.3g}, where the variance given the random effects is phi mean²"
+        in sentences(gl.report(fit))
+    )
 
 
 def test_no_fixed_effects_and_crossed_groups():
@@ -160,7 +186,10 @@ def test_singular_fit_offset_weights_and_rows_left_out():
         warnings.simplefilter("ignore", GlmmlibWarning)
         fit = gl.lmer("Yield ~ 1 + (1 | Batch)", table, offset="known", weights="w")
         text = sentences(gl.report(fit))
-    assert "The fit is singular: the variance of Intercept between the levels of Batch is estimated as zero" in text
+    assert (
+        "The fit is singular: the variance of Intercept between the levels of Batch is estimated as zero"
+        in text
+    )
     assert "1 further row with missing values was left out." in text
     assert "The linear predictor held a known offset." in text
     assert "Known weights of the rows were given as weights." in text
@@ -172,7 +201,9 @@ def test_columns_left_out_and_responses_given_to_refit(slopes):
         warnings.simplefilter("ignore", GlmmlibWarning)
         text = sentences(gl.report(gl.lmer("Reaction ~ Days + Twice + (1 | Subject)", sleep)))
     assert "Twice was left out, as it follows from the other columns." in text
-    assert "not the one in the data" in sentences(gl.report(slopes.refit(slopes.simulate(rng=np.random.default_rng(1)))))
+    assert "not the one in the data" in sentences(
+        gl.report(slopes.refit(slopes.simulate(rng=np.random.default_rng(1))))
+    )
 
 
 def test_separation_is_said():

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 import glmmlib as gl
-from glmmlib.errors import DataError, ModelError
 from glmmlib.diagnostics.leverage import hat_values
+from glmmlib.errors import DataError, ModelError
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -18,7 +18,9 @@ def slopes():
 
 @pytest.fixture(scope="module")
 def herds():
-    return gl.glmer("cbind(incidence, size - incidence) ~ period + (1 | herd)", gl.load("cbpp"), family="binomial")
+    return gl.glmer(
+        "cbind(incidence, size - incidence) ~ period + (1 | herd)", gl.load("cbpp"), family="binomial"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -29,8 +31,24 @@ def counts():
 def test_fixed_effects(slopes):
     table = gl.tidy(slopes, conf_int=True, effects="fixed").set_index("term")
     tests, intervals = gl.coef_tests(slopes), slopes.conf_int()
-    assert list(table) == ["effect", "group", "estimate", "std_error", "statistic", "df", "p_value", "conf_low", "conf_high"]
-    for ours, theirs in {"estimate": "estimate", "std_error": "se", "statistic": "statistic", "df": "df", "p_value": "p"}.items():
+    assert list(table) == [
+        "effect",
+        "group",
+        "estimate",
+        "std_error",
+        "statistic",
+        "df",
+        "p_value",
+        "conf_low",
+        "conf_high",
+    ]
+    for ours, theirs in {
+        "estimate": "estimate",
+        "std_error": "se",
+        "statistic": "statistic",
+        "df": "df",
+        "p_value": "p",
+    }.items():
         np.testing.assert_allclose(table[ours], tests[theirs])
     np.testing.assert_allclose(table[["conf_low", "conf_high"]], intervals)
 
@@ -49,7 +67,13 @@ def test_random_effects_are_named_as_in_broom(slopes):
 
 def test_no_correlation_where_the_formula_has_none():
     fit = gl.lmer("Reaction ~ Days + (Days || Subject)", gl.load("sleepstudy"))
-    assert gl.tidy(fit)["term"].tolist() == ["Intercept", "Days", "sd__Intercept", "sd__Days", "sd__Observation"]
+    assert gl.tidy(fit)["term"].tolist() == [
+        "Intercept",
+        "Days",
+        "sd__Intercept",
+        "sd__Days",
+        "sd__Observation",
+    ]
 
 
 def test_profile_intervals_reach_the_random_effects(slopes):
@@ -91,7 +115,9 @@ def test_unknown_effects_are_refused(slopes):
 
 
 def test_glances_stack(slopes, herds, counts):
-    table = pd.concat([gl.glance(fit) for fit in (slopes, slopes.with_criterion(False), herds, counts)], ignore_index=True)
+    table = pd.concat(
+        [gl.glance(fit) for fit in (slopes, slopes.with_criterion(False), herds, counts)], ignore_index=True
+    )
     assert table["nobs"].tolist() == [180, 180, 56, 403]
     np.testing.assert_allclose(table["logLik"], -0.5 * table["REMLcrit"].fillna(table["deviance"]))
     assert table["REMLcrit"].notna().tolist() == [True, False, False, False]

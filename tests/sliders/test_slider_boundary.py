@@ -1,4 +1,6 @@
-"""The slider of the boundary test draws the exact null distribution, and that is the one which gl.exact_rlrt simulates."""
+"""The slider of the boundary test draws the exact null distribution, and that is the one which gl.exact_rlrt
+simulates.
+"""
 
 import re
 

@@ -1,4 +1,6 @@
-"""The posterior of the slider `prior_of_sigma` is Bayes' theorem, and prior and groups move it as the chapter says."""
+"""The posterior of the slider `prior_of_sigma` is Bayes' theorem, and prior and groups move it as the chapter
+says.
+"""
 
 import numpy as np
 import pytest
@@ -7,7 +9,9 @@ from glmmlib.sliders._prior_of_sigma import ERROR, interval, posterior
 
 
 def test_posterior_is_that_of_draws_that_reproduce_the_data():
-    """Draw sigma_a from the prior and data from sigma_a; keep the draws whose variance of estimates is close to the observed one."""
+    """Draw sigma_a from the prior and data from sigma_a; keep the draws whose variance of estimates is close
+    to the observed one.
+    """
     groups, scale, best = 5, 1.0, 0.3
     rng = np.random.default_rng(3)
     sigma = np.abs(rng.normal(0, scale, 1_500_000))

@@ -46,7 +46,9 @@ def svg(chart, **values):
 
 def positions(chart, rng):
     """The starting position of the sliders, their ends, and a few places in between."""
-    ranges = {p["name"]: (p["bind"]["min"], p["bind"]["max"], p["bind"]["step"]) for p in chart.spec["params"]}
+    ranges = {
+        p["name"]: (p["bind"]["min"], p["bind"]["max"], p["bind"]["step"]) for p in chart.spec["params"]
+    }
     yield {p["name"]: p["value"] for p in chart.spec["params"]}
     yield {name: low for name, (low, high, step) in ranges.items()}
     yield {name: high for name, (low, high, step) in ranges.items()}
@@ -103,7 +105,10 @@ def test_type_one_rate_agrees_with_simulation(between, icc):
     means, within = rng.normal(size=groups), rng.normal(size=(groups, n))
     means -= means.mean()
     within -= within.mean(axis=1, keepdims=True)
-    x = np.sqrt(between / (n * means @ means)) * means[:, None] + np.sqrt((1 - between) / (within**2).sum()) * within
+    x = (
+        np.sqrt(between / (n * means @ means)) * means[:, None]
+        + np.sqrt((1 - between) / (within**2).sum()) * within
+    )
     y = np.sqrt(icc) * rng.normal(size=(replicates, groups, 1))
     y = y + np.sqrt(1 - icc) * rng.normal(size=(replicates, groups, n))
     x, y = x.ravel(), y.reshape(replicates, -1)
@@ -117,7 +122,9 @@ def test_type_one_rate_agrees_with_simulation(between, icc):
 def test_spread_of_means_curves_are_the_python_function():
     drawing = svg(spread.chart(), groups=4, residual=10, size=7)
     lines = sorted(re.findall(r'd="(M[^"]+)"', drawing), key=len)[-2:]
-    curves = [np.array([[float(v) for v in p.split(",")] for p in re.split("[ML]", line) if p]) for line in lines]
+    curves = [
+        np.array([[float(v) for v in p.split(",")] for p in re.split("[ML]", line) if p]) for line in lines
+    ]
     assert [len(curve) for curve in curves] == [77, 77]
     raw, pooled = sorted((18 * (1 - curve[:, 1] / 280) for curve in curves), key=np.mean, reverse=True)
     expected = spread.spread_of_means(4, 10, curves[0][:, 0] / 400 * 40)
@@ -256,9 +263,14 @@ def test_shrinkage_factor_writes_its_two_lines(positions):
         assert f">{line}<" in drawing
 
 
-@pytest.mark.parametrize(("formula", "data"), [("score ~ 1 + (1 | classroom)", "exam"),
-                                               ("score ~ teaching + hours + (1 | classroom)", "exam"),
-                                               ("diameter ~ 1 + (1 | plate)", "Penicillin")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("formula", "data"),
+    [
+        ("score ~ 1 + (1 | classroom)", "exam"),
+        ("score ~ teaching + hours + (1 | classroom)", "exam"),
+        ("diameter ~ 1 + (1 | plate)", "Penicillin"),
+    ],
+)
 def test_shrinkage_factor_is_that_of_a_fit(formula, data):
     fit = gl.lmer(formula, gl.load(data))
     found, (group,) = gl.shrinkage(fit), fit.ranef()
@@ -284,7 +296,9 @@ def equal_groups(ratio, groups, size, rng):
     within -= within.mean(axis=1, keepdims=True)
     means *= np.sqrt((groups - 1) * (1 + size * ratio**2) / (size * means @ means))
     within *= np.sqrt(groups * (size - 1) / (within**2).sum())
-    return pd.DataFrame({"group": np.repeat(np.arange(groups), size).astype(str), "y": (means[:, None] + within).ravel()})
+    return pd.DataFrame(
+        {"group": np.repeat(np.arange(groups), size).astype(str), "y": (means[:, None] + within).ravel()}
+    )
 
 
 @pytest.mark.parametrize(("ratio", "groups", "size"), [(1.0, 6, 5), (0.3, 24, 2), (1.7, 3, 12)])
@@ -303,7 +317,9 @@ def test_ml_and_reml_is_the_objective_of_a_fit_and_its_maxima_are_the_estimates(
 def test_ml_and_reml_draws_the_curves_of_the_python_function():
     drawing = svg(criteria.chart(), groups=9, size=4, ratio=0.7)
     lines = sorted(re.findall(r'd="(M[^"]+)"', drawing), key=len)[-2:]
-    points = [np.array([[float(v) for v in p.split(",")] for p in re.split("[ML]", line) if p]) for line in lines]
+    points = [
+        np.array([[float(v) for v in p.split(",")] for p in re.split("[ML]", line) if p]) for line in lines
+    ]
     assert [len(curve) for curve in points] == [151, 151]
     ml, reml = sorted(points, key=lambda curve: curve[:, 1].argmin())
     expected = criteria.curves(ml[:, 0] / 400 * 3, 0.7, 9, 4)
@@ -320,7 +336,8 @@ def test_ml_and_reml_writes_its_three_lines(positions):
 def test_moving_zero_is_what_refits_with_a_shifted_x_say():
     soil = gl.load("soil_pH")
     fits = {
-        zero: gl.lmer("ph_change ~ x + (x | site)", soil.assign(x=soil.temperature - zero)) for zero in (0, 8, 13, 15, 22)
+        zero: gl.lmer("ph_change ~ x + (x | site)", soil.assign(x=soil.temperature - zero))
+        for zero in (0, 8, 13, 15, 22)
     }
     at = fits[15].varcorr["site"]
     for zero, fit in fits.items():
@@ -355,10 +372,20 @@ def test_overdispersion_is_scipys_negative_binomial_and_poisson(mean, k):
 
 
 def test_overdispersion_is_glmmlibs_negative_binomial():
-    """40,000 draws of `gl.simulate`: the standard error of the share of zeros is 0.0015, of the variance's ratio about 0.012."""
+    """40,000 draws of `gl.simulate`: the standard error of the share of zeros is 0.0015, of the variance's
+    ratio about 0.012.
+    """
     data = pd.DataFrame({"site": np.arange(40).astype(str)})
-    drawn = gl.simulate("~ 1 + (1 | site)", data, fixef={"Intercept": np.log(3)}, sd={"site": 0.0}, family="negbinomial",
-                        dispersion=5.3, n=1000, rng=np.random.default_rng(1))  # fmt: skip
+    drawn = gl.simulate(
+        "~ 1 + (1 | site)",
+        data,
+        fixef={"Intercept": np.log(3)},
+        sd={"site": 0.0},
+        family="negbinomial",
+        dispersion=5.3,
+        n=1000,
+        rng=np.random.default_rng(1),
+    )
     variance, zero, _ = scatter.overdispersion(3, 5.3)
     assert (drawn == 0).mean() == pytest.approx(zero, abs=0.006)
     assert drawn.var() / variance == pytest.approx(1, abs=0.04)
@@ -386,16 +413,22 @@ def balanced_slopes(groups, size):
     return pd.DataFrame({"g": np.repeat(np.arange(groups), size), "x": np.tile(x / x.std(), groups)})
 
 
-@pytest.mark.parametrize("positions", [(20, 6, 0.7, 0.3), (3, 3, 0.0, 0.1), (60, 40, 2.0, 1.0), (35, 11, 0.35, 0.8)])
+@pytest.mark.parametrize(
+    "positions", [(20, 6, 0.7, 0.3), (3, 3, 0.0, 0.1), (60, 40, 2.0, 1.0), (35, 11, 0.35, 0.8)]
+)
 def test_study_precision_writes_its_four_lines(positions):
-    drawing = svg(precision.chart(), **dict(zip(["groups", "size", "level", "slope"], positions, strict=True)))
+    drawing = svg(
+        precision.chart(), **dict(zip(["groups", "size", "level", "slope"], positions, strict=True))
+    )
     for line in precision.lines(*positions):
         assert f">{line}<" in drawing
 
 
 def test_study_precision_has_the_standard_errors_of_a_fit():
     rows = balanced_slopes(15, 8)
-    Y = gl.simulate("~ x + (x || g)", rows, fixef=[1, 1], sd={"g": [0.9, 0.7]}, sigma=1.4, rng=np.random.default_rng(2))
+    Y = gl.simulate(
+        "~ x + (x || g)", rows, fixef=[1, 1], sd={"g": [0.9, 0.7]}, sigma=1.4, rng=np.random.default_rng(2)
+    )
     fit = gl.lmer("y ~ x + (x || g)", rows.assign(y=np.ravel(Y)))
     level, slope = fit.varcorr["g"].sd / fit.sigma
     mean, mean_slope, _ = precision.study_precision(15, 8, level, slope)
@@ -405,7 +438,15 @@ def test_study_precision_has_the_standard_errors_of_a_fit():
 def test_study_precision_is_the_spread_of_what_refits_estimate():
     """4,000 studies: the relative Monte Carlo error of an SD is 0.011; the delta method adds a little."""
     rows = balanced_slopes(60, 10)
-    Y = gl.simulate("~ x + (x | g)", rows, fixef=[0, 0], sd={"g": [0.7, 0.5]}, sigma=1, n=4000, rng=np.random.default_rng(3))
+    Y = gl.simulate(
+        "~ x + (x | g)",
+        rows,
+        fixef=[0, 0],
+        sd={"g": [0.7, 0.5]},
+        sigma=1,
+        n=4000,
+        rng=np.random.default_rng(3),
+    )
     refits = gl.lmer("y ~ x + (x | g)", rows.assign(y=Y[:, 0])).refit_many(Y)
     found = [*refits.params.std(), refits.sd["g.x"].std()]
     np.testing.assert_allclose(found, precision.study_precision(60, 10, 0.7, 0.5), rtol=0.045)
@@ -445,9 +486,13 @@ def test_a_step_in_log_odds_never_moves_the_probability_by_more_than_a_quarter()
     assert (abs(after - before) <= abs(change) / 4).all()
 
 
-@pytest.mark.parametrize("positions", [(0.23, 0.06, 0.54, 0.32), (0.4, 0.1, -0.7, 0.2), (0.3, 0.0, 0.6, 0.4), (0.3, 0.1, 1.0, 0.1)])
+@pytest.mark.parametrize(
+    "positions", [(0.23, 0.06, 0.54, 0.32), (0.4, 0.1, -0.7, 0.2), (0.3, 0.0, 0.6, 0.4), (0.3, 0.1, 1.0, 0.1)]
+)
 def test_icc_curve_draws_the_python_function_and_writes_its_two_lines(positions):
-    drawing = svg(likeness.chart(), **dict(zip(["intercepts", "slopes", "corr", "residual"], positions, strict=True)))
+    drawing = svg(
+        likeness.chart(), **dict(zip(["intercepts", "slopes", "corr", "residual"], positions, strict=True))
+    )
     line = max(re.findall(r'd="(M[^"]+)"', drawing), key=len)
     points = np.array([[float(v) for v in p.split(",")] for p in re.split("[ML]", line) if p])
     assert len(points) == 101
@@ -457,10 +502,14 @@ def test_icc_curve_draws_the_python_function_and_writes_its_two_lines(positions)
         assert f">{words}<" in drawing
 
 
-@pytest.mark.parametrize(("formula", "data", "x"), [
-    ("ph_change ~ warm + (warm | site)", "soil_pH", np.linspace(-5, 5, 11)), ("Reaction ~ Days + (Days | Subject)", "sleepstudy", np.arange(10)),
-    ("ph_change ~ warm + (warm || site)", "soil_pH", np.linspace(-5, 5, 11)),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("formula", "data", "x"),
+    [
+        ("ph_change ~ warm + (warm | site)", "soil_pH", np.linspace(-5, 5, 11)),
+        ("Reaction ~ Days + (Days | Subject)", "sleepstudy", np.arange(10)),
+        ("ph_change ~ warm + (warm || site)", "soil_pH", np.linspace(-5, 5, 11)),
+    ],
+)
 def test_icc_curve_is_the_icc_of_a_fit_with_its_lowest_point(formula, data, x):
     fit = gl.lmer(formula, gl.load(data).assign(warm=lambda d: d.get("temperature", 15) - 15))
     (table,) = (fit.varcorr[name] for name in fit.ranef())
@@ -485,7 +534,12 @@ def test_icc_curve_agrees_with_simulated_members():
 @pytest.mark.parametrize(("sd", "slope"), [(1.5, 1.0), (4.0, 4.0), (0.0, 2.0)])
 def test_typical_and_average_curves_are_glmmlibs_integration(sd, slope):
     chart = sliders.typical_and_average()
-    lines = sorted(re.findall(r'stroke="([^"]+)"[^>]*d="(M[^"]+)"|d="(M[^"]+)"[^>]*stroke="([^"]+)"', svg(chart, sd=sd, slope=slope)))
+    lines = sorted(
+        re.findall(
+            r'stroke="([^"]+)"[^>]*d="(M[^"]+)"|d="(M[^"]+)"[^>]*stroke="([^"]+)"',
+            svg(chart, sd=sd, slope=slope),
+        )
+    )
     drawn = {(a or d): (b or c) for a, b, c, d in lines if (b or c).count("L") > 30}
     for colour, expected in zip((MODEL, TRUTH), (0, 1), strict=True):
         points = np.array([[float(v) for v in p.split(",")] for p in re.split("[ML]", drawn[colour]) if p])

@@ -1,8 +1,11 @@
-"""Match a frozen fit with ours: grouping factors, random-effects columns and levels, each written in another order."""
+"""Match a frozen fit with ours: grouping factors, random-effects columns and levels, each written in another
+order.
+"""
 
 import re
 
 import numpy as np
+
 from support import reference_values as rv
 
 
@@ -24,7 +27,9 @@ def matched(ref, fit):
     """Yield (reference's ranef entry, our position, our columns in its order, our rows in its order)."""
     for entry in ref["ranef"]:
         theirs = parts(entry["group"])
-        position, group = next((k, g) for k, g in enumerate(fit.groups) if frozenset(parts(g.name)) == set(theirs))
+        position, group = next(
+            (k, g) for k, g in enumerate(fit.groups) if frozenset(parts(g.name)) == set(theirs)
+        )
         own = [column_key(c) for c in group.columns]
         columns = [own.index(column_key(c)) for c in entry["columns"]]
         assert sorted(columns) == list(range(group.q))

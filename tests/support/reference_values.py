@@ -1,7 +1,7 @@
 """Read the frozen reference values of tests/reference (what they mean: its README).
 
-A test fits ``gl.lmer(formula(ref), model_data(ref))`` with ``ref = fit("sleep_rs_reml")``, and compares its standard errors with
-``np.array(ref["fixef"]["se"])[positions(ref, model.params.index)]``.
+A test fits ``gl.lmer(formula(ref), model_data(ref))`` with ``ref = fit("sleep_rs_reml")``, and compares its
+standard errors with ``np.array(ref["fixef"]["se"])[positions(ref, model.params.index)]``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ import pandas as pd
 HERE = Path(__file__).resolve().parents[1] / "reference"
 COURSE = HERE.parents[1] / "data"
 
-# lme4 has no diagonal covariance over the columns of a factor: its formula spells the columns out, ours does not.
+# lme4 has no diagonal covariance over the columns of a factor: its formula spells the columns out, ours does
+# not.
 _OWN_FORMULA = {"machines_nocorr": "score ~ Machine + (Machine || Worker)"}
 
 
@@ -55,7 +56,9 @@ def data(name: str) -> pd.DataFrame:
 
 
 def model_data(ref: dict[str, Any]) -> pd.DataFrame:
-    """The data of a frozen fit, ready for its formula: `obs` numbers the rows, a two-level response becomes 0/1."""
+    """The data of a frozen fit, ready for its formula: `obs` numbers the rows, a two-level response becomes
+    0/1.
+    """
     table = data(ref["data"])
     if "obs" not in table:
         table["obs"] = np.arange(1, len(table) + 1)
@@ -78,7 +81,9 @@ def weights(ref: dict[str, Any], table: pd.DataFrame) -> np.ndarray | None:
 
 
 def positions(ref: dict[str, Any], names: Iterable[str]) -> list[int]:
-    """Where each coefficient stands in the reference: `Intercept`, `period[T.2]`, `a:b` for R's `(Intercept)`, `period2`, `b:a`."""
+    """Where each coefficient stands in the reference: `Intercept`, `period[T.2]`, `a:b` for R's
+    `(Intercept)`, `period2`, `b:a`.
+    """
     theirs = {_key(name): i for i, name in enumerate(ref["fixef"]["names"])}
     if len(theirs) != len(ref["fixef"]["names"]):
         raise ValueError(f"{ref['name']}: two coefficients cannot be told apart by name")

@@ -7,8 +7,8 @@ import pandas as pd
 from scipy.linalg import block_diag
 
 from glmmlib.covariance.factors import Pattern, lower_triangle
-from glmmlib.likelihood.lmm import ProfiledDeviance
 from glmmlib.covariance.groups import Group
+from glmmlib.likelihood.lmm import ProfiledDeviance
 from glmmlib.linalg.crossing import Factor
 
 N = 180
@@ -85,7 +85,13 @@ def shapes(rng, n=N):
         "crossed and nested": [(regions, two, True), (b, two, True), (a, two, True), (plots[1], two, False)],
         "nested among the crossed": [(a, one, True), (b, two, True), (other, one, True)],
         "same partition twice": [(a, one, True), (rng.permutation(a.max() + 1)[a], slope, True)],
-        "everything": [(a, two, True), (plots[1], one, True), (b, three, True), (other, one, True), (c, slope, True)],
+        "everything": [
+            (a, two, True),
+            (plots[1], one, True),
+            (b, three, True),
+            (other, one, True),
+            (c, slope, True),
+        ],
     }
 
 

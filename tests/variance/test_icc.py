@@ -5,10 +5,10 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
-from support import reference_values as rv
 
 import glmmlib as gl
 from glmmlib.errors import DataError, ModelError, SingularFitWarning
+from support import reference_values as rv
 
 REFERENCE = rv.extra("icc_r2")
 CASES = {
@@ -44,7 +44,9 @@ def test_linear_models_agree_with_performance(sleep, case):
     assert float(unadjusted) == pytest.approx(theirs["icc_unadjusted"], abs=1e-6)
     assert adjusted.residual == pytest.approx(theirs["variance"]["var.residual"], rel=1e-5)
     assert adjusted.between.sum() == pytest.approx(theirs["variance"]["var.random"], rel=1e-5)
-    assert (adjusted.fixed, unadjusted.fixed) == pytest.approx((0.0, theirs["variance"]["var.fixed"]), rel=1e-5)
+    assert (adjusted.fixed, unadjusted.fixed) == pytest.approx(
+        (0.0, theirs["variance"]["var.fixed"]), rel=1e-5
+    )
 
 
 def test_binomial_on_the_latent_scale(herds):
@@ -104,7 +106,9 @@ def test_a_random_intercept_is_the_same_everywhere(sleep):
 def test_the_origin_of_x_does_not_matter(sleep, slopes):
     far = gl.lmer("Reaction ~ D + (D | Subject)", sleep.assign(D=sleep["Days"] + 1e6))
     assert float(gl.icc(far)) == pytest.approx(float(gl.icc(slopes)), abs=1e-6)
-    np.testing.assert_allclose(gl.icc(far, at=1e6 + np.arange(10)), gl.icc(slopes, at=np.arange(10)), atol=1e-6)
+    np.testing.assert_allclose(
+        gl.icc(far, at=1e6 + np.arange(10)), gl.icc(slopes, at=np.arange(10)), atol=1e-6
+    )
 
 
 def test_transformed_covariates_and_factors(sleep):
@@ -125,7 +129,9 @@ def test_two_covariates_need_names():
     at = {"x": 1.0, "z": np.array([0.0, 2.0])}
     expected = [np.array([1, 1]) @ cov_a @ [1, 1] + np.array([1, z]) @ cov_b @ [1, z] for z in (0, 2)]
     np.testing.assert_allclose(gl.between_variance(fit, at=at), expected)
-    np.testing.assert_allclose(gl.between_variance(fit, at=at, group="a"), [np.ones(2) @ cov_a @ np.ones(2)] * 2)
+    np.testing.assert_allclose(
+        gl.between_variance(fit, at=at, group="a"), [np.ones(2) @ cov_a @ np.ones(2)] * 2
+    )
     with pytest.raises(ModelError, match="write {'x': ..., 'z': ...}"):
         gl.icc(fit, at=1.0)
     with pytest.raises(DataError, match="gives no value of z"):
@@ -186,7 +192,13 @@ def test_poisson_closed_forms():
 
 def _counts(rng):
     g = np.repeat(np.arange(40), 6)
-    return pd.DataFrame({"g": g, "h": np.tile(np.arange(6), 40), "y": rng.poisson(np.exp(0.5 + rng.normal(scale=0.6, size=40)[g]))})
+    return pd.DataFrame(
+        {
+            "g": g,
+            "h": np.tile(np.arange(6), 40),
+            "y": rng.poisson(np.exp(0.5 + rng.normal(scale=0.6, size=40)[g])),
+        }
+    )
 
 
 def test_two_factors_on_the_observation_scale():
@@ -209,7 +221,8 @@ def test_two_factors_on_the_observation_scale():
 
 def test_the_line_it_prints(slopes, herds):
     assert repr(gl.icc(slopes)) == (
-        "ICC = 0.722 (adjusted, averaged over the data): variance 1698 between levels of Subject, 654.9 residual"
+        "ICC = 0.722 (adjusted, averaged over the data): variance 1698 between levels of Subject, 654.9 "
+        "residual"
     )
     assert "(adjusted, at Days = 5)" in repr(gl.icc(slopes, at=5))
     assert "(adjusted, latent scale)" in repr(gl.icc(herds))

@@ -4,10 +4,10 @@ import warnings
 
 import numpy as np
 import pytest
-from support import reference_values as rv
 
 import glmmlib as gl
 from glmmlib.errors import ModelError, SingularFitWarning
+from support import reference_values as rv
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +86,9 @@ def test_the_weights_turn_raw_into_shrunken(case):
     found = gl.shrinkage(fit, group)
     raw, shrunken = raw_and_shrunken(found)
     scale = np.abs(shrunken).max(axis=0)
-    np.testing.assert_allclose(np.einsum("jab,jb->ja", found.weights, raw) / scale, shrunken / scale, atol=1e-6)
+    np.testing.assert_allclose(
+        np.einsum("jab,jb->ja", found.weights, raw) / scale, shrunken / scale, atol=1e-6
+    )
     np.testing.assert_allclose(shrunken, fit.ranef()[group], rtol=1e-12)
     shares = found.table[[c for c in found.table if c.split()[0] in ("factor", "kept")]].to_numpy()
     assert ((shares >= 0) & (shares <= 1)).all()

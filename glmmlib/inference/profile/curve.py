@@ -1,4 +1,5 @@
-r"""One profile curve: follow the minimum of the deviance while a parameter moves, and find where it crosses a level.
+r"""One profile curve: follow the minimum of the deviance while a parameter moves, and find where it crosses a
+level.
 
 The derivative of the minimum in the parameter is that of the deviance itself, so the curve of the signed root
 :math:`\zeta` is interpolated with exact slopes, and the ends of intervals are found by Newton's method.
@@ -25,8 +26,9 @@ LOWER_MINIMUM = 1e-4  # a profile that gets this far below the fit's deviance ha
 class Curve:
     """The profile of one parameter: ``zeta`` and its ``slope`` at increasing ``values``.
 
-    ``start`` and ``end`` say how the curve ends on each side: ``"level"`` (it reaches the level asked for), ``"boundary"``
-    (of the parameter's range) or ``"open"`` (the deviance stays below the level as far as was looked).
+    ``start`` and ``end`` say how the curve ends on each side: ``"level"`` (it reaches the level asked for),
+    ``"boundary"`` (of the parameter's range) or ``"open"`` (the deviance stays below the level as far as was
+    looked).
     """
 
     name: str
@@ -87,7 +89,9 @@ class Curve:
             low, high = (value, high) if zeta < target else (low, value)
             new = value - (zeta - target) / slope if slope > 0 else 0.5 * (low + high)
             new = new if low < new < high else 0.5 * (low + high)
-            if abs(zeta - target) < LAST_STEP or abs(new - value) <= 1e-10 * abs(self.values[outside] - self.estimate):
+            if abs(zeta - target) < LAST_STEP or abs(new - value) <= 1e-10 * abs(
+                self.values[outside] - self.estimate
+            ):
                 return float(new)
             value = new
         return float(value)
@@ -108,7 +112,8 @@ def signed_root(minimum, estimate, d0):
     excess = minimum.deviance - d0
     if excess < -LOWER_MINIMUM:
         raise ModelError(
-            f"with a parameter held at {minimum.value:.6g} the deviance is lower by {-excess:.2g} than at the estimates: the fit"
+            f"with a parameter held at {minimum.value:.6g} the deviance is lower by {-excess:.2g} than at "
+            "the estimates: the fit"
             " is at a local optimum only; look at its convergence and at its scaling, and refit"
         )
     zeta = np.sign(minimum.value - estimate) * np.sqrt(max(excess, 0.0))
@@ -116,7 +121,9 @@ def signed_root(minimum, estimate, d0):
 
 
 def trace(held, z):
-    """Follow the profile of one parameter from its estimate outwards until ``|zeta|`` reaches z, or its range ends."""
+    """Follow the profile of one parameter from its estimate outwards until ``|zeta|`` reaches z, or its range
+    ends.
+    """
     hessian = held.hessian()
     hessian = np.where(np.isfinite(hessian), hessian, np.eye(len(hessian)))
     inverse = _positive_inverse(hessian[:-1, :-1])

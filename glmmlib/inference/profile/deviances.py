@@ -1,15 +1,17 @@
 r"""The deviance of a model with one of its parameters held at a value: what a profile is made of.
 
-A held parameter becomes a coordinate of its own, and the others stay free, so that the minimisation over them has no
-constraints:
+A held parameter becomes a coordinate of its own, and the others stay free, so that the minimisation over them
+has no constraints:
 
-- An SD or a correlation of random effects becomes one by a change of basis (:mod:`glmmlib.covariance.coordinates`).
+- An SD or a correlation of random effects becomes one by a change of basis
+  (:mod:`glmmlib.covariance.coordinates`).
 - sigma and the dispersion are coordinates already.
 - For a coefficient of a linear model the free fixed effects have a closed form: with the multiplier
-  :math:`\lambda = (v - a'\hat\beta) / c`, :math:`c = a'(X'V^{-1}X)^{-1}a`, the solution moves by :math:`\lambda M^{-1}[0; a]`
-  and the residual sum of squares grows by :math:`\lambda^2 c`.
+  :math:`\lambda = (v - a'\hat\beta) / c`, :math:`c = a'(X'V^{-1}X)^{-1}a`, the solution moves by
+  :math:`\lambda M^{-1}[0; a]` and the residual sum of squares grows by :math:`\lambda^2 c`.
 
-Gradients are those of the model's own objective, by the chain rule; the derivative in the held value comes with them.
+Gradients are those of the model's own objective, by the chain rule; the derivative in the held value comes
+with them.
 """
 
 from copy import copy
@@ -18,9 +20,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.linalg import solve_triangular
 
+from glmmlib.covariance.coordinates import Free, HeldBlock
 from glmmlib.covariance.factors import Pattern
 from glmmlib.likelihood.glmm import RangeError
-from glmmlib.covariance.coordinates import Free, HeldBlock
 from glmmlib.likelihood.optimise import gradient_hessian, minimise
 
 NEAR_ZERO = 0.05  # a diagonal entry of a factor below this may sit at the stationary point zero
@@ -31,7 +33,8 @@ TOLERANCE = 1e-9  # of the deviance at the minimum over the free parameters
 
 
 class LinearDeviance:
-    """-2 log L of a linear mixed model in factors relative to the estimated sigma, and ``rest = (log(sigma / estimate),)``.
+    """-2 log L of a linear mixed model in factors relative to the estimated sigma, and ``rest = (log(sigma /
+    estimate),)``.
 
     The fixed effects are profiled out; if ``coefficient`` is given, that one is held.
     """
@@ -46,7 +49,9 @@ class LinearDeviance:
         self.holds_coefficient = coefficient is not None
 
     def evaluate(self, factors, rest, value):
-        """Return the deviance and a function giving its derivatives in factors, rest and the held coefficient."""
+        """Return the deviance and a function giving its derivatives in factors, rest and the held
+        coefficient.
+        """
         problem, shrink = self.problem, np.exp(-rest[0])
         s2 = (self.sigma / shrink) ** 2
         point, multiplier = problem.at([shrink * L for L in factors]), 0.0
@@ -91,7 +96,8 @@ class GeneralisedDeviance:
             self.along = a / (a @ a)
             self.across = np.linalg.qr(a[:, None], mode="complete")[0][:, 1:]
         self.rest = np.concatenate([self.across.T @ beta, tail])
-        # a grid of points in two dimensions is that of the triangular factor; everything else is the same in any basis
+        # a grid of points in two dimensions is that of the triangular factor; everything else is the same in
+        # any basis
         self.needs_triangle = problem.quadrature is not None and len(self.factors[0]) == 2
 
     def evaluate(self, factors, rest, value):
@@ -109,7 +115,11 @@ class GeneralisedDeviance:
             g_beta, G, _ = problem.split(np.append(gradient[: len(gradient) - self.tail], [0.0] * self.tail))
             if self.needs_triangle:
                 G = [_turn_back(given[0], factors[0], G[0])]
-            return G, np.concatenate([self.across.T @ g_beta, gradient[len(gradient) - self.tail :]]), self.along @ g_beta
+            return (
+                G,
+                np.concatenate([self.across.T @ g_beta, gradient[len(gradient) - self.tail :]]),
+                self.along @ g_beta,
+            )
 
         return deviance, derivatives
 
@@ -172,7 +182,8 @@ class Held:
     unit : float
         A typical size of the parameter, the measure of small steps.
     scale : float, optional
-        For sigma and the dispersion, which are the last entry of the rest, as a logarithm relative to this scale.
+        For sigma and the dispersion, which are the last entry of the rest, as a logarithm relative to this
+        scale.
     """
 
     def __init__(self, name, estimate, limits, deviance, coordinates, unit, scale=None):
@@ -182,11 +193,15 @@ class Held:
         self.start = np.concatenate([coordinates.start, rest])
 
     def objective(self, x, value):
-        """Return the deviance at free coordinates x, and a function giving its derivatives in x and in the value."""
+        """Return the deviance at free coordinates x, and a function giving its derivatives in x and in the
+        value.
+        """
         n = len(self.coordinates.start)
         rest = x[n:] if self.scale is None else np.append(x[n:], np.log(value / self.scale))
         try:
-            deviance, derivatives = self.deviance.evaluate(self.coordinates.factors(x[:n], value), rest, value)
+            deviance, derivatives = self.deviance.evaluate(
+                self.coordinates.factors(x[:n], value), rest, value
+            )
         except (np.linalg.LinAlgError, RangeError):
             return np.inf, None
 
@@ -200,7 +215,9 @@ class Held:
         return deviance, gradient
 
     def hessian(self):
-        """Return the Hessian at the estimate in (x, value / unit), the value last; NaN where it cannot be had."""
+        """Return the Hessian at the estimate in (x, value / unit), the value last; NaN where it cannot be
+        had.
+        """
 
         def gradient(point):
             _, derivatives = self.objective(point[:-1], self.unit * point[-1])
@@ -217,9 +234,11 @@ class Held:
         return gradient_hessian(gradient, point, step)
 
     def solve(self, value, x, inverse_hessian):
-        """Minimise over the free parameters; returns a :class:`Minimum`, or None where the deviance has no value.
+        """Minimise over the free parameters; returns a :class:`Minimum`, or None where the deviance has no
+        value.
 
-        A diagonal entry of a factor that is zero is a stationary point: where one is near it, larger ones are tried.
+        A diagonal entry of a factor that is zero is a stationary point: where one is near it, larger ones are
+        tried.
         """
 
         slopes, evaluated = {}, {}
@@ -256,7 +275,8 @@ class Held:
 
 
 def held_parameters(fit):
-    """Return every parameter of an ML fit as a :class:`Held`, and the names of correlations that are undefined.
+    """Return every parameter of an ML fit as a :class:`Held`, and the names of correlations that are
+    undefined.
 
     SDs and correlations come in the order of theta, then sigma or the dispersion, then the fixed effects.
     """
@@ -278,7 +298,9 @@ def held_parameters(fit):
 
 
 def _held_covariances(fit, deviance):
-    """Yield the name of each SD and correlation with its Held, or with None for a correlation with an SD of zero."""
+    """Yield the name of each SD and correlation with its Held, or with None for a correlation with an SD of
+    zero.
+    """
     patterns, names = fit._problem.patterns, list(fit.theta.index)
     scale = 1.0 if fit.sigma is None else fit.sigma
     place = {}

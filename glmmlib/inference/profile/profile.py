@@ -1,13 +1,15 @@
 r"""Profile likelihood: intervals that follow the shape of the likelihood.
 
-Hold one parameter :math:`\psi` at a value and minimise the deviance over all others.  The signed root of the increase,
+Hold one parameter :math:`\psi` at a value and minimise the deviance over all others. The signed root of the
+increase,
 
 .. math:: \zeta(\psi) = \operatorname{sign}(\psi - \hat\psi) \sqrt{d(\psi) - d(\hat\psi)},
 
-is about standard normal at the true value, so the values with :math:`|\zeta| \le z` are a confidence interval.  A straight
-line means that the Wald interval is right; a bend, that it is not (Bates and Watts 1988, *Nonlinear Regression Analysis and
-Its Applications*, chapter 6).  The derivative of the minimum in :math:`\psi` comes with it, so each curve is interpolated
-with exact slopes, and the ends of intervals are found by Newton's method on the likelihood itself.
+is about standard normal at the true value, so the values with :math:`|\zeta| \le z` are a confidence
+interval. A straight line means that the Wald interval is right; a bend, that it is not (Bates and Watts 1988,
+*Nonlinear Regression Analysis and Its Applications*, chapter 6). The derivative of the minimum in
+:math:`\psi` comes with it, so each curve is interpolated with exact slopes, and the ends of intervals are
+found by Newton's method on the likelihood itself.
 """
 
 from dataclasses import dataclass
@@ -17,12 +19,12 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
-from glmmlib.errors import ModelError
-from glmmlib.inference.profile.deviances import held_parameters
-from glmmlib.inference.contrasts import INTERVALS, did_you_mean
 from glmmlib.display.tables import Table, aligned
-from glmmlib.linalg.threads import one_blas_thread
+from glmmlib.errors import ModelError
+from glmmlib.inference.contrasts import INTERVALS, did_you_mean
 from glmmlib.inference.profile.curve import trace
+from glmmlib.inference.profile.deviances import held_parameters
+from glmmlib.linalg.threads import one_blas_thread
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +34,8 @@ class Profile:
     Attributes
     ----------
     curves : dict of str to Curve
-        One for each parameter: ``"sd Subject.Days"``, ``"corr Subject.Days.Intercept"``, ``"sigma"``, ``"Days"``.
+        One for each parameter: ``"sd Subject.Days"``, ``"corr Subject.Days.Intercept"``, ``"sigma"``,
+        ``"Days"``.
     zeta : DataFrame
         All curves together: ``parameter``, ``value``, ``zeta``, and ``deviance`` at each point.
     level : float
@@ -60,13 +63,18 @@ class Profile:
     def zeta(self):
         """All curves as one DataFrame: ``parameter``, ``value``, ``zeta``, and ``deviance`` at each point."""
         tables = [
-            pd.DataFrame({"parameter": name, "value": c.values, "zeta": c.zeta, "deviance": self.deviance + c.zeta**2})
+            pd.DataFrame(
+                {"parameter": name, "value": c.values, "zeta": c.zeta, "deviance": self.deviance + c.zeta**2}
+            )
             for name, c in self.curves.items()
         ]
-        return pd.concat(tables or [pd.DataFrame(columns=["parameter", "value", "zeta", "deviance"])], ignore_index=True)
+        return pd.concat(
+            tables or [pd.DataFrame(columns=["parameter", "value", "zeta", "deviance"])], ignore_index=True
+        )
 
     def conf_int(self, level=0.95, parm=None):
-        r"""Return the intervals of values whose deviance is at most the chi-square quantile above the minimum.
+        r"""Return the intervals of values whose deviance is at most the chi-square quantile above the
+        minimum.
 
         Parameters
         ----------
@@ -77,8 +85,8 @@ class Profile:
         Returns
         -------
         DataFrame
-            ``lower`` and ``upper``, one row for each parameter, right to 1e-6 of the interval's width.  ``attrs["notes"]``
-            says which of them end at the boundary of the parameter's range.
+            ``lower`` and ``upper``, one row for each parameter, right to 1e-6 of the interval's width.
+            ``attrs["notes"]`` says which of them end at the boundary of the parameter's range.
 
         Raises
         ------
@@ -95,7 +103,9 @@ class Profile:
         if not 0.0 < level < 1.0:
             raise ModelError(f"level is a probability between 0 and 1, such as 0.95, not {level!r}")
         if level > self.level:
-            raise ModelError(f"the profile reaches level {self.level:g}, not {level:g}: make it with level={level:g}")
+            raise ModelError(
+                f"the profile reaches level {self.level:g}, not {level:g}: make it with level={level:g}"
+            )
         names = chosen(parm, [*self.curves, *self.undefined])
         ends = {n: self.curves[n].interval(level) if n in self.curves else (-1.0, 1.0) for n in names}
         table = pd.DataFrame.from_dict(ends, orient="index", columns=["lower", "upper"])
@@ -107,7 +117,10 @@ class Profile:
         if self.refitted:
             yield "the model was fitted by REML; the profile is that of its ML deviance, refitted"
         for sentence in self.boundary:
-            yield f"singular fit: {sentence}; it may leave the boundary along the curves of the other parameters"
+            yield (
+                f"singular fit: {sentence}; it may leave the boundary along the curves of the other "
+                "parameters"
+            )
         for name, (lower, upper) in ends.items():
             if name in self.undefined:
                 yield f"{name}: an SD is estimated as zero, so every correlation fits equally well"
@@ -117,9 +130,15 @@ class Profile:
                 if end == limit:
                     yield _boundary_note(name, limit, side, estimate == limit)
                 elif np.isnan(end):
-                    yield f"{name}: the {side} end was not found, because the likelihood has no value on the way"
+                    yield (
+                        f"{name}: the {side} end was not found, because the likelihood has no value on the "
+                        "way"
+                    )
             if not self.curves[name].is_monotone:
-                yield f"{name}: zeta turns back, so the likelihood has several peaks; the interval goes to its first crossing"
+                yield (
+                    f"{name}: zeta turns back, so the likelihood has several peaks; the interval goes to "
+                    "its first crossing"
+                )
 
     def __str__(self):
         from glmmlib.models.summary import wrapped
@@ -129,7 +148,9 @@ class Profile:
         estimates = [self.curves[n].estimate if n in self.curves else np.nan for n in table.index]
         rows = [
             (name, *_cells(estimate, lower, upper))
-            for name, estimate, lower, upper in zip(table.index, estimates, table["lower"], table["upper"], strict=True)
+            for name, estimate, lower, upper in zip(
+                table.index, estimates, table["lower"], table["upper"], strict=True
+            )
         ]
         header = ("", "ML estimate", f"{level:.0%} from", "to")
         lines = [f"Profile likelihood of {self.formula}", Table("", header, tuple(rows)).to_text()]
@@ -146,13 +167,22 @@ class Profile:
 def _cells(*numbers):
     finite = [x for x in numbers if np.isfinite(x)]
     texts = iter(aligned(finite, [max(map(abs, finite))] if finite else None))
-    return ["" if np.isnan(x) else ("-" if x < 0 else "") + "∞" if np.isinf(x) else next(texts) for x in numbers]
+    return [
+        "" if np.isnan(x) else ("-" if x < 0 else "") + "∞" if np.isinf(x) else next(texts) for x in numbers
+    ]
 
 
 def _boundary_note(name, limit, side, is_estimate):
     if np.isinf(limit):
-        return f"{name}: the deviance does not rise enough {'below' if side == 'lower' else 'above'}: the interval is open"
-    what = "the estimate is on the boundary" if is_estimate else "the deviance at the boundary is below the level"
+        return (
+            f"{name}: the deviance does not rise enough {'below' if side == 'lower' else 'above'}: the "
+            "interval is open"
+        )
+    what = (
+        "the estimate is on the boundary"
+        if is_estimate
+        else "the deviance at the boundary is below the level"
+    )
     return f"{name}: the {side} end is the end of its range, {limit:g}: {what}"
 
 
@@ -173,11 +203,11 @@ def profile(fit, parm=None, level=0.99):
     Parameters
     ----------
     fit : MixedModelFit
-        Linear: the ML deviance is profiled, as in lme4; a REML fit is refitted by ML first.  Generalised: minus twice the
-        log-likelihood of the fit's own approximation (Laplace or quadrature).
+        Linear: the ML deviance is profiled, as in lme4; a REML fit is refitted by ML first. Generalised:
+        minus twice the log-likelihood of the fit's own approximation (Laplace or quadrature).
     parm : str or list of str, optional
-        Names of parameters: SDs (``"sd Subject.Days"``) and correlations (``"corr Subject.Days.Intercept"``) of random
-        effects, ``"sigma"`` or ``"dispersion"``, and fixed effects; all by default.
+        Names of parameters: SDs (``"sd Subject.Days"``) and correlations (``"corr Subject.Days.Intercept"``)
+        of random effects, ``"sigma"`` or ``"dispersion"``, and fixed effects; all by default.
     level : float
         How far out to go: the highest level at which intervals will be asked for.
 
@@ -190,13 +220,15 @@ def profile(fit, parm=None, level=0.99):
     Raises
     ------
     ModelError
-        For an unknown parameter or a level outside (0, 1); or when a lower deviance turns up than that of the fit.
+        For an unknown parameter or a level outside (0, 1); or when a lower deviance turns up than that of the
+        fit.
 
     Notes
     -----
-    SDs and correlations are profiled on their own scale, whatever the model is fitted in.  An interval ends where the range
-    ends (SD 0, correlation -1 or 1) if the deviance there is still below the level.  At a singular fit the SDs that
-    are estimated as zero take part in the minimisation and may leave zero on the way, as in lme4.
+    SDs and correlations are profiled on their own scale, whatever the model is fitted in. An interval ends
+    where the range ends (SD 0, correlation -1 or 1) if the deviance there is still below the level. At a
+    singular fit the SDs that are estimated as zero take part in the minimisation and may leave zero on the
+    way, as in lme4.
 
     Examples
     --------
