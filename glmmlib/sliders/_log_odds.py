@@ -16,7 +16,7 @@ def log_odds(start, change):
     r"""Probabilities before and after a change in log-odds, with the two ratios.
 
     .. math:: p(\eta) = \frac{1}{1 + e^{-\eta}}, \quad \frac{p_1 / (1 - p_1)}{p_0 / (1 - p_0)} =
-    e^{\text{change}}.
+              e^{\text{change}}.
 
     Parameters
     ----------

@@ -21,7 +21,7 @@ def posterior(groups, scale, best, error=ERROR):
     :math:`\mu`, integrated out,
 
     .. math:: p(\sigma_a \mid y) \propto p(\sigma_a)\, v^{-(J-1)/2} \exp\left(-\frac{J - 1}{2}\, \frac{\hat
-    v}{v}\right),
+              v}{v}\right),
               \quad p(\sigma_a) \propto \exp\left(-\frac{\sigma_a^2}{2 s^2}\right),
 
     where :math:`\hat v = \hat\sigma_a^2 + \tau^2` is the variance of the estimates: the (restricted)

@@ -15,7 +15,7 @@ def profiled_deviance(theta, y, X, Z, Lambda, reml=False):
     With :math:`V = I + Z \Lambda \Lambda' Z'`, so that the response has covariance :math:`\sigma^2 V`:
 
     .. math:: d(\theta) = \log|V| + n \left[1 + \log(2\pi r^2/n)\right], \quad r^2 = (y - X\hat\beta)'V^{-1}(y
-    - X\hat\beta).
+              - X\hat\beta).
 
     The REML criterion adds :math:`\log|X'V^{-1}X|` and has n - p in the place of n.
 

@@ -52,7 +52,7 @@ def shrinkage(fit, group=None):
     :math:`Z_j`: no pooling.  The conditional mode is, exactly,
 
     .. math:: \tilde b_j = W_j \, b_j^{raw}, \qquad W_j = \Lambda (I + \Lambda'Z_j'Z_j\Lambda)^{-1} \Lambda'
-    Z_j'Z_j .
+              Z_j'Z_j .
 
     For a random intercept the raw effect is the mean residual :math:`\bar y_j - \bar x_j'\hat\beta`, and the
     factor is
