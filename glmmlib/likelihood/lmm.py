@@ -15,20 +15,15 @@ and the REML criterion adds :math:`\log|X'V^{-1}X|` and replaces n by n - p (Bat
 """
 
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import solve_triangular
 
-from glmmlib.covariance.factors import rectify, snapped
 from glmmlib.errors import ModelError
-from glmmlib.likelihood.optimise import gradient_hessian, minimise
 from glmmlib.linalg.conditioning import triangular_factor
 from glmmlib.linalg.crossing import Structure
 from glmmlib.linalg.pls import Factorisation, cross_products, log_det_gradient
-
-EXACT_MEAN = 1e-13  # residual SD over that of the response: below this the fixed effects leave only rounding
-EXACT_GROUPS = 1e-6  # below this the residual sum of squares has lost most of its digits
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,132 +204,5 @@ class ProfiledDeviance:
             return np.inf, None
         return point.value, lambda: self.theta(self.gradient_matrices(point))
 
-    # -- optimisation ----------------------------------------------------------------------------------
-
-    def start(self, n_steps=1):
-        """Return a first theta and a guess of the inverse Hessian there.
-
-        The method of moments, then EM, which needs nothing beyond what the gradient needs:
-        ``Lambda <- Lambda chol(mean_j(M^-1_jj + (df / r2) u_j u_j'))``. The guess of the curvature is that of
-        J groups whose effects are known with the reliability ``1 - mean_j M^-1_jj``.
-        """
-        Lambdas = self._moments()
-        for _ in range(n_steps):
-            point = self.at(Lambdas)
-            inverse = point.factorisation.inverse(with_X=self.reml)
-            Lambdas = [
-                _em_update(pattern, L, inverse.block[f], point.u[f], self.df / point.r2)
-                for f, (pattern, L) in enumerate(zip(self.patterns, Lambdas, strict=True))
-            ]
-        guess = []
-        for L, block, factor in zip(Lambdas, inverse.block, self.structure.factors, strict=True):
-            r = np.clip(1.0 - np.einsum("aaj->a", block) / factor.n_levels, 0.1, 1.0)
-            scale = np.outer(np.diag(L) / r, np.diag(L) / r) / factor.n_levels
-            guess.append(np.where(np.eye(len(L)) > 0, scale / 4.0, scale / 2.0))
-        return self.theta(Lambdas), np.diag(self.theta(guess))
-
-    def _moments(self):
-        """Return diagonal factors by the method of moments.
-
-        The columns have mean square one, so the total variance v is the sum of all variances, and a random
-        effect with variance s contributes ``E (Z_j'y)^2 = (v - s) Z_j'Z_j + s (Z_j'Z_j)^2``.
-        """
-        v = self.yy / self.n
-        variances = []
-        for A, Zy in zip(self.cross.A, self.Zy, strict=True):
-            a = np.einsum("aaj->aj", A)
-            excess = (Zy**2).sum(axis=1) - v * a.sum(axis=1)
-            variances.append(
-                np.clip(excess / ((a * a).sum(axis=1) - a.sum(axis=1)).clip(1e-9), 0.02 * v, 0.8 * v)
-            )
-        residual = max(v - sum(s.sum() for s in variances), 0.1 * v)
-        return [np.diag(np.sqrt(s / residual)) for s in variances]
-
-    def minimise(self):
-        """Minimise over theta; returns the :class:`~glmmlib.likelihood.optimise.Optimum` (in standardised
-        coordinates).
-
-        ``theta = 0`` is always a stationary point, no gradient can tell whether it is a minimum, and with few
-        groups there may be a lower one elsewhere. So where a column of some Lambda ends near zero the search
-        looks around, and goes on from a lower point if there is one.
-        """
-        if self.yy <= EXACT_MEAN**2 * self.total:
-            raise ModelError(
-                "the fixed effects reproduce the response exactly, so nothing is left for random effects to "
-                "explain:"
-                " is the response, or a copy of it, among the predictors?"
-            )
-        theta, H = self.start()
-        is_large = self.structure.m > 300 or max(f.n_columns for f in self.structure.factors) > 20_000
-        tolerance = 1e-7 if is_large else 1e-10
-        optimum = self._descend(theta, H, tolerance)
-        for _ in range(5):
-            candidates = self._curvature_candidates(optimum.x)
-            if not is_large:
-                candidates += self._distant_candidates(optimum.x)
-            lower = min(candidates, key=lambda x: self.objective(x)[0], default=None)
-            if lower is None or self.objective(lower)[0] >= optimum.value - 1e-9:
-                break
-            optimum = self._descend(lower, H, tolerance)
-        return self._snap(optimum)
-
-    def _descend(self, theta, H, tolerance):
-        optimum = minimise(self.objective, theta, H, tolerance=tolerance)
-        if self.at(self.Lambdas(optimum.x)).r2 <= EXACT_GROUPS**2 * self.yy:
-            raise ModelError(
-                "the random effects reproduce the response to six digits: without residual variation the "
-                "likelihood has no"
-                " maximum; is the response constant within groups, or has each group too few rows?"
-            )
-        return optimum
-
-    def _curvature_candidates(self, theta):
-        """Return points along a direction of negative curvature, if theta is near the boundary and there is
-        one.
-        """
-        if not any(map(len, self._zero_columns(theta))):
-            return []
-        hessian = gradient_hessian(self.gradient, theta, np.full(self.n_theta, 1e-3))
-        values, vectors = np.linalg.eigh(hessian)
-        if values[0] > -1e-3 * max(1.0, values[-1]):
-            return []
-        return [theta + s * size * vectors[:, 0] for s in (1, -1) for size in (0.05, 0.3)]
-
-    def _distant_candidates(self, theta):
-        """Return points at which columns of Lambda that are near zero are large, one by one and all together."""
-        zero = [(f, k) for f, columns in enumerate(self._zero_columns(theta)) for k in columns]
-        candidates = []
-        for chosen in [[z] for z in zero] + ([zero] if len(zero) > 1 else []):
-            for size in (0.5, 1.0, 2.0, 4.0):
-                Lambdas = self.Lambdas(theta)
-                for f, k in chosen:
-                    Lambdas[f][k, k] = size
-                candidates.append(self.theta(Lambdas))
-        return candidates
-
-    def _snap(self, optimum):
-        """Put a Lambda that is singular but for rounding on the boundary itself, where that costs nothing."""
-        Lambdas = self.Lambdas(optimum.x)
-        for candidate in (snapped(self.patterns, Lambdas), [rectify(L) for L in Lambdas]):
-            theta = self.theta(candidate)
-            if np.array_equal(theta, optimum.x):
-                break
-            value, get_gradient = self.objective(theta)
-            if value <= optimum.value + 1e-8:
-                return replace(optimum, x=theta, value=value, gradient=get_gradient())
-        return optimum
-
     def gradient(self, theta):
         return self.objective(theta)[1]()
-
-    def _zero_columns(self, theta):
-        return [np.flatnonzero(np.abs(L).max(axis=0) < 0.02) for L in self.Lambdas(theta)]
-
-
-def _em_update(pattern, L, inverse_block, u, scale):
-    moment = inverse_block.mean(axis=2) + scale * (u @ u.T) / u.shape[1]
-    new = np.zeros_like(L)
-    for block in pattern.blocks:
-        here = np.ix_(block, block)
-        new[here] = L[here] @ np.linalg.cholesky(moment[here])
-    return new

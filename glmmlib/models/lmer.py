@@ -14,6 +14,7 @@ from glmmlib.design.columns import new_response
 from glmmlib.design.matrices import frozen
 from glmmlib.errors import ConvergenceWarning, ModelError, SingularFitWarning
 from glmmlib.likelihood.lmm import ProfiledDeviance
+from glmmlib.likelihood.lmm_minimise import minimise_deviance
 from glmmlib.linalg import blocks
 from glmmlib.linalg.threads import keep_memory, one_blas_thread
 from glmmlib.models.results import Convergence, Estimates, MixedModelFit
@@ -95,7 +96,7 @@ def lmer(formula, data, reml=True, weights=None, offset=None, na_action="drop"):
 
 def _fit(design, groups, theta_names, reml):
     problem = ProfiledDeviance(design.y, design.X, groups, reml, design.weights, design.offset)
-    optimum = problem.minimise()
+    optimum = minimise_deviance(problem)
     return LinearMixedModelFit(design, groups, theta_names, problem, problem.Lambdas(optimum.x), optimum)
 
 
@@ -290,7 +291,7 @@ class LinearMixedModelFit(MixedModelFit):
         check_lmm_sizes(replace(self.design, y=y))
         with one_blas_thread():
             problem = self._problem.with_response(y)
-            return self._refitted(y, problem, problem.minimise())
+            return self._refitted(y, problem, minimise_deviance(problem))
 
     def _refitted(self, y, problem, optimum):
         design, Lambdas = replace(self.design, y=frozen(y)), problem.Lambdas(optimum.x)

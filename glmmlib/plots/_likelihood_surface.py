@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from glmmlib.errors import ModelError
+from glmmlib.likelihood.lmm_start import first_theta
 from glmmlib.likelihood.optimise import minimise
 from glmmlib.linalg.threads import one_blas_thread
 from glmmlib.palette import POOLED
@@ -110,7 +111,7 @@ class _Surface:
     def thetas(self, start):
         """Return the points of the optimiser's first descent (k, number of thetas), on the user's scale."""
         problem, groups = self.fit._problem, self.fit.groups
-        x, inverse_hessian = problem.start()
+        x, inverse_hessian = first_theta(problem)
         if start is not None:
             ordered = [groups[k] for k in problem.structure.order]
             x = problem.theta(

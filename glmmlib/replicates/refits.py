@@ -11,6 +11,7 @@ from scipy.special import ndtr, stdtr
 
 from glmmlib.covariance.factors import SINGULAR, lower_factor, sds_and_correlations
 from glmmlib.errors import DataError, GlmmlibError, ModelError
+from glmmlib.likelihood.lmm_minimise import minimise_deviance
 from glmmlib.likelihood.optimise import Optimum
 from glmmlib.likelihood.separation import SUSPECT
 from glmmlib.linalg.threads import keep_memory, one_blas_thread
@@ -214,7 +215,7 @@ def _checked(fit, replicates, found, Y):
     """Fit the few replicates again, one by one, whose Newton iterations did not end."""
     for r in np.flatnonzero(~found.converged):
         single = fit._problem.with_response(Y[:, r])
-        optimum = single.minimise()
+        optimum = minimise_deviance(single)
         point = single.at(single.Lambdas(optimum.x))
         found.theta[r], found.value[r], found.r2[r] = optimum.x, point.value, point.r2
         state = replicates.subset(np.array([r])).state(optimum.x[None])

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from glmmlib.covariance.factors import lower_factor, rectify, sds_and_correlations
+from glmmlib.likelihood.lmm_minimise import minimise_deviance
 from glmmlib.likelihood.optimise import gradient_hessian, minimise
 from glmmlib.linalg import blocks, pls
 from glmmlib.linalg import conditioning as standardise
@@ -278,7 +279,7 @@ def test_optimum(name, reml):
     """
     model = problem(name, seed=1)
     engine = model.engine(reml)
-    found = engine.minimise()
+    found = minimise_deviance(engine)
     assert found.converged
     assert found.decrement < 1e-7
     assert np.abs(found.gradient).max() < 1e-2
@@ -290,7 +291,7 @@ def test_optimum(name, reml):
 @pytest.mark.parametrize("name", ["one intercept", "intercept and slope", "two nested", "two crossed"])
 def test_optimum_is_that_of_the_dense_solver(name, reml):
     model = problem(name, seed=2)
-    found = model.engine(reml).minimise()
+    found = minimise_deviance(model.engine(reml))
     y, X, Z, _ = model.weighted()
     _, value, *_ = dense.fit(y, X, Z, model.Lambda, model.theta, reml)
     assert found.value <= value + 1e-7
