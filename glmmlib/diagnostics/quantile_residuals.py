@@ -46,7 +46,7 @@ def tails(family, y, eta, weights=None, sigma=None, dispersion=None):
 
     Examples
     --------
-    >>> from glmmlib.families import family
+    >>> from glmmlib.families.registry import family
     >>> found = tails(family("poisson"), np.array([0.0, 2.0]), np.log([1.0, 1.0]))
     >>> found.below.round(3), found.at.round(3), found.above.round(3)
     (array([0.   , 0.736]), array([0.368, 0.184]), array([0.632, 0.08 ]))

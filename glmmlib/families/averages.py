@@ -30,7 +30,7 @@ def marginal_mean(link, eta, variance):
     With SD 2 on the logit scale the mean is nearer to one half than that of the typical group:
 
     >>> import numpy as np
-    >>> from glmmlib.links import Logit
+    >>> from glmmlib.families.links import Logit
     >>> marginal_mean(Logit(), np.array([2.0]), np.array([0.0, 4.0])).round(3)
     array([0.881, 0.775])
     """

@@ -1,6 +1,6 @@
 """What every response distribution of a generalised linear mixed model can do: the contract of a family.
 
-The families themselves are in `glmmlib.families.registry`.
+The families themselves have a file each; `glmmlib.families.registry` finds them by name.
 """
 
 from abc import ABC, abstractmethod
@@ -171,7 +171,7 @@ class Family(ABC):
 
         Examples
         --------
-        >>> from glmmlib.families import family
+        >>> from glmmlib.families.registry import family
         >>> round(float(family("binomial").residual_variance(0.2)), 4)
         3.2899
         >>> round(float(family("poisson").residual_variance(2.0)), 4)

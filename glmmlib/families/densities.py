@@ -8,7 +8,7 @@ Each function here answers it for one pair, sharing the exponentials between the
 
 so `weight` is the *observed* information and `dweight` its slope. All the pairs of glmmlib are log-concave in
 eta, that is, `weight` is never negative. The `kernel` is l up to terms without eta, which are
-`glmmlib.families.registry.Family.constant`. Everything is elementwise and broadcasts (a term that is free of
+`glmmlib.families.base.Family.constant`. Everything is elementwise and broadcasts (a term that is free of
 y may keep the shape of eta).
 
 Out of range (eta <= 0 for the identity, sqrt and inverse links) the kernel is -inf and the rest NaN, without

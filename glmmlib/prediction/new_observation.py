@@ -65,7 +65,7 @@ def mixture_quantile(family, eta, sd, probability, weights=None, dispersion=None
     A count with mean 3, then one whose log mean scatters by 0.5:
 
     >>> import numpy as np
-    >>> from glmmlib.families import family
+    >>> from glmmlib.families.registry import family
     >>> mixture_quantile(family("poisson"), np.log([3.0, 3.0]), np.array([0.0, 0.5]), 0.975)
     array([ 7., 10.])
     """

@@ -10,8 +10,12 @@ import statsmodels.api as sm
 from scipy import integrate, special, stats
 
 from glmmlib.errors import DataError, ModelError
+from glmmlib.families.base import Family
+from glmmlib.families.binomial import Binomial
+from glmmlib.families.counts import NegativeBinomial, Poisson
 from glmmlib.families.densities import log_normal
-from glmmlib.families.registry import FAMILIES, Binomial, Family, Gamma, NegativeBinomial, Poisson, family
+from glmmlib.families.gamma import Gamma
+from glmmlib.families.registry import FAMILIES, family
 from glmmlib.families.special import digamma_remainder, log1pmx, per_count, stirling_remainder
 
 mp.mp.dps = 60

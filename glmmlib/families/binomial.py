@@ -1,0 +1,65 @@
+"""The binomial family: successes in a number of trials."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy import special as sp
+
+from glmmlib.families import densities
+from glmmlib.families import responses as response
+from glmmlib.families.base import Family
+from glmmlib.families.links import Cloglog, Link, Logit, Probit
+from glmmlib.families.weighting import over, times
+
+
+@dataclass(frozen=True)
+class Binomial(Family):
+    """Successes in a number of trials, given as `weights`; without weights 0/1 responses (Bernoulli).
+
+    log p = log C(n, y) + y log mu + (n - y) log(1 - mu).
+
+    Examples
+    --------
+    >>> binomial = Binomial()
+    >>> np.exp(binomial.logpdf(np.array([0.0, 1.0]), np.zeros(2)))
+    array([0.5, 0.5])
+    >>> binomial.derivatives(np.array([1.0]), np.array([0.0])).weight
+    array([0.25])
+    """
+
+    link: Link = field(default_factory=Logit)
+    name = "binomial"
+    links = (Logit(), Probit(), Cloglog())
+
+    def derivatives(self, y, eta, weights=None, dispersion=None, order=3):
+        return densities.binomial(y, eta, weights, self.link.name, order)
+
+    def constant(self, y, weights=None, dispersion=None):
+        if weights is None:
+            return 0.0
+        return -np.log1p(weights) - sp.betaln(weights - y + 1, y + 1)
+
+    def fisher(self, eta, weights=None, dispersion=None):
+        return times(densities.binomial_fisher(eta, self.link.name), weights)
+
+    def variance(self, mu, weights=None, dispersion=None):
+        return over(mu * (1 - mu), weights)
+
+    def unit_deviance(self, y, mu, weights=None, dispersion=None):
+        n = 1.0 if weights is None else weights
+        return 2 * (sp.kl_div(y, n * mu) + sp.kl_div(n - y, n * (1 - mu)))
+
+    def observed(self, y, weights=None):
+        return over(np.asarray(y, float), weights)
+
+    def start_mean(self, y, weights=None):
+        return (np.asarray(y, float) + 0.5) / ((1.0 if weights is None else weights) + 1)
+
+    def draw(self, eta, weights=None, dispersion=None, rng=None):
+        mu = self.link.inverse(eta)
+        if weights is None:
+            return (rng.random(mu.shape) < mu).astype(float)
+        return rng.binomial(np.asarray(weights).astype(int), mu).astype(float)
+
+    def check_response(self, y, trials=None, weights=None, name="response", labels=None):
+        return response.check_binomial(y, trials, weights, name, labels)

@@ -1,0 +1,128 @@
+"""Families of counts: Poisson and negative binomial."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy import special as sp
+
+from glmmlib.errors import ModelError
+from glmmlib.families import densities
+from glmmlib.families import responses as response
+from glmmlib.families.base import Family
+from glmmlib.families.links import Identity, Link, Log, Sqrt
+from glmmlib.families.special import log1pmx, per_count, stirling_remainder
+from glmmlib.families.weighting import over, times, weighted
+
+
+class _Counts(Family):
+    """What the Poisson and the negative binomial share."""
+
+    def check_response(self, y, trials=None, weights=None, name="response", labels=None):
+        response.refuse_trials(trials, self.name)
+        return response.check_counts(y, name, labels), response.check_weights(weights, np.size(y), labels)
+
+
+@dataclass(frozen=True)
+class Poisson(_Counts):
+    """Counts whose variance is their mean: log p = y log mu - mu - log y!.
+
+    Examples
+    --------
+    >>> round(float(Poisson().logpdf(np.array(2.0), np.log(3.0))), 6)
+    -1.495923
+    """
+
+    link: Link = field(default_factory=Log)
+    name = "poisson"
+    links = (Log(), Sqrt(), Identity())
+
+    def derivatives(self, y, eta, weights=None, dispersion=None, order=3):
+        terms = {
+            "log": densities.poisson_log,
+            "sqrt": densities.poisson_sqrt,
+            "identity": densities.poisson_identity,
+        }
+        return weighted(terms[self.link.name](y, eta, order), weights)
+
+    def constant(self, y, weights=None, dispersion=None):
+        return times(-per_count(lambda y: sp.gammaln(y + 1), y), weights)
+
+    def fisher(self, eta, weights=None, dispersion=None):
+        eta = np.asarray(eta, float)
+        information = {
+            "log": self.link.inverse,
+            "sqrt": lambda e: np.full_like(e, 4.0),
+            "identity": np.reciprocal,
+        }
+        return times(information[self.link.name](eta), weights)
+
+    def variance(self, mu, weights=None, dispersion=None):
+        return over(mu, weights)
+
+    def unit_deviance(self, y, mu, weights=None, dispersion=None):
+        return times(2 * sp.kl_div(y, mu), weights)
+
+    def draw(self, eta, weights=None, dispersion=None, rng=None):
+        self.check_range(eta)
+        return _poisson(self.link.inverse(eta), rng)
+
+
+@dataclass(frozen=True)
+class NegativeBinomial(_Counts):
+    """Overdispersed counts, NB2: Var(y) = mu + mu^2 / k with k = `dispersion`.
+
+    log p = log Gamma(y + k) - log Gamma(k) - log y! + y log(mu / (mu + k)) + k log(k / (mu + k)): a Poisson
+    whose mean is multiplied by a gamma variable of mean 1 and variance 1 / k.
+
+    Examples
+    --------
+    >>> y, eta = np.array(2.0), np.log(3.0)
+    >>> [round(float(NegativeBinomial().logpdf(y, eta, dispersion=k)), 4) for k in (1.0, 100.0, 1e10)]
+    [-1.9617, -1.501, -1.4959]
+    """
+
+    link: Link = field(default_factory=Log)
+    name = "negbinomial"
+    links = (Log(),)
+    has_dispersion = True
+
+    def derivatives(self, y, eta, weights=None, dispersion=None, order=3):
+        return weighted(densities.negbinomial_log(y, eta, dispersion, order), weights)
+
+    def constant(self, y, weights=None, dispersion=None):
+        # log Gamma(y + k) - log Gamma(k) - y log k by Stirling, for the difference of two gammaln loses all
+        # digits
+        def log_ratio(y, k=dispersion):
+            u = y / k
+            smooth = k * (log1pmx(u) + u * np.log1p(u)) - 0.5 * np.log1p(u)
+            return smooth + stirling_remainder(y + k) - stirling_remainder(k) - sp.gammaln(y + 1)
+
+        return times(per_count(log_ratio, y) if np.ndim(dispersion) == 0 else log_ratio(y), weights)
+
+    def dispersion_derivatives(self, y, eta, weights=None, dispersion=None):
+        return weighted(densities.negbinomial_log_dispersion(y, eta, dispersion), weights)
+
+    def fisher(self, eta, weights=None, dispersion=None):
+        return times(densities.negbinomial_log_fisher(eta, dispersion), weights)
+
+    def variance(self, mu, weights=None, dispersion=None):
+        return over(mu + mu**2 / dispersion, weights)
+
+    def unit_deviance(self, y, mu, weights=None, dispersion=None):
+        delta = (y - mu) / (mu + dispersion)
+        less = (mu + dispersion) * (log1pmx(delta) + delta * np.log1p(delta))
+        return times(2 * np.maximum(sp.kl_div(y, mu) - less, 0), weights)
+
+    def draw(self, eta, weights=None, dispersion=None, rng=None):
+        mu = self.link.inverse(eta)
+        k = np.broadcast_to(dispersion, mu.shape)
+        return _poisson(mu * (rng.standard_gamma(k) / k), rng)
+
+
+def _poisson(mu, rng):
+    if np.max(mu, initial=0) > 1e18:
+        raise ModelError(
+            f"A count with mean {np.max(mu):.3g} is too large to be drawn: look for a coefficient, offset or "
+            "variance that sends the linear predictor up."
+        )
+    return rng.poisson(mu).astype(float)

@@ -1,0 +1,76 @@
+"""The gamma family: positive responses with a constant coefficient of variation."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from glmmlib.families import densities
+from glmmlib.families import responses as response
+from glmmlib.families.base import Family
+from glmmlib.families.densities import DispersionDerivatives
+from glmmlib.families.links import Inverse, Link, Log
+from glmmlib.families.special import digamma_remainder, log1pmx, stirling_remainder
+from glmmlib.families.weighting import over, times
+
+
+@dataclass(frozen=True)
+class Gamma(Family):
+    """Positive responses with a constant coefficient of variation: Var(y) = phi mu^2 with phi = `dispersion`.
+
+    With the shape a = w / phi: log p = a log(a y / mu) - a y / mu - log y - log Gamma(a).
+
+    Examples
+    --------
+    >>> round(float(Gamma().logpdf(np.array(2.0), np.log(3.0), dispersion=1.0)), 4)  # phi = 1: exponential
+    -1.7653
+    """
+
+    link: Link = field(default_factory=Log)
+    name = "gamma"
+    links = (Log(), Inverse())
+    has_dispersion = True
+
+    def derivatives(self, y, eta, weights=None, dispersion=None, order=3):
+        terms = densities.gamma_log if self.link == Log() else densities.gamma_inverse
+        return terms(y, eta, self.shape(weights, dispersion), order)
+
+    def constant(self, y, weights=None, dispersion=None):
+        a = self.shape(weights, dispersion)
+        return 0.5 * np.log(a / (2 * np.pi)) - stirling_remainder(a) - np.log(y)
+
+    def dispersion_derivatives(self, y, eta, weights=None, dispersion=None):
+        terms = self.derivatives(y, eta, weights, dispersion, order=2)
+        a = self.shape(weights, dispersion)
+        return DispersionDerivatives(
+            -terms.kernel - 0.5 - a * digamma_remainder(a), -terms.score, -terms.weight
+        )
+
+    def fisher(self, eta, weights=None, dispersion=None):
+        eta = np.asarray(eta, float)
+        information = np.ones_like(eta) if self.link == Log() else 1 / np.square(eta)
+        return times(information / dispersion, weights)
+
+    def variance(self, mu, weights=None, dispersion=None):
+        return over(dispersion * mu**2, weights)
+
+    def unit_deviance(self, y, mu, weights=None, dispersion=None):
+        return times(-2 * log1pmx((y - mu) / mu), weights)
+
+    def start_mean(self, y, weights=None):
+        return np.asarray(y, float)
+
+    def draw(self, eta, weights=None, dispersion=None, rng=None):
+        self.check_range(eta)
+        mu = self.link.inverse(eta)
+        shape = np.broadcast_to(self.shape(weights, dispersion), mu.shape)
+        # a gamma variable is positive; with a tiny shape it can be too small for a float
+        return np.maximum(mu * (rng.standard_gamma(shape) / shape), np.finfo(float).tiny)
+
+    @staticmethod
+    def shape(weights=None, dispersion=None):
+        """The shape a = w / phi of the gamma distribution."""
+        return times(1 / np.asarray(dispersion, float), weights)
+
+    def check_response(self, y, trials=None, weights=None, name="response", labels=None):
+        response.refuse_trials(trials, self.name)
+        return response.check_positive(y, name, labels), response.check_weights(weights, np.size(y), labels)
