@@ -1,4 +1,4 @@
-"""Slider charts on a page: those that a cell gives, and `{slider}`, which draws one where there is no cell."""
+"""Slider charts on a page: those that a cell gives, and `{slider}`, which draws one without a cell."""
 
 from __future__ import annotations
 

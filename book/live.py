@@ -30,7 +30,8 @@ EXERCISE = re.compile(
 )
 OPENING = """# {title}: code along
 
-Type the empty cells with your teacher: the comment says what a cell is for, and below it stands what you should see.
+Type the empty cells with your teacher: the comment says what a cell is for, and below it stands what you
+should see.
 The chapter with all its text is [{stem}](../chapters/{stem}.ipynb)."""
 
 

@@ -25,7 +25,8 @@ PAGE = {
     "print_background": True,
     "display_header_footer": True,
     "header_template": "<span></span>",
-    "footer_template": '<div style="font-size:8px;width:100%;text-align:center">{name}, <span class="pageNumber"></span></div>',
+    "footer_template": '<div style="font-size:8px;width:100%;text-align:center">'
+    '{name}, <span class="pageNumber"></span></div>',
     "margin": {"top": "18mm", "bottom": "18mm", "left": "16mm", "right": "16mm"},
 }
 # A printed page shows what a click would show.
@@ -64,7 +65,7 @@ def bind(prints: dict[str, Path], titles: dict[str, str]) -> PdfWriter:
 
 
 def turn_inwards(book: PdfWriter, link: DictionaryObject, starts: dict[str, int]) -> bool:
-    """Lead a link to a file of the site to its page in the book; False for one that the book does not hold."""
+    """Lead a link to a file of the site to its page in the book; False for one not in the book."""
     action = link.get("/A", {})
     url = urlsplit(str(action.get("/URI", "")))
     if url.scheme != "file":

@@ -70,7 +70,7 @@ class AdmonitionOrQuiz(Admonition, SphinxDirective):
         question, *extra = self._parse(lines[: starts[0]], 0)
         result += self._inline(quiz_question, question)
         result += extra
-        for count, (start, end) in enumerate(zip(starts, [*starts[1:], len(lines)]), start=1):
+        for count, (start, end) in enumerate(zip(starts, [*starts[1:], len(lines)], strict=True), start=1):
             result += self._option(f"quiz-{number}", count, lines[start:end], start)
         return [result]
 

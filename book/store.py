@@ -69,7 +69,7 @@ def tidy(notebook: NotebookNode) -> NotebookNode:
                 del output.data[mime]
         if cell.cell_type == "code":
             cell.outputs = _merge_streams(cell.outputs)
-    for cell, ident in zip(notebook.cells, stable_ids(notebook.cells)):
+    for cell, ident in zip(notebook.cells, stable_ids(notebook.cells), strict=True):
         cell.id = ident
     return notebook
 

@@ -26,7 +26,7 @@ class Slide:
 
 @dataclass(frozen=True)
 class Sharpening:
-    """One exact statement beside a loose one: the slides it concerns and the chapter that carries its label."""
+    """One exact statement beside a loose one: its slides and the chapter that carries its label."""
 
     id: str
     slides: tuple[str, ...]
@@ -57,5 +57,5 @@ def sharpenings() -> tuple[Sharpening, ...]:
 
 
 def chapter_of(docname: str) -> str:
-    """The chapter's number in the tables: `chapters/01_hierarchical_data` is `01`, the front page is `index`."""
+    """The chapter's number: `chapters/01_hierarchical_data` is `01`, the front page is `index`."""
     return Path(docname).name.split("_")[0]

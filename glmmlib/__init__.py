@@ -5,7 +5,8 @@ fit                         `lmer`, `glmer`
 data                        `load`, `load_truth`, `datasets`, `codebook`, `simulate`
 groups                      `icc`, `icc_conf_int`, `design_effect`, `between_variance`, `correlation`,
                             `shrinkage`, `r2`, `median_odds_ratio`
-tests and intervals         `coef_tests`, `wald_test`, `anova`, `exact_rlrt`, `bootstrap_test`, `profile`, `means`
+tests and intervals         `coef_tests`, `wald_test`, `anova`, `exact_rlrt`, `bootstrap_test`, `profile`,
+                            `means`
 choosing                    `compare`, `conditional_aic`, `power`
 looking                     `check`, `simulated_residuals`, `influence`, `plots`, `sliders`
 telling                     `report`, `tidy`, `glance`, `augment`

@@ -99,7 +99,7 @@ def fit(data, family):
 
 
 def study(make, n_studies, n, seed, raw=False):
-    """Return the p-value of each line (columns) for each data set (rows), and the seconds of processor time."""
+    """Return the p-value of each line (columns) for each data set (rows), and the processor seconds."""
     found, start = [], time.process_time()
     for source in np.random.SeedSequence(seed).spawn(n_studies):
         rng = np.random.default_rng(source)

@@ -24,7 +24,7 @@ import sys
 import tempfile
 import time
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -35,7 +35,7 @@ HERE = Path(__file__).resolve().parent
 
 @dataclass(frozen=True)
 class Result:
-    """What one engine did: seconds of each run, log-likelihood, bytes above the baseline; or `note`, why not."""
+    """What one engine did: seconds of each run, log-likelihood, bytes above the baseline; or why not."""
 
     engine: str
     seconds: tuple[float, ...] = ()
@@ -102,7 +102,10 @@ def _run(engine: str, command: list[str], limit: float) -> Result:
         missing = "ModuleNotFoundError" in last or "there is no package" in err
         return Result(engine, note="absent" if missing else f"failed: {last[:90]}")
     report = json.loads(out.strip().splitlines()[-1])
-    first = lambda value: value[0] if isinstance(value, list) and value else value
+
+    def first(value):
+        return value[0] if isinstance(value, list) and value else value
+
     return Result(
         engine,
         tuple(report["seconds"]),
@@ -216,10 +219,8 @@ def _high_water() -> int:
 
 
 def _reset_high_water() -> None:
-    try:
+    with suppress(OSError):  # not Linux: the peak since the start is reported
         Path("/proc/self/clear_refs").write_text("5")
-    except OSError:  # not Linux: the peak since the start is reported
-        pass
 
 
 def child(job: dict) -> dict:

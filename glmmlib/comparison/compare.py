@@ -182,7 +182,7 @@ _GLM_FAMILIES = {"Binomial": "binomial", "Poisson": "poisson", "NegativeBinomial
 
 
 def _pooled(fit):
-    """Read a result of statsmodels; OLS counts its residual variance as a parameter, as the mixed models do."""
+    """Read a result of statsmodels; OLS counts its residual variance, as the mixed models do."""
     model = getattr(fit, "model", None)
     if not all(hasattr(fit, name) for name in ("llf", "params")) or not hasattr(model, "endog"):
         raise ModelError(

@@ -158,12 +158,12 @@ def clean(data: pd.DataFrame, name: str, *, where: str = "the data") -> pd.Serie
     if pd.api.types.is_complex_dtype(dtype):
         raise DataError(f"column '{name}' holds complex numbers: take their real part or their modulus")
     if pd.api.types.is_bool_dtype(dtype):
-        return column if dtype == bool else column.astype(bool)
+        return column if dtype == np.dtype(bool) else column.astype(bool)
     if pd.api.types.is_numeric_dtype(dtype):
         column = _wide(column)
         check_finite(column.to_numpy(), f"column '{name}' of {where}", column.index)
         return column
-    if dtype == object and pd.api.types.infer_dtype(column, skipna=True) in _NUMBERS_AS_OBJECTS:
+    if dtype == np.dtype(object) and pd.api.types.infer_dtype(column, skipna=True) in _NUMBERS_AS_OBJECTS:
         return clean(column.infer_objects().astype(float).to_frame(name), name, where=where)
     if pd.api.types.is_datetime64_any_dtype(dtype) or pd.api.types.is_timedelta64_dtype(dtype):
         return column

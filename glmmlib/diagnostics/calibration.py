@@ -124,7 +124,7 @@ class Calibration:
         return self._largest(list(self.patterns.curves), np.array(surprise))
 
     def slope(self):
-        """Return the pair (group, column) whose slopes vary most beyond the model, and the p-value likewise."""
+        """Return the pair (group, column) whose slopes vary most beyond the model, and its p-value."""
         pooled = np.concatenate([self.found["slopes"][None], self.drawn["slopes"]])
         z = (pooled - pooled.mean(axis=0)) / np.maximum(pooled.std(axis=0), 1e-300)
         return self._largest(list(self.patterns.slopes), z.T)

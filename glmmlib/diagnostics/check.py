@@ -143,7 +143,7 @@ def check(fit, n=199, rng=None):
     outliers            largest normal score of a residual
     uniformity          Kolmogorov and Smirnov's D of the residuals
     curves              share of the residuals' variance along a quadratic and cubic of one covariate
-    varying slopes      score statistic of a random slope that is not in the model, over its mean in the refits
+    varying slopes      score statistic of a random slope not in the model, over its mean in the refits
     influence           largest change of a fixed effect, in SEs, when one group is left out
     ==================  =====================================================================================
 
@@ -194,12 +194,13 @@ def check(fit, n=199, rng=None):
     --------
     >>> import numpy as np
     >>> import glmmlib as gl
-    >>> page = gl.check(gl.lmer("Reaction ~ Days + (1 | Subject)", gl.load("sleepstudy")), rng=np.random.default_rng(1))
+    >>> fit = gl.lmer("Reaction ~ Days + (1 | Subject)", gl.load("sleepstudy"))
+    >>> page = gl.check(fit, rng=np.random.default_rng(1))
     >>> page["convergence"].verdict, page["varying slopes"].verdict
     ('fine', 'problem')
     >>> print(page["varying slopes"].sentence)
-    the slopes of Days vary between levels of Subject more than the model allows (p = 0.005): try a random slope, and test it
-    with gl.anova
+    the slopes of Days vary between levels of Subject more than the model allows (p = 0.005): try a random
+    slope, and test it with gl.anova
     """
     require_generator(rng)
     if not isinstance(n, int | np.integer) or n < MIN_REFITS:

@@ -83,7 +83,7 @@ def log_normal(x, order=3):
         terms.append(m * (gap * (gap + m) - 1))
     if order >= 2 and np.min(x, initial=0) < -8:
         exact = _normal_tail(np.maximum(-x, 8), m)
-        terms[2:] = [np.where(x < -8, tail, term) for tail, term in zip(exact, terms[2:])]
+        terms[2:] = [np.where(x < -8, tail, term) for tail, term in zip(exact, terms[2:], strict=True)]
     return terms
 
 
@@ -156,7 +156,7 @@ def binomial(y, eta, n, link, order):
         return _derivatives([term * sign if k % 2 else term for k, term in enumerate(terms)])
     success, failure = _sides(eta, link, order)
     lost = (1 if n is None else n) - y
-    return _derivatives([y * s + lost * f for s, f in zip(success, failure)])
+    return _derivatives([y * s + lost * f for s, f in zip(success, failure, strict=True)])
 
 
 def binomial_fisher(eta, link):

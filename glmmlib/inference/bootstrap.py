@@ -82,7 +82,8 @@ class Bootstrap:
         --------
         >>> import numpy as np
         >>> import glmmlib as gl
-        >>> boot = gl.lmer("Yield ~ 1 + (1 | Batch)", gl.load("Dyestuff")).bootstrap(rng=np.random.default_rng(1))
+        >>> fit = gl.lmer("Yield ~ 1 + (1 | Batch)", gl.load("Dyestuff"))
+        >>> boot = fit.bootstrap(rng=np.random.default_rng(1))
         >>> boot.conf_int(parm="Intercept", kind="basic").round(-1).iloc[0].to_dict()
         {'lower': 1490.0, 'upper': 1570.0}
         """

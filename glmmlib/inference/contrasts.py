@@ -202,7 +202,7 @@ def did_you_mean(name, names):
     return f" (did you mean {near[0]!r}?)" if near else f" (they are {listed(list(names))})"
 
 
-#: Methods of :func:`conf_int`: ``method(fit, level, parm, **options)`` returns a DataFrame with lower and upper.
+#: Methods of :func:`conf_int`: ``method(fit, level, parm, **options)`` returns a table with lower and upper.
 INTERVALS = {"wald": wald_intervals}
 
 

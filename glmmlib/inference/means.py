@@ -81,7 +81,8 @@ class Means:
         --------
         >>> import glmmlib as gl
         >>> cbpp = gl.load("cbpp")
-        >>> fit = gl.glmer("cbind(incidence, size - incidence) ~ period + (1 | herd)", cbpp, family="binomial")
+        >>> formula = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
+        >>> fit = gl.glmer(formula, cbpp, family="binomial")
         >>> found = gl.means(fit, "period").differences(adjust="holm")
         >>> found.table.loc["1 - 2", ["estimate", "odds ratio"]].round(2).to_dict()
         {'estimate': 0.99, 'odds ratio': 2.7}

@@ -326,7 +326,7 @@ class LaplaceDeviance:
     # -- for optimisers --------------------------------------------------------------------------------
 
     def objective(self, parameters):
-        """Value and gradient for :func:`glmmlib.likelihood.optimise.minimise`; infinite where there is none."""
+        """Value and gradient for the minimiser; infinite where there is none."""
         try:
             value, gradient, mode = self.evaluate(parameters)
         except (np.linalg.LinAlgError, RangeError):

@@ -54,7 +54,7 @@ class Quadrature:
         self.nodes, self.log_weights, self.n_points = nodes[used], log_weights[used], n_points
 
     def correction(self, model, mode, Lambdas, dispersion):
-        """Return the :class:`Correction` of a :class:`~glmmlib.likelihood.glmm.LaplaceDeviance` at its mode."""
+        """Return the :class:`Correction` of a Laplace deviance at its mode."""
         factor, L, u = model.structure.factors[0], Lambdas[0], mode.u[0]
         C = mode.factorisation.C[0]
         points = [u + _scaled(C, t) for t in self.nodes]  # each (q, J)

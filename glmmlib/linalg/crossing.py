@@ -148,7 +148,7 @@ class DenseCells:
         return restored
 
     def gram(self, values):
-        """Return ``W'W`` (m, m), lower triangle filled, for the matrix W whose entries are ``values`` (q, P)."""
+        """Return ``W'W`` (m, m), lower triangle filled, for the matrix W with entries ``values`` (q, P)."""
         m = self.m
         if self.is_dense:
             total = np.zeros((m, m))

@@ -262,7 +262,7 @@ class Factorisation:
         return u
 
     def inverse(self, with_X=True):
-        """Return the :class:`Inverse`, of the whole matrix or (``with_X=False``) of its random-effects part."""
+        """Return the :class:`Inverse` of the matrix, or (``with_X=False``) of its random-effects part."""
         st, m = self.structure, self.structure.m
         p = self.p if with_X else 0
         S = np.zeros((0, 0))

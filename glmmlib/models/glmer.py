@@ -79,7 +79,8 @@ def glmer(formula, data, family, link=None, n_agq=1, weights=None, offset=None, 
     Examples
     --------
     >>> import glmmlib as gl
-    >>> fit = gl.glmer("cbind(incidence, size - incidence) ~ period + (1 | herd)", gl.load("cbpp"), family="binomial")
+    >>> formula = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
+    >>> fit = gl.glmer(formula, gl.load("cbpp"), family="binomial")
     >>> fit.params.round(3).to_dict()
     {'Intercept': -1.399, 'period[T.2]': -0.992, 'period[T.3]': -1.129, 'period[T.4]': -1.58}
     >>> round(float(fit.varcorr["herd"].sd["Intercept"]), 3)
@@ -384,7 +385,8 @@ class GeneralizedMixedModelFit(MixedModelFit):
         >>> import numpy as np
         >>> import glmmlib as gl
         >>> cbpp = gl.load("cbpp")
-        >>> fit = gl.glmer("cbind(incidence, size - incidence) ~ period + (1 | herd)", cbpp, family="binomial")
+        >>> formula = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
+        >>> fit = gl.glmer(formula, cbpp, family="binomial")
         >>> fit.refit(cbpp["incidence"]).deviance == fit.deviance
         True
         """
@@ -433,7 +435,8 @@ class GeneralizedMixedModelFit(MixedModelFit):
         --------
         >>> import numpy as np, glmmlib as gl
         >>> cbpp = gl.load("cbpp")
-        >>> fit = gl.glmer("cbind(incidence, size - incidence) ~ period + (1 | herd)", cbpp, family="binomial")
+        >>> formula = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
+        >>> fit = gl.glmer(formula, cbpp, family="binomial")
         >>> many = fit.refit_many(fit.simulate(200, rng=np.random.default_rng(1)))
         >>> many.sd["herd.Intercept"].quantile([0.05, 0.95]).round(1).tolist()
         [0.2, 0.9]
@@ -465,7 +468,8 @@ class GeneralizedMixedModelFit(MixedModelFit):
         --------
         >>> import glmmlib as gl
         >>> cbpp = gl.load("cbpp")
-        >>> fit = gl.glmer("cbind(incidence, size - incidence) ~ period + (1 | herd)", cbpp, family="binomial")
+        >>> formula = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
+        >>> fit = gl.glmer(formula, cbpp, family="binomial")
         >>> fit.exp_table().loc["period[T.2]"].round(3).to_dict()
         {'odds ratio': 0.371, 'lower': 0.203, 'upper': 0.676, 'p': 0.001}
         """

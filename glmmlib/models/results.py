@@ -373,7 +373,7 @@ class MixedModelFit:
         for name, modes in self.ranef().items():
             table = pd.DataFrame({c: np.full(len(modes), b) for c, b in self.params.items()}, modes.index)
             for column in modes:
-                table[column] = (table[column] if column in table else 0.0) + modes[column]
+                table[column] = table.get(column, 0.0) + modes[column]
             tables[name] = table
         return tables
 

@@ -46,7 +46,8 @@ class Summary:
         facts = "".join(
             f'<tr><th scope="row">{escape(n)}</th><td>{escape(t)}</td></tr>' for n, t in self.facts
         )
-        head = f'<table class="glmmlib-facts"><caption>{escape(self.title)}</caption><tbody>{facts}</tbody></table>'
+        caption = f"<caption>{escape(self.title)}</caption>"
+        head = f'<table class="glmmlib-facts">{caption}<tbody>{facts}</tbody></table>'
         tables = "".join(table.to_html() for table in self.tables)
         notes = "".join(f'<p class="glmmlib-note">Note: {escape(note)}</p>' for note in self.notes)
         return f'<div class="glmmlib">{head}{tables}{notes}</div>'

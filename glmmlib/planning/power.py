@@ -156,7 +156,8 @@ def power(
 
     >>> import numpy as np
     >>> import glmmlib as gl
-    >>> table = gl.power("~ dose + (1 | site)", groups=[10, 40], group_sizes=5, fixef={"Intercept": 0, "dose": 0.5},
+    >>> table = gl.power("~ dose + (1 | site)", groups=[10, 40], group_sizes=5,
+    ...                  fixef={"Intercept": 0, "dose": 0.5},
     ...                  sd={"site": 0.8}, sigma=1, covariates={"dose": "between"}, test="dose", n=400,
     ...                  rng=np.random.default_rng(1))
     >>> table.set_index("groups")["power"].round(1).to_dict()

@@ -4,7 +4,7 @@ from glmmlib.errors import ModelError
 
 
 def one_effect(fit, group, effect):
-    """Return the names (group, effect), chosen where there is only one, or say what there is to choose from."""
+    """Return the names (group, effect), chosen where there is one, or say what there is to choose from."""
     groups = {g.name: list(g.columns) for g in fit.groups}
     group = _choose(group, list(groups), "grouping factors", "group")
     return group, _choose(effect, groups[group], f"random effects of {group}", "effect")

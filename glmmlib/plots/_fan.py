@@ -1,4 +1,4 @@
-"""Lines of groups drawn from a random-slope model: what the correlation of intercepts and slopes looks like."""
+"""Lines of groups from a random-slope model: what the correlation of intercepts and slopes looks like."""
 
 import numpy as np
 from scipy.special import ndtri

@@ -31,7 +31,8 @@ def group_scatter(data, x, y, group, highlight=(), colours=None, ax=None):
     Examples
     --------
     >>> import glmmlib as gl
-    >>> ax = gl.plots.group_scatter(gl.load("sleepstudy"), "Days", "Reaction", "Subject", highlight=["308", "309"])
+    >>> sleep = gl.load("sleepstudy")
+    >>> ax = gl.plots.group_scatter(sleep, "Days", "Reaction", "Subject", highlight=["308", "309"])
     >>> len(ax.collections)
     3
     """

@@ -39,7 +39,8 @@ def power_map(table, value="power", wanted=0.8, ax=None):
     --------
     >>> import pandas as pd
     >>> import glmmlib as gl
-    >>> sizes = pd.DataFrame({"groups": [10, 10, 40, 40], "group_size": [5, 20, 5, 20], "power": [0.3, 0.35, 0.85, 0.9]})
+    >>> sizes = pd.DataFrame({"groups": [10, 10, 40, 40], "group_size": [5, 20, 5, 20],
+    ...                       "power": [0.3, 0.35, 0.85, 0.9]})
     >>> ax = gl.plots.power_map(sizes)
     >>> [text.get_text() for text in ax.texts], len(ax.patches)
     (['0.30', '0.85', '0.35', '0.90'], 2)

@@ -170,7 +170,7 @@ class _Inverse:
         return keys[order], values[:, :, order]
 
     def _solve_for(self, f, h, factorisation, keys):
-        """Solve for the entries at new pairs of levels, one column for each effect of each level of one side."""
+        """Solve for the entries at new pairs of levels, a column for each effect and level of one side."""
         first, second = np.divmod(keys, self.structure.factors[h].n_levels)
         n_f = len(np.unique(first)) * self.structure.factors[f].q
         n_h = len(np.unique(second)) * self.structure.factors[h].q

@@ -79,7 +79,8 @@ def simulate(
     >>> import pandas as pd
     >>> import glmmlib as gl
     >>> ponds = pd.DataFrame({"pond": np.repeat(np.arange(12), 10), "x": np.tile(np.arange(10), 12)})
-    >>> y = gl.simulate("~ x + (x | pond)", ponds, fixef={"Intercept": 20, "x": 1}, sigma=2, corr={"pond": -0.5},
+    >>> y = gl.simulate("~ x + (x | pond)", ponds, fixef={"Intercept": 20, "x": 1}, sigma=2,
+    ...                 corr={"pond": -0.5},
     ...                 sd={"pond": {"Intercept": 3, "x": 0.5}}, n=10_000, rng=np.random.default_rng(1))
     >>> y.shape, y[[0, 9]].std(axis=1).round(1).tolist()
     ((120, 10000), [3.6, 4.4])
@@ -270,7 +271,7 @@ def _correlation(group, corr):
 
 
 def _checked_family(family, link, sigma, dispersion):
-    """Return the family, or None for the normal one, after a look at the parameters that it has and has not."""
+    """Return the family, or None for the normal one, after a look at the parameters that it has."""
     is_gaussian = family == "gaussian"
     chosen = None if is_gaussian else find_family(family, link)
     name = "gaussian" if is_gaussian else chosen.name

@@ -188,7 +188,7 @@ class LaplaceReplicates:
     # -- value and gradient ----------------------------------------------------------------------------
 
     def evaluate(self, x, u, tolerance=ROUGH):
-        """Return the :class:`Points` at parameters x (R, P), the search for modes starting from u (q, R, J)."""
+        """Return the :class:`Points` at parameters x (R, P), the modes searched from u (q, R, J)."""
         _, L, dispersion = self.split(x)
         with np.errstate(invalid="ignore", divide="ignore"):
             m = self.modes(x, u, tolerance)
@@ -217,7 +217,7 @@ class LaplaceReplicates:
         return Points(value, gradient, m.u, slopes)
 
     def _slopes(self, m, L, Z_score, n_parameters):
-        """Return the derivatives of the modes in beta and theta (zero for tau), by implicit differentiation."""
+        """Return the derivatives of the modes in beta and theta (zero for tau), implicitly."""
         slopes, Lt = np.zeros((n_parameters, *m.u.shape)), L.swapaxes(1, 2)
         for k, column in enumerate(self.Q):
             slopes[k] = solve(m.C, -left(Lt, self.Z_products(m.weight * column)))

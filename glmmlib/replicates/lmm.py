@@ -159,7 +159,7 @@ class Replicates:
         return State(value, gradient, 0.5 * (hessian + hessian.swapaxes(1, 2)), beta, XX, r2, dr2, dT)
 
     def _inverses(self, T):
-        """Return ``H_j = (I + T A_j)^-1`` as rows of (R, G) arrays, and the sum of ``log |I + T A_j|`` (R,)."""
+        """Return ``H_j = (I + T A_j)^-1`` as rows of (R, G) arrays, and ``sum log |I + T A_j|`` (R,)."""
         q = self.q
         M = (T @ self.A.reshape(q, -1)).reshape(len(T), q, q, -1)
         M[:, range(q), range(q)] += 1.0

@@ -53,7 +53,7 @@ def minimise_all(replicates):
 
 
 def _distant(replicates, theta, zero):
-    """Return the lowest of the points at which columns of Lambda that are near zero are large, and its value."""
+    """Return the lowest of the points at which near-zero columns of Lambda are large, and its value."""
     q = replicates.q
     best, lowest = theta.copy(), np.full(len(theta), np.inf)
     diagonal = {int(a): int(k) for k, a, b in zip(*_places(replicates.pattern), strict=True) if a == b}

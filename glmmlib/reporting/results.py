@@ -294,7 +294,7 @@ def _interval_column(lower, upper, se):
 
 
 def _sizes(values, terms):
-    """Write correlations with two decimals, and SDs, which share no unit, to three significant digits each."""
+    """Write correlations with two decimals, and SDs, which share no unit, to three digits each."""
     return [
         "" if np.isnan(v) else f"{v:.2f}" if term.startswith("cor__") else _significant(v)
         for v, term in zip(values, terms, strict=True)
@@ -319,7 +319,8 @@ def _exp(values):
 def _ratio(value, se):
     """Write a ratio with two decimals, or with as many as its standard error calls for.
 
-    >>> _ratio(0.37123, 0.11), _ratio(0.0923, 0.036), _ratio(1.0344, 0.0026), _ratio(9.4e7, 1e10), _ratio(float("nan"), 1.0)
+    >>> _ratio(0.37123, 0.11), _ratio(0.0923, 0.036), _ratio(1.0344, 0.0026), _ratio(9.4e7, 1e10),\\
+    ...     _ratio(float("nan"), 1.0)
     ('0.37', '0.092', '1.0344', '9.4e+07', '')
     """
     if not np.isfinite(value):

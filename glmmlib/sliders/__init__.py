@@ -12,7 +12,7 @@ chart                    what moves
 `boundary_test`          the null distribution of the test of a variance: chi-square, 50:50 mixture, exact
 `effective_size`         how many independent members a group is worth, with ICC and design effect
 `log_odds`               one step in log-odds, and what it does to probability and odds
-`icc_curve`              the ICC along x, with the SDs of intercepts, slopes and residuals, and the correlation
+`icc_curve`              the ICC along x, with the SDs of intercepts, slopes and residuals, and a correlation
 `ml_and_reml`            the likelihood of ML and of REML for theta, by number and size of groups
 `moving_zero`            the zero of x in a random-slope model: SD of intercepts, correlation, ICC
 `overdispersion`         negative binomial counts beside Poisson counts of the same mean, and their zeros

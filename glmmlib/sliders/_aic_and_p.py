@@ -62,7 +62,7 @@ EVEN = "exp(-{x} / 2) * (1 + (extra >= 4 ? {x} / 2 : 0) + (extra >= 6 ? {x} * {x
 
 
 def p_value(d: str) -> str:
-    """The Vega expression of p for the difference `d`: the sums that chi-square with up to six degrees has."""
+    """The Vega expression of p for the difference `d`: the sums of chi-square with up to six degrees."""
     x = CHI2.format(d=d)
     return f"(extra % 2 == 1 ? {ODD.format(x=x)} : {EVEN.format(x=x)})"
 

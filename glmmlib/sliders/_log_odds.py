@@ -1,4 +1,4 @@
-"""One step in log-odds, wherever it starts: what it does to the probability, to the odds, and to their ratio."""
+"""One step in log-odds, wherever it starts: what it does to the probability, the odds and their ratio."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Counts that scatter more than Poisson counts: the negative binomial, its variance and its share of zeros."""
+"""Counts that scatter more than Poisson counts: the negative binomial, its variance and its zeros."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Six sites drawn from a random-intercept model: what its two SDs do to lines, points and their correlation."""
+"""Six sites from a random-intercept model: what its two SDs do to lines, points and their correlation."""
 
 from __future__ import annotations
 

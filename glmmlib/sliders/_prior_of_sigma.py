@@ -151,7 +151,8 @@ def chart(groups: int = 5, scale: float = 1.0, best: float = 0.0) -> Slider:
         )
         .transform_aggregate(low="sum(a)", middle="sum(b)", high="sum(c)")
         .transform_calculate(
-            text=f"'median ' + format(datum.middle * {STEP}, '.2f') + ', 95 % from ' + format(datum.low * {STEP}, '.2f')"
+            text=f"'median ' + format(datum.middle * {STEP}, '.2f')"
+            f" + ', 95 % from ' + format(datum.low * {STEP}, '.2f')"
             f" + ' to ' + format(datum.high * {STEP}, '.2f')",
             sigma="2.45",
             height="1.18",

@@ -138,7 +138,7 @@ def chart(sd: float = 1.5, slope: float = 1.0) -> Slider:
 
 
 def _average(chart, eta):
-    """The chart's rows with the mean over regions as ``p``: the trapezium rule over the normal distribution."""
+    """The chart's rows with the mean over regions as ``p``, by the trapezium rule."""
     nodes = f"sequence({-REACH!r}, {REACH + STEP / 2!r}, {STEP!r})"
     return (
         chart.transform_calculate(z=nodes)

@@ -40,7 +40,8 @@ def profiled_deviance(theta, y, X, Z, Lambda, reml=False):
     >>> rng = np.random.default_rng(1)
     >>> Z = np.kron(np.eye(6), np.ones((2, 1)))
     >>> y = Z @ rng.normal(size=6) + rng.normal(size=12)
-    >>> d, beta, sigma, b = profiled_deviance([1.0], y, np.ones((12, 1)), Z, lambda theta: theta[0] * np.eye(6))
+    >>> X, Lambda = np.ones((12, 1)), lambda theta: theta[0] * np.eye(6)
+    >>> d, beta, sigma, b = profiled_deviance([1.0], y, X, Z, Lambda)
     >>> far = profiled_deviance([9.0], y, np.ones((12, 1)), Z, lambda theta: theta[0] * np.eye(6))[0]
     >>> bool(d < far)
     True

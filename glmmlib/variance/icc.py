@@ -1,4 +1,4 @@
-"""Intraclass correlation: how alike two observations of one group are, beyond what the fixed effects explain."""
+"""Intraclass correlation: how alike two observations of one group are, beyond the fixed effects."""
 
 from dataclasses import dataclass, field
 from functools import partial

@@ -123,7 +123,8 @@ def r2(fit, scale=None):
     --------
     >>> import glmmlib as gl
     >>> gl.r2(gl.lmer("Reaction ~ Days + (Days | Subject)", gl.load("sleepstudy")))
-    R2 = 0.279 marginal, 0.799 conditional: variance 909 fixed part, 1698 between levels of Subject, 654.9 residual
+    R2 = 0.279 marginal, 0.799 conditional: variance 909 fixed part, 1698 between levels of Subject,
+    654.9 residual
     """
     if scale is not None:
         _check_choice("scale", scale, SCALES)

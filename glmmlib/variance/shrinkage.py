@@ -9,7 +9,8 @@ from glmmlib.errors import ModelError
 from glmmlib.linalg import blocks
 from glmmlib.variance.between import group_positions
 
-RANK = 1e-10  # eigenvalues of a group's Z'WZ below this share of the largest: its own least squares has no answer
+# Eigenvalues of a group's Z'WZ below this share of the largest: its own least squares has no answer.
+RANK = 1e-10
 
 
 @dataclass(frozen=True, eq=False)

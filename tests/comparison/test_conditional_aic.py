@@ -52,9 +52,9 @@ def test_hat_values_are_the_diagonal_of_the_hat_matrix(fit):
     W = np.diag(np.ones(fit.nobs) if fit.design.weights is None else fit.design.weights)
     V0 = (fit.Z @ fit.Lambda @ fit.Lambda.T @ fit.Z.T).toarray() + np.linalg.inv(W)
     inverse = np.linalg.inv(V0)
-    X, I = fit.X, np.eye(fit.nobs)
+    X, identity = fit.X, np.eye(fit.nobs)
     gls = X @ np.linalg.pinv(X.T @ inverse @ X) @ X.T @ inverse
-    hat = I - np.linalg.inv(W) @ inverse @ (I - gls)
+    hat = identity - np.linalg.inv(W) @ inverse @ (identity - gls)
     np.testing.assert_allclose(hat_values(fit), np.diag(hat), atol=1e-9)
 
 

@@ -66,11 +66,13 @@ def test_page_meets_the_accessibility_rules_and_fits_a_phone(visit, name, theme)
 
 STICKING_OUT = """() => {
   const scrolls = (e) => {
-    for (let p = e; p; p = p.parentElement) if (/auto|scroll/.test(getComputedStyle(p).overflowX)) return true;
+    for (let p = e; p; p = p.parentElement)
+      if (/auto|scroll/.test(getComputedStyle(p).overflowX)) return true;
     return false;
   };
   return [...document.querySelectorAll("article *")]
-    .filter((e) => e.getBoundingClientRect().right > innerWidth + 1 && e.checkVisibility() && !e.closest("mjx-assistive-mml"))
+    .filter((e) => e.getBoundingClientRect().right > innerWidth + 1)
+    .filter((e) => e.checkVisibility() && !e.closest("mjx-assistive-mml"))
     .filter((e) => !scrolls(e))
     .map((e) => e.outerHTML.slice(0, 120));
 }"""

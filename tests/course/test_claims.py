@@ -1,4 +1,4 @@
-"""Each row of claims.csv - a bullet of the deck and the number that shows it - holds in the stored chapter."""
+"""Each row of claims.csv, a bullet of the deck and the number that shows it, holds in the chapter."""
 
 import csv
 import re

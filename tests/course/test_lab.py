@@ -33,7 +33,7 @@ def lab(tmp_path_factory):
         "--ServerApp.password=",
     ]
     folders = [f"--LabApp.user_settings_dir={home}", f"--LabApp.workspaces_dir={home}"]
-    log = open(home / "log", "w")
+    log = (home / "log").open("w")
     server = subprocess.Popen(
         [sys.executable, "-m", "jupyterlab", *options, *folders], cwd=ROOT, stdout=log, stderr=log
     )

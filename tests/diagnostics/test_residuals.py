@@ -1,4 +1,4 @@
-"""Simulated residuals: distribution functions, uniformity under the model, and what wrong models do to them."""
+"""Simulated residuals: distribution functions, uniformity under the model, and wrong models."""
 
 import warnings
 
@@ -145,7 +145,7 @@ def test_conditional_residuals_leave_the_groups_out():
 
 @pytest.mark.parametrize("conditional", [False, True])
 def test_raw_uniformity_is_conservative_for_right_models(conditional):
-    """Parameters (and modes) come from the same data: far fewer than one in twenty p-values are below 0.05."""
+    """Parameters (and modes) come from the same data: far fewer than one p-value in twenty is below 0.05."""
     rng, low = np.random.default_rng(4), 0
     for _ in range(60):
         data, b = grouped(rng, 15, 10)

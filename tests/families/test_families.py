@@ -164,7 +164,7 @@ def test_binomial_is_exact_at_plus_minus_700(link):
 
 def test_normal_tail_keeps_the_digits_of_its_third_derivative():
     x = np.array([-700.0, -50.0, -8.1, -7.9])
-    for value, exact_at in zip(log_normal(x)[3], x):
+    for value, exact_at in zip(log_normal(x)[3], x, strict=True):
         exact = mp.diff(lambda t: mp.log(mp.erfc(-t / mp.sqrt(2)) / 2), mp.mpf(exact_at), 3)
         assert value == pytest.approx(float(exact), rel=1e-9)
 

@@ -133,7 +133,7 @@ def test_gradient_of_quadrature_when_scores_are_not_kept(monkeypatch):
 
 
 def dense_laplace(problem, deviance, x, theta):
-    """-2 log L by dense algebra in the order of the data: Newton's method for u, then the determinant of H."""
+    """-2 log L by dense algebra in the order of the data: Newton's method for u, then log|H|."""
     fam, n = deviance.family, deviance.n
     y, own, offset = np.empty(n), None, 0.0
     y[deviance.rows] = deviance.y
@@ -272,7 +272,7 @@ def test_quadrature_converges_with_two_random_effects():
 
 
 def test_toenail_at_each_number_of_points():
-    """The table at the top of this file: errors of the log-likelihood at the estimates that 100 points give."""
+    """The table at the top of this file: errors of the log-likelihood at the estimates of 100 points."""
     toenail = gl.load("toenail")
     fit = gl.glmer("outcome ~ treatment * time + (1 | patientID)", toenail, family="binomial", n_agq=100)
     problem, x = fit._problem, fit._optimum.x

@@ -19,7 +19,7 @@ DISPERSION = {"negbinomial": 2.0, "gamma": 0.3}
 
 
 def simulated(pair, groups=30, size=8, sd=(0.7, 0.0), seed=1, intercept=0.5, h_sd=0.4):
-    """Data of one family with effects of g (intercept and slope) and of h; a limited link stays in its range."""
+    """Data of one family with effects of g (intercept and slope) and h; a limited link stays in range."""
     rng = np.random.default_rng([seed, PAIRS.index(pair)])
     fam = family(*pair)
     n = groups * size

@@ -178,7 +178,7 @@ def test_lme4_differs_where_it_takes_the_expected_information(name):
 
 @pytest.mark.parametrize("name", ROUGH_HESSIAN)
 def test_standard_errors_of_grouseticks_come_from_our_own_likelihood(name):
-    """Where lme4's numerical Hessian is off, second differences of the likelihood's values agree with ours."""
+    """Where lme4's numerical Hessian is off, second differences of the likelihood agree with ours."""
     _, fit = fitted(name)
     problem, x = fit._problem, fit._optimum.x
     step = 0.02 * np.sqrt(np.diag(fit._joint_covariance))

@@ -16,7 +16,7 @@ def column(fit, word):
 
 
 def dense(fit, fixed):
-    """SDs from Henderson's matrix of the mixed model equations: of the errors, or (beta fixed) conditional."""
+    """SDs from Henderson's mixed model equations: of the errors, or (beta fixed) conditional."""
     ZL = fit.Z.toarray() @ fit.Lambda.toarray()
     W = np.eye(fit.nobs) if fit.design.weights is None else np.diag(fit.design.weights)
     full = ZL if fixed else np.hstack([ZL, fit.X])

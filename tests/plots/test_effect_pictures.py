@@ -27,7 +27,7 @@ def names(ax):
 def test_caterpillar_draws_modes_in_order_and_their_intervals(ax, slopes):
     gl.plots.caterpillar(slopes, effect="Days", level=0.9, ax=ax)
     modes = slopes.ranef(cond_sd=True)["Subject"]
-    x, rows = ax.lines[-1].get_data()
+    x, _ = ax.lines[-1].get_data()
     assert (np.diff(x) > 0).all()
     np.testing.assert_allclose(x, modes.loc[names(ax), "Days"])
     ends = np.array([segment[:, 0] for segment in ax.collections[0].get_segments()])

@@ -95,7 +95,7 @@ def crossed(seed=3, weights=False):
 
 
 def dense_variance(fit, X, Z):
-    """(X, Z) sigma^2 [X'WX, X'WZ; Z'WX, Z'WZ + (Lambda Lambda')^-1]^-1 (X, Z)', written with u = Lambda^-1 b."""
+    """(X, Z) sigma^2 [X'WX, X'WZ; Z'WX, Z'WZ + (Lambda Lambda')^-1]^-1 (X, Z)', with u = Lambda^-1 b."""
     L = fit.Lambda.toarray()
     W = np.eye(fit.nobs) if fit.design.weights is None else np.diag(fit.design.weights)
     full = np.hstack([fit.X, fit.Z @ L])

@@ -1,4 +1,4 @@
-"""What a fresh clone relies on: exact pins, no hidden index, no script or folder that the book would mistake."""
+"""What a fresh clone relies on: exact pins, no hidden index, nothing that the book would mistake."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""The frozen reference values are whole: each belongs to data that are there, and its names can be matched."""
+"""The frozen reference values are whole: each belongs to data that are there, its names match."""
 
 import re
 

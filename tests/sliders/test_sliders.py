@@ -85,7 +85,7 @@ def test_chart_uses_no_colour_outside_the_palette(name):
 
 def test_unknown_chart_is_refused_with_the_names_of_the_charts():
     with pytest.raises(AttributeError, match="no chart 'typo'; there are .*type_one_rate"):
-        sliders.typo
+        _ = sliders.typo
 
 
 def test_type_one_curve_is_the_python_function():
@@ -228,7 +228,7 @@ def test_effective_size_is_the_icc_and_design_effect_of_a_fit():
 
 
 def test_effective_size_is_what_the_mean_of_a_mixed_model_is_worth():
-    """In equal groups the squared standard error of the mean is the total variance over the effective number."""
+    """In equal groups the squared standard error of the mean is total variance over effective number."""
     rng = np.random.default_rng(14)
     rows = pd.DataFrame({"group": np.repeat(np.arange(12), 7).astype(str)})
     y = gl.simulate("~ 1 + (1 | group)", rows, fixef={"Intercept": 1}, sd={"group": 0.8}, sigma=1.1, rng=rng)
@@ -242,7 +242,7 @@ def test_effective_size_agrees_with_simulation():
     """20,000 groups of 10: the relative standard error of a variance is 0.01."""
     rng = np.random.default_rng(15)
     means = rng.normal(0, 3, 20_000) + rng.normal(0, 5, (10, 20_000)).mean(axis=0)
-    icc, effect, worth = effective.effective_size(3, 5, 10)
+    _, effect, worth = effective.effective_size(3, 5, 10)
     assert means.var() / (34 / 10) == pytest.approx(effect, rel=0.04)
     assert 34 / means.var() == pytest.approx(worth, rel=0.04)
 

@@ -59,7 +59,7 @@ class Curve:
         return CubicHermiteSpline(self.values, self.zeta, self.slope, extrapolate=False)
 
     def interval(self, level):
-        """Return the ends of the interval: values whose zeta is the normal quantile, or the end of the range."""
+        """Return the ends of the interval: where zeta is the normal quantile, or the end of the range."""
         z = float(-ndtri(0.5 * (1.0 - level)))
         return self._end(-1, z), self._end(1, z)
 
@@ -187,7 +187,7 @@ def _positive_inverse(H):
 
 
 def _finite_slopes(values, zeta, slopes):
-    """Give points without a derivative (the ends of a range) the slope of a parabola through their neighbour."""
+    """Give points without a derivative (ends of a range) the slope of a parabola through their neighbour."""
     slopes = slopes.copy()
     for i in np.flatnonzero(~np.isfinite(slopes)):
         j = 1 if i == 0 else i - 1

@@ -160,7 +160,7 @@ def _full_patterns(patterns):
 
 @dataclass(frozen=True, eq=False)
 class Minimum:
-    """The least deviance with the parameter held at ``value``, where it is, and its ``slope`` in the value."""
+    """The least deviance with the parameter held at ``value``, where it is, and its ``slope`` there."""
 
     value: float
     x: np.ndarray
