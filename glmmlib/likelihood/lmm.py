@@ -99,7 +99,7 @@ class ProfiledDeviance:
             self._check_room_for_random_effects()
 
     def _check_room_for_random_effects(self):
-        """Refuse random effects whose columns the fixed effects hold already: REML says nothing about them."""
+        """Refuse random effects whose columns the fixed effects hold: REML says nothing about them."""
         for k, A, ZX in zip(self.structure.order, self.cross.A, self.cross.ZX, strict=True):
             total = np.einsum("aaj->", A)
             if total - (ZX**2).sum() < 1e-10 * total:
