@@ -1,14 +1,15 @@
 """Models side by side: log-likelihood, AIC, BIC and conditional AIC."""
 
 from dataclasses import dataclass
+from html import escape
 
 import numpy as np
 import pandas as pd
 
 from glmmlib.comparison.conditional_aic import conditional_aic
 from glmmlib.comparison.lrt import check_same_data, check_same_quadrature
-from glmmlib.design.columns import listed
 from glmmlib.display.tables import Table, fixed
+from glmmlib.display.words import listed, wrapped
 from glmmlib.errors import ModelError
 from glmmlib.models.results import MixedModelFit
 
@@ -72,16 +73,12 @@ class Comparison:
         return f"BIC(rows) takes n = {self.nobs} rows{groups}; k counts variances and covariances too"
 
     def __str__(self):
-        from glmmlib.models.summary import wrapped
-
         models = [wrapped(f"{name}: {text}") for name, text in self.formulas.items()]
         return "\n".join([self._heading(), *models, self._table().to_text(), *map(wrapped, self._notes())])
 
     __repr__ = __str__
 
     def _repr_html_(self):
-        from html import escape
-
         table = self._table()
         models = "".join(f"<li>{n}: <code>{escape(text)}</code></li>" for n, text in self.formulas.items())
         html = Table(self._heading(), table.header, table.rows).to_html()

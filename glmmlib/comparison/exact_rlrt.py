@@ -18,11 +18,13 @@ Crainiceanu and Ruppert (2004), Likelihood ratio tests in linear mixed models wi
 """
 
 from dataclasses import dataclass, field
+from html import escape
 
 import numpy as np
 from scipy.special import chdtrc
 
 from glmmlib.display.tables import p_text
+from glmmlib.display.words import wrapped
 from glmmlib.errors import ModelError
 from glmmlib.prediction.simulate import require_generator
 
@@ -65,8 +67,6 @@ class ExactTest:
     draws: np.ndarray = field(repr=False)
 
     def __str__(self):
-        from glmmlib.models.summary import wrapped
-
         name, title = (
             ("RLRT", "restricted likelihood-ratio")
             if self.criterion == "REML"
@@ -85,8 +85,6 @@ class ExactTest:
     __repr__ = __str__
 
     def _repr_html_(self):
-        from html import escape
-
         return f'<div class="glmmlib"><pre>{escape(str(self))}</pre></div>'
 
 

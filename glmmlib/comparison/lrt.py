@@ -15,6 +15,7 @@ Self and Liang (1987), *Journal of the American Statistical Association* 82; Str
 """
 
 from dataclasses import dataclass
+from html import escape
 from itertools import pairwise
 
 import numpy as np
@@ -22,6 +23,7 @@ import pandas as pd
 from scipy.special import chdtrc
 
 from glmmlib.display.tables import Table, fixed, p_text
+from glmmlib.display.words import wrapped
 from glmmlib.errors import ModelError
 
 
@@ -76,16 +78,12 @@ class LikelihoodRatioTests:
             yield f"{name}: H0: {hypothesis}; null distribution: {self.distributions[name]}"
 
     def __str__(self):
-        from glmmlib.models.summary import wrapped
-
         lines = [self._heading(), *(wrapped(f"{name}: {text}") for name, text in self.formulas.items())]
         return "\n".join([*lines, self._table().to_text(), *map(wrapped, self._notes())])
 
     __repr__ = __str__
 
     def _repr_html_(self):
-        from html import escape
-
         table = self._table()
         models = "".join(f"<li>{n}: <code>{escape(text)}</code></li>" for n, text in self.formulas.items())
         notes = "".join(f"<li>{escape(note)}</li>" for note in self._notes())

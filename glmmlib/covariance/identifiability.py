@@ -10,7 +10,7 @@ takes two values only, three parameters describe two variances.
 
 import numpy as np
 
-from glmmlib.design.columns import listed
+from glmmlib.display.words import listed
 from glmmlib.errors import ModelError
 
 _RANK = 1e-9  # of a Gram matrix of columns of length one: what counts as zero within a level

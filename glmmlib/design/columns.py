@@ -18,6 +18,7 @@ import pandas as pd
 from formulaic.transforms import TRANSFORMS, C
 from formulaic.utils.code import sanitize_variable_names
 
+from glmmlib.display.words import listed
 from glmmlib.errors import DataError
 
 #: What a formula may call besides formulaic's own transforms (``scale``, ``poly``, ``bs``, ``C`` ...).
@@ -122,16 +123,6 @@ def require(name: str, columns: pd.Index, where: str = "the data", expression: s
     near = difflib.get_close_matches(name.lower(), lower, n=1)
     hint = f"did you mean '{lower[near[0]]}'?" if near else f"the columns are {listed(names)}"
     raise DataError(f"'{name}' is not a column of {where}; {hint}")
-
-
-def listed(items: Sequence, limit: int = 6) -> str:
-    """Join `items` for a message, at most `limit` of them.
-
-    >>> listed(list("abcd"), 2)
-    'a, b and 2 more'
-    """
-    shown = ", ".join(str(item) for item in items[:limit])
-    return shown if len(items) <= limit else f"{shown} and {len(items) - limit} more"
 
 
 def missing_rows(data: pd.DataFrame, names: Sequence[str]) -> tuple[np.ndarray | None, dict[str, int]]:

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from formulaic import ModelSpec
 
-from glmmlib.design.columns import listed
 from glmmlib.design.rank import independent_rows
+from glmmlib.display.words import listed
 from glmmlib.errors import DataError, ModelError, RankDeficientWarning
 from glmmlib.formula.parser import RandomTerm
 

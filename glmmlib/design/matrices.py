@@ -15,7 +15,8 @@ import pandas as pd
 from formulaic import Formula, ModelMatrix, ModelSpec, ModelSpecs, SimpleFormula
 from formulaic.errors import DataMismatchWarning, FormulaicError
 
-from glmmlib.design.columns import FUNCTIONS, check_finite, is_categorical, listed, names_in, variables_of
+from glmmlib.design.columns import FUNCTIONS, check_finite, is_categorical, names_in, variables_of
+from glmmlib.display.words import listed
 from glmmlib.errors import DataError
 from glmmlib.formula.parser import Cbind, MixedFormula
 from glmmlib.formula.scanner import plain_name

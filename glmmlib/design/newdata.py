@@ -19,12 +19,12 @@ from glmmlib.design.columns import (
     as_frame,
     clean,
     is_categorical,
-    listed,
     missing_rows,
     require,
     with_levels,
 )
 from glmmlib.design.matrices import materialise, needed_columns, stack, summed_offset
+from glmmlib.display.words import listed
 from glmmlib.errors import DataError
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def new_design(
 
     Examples
     --------
-    >>> from glmmlib.design import build_design
+    >>> from glmmlib.design.build import build_design
     >>> data = {"y": [1, 3, 2, 5], "x": [0, 1, 0, 1], "g": ["a", "a", "b", "b"]}
     >>> design = build_design("y ~ x + (1 | g)", data)
     >>> new_design(design, {"x": [7]}, random=()).X

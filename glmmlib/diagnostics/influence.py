@@ -17,7 +17,10 @@ from glmmlib.covariance.groups import arrange
 from glmmlib.design.grouping import Grouping
 from glmmlib.design.matrices import frozen
 from glmmlib.errors import DataError, GlmmlibError, GlmmlibWarning, ModelError
+from glmmlib.likelihood.glmm import LaplaceDeviance
 from glmmlib.linalg.threads import one_blas_thread
+from glmmlib.models.glmer import _solve
+from glmmlib.models.lmer import _fit
 
 REFITTED = 10
 
@@ -181,10 +184,6 @@ def _kept_levels(grouping: Grouping, keep):
 
 
 def _fitted(fit, design):
-    from glmmlib.likelihood.glmm import LaplaceDeviance
-    from glmmlib.models.glmer import _solve
-    from glmmlib.models.lmer import _fit
-
     groups, names = arrange(design.random, design.weights if fit.family is None else None)
     if fit.family is None:
         with one_blas_thread():

@@ -17,8 +17,8 @@ import numpy as np
 import pandas as pd
 from scipy.special import bdtrc, ndtri
 
-from glmmlib.design.columns import listed
 from glmmlib.display.tables import p_text
+from glmmlib.display.words import listed
 from glmmlib.errors import DataError, ModelError
 from glmmlib.prediction.simulate import require_generator
 

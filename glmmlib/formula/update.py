@@ -35,7 +35,7 @@ def changed_formula(old: MixedFormula, text: str) -> str:
 
     Examples
     --------
-    >>> from glmmlib.formula import parse_formula
+    >>> from glmmlib.formula.parser import parse_formula
     >>> changed_formula(parse_formula("y ~ a + (a | g) + (1 | h)"), ". ~ . + b - (1 | h)")
     'y ~ a + b + (a | g)'
     """

@@ -16,8 +16,9 @@ import numpy as np
 import pandas as pd
 
 from glmmlib.display.tables import Table, aligned
+from glmmlib.display.words import did_you_mean, wrapped
 from glmmlib.errors import ModelError
-from glmmlib.inference.contrasts import INTERVALS, did_you_mean
+from glmmlib.inference.contrasts import INTERVALS
 from glmmlib.prediction.simulate import require_generator
 from glmmlib.replicates.refits import each_fit, refit_many
 
@@ -118,8 +119,6 @@ class Bootstrap:
                 )
 
     def __str__(self):
-        from glmmlib.models.summary import wrapped
-
         table = pd.DataFrame({"estimate": self.estimates, "bias": self.bias, "se": self.se}).join(
             self.conf_int()
         )
@@ -291,8 +290,6 @@ class BootstrapTest:
     criterion: str
 
     def __str__(self):
-        from glmmlib.models.summary import wrapped
-
         at_zero = float(np.mean(self.null < 1e-6))
         share = f"; {at_zero:.0%} of them are zero" if at_zero >= 0.005 else ""
         return "\n".join(

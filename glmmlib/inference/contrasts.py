@@ -6,14 +6,13 @@ infinite (``"z"``); for a generalised one it is compared with the normal distrib
 once give an F (or chi-square) test.
 """
 
-import difflib
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from scipy.special import chdtrc, fdtrc, ndtri, stdtr, stdtrit
 
-from glmmlib.design.columns import listed
+from glmmlib.display.words import did_you_mean
 from glmmlib.errors import ModelError
 from glmmlib.inference.kenward_roger import kenward_roger
 from glmmlib.inference.satterthwaite import multiple_df, variance_information
@@ -194,12 +193,6 @@ def _chosen(parm, names):
                 " because the estimates of variances are far from normal"
             )
     return wanted
-
-
-def did_you_mean(name, names):
-    """Return a hint at the nearest name, or the list of names."""
-    near = difflib.get_close_matches(str(name), list(names), n=1)
-    return f" (did you mean {near[0]!r}?)" if near else f" (they are {listed(list(names))})"
 
 
 #: Methods of :func:`conf_int`: ``method(fit, level, parm, **options)`` returns a table with lower and upper.

@@ -11,14 +11,16 @@ squares means, *The American Statistician* 34, 216-221.
 """
 
 from dataclasses import dataclass, field
+from html import escape
 from itertools import combinations
 
 import numpy as np
 import pandas as pd
 
 from glmmlib.display.tables import Table, aligned, fixed, p_text
+from glmmlib.display.words import did_you_mean, wrapped
 from glmmlib.errors import ModelError
-from glmmlib.inference.contrasts import DDF_TITLE, check_ddf, did_you_mean, quantile, single_tests
+from glmmlib.inference.contrasts import DDF_TITLE, check_ddf, quantile, single_tests
 from glmmlib.inference.reference_grid import grid_rows, reference_grid
 from glmmlib.variance.ratios import RATIOS
 
@@ -106,8 +108,6 @@ class Means:
         return f"Marginal means on the scale of the {scale}"
 
     def __str__(self):
-        from glmmlib.models.summary import wrapped
-
         return "\n".join([self._table().to_text(), *(wrapped(text, "Note: ") for text in self.averaged)])
 
     __repr__ = __str__
@@ -160,8 +160,6 @@ class Differences:
         )
 
     def __str__(self):
-        from glmmlib.models.summary import wrapped
-
         return "\n".join([self._table().to_text(), *(wrapped(text, "Note: ") for text in self.notes)])
 
     __repr__ = __str__
@@ -356,7 +354,5 @@ def _labels(index):
 
 
 def _html(table, notes):
-    from html import escape
-
     text = "".join(f'<p class="glmmlib-note">Note: {escape(note)}</p>' for note in notes)
     return f'<div class="glmmlib">{table.to_html()}{text}</div>'

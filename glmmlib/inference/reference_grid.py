@@ -6,10 +6,10 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
-from glmmlib.design.columns import clean, is_categorical, listed, names_in
+from glmmlib.design.columns import clean, is_categorical, names_in
 from glmmlib.design.matrices import materialise, needed_columns, stack
+from glmmlib.display.words import did_you_mean, listed
 from glmmlib.errors import ModelError
-from glmmlib.inference.contrasts import did_you_mean
 
 GRID_LIMIT = 200_000  # rows
 

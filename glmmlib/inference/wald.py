@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from glmmlib.display.tables import Table, aligned, fixed, p_text
+from glmmlib.display.words import did_you_mean
 from glmmlib.errors import ModelError
-from glmmlib.inference.contrasts import DDF_TITLE, check_ddf, did_you_mean, joint_test, single_tests
+from glmmlib.inference.contrasts import DDF_TITLE, check_ddf, joint_test, single_tests
 
 
 @dataclass(frozen=True, eq=False)

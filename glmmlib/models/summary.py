@@ -2,13 +2,13 @@
 here.
 """
 
-import textwrap
 from dataclasses import dataclass
 from html import escape
 
 import numpy as np
 
-from glmmlib.display.tables import WIDTH, Table, aligned, fixed, p_text
+from glmmlib.display.tables import Table, aligned, fixed, p_text
+from glmmlib.display.words import wrapped
 from glmmlib.inference.contrasts import DDF_TITLE, check_ddf, coef_tests
 
 
@@ -63,17 +63,6 @@ def summary(fit, ddf=None):
 def one_line(fit):
     """Return the short representation of a fit."""
     return f"<{_title(fit)}: {fit.formula}; {fit.nobs:,} rows; {_groups(fit)}>"
-
-
-def wrapped(text, label=""):
-    """Wrap a text at 80 columns, the lines after the first indented by the length of the label."""
-    return textwrap.fill(
-        label + text,
-        WIDTH,
-        subsequent_indent=" " * (len(label) or 4),
-        break_long_words=True,
-        break_on_hyphens=False,
-    )
 
 
 def _title(fit):

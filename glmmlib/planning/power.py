@@ -9,10 +9,9 @@ from threading import current_thread, main_thread
 import numpy as np
 import pandas as pd
 
-from glmmlib.design.columns import listed
+from glmmlib.display.words import did_you_mean, listed
 from glmmlib.errors import GlmmlibWarning, ModelError
 from glmmlib.formula.parser import parse_formula
-from glmmlib.inference.contrasts import did_you_mean
 from glmmlib.models.glmer import glmer
 from glmmlib.models.lmer import lmer
 from glmmlib.prediction.simulate import require_generator, simulate

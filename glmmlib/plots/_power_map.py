@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from glmmlib.errors import ModelError
 from glmmlib.palette import POOLED
 
 _WORDS = {
@@ -47,8 +48,6 @@ def power_map(table, value="power", wanted=0.8, ax=None):
     """
     import matplotlib.pyplot as plt
     from matplotlib.patches import Rectangle
-
-    from glmmlib.errors import ModelError
 
     if value not in _WORDS:
         raise ModelError(f"value is {', '.join(map(repr, _WORDS))}, not {value!r}")

@@ -5,9 +5,10 @@ covariate?
 import numpy as np
 from scipy.special import betaincinv
 
-from glmmlib.design.columns import listed
+from glmmlib.display.words import listed
 from glmmlib.errors import DataError, ModelError
 from glmmlib.palette import DATA, MODEL, POOLED
+from glmmlib.variance.between import covariates
 
 QUARTILES = (0.25, 0.5, 0.75)
 MIN_IN_A_BIN = 25  # residuals between two points of a quartile line
@@ -70,8 +71,6 @@ def residual_panel(residuals, x=None, ax=None):
 
 
 def _covariate(fit, name):
-    from glmmlib.variance.between import covariates
-
     data = fit.design.data
     if name is None:
         numeric = [c for c in covariates(fit, ("fixed",)) if data[c].dtype.kind in "iuf"]

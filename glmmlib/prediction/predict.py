@@ -7,9 +7,10 @@ import pandas as pd
 from formulaic import Formula
 from scipy.special import ndtri
 
-from glmmlib.design.columns import argument, as_frame, check_weights, clean, listed
+from glmmlib.design.columns import argument, as_frame, check_weights, clean
 from glmmlib.design.matrices import materialise, needed_columns
 from glmmlib.design.newdata import new_design
+from glmmlib.display.words import listed
 from glmmlib.errors import DataError, ModelError
 from glmmlib.families.averages import marginal_mean
 from glmmlib.families.links import Identity

@@ -7,7 +7,7 @@ import pandas as pd
 
 from glmmlib.covariance.groups import arrange
 from glmmlib.design.build import build_design
-from glmmlib.design.columns import listed
+from glmmlib.display.words import listed
 from glmmlib.errors import ModelError
 from glmmlib.families.registry import family as find_family
 

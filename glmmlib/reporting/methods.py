@@ -2,6 +2,7 @@
 
 from importlib.metadata import PackageNotFoundError, version
 
+from glmmlib.display.words import counted, joined, sentence
 from glmmlib.inference.contrasts import DDF_TITLE
 from glmmlib.reporting.formats import code
 from glmmlib.variance.ratios import RATIOS
@@ -163,29 +164,6 @@ def caveats(fit, numbers):
 
 
 # --- words ------------------------------------------------------------------------------------------
-
-
-def counted(n, what):
-    """
-    >>> counted(1, "row"), counted(1200, "row")
-    ('1 row', '1,200 rows')
-    """
-    return f"{n:,} {what}{'' if n == 1 else 's'}"
-
-
-def joined(items):
-    """
-    >>> joined(["a"]), joined(["a", "b", "c"])
-    ('a', 'a, b and c')
-    """
-    *first, last = items
-    return f"{', '.join(first)} and {last}" if first else last
-
-
-def sentence(text):
-    """Return the text with a capital letter, unless it starts with the name of a parameter."""
-    is_name = text.startswith(("sd ", "corr ", "sigma:", "\x02"))
-    return text if is_name else text[:1].upper() + text[1:]
 
 
 def _were(n):

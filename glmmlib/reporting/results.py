@@ -7,10 +7,11 @@ import pandas as pd
 
 from glmmlib.comparison.anova import anova
 from glmmlib.display.tables import Table, fixed, p_text
+from glmmlib.display.words import counted, joined
 from glmmlib.errors import ModelError
 from glmmlib.inference.contrasts import check_ddf, coef_tests
 from glmmlib.reporting.formats import code
-from glmmlib.reporting.methods import LISTED, counted, joined, ratio_name
+from glmmlib.reporting.methods import LISTED, ratio_name
 from glmmlib.reporting.tidy import tidy
 from glmmlib.variance.icc import icc
 from glmmlib.variance.r2 import r2

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from glmmlib.design.columns import listed
 from glmmlib.design.matrices import needed_columns
 from glmmlib.design.newdata import new_design
+from glmmlib.display.words import listed
 from glmmlib.errors import DataError, ModelError
 
 

@@ -14,14 +14,16 @@ found by Newton's method on the likelihood itself.
 
 from dataclasses import dataclass
 from functools import cached_property
+from html import escape
 
 import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
 from glmmlib.display.tables import Table, aligned
+from glmmlib.display.words import did_you_mean, wrapped
 from glmmlib.errors import ModelError
-from glmmlib.inference.contrasts import INTERVALS, did_you_mean
+from glmmlib.inference.contrasts import INTERVALS
 from glmmlib.inference.profile.curve import trace
 from glmmlib.inference.profile.deviances import held_parameters
 from glmmlib.linalg.threads import one_blas_thread
@@ -141,8 +143,6 @@ class Profile:
                 )
 
     def __str__(self):
-        from glmmlib.models.summary import wrapped
-
         level = min(0.95, self.level)
         table = self.conf_int(level)
         estimates = [self.curves[n].estimate if n in self.curves else np.nan for n in table.index]
@@ -159,8 +159,6 @@ class Profile:
     __repr__ = __str__
 
     def _repr_html_(self):
-        from html import escape
-
         return f'<div class="glmmlib"><pre>{escape(str(self))}</pre></div>'
 
 
