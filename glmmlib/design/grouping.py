@@ -57,7 +57,10 @@ class Grouping:
         else:
             codes, cells = pd.factorize(_combined([codes for codes, _ in coded], parts), sort=True)
             levels = pd.Index(_labels(cells, parts))
-        name = ":".join(columns)
+        return cls._checked(":".join(columns), levels, codes, tuple(columns), parts, cells)
+
+    @classmethod
+    def _checked(cls, name, levels, codes, *memory) -> Grouping:
         if len(levels) < 2:
             raise DataError(
                 f"the grouping factor '{name}' has one level only ({levels[0]}): a variance "
@@ -65,7 +68,20 @@ class Grouping:
             )
         codes = np.asarray(codes, dtype=np.intp)
         codes.flags.writeable = False
-        return cls(name, levels, codes, tuple(columns), parts, cells)
+        return cls(name, levels, codes, *memory)
+
+    def kept(self, keep: np.ndarray) -> Grouping:
+        """Return the groups of some of the rows, by a mask (n,); levels without rows are lost.
+
+        Raises
+        ------
+        DataError
+            When one group is left.
+        """
+        used, codes = np.unique(self.codes[keep], return_inverse=True)
+        return self._checked(
+            self.name, self.levels[used], codes, self._columns, self._parts, self._cells[used]
+        )
 
     def codes_of(self, rows: pd.DataFrame) -> tuple[np.ndarray, list[str]]:
         """Return the codes of other rows, -1 for a group not seen here, and the labels of those."""

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from formulaic import ModelSpec
 
+from glmmlib.design.arrays import RandomDesign
 from glmmlib.design.rank import independent_rows
 from glmmlib.display.words import listed
 from glmmlib.errors import DataError, ModelError, RankDeficientWarning
-from glmmlib.formula.parser import RandomTerm
-
-if TYPE_CHECKING:
-    from glmmlib.design.build import RandomDesign
+from glmmlib.formula.terms import RandomTerm
 
 
 def check_terms_have_columns(specs: dict[str, ModelSpec]) -> None:

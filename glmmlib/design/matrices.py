@@ -15,11 +15,12 @@ import pandas as pd
 from formulaic import Formula, ModelMatrix, ModelSpec, ModelSpecs, SimpleFormula
 from formulaic.errors import DataMismatchWarning, FormulaicError
 
+from glmmlib.design.arrays import frozen
 from glmmlib.design.columns import FUNCTIONS, check_finite, is_categorical, names_in, variables_of
 from glmmlib.display.words import listed
 from glmmlib.errors import DataError
-from glmmlib.formula.parser import Cbind, MixedFormula
 from glmmlib.formula.scanner import plain_name
+from glmmlib.formula.terms import Cbind, MixedFormula
 
 
 @lru_cache(maxsize=64)
@@ -165,12 +166,3 @@ def _one_number(matrix: pd.DataFrame, what: str, index: pd.Index) -> np.ndarray:
             f"{what} must be one number per row, but it has {matrix.shape[1]} columns: code text as numbers"
         )
     return stack(matrix, index)[0]
-
-
-def frozen(array: np.ndarray | None) -> np.ndarray | None:
-    """Make our own array, or our view of another's, read-only."""
-    if array is None:
-        return None
-    array = array.view()
-    array.flags.writeable = False
-    return array

@@ -8,71 +8,19 @@ is an error, never the reference level in disguise.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
-from glmmlib.design.columns import (
-    argument,
-    as_frame,
-    clean,
-    is_categorical,
-    missing_rows,
-    require,
-    with_levels,
-)
+from glmmlib.design.arguments import argument
+from glmmlib.design.arrays import Design, NewDesign, NewRandom, RandomDesign
+from glmmlib.design.columns import as_frame, clean, is_categorical, missing_rows, require, with_levels
 from glmmlib.design.matrices import materialise, needed_columns, stack, summed_offset
 from glmmlib.display.words import listed
 from glmmlib.errors import DataError
 
-if TYPE_CHECKING:
-    from glmmlib.design.build import Design, RandomDesign
-
 _WHERE = "the new data"
-
-
-@dataclass(frozen=True, eq=False)
-class NewRandom:
-    """One random-effects term on new data.
-
-    Attributes
-    ----------
-    columns : tuple of str
-        Names of the q random effects.
-    Z : (q, n) array
-    codes : (n,) integer array
-        Position of the row's group in the fit's levels; -1 for a group the fit has not seen.
-    """
-
-    columns: tuple[str, ...]
-    Z: np.ndarray = field(repr=False)
-    codes: np.ndarray = field(repr=False)
-
-
-@dataclass(frozen=True, eq=False)
-class NewDesign:
-    """Arrays for new data.
-
-    Attributes
-    ----------
-    index : pandas.Index
-        Row labels of the new data.
-    X : (n, p) array
-        With the columns of the fit; aliased ones are left out.
-    offset : (n,) array or None
-    random : dict of int to NewRandom
-        By position in ``Design.random``; only the terms asked for.
-    complete : (n,) array of bool
-        False where a value is missing: those rows are NaN in X, offset and Z, with code -1.
-    """
-
-    index: pd.Index
-    X: np.ndarray = field(repr=False)
-    offset: np.ndarray | None = field(repr=False)
-    random: dict[int, NewRandom]
-    complete: np.ndarray = field(repr=False)
 
 
 def new_design(

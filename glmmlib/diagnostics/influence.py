@@ -8,15 +8,14 @@ refitted to the other rows.
 """
 
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from glmmlib.covariance.groups import arrange
-from glmmlib.design.grouping import Grouping
-from glmmlib.design.matrices import frozen
-from glmmlib.errors import DataError, GlmmlibError, GlmmlibWarning, ModelError
+from glmmlib.design.subset import kept_rows
+from glmmlib.errors import GlmmlibError, GlmmlibWarning, ModelError
 from glmmlib.likelihood.glmm import LaplaceDeviance
 from glmmlib.linalg.threads import one_blas_thread
 from glmmlib.models.glmer import _solve
@@ -140,7 +139,7 @@ def _score_contributions(fit):
 def _without(fit, keep):
     """Return the fixed effects of the fit to some of the rows, or None where they cannot be estimated."""
     try:
-        design = _kept_rows(fit.design, keep)
+        design = kept_rows(fit.design, keep)
         if design is None:
             return None
         with warnings.catch_warnings():
@@ -148,39 +147,6 @@ def _without(fit, keep):
             return _fitted(fit, design).params.to_numpy()
     except (GlmmlibError, np.linalg.LinAlgError):
         return None
-
-
-def _kept_rows(design, keep):
-    X = design.X[keep]
-    size = np.linalg.norm(X, axis=0)
-    if (size == 0).any() or np.linalg.matrix_rank(X / size) < X.shape[1]:
-        return None
-    data = design.data.loc[keep]
-
-    def some(array):
-        return None if array is None else frozen(np.ascontiguousarray(array[keep]))
-
-    random = tuple(
-        replace(r, grouping=_kept_levels(r.grouping, keep), Z=frozen(np.ascontiguousarray(r.Z[:, keep])))
-        for r in design.random
-    )
-    return replace(
-        design,
-        data=data,
-        y=some(design.y),
-        trials=some(design.trials),
-        X=frozen(np.asfortranarray(X)),
-        random=random,
-        offset=some(design.offset),
-        weights=some(design.weights),
-    )
-
-
-def _kept_levels(grouping: Grouping, keep):
-    used, codes = np.unique(grouping.codes[keep], return_inverse=True)
-    if len(used) < 2:
-        raise DataError(f"the grouping factor '{grouping.name}' has one level only")
-    return replace(grouping, levels=grouping.levels[used], codes=frozen(codes), _cells=grouping._cells[used])
 
 
 def _fitted(fit, design):

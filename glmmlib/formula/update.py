@@ -1,22 +1,9 @@
-"""``fit.update``: the same model with changes."""
+"""The formula that a change makes of another: dots stand for what was there."""
 
-from glmmlib.errors import DataError, FormulaError, ModelError
-from glmmlib.formula.parser import MixedFormula, random_only
+from glmmlib.errors import FormulaError
+from glmmlib.formula.parser import random_only
 from glmmlib.formula.scanner import plain_bars, summands
-
-
-def update(fit, formula=None, data=None, **changes):
-    """Fit a changed model; see :meth:`glmmlib.models.results.MixedModelFit.update`."""
-    fitter, arguments = fit._call()
-    text = fit.formula if formula is None else changed_formula(fit.design.formula, formula)
-    if data is None:
-        if fit.is_refit:
-            raise ModelError(
-                "this fit came from refit(), and its response stands in no column: pass data that hold it"
-            )
-        data = fit.design.data
-    arguments |= _rows_arguments(fit.design, data is fit.design.data, changes)
-    return fitter(text, data, **(arguments | changes))
+from glmmlib.formula.terms import MixedFormula
 
 
 def changed_formula(old: MixedFormula, text: str) -> str:
@@ -64,20 +51,3 @@ def changed_formula(old: MixedFormula, text: str) -> str:
             fixed.append((sign, piece))
     signed = " ".join(f"{sign} {piece}" for sign, piece in fixed).removeprefix("+ ")
     return f"{response} ~ {' + '.join([signed, *random, *offsets] if signed else [*random, *offsets])}"
-
-
-def _rows_arguments(design, same_rows, changes):
-    """Return weights and offset of the old fit, which belong to its rows unless they were given by name."""
-    if isinstance(design.offset_argument, str):
-        offset = {"offset": design.offset_argument}
-    elif design.offset_argument and "offset" not in changes:
-        if not same_rows or design.formula.offsets:
-            raise DataError("the fit was given its offset as an array, so give it again: pass offset=")
-        offset = {"offset": design.offset}
-    else:
-        offset = {}
-    if design.weights is None or "weights" in changes:
-        return offset
-    if not same_rows:
-        raise DataError("the fit was given weights, so new data need them too: pass weights=")
-    return offset | {"weights": design.weights}

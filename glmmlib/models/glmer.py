@@ -9,9 +9,9 @@ import pandas as pd
 
 from glmmlib.covariance.groups import arrange
 from glmmlib.covariance.identifiability import check_covariances
+from glmmlib.design.arguments import new_response
+from glmmlib.design.arrays import frozen
 from glmmlib.design.build import build_design
-from glmmlib.design.columns import new_response
-from glmmlib.design.matrices import frozen
 from glmmlib.errors import ConvergenceWarning, ModelError, QuadratureWarning, SeparationWarning
 from glmmlib.families.registry import family as find_family
 from glmmlib.likelihood.glmm import ExactFitError, LaplaceDeviance, RangeError

@@ -9,9 +9,9 @@ from scipy.linalg import solve_triangular
 
 from glmmlib.covariance.groups import arrange
 from glmmlib.covariance.identifiability import check_covariances
+from glmmlib.design.arguments import new_response
+from glmmlib.design.arrays import frozen
 from glmmlib.design.build import build_design, check_lmm_sizes
-from glmmlib.design.columns import new_response
-from glmmlib.design.matrices import frozen
 from glmmlib.errors import ConvergenceWarning, ModelError, SingularFitWarning
 from glmmlib.likelihood.lmm import ProfiledDeviance
 from glmmlib.likelihood.lmm_minimise import minimise_deviance

@@ -8,10 +8,10 @@ import pandas as pd
 from scipy import sparse
 
 from glmmlib.covariance.factors import SINGULAR
-from glmmlib.formula.update import update
 from glmmlib.inference.bootstrap import bootstrap as bootstrap_fit
 from glmmlib.inference.contrasts import coef_tests, conf_int
 from glmmlib.models.summary import one_line, summary
+from glmmlib.models.update import update
 from glmmlib.models.varcorr import VarCorr, group_covariance
 from glmmlib.prediction.error_variance import mode_error_variances
 from glmmlib.prediction.predict import predict as predict_rows

@@ -7,7 +7,8 @@ import pandas as pd
 from formulaic import Formula
 from scipy.special import ndtri
 
-from glmmlib.design.columns import argument, as_frame, check_weights, clean
+from glmmlib.design.arguments import argument, check_weights
+from glmmlib.design.columns import as_frame, clean
 from glmmlib.design.matrices import materialise, needed_columns
 from glmmlib.design.newdata import new_design
 from glmmlib.display.words import listed

@@ -3,7 +3,8 @@
 import pytest
 
 from glmmlib.errors import FormulaError
-from glmmlib.formula.parser import Cbind, parse_formula, random_only
+from glmmlib.formula.parser import parse_formula, random_only
+from glmmlib.formula.terms import Cbind
 
 # text of the right-hand side: (fixed, random terms)
 MEANINGS = {

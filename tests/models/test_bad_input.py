@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from glmmlib.design.build import build_design, check_lmm_sizes
+from glmmlib.design.newdata import new_design
 from glmmlib.errors import DataError, GlmmlibError, ModelError
 
 
@@ -288,7 +289,7 @@ def test_constant_response(data):
 def new_data_refused(words, formula, data, new, **kwargs):
     design = build_design(formula, data)
     with pytest.raises(DataError) as caught:
-        design.new_data(new, **kwargs)
+        new_design(design, new, **kwargs)
     assert words in str(caught.value)
 
 

@@ -1,0 +1,172 @@
+"""The arrays of a model: of the rows it is fitted to, and of new rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from formulaic import ModelSpec
+
+from glmmlib.design.grouping import Grouping
+from glmmlib.formula.terms import MixedFormula, RandomTerm
+
+
+@dataclass(frozen=True, eq=False)
+class RandomDesign:
+    """The columns and groups of one random-effects term.
+
+    Attributes
+    ----------
+    term : RandomTerm
+    grouping : Grouping
+        Levels of the grouping factor and the code of each row.
+    columns : tuple of str
+        Names of the q random effects: ``("Intercept", "Days")``.
+    Z : (q, n) array
+        Row k holds random effect k's column; read-only, C-contiguous, all ones for an intercept.
+    """
+
+    term: RandomTerm
+    grouping: Grouping
+    columns: tuple[str, ...]
+    Z: np.ndarray = field(repr=False)
+
+    @property
+    def group(self) -> str:
+        """Name of the grouping factor: ``"Subject"``, ``"batch:cask"``."""
+        return self.term.group
+
+    @property
+    def levels(self) -> pd.Index:
+        """Labels of the J groups, in the order of the codes."""
+        return self.grouping.levels
+
+    @property
+    def codes(self) -> np.ndarray:
+        """(n,) integers from 0 to J - 1: the group of each row."""
+        return self.grouping.codes
+
+    @property
+    def correlated(self) -> bool:
+        """False for ``||``."""
+        return self.term.correlated
+
+
+@dataclass(frozen=True, eq=False)
+class Design:
+    """Everything a fit needs to know about formula and data. All arrays are read-only.
+
+    Attributes
+    ----------
+    formula : MixedFormula
+    data : DataFrame
+        The rows kept. Nothing is copied when no row is dropped.
+    y : (n,) array or None
+        The response; for ``cbind(a, b)`` the successes a. None if the response was not asked for.
+    trials : (n,) array or None
+        For ``cbind(a, b)`` the trials a + b.
+    response_levels : tuple or None
+        For a binary factor as response, what 0 and 1 stand for.
+    X : (n, p) array
+        Fixed-effects columns, in Fortran order (``X.T`` is C-contiguous).
+    coef_names : tuple of str
+        Their names, formulaic's: ``Intercept``, ``Days``, ``period[T.2]``.
+    term_slices : dict of str to slice
+        The columns of X that belong to each term (``Intercept``, ``Days``, ``a:b``).
+    aliased : tuple of str
+        Columns left out of X because they are linear combinations of those before them.
+    random : tuple of RandomDesign
+    offset, weights : (n,) array or None
+        `offset` is the sum of the formula's ``offset()`` terms and of the argument.
+    n_missing : int
+        Rows dropped for a missing value.
+    specs, kept_columns, category_levels, offset_argument
+        What new data need: formulaic's memory of each part (means, knots, levels), the columns of X not
+        aliased, the levels of each factor column, and how the offset was given (a column's name, or
+        True for an array).
+    """
+
+    formula: MixedFormula
+    data: pd.DataFrame = field(repr=False)
+    y: np.ndarray | None = field(repr=False)
+    trials: np.ndarray | None = field(repr=False)
+    X: np.ndarray = field(repr=False)
+    coef_names: tuple[str, ...]
+    term_slices: dict[str, slice] = field(repr=False)
+    aliased: tuple[str, ...]
+    random: tuple[RandomDesign, ...]
+    offset: np.ndarray | None = field(repr=False)
+    weights: np.ndarray | None = field(repr=False)
+    n_missing: int
+    response_levels: tuple | None
+    specs: dict[str, ModelSpec] = field(repr=False)
+    kept_columns: np.ndarray = field(repr=False)
+    category_levels: dict[str, pd.Index] = field(repr=False)
+    offset_argument: str | bool = field(repr=False)
+
+    @property
+    def index(self) -> pd.Index:
+        """Row labels of the data kept."""
+        return self.data.index
+
+    @property
+    def nobs(self) -> int:
+        """Number of rows."""
+        return len(self.data)
+
+    @property
+    def response_name(self) -> str:
+        """The left-hand side as written."""
+        return str(self.formula.response)
+
+
+@dataclass(frozen=True, eq=False)
+class NewRandom:
+    """One random-effects term on new data.
+
+    Attributes
+    ----------
+    columns : tuple of str
+        Names of the q random effects.
+    Z : (q, n) array
+    codes : (n,) integer array
+        Position of the row's group in the fit's levels; -1 for a group the fit has not seen.
+    """
+
+    columns: tuple[str, ...]
+    Z: np.ndarray = field(repr=False)
+    codes: np.ndarray = field(repr=False)
+
+
+@dataclass(frozen=True, eq=False)
+class NewDesign:
+    """Arrays for new data.
+
+    Attributes
+    ----------
+    index : pandas.Index
+        Row labels of the new data.
+    X : (n, p) array
+        With the columns of the fit; aliased ones are left out.
+    offset : (n,) array or None
+    random : dict of int to NewRandom
+        By position in ``Design.random``; only the terms asked for.
+    complete : (n,) array of bool
+        False where a value is missing: those rows are NaN in X, offset and Z, with code -1.
+    """
+
+    index: pd.Index
+    X: np.ndarray = field(repr=False)
+    offset: np.ndarray | None = field(repr=False)
+    random: dict[int, NewRandom]
+    complete: np.ndarray = field(repr=False)
+
+
+def frozen(array: np.ndarray | None) -> np.ndarray | None:
+    """Make our own array, or our view of another's, read-only."""
+    if array is None:
+        return None
+    array = array.view()
+    array.flags.writeable = False
+    return array

@@ -1,0 +1,70 @@
+"""What a mixed-model formula says: its response, its fixed effects, its random-effects terms, its offsets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class RandomTerm:
+    """One random-effects term, such as ``(Days | Subject)``.
+
+    Attributes
+    ----------
+    text : str
+        The term in canonical form: ``(1 + Days|Subject)`` reads ``(Days | Subject)``.
+    lhs : str
+        What varies between groups, as formulaic reads it: ``"1"``, ``"Days"``, ``"0 + Days"``.
+    groups : tuple of str
+        The columns whose combinations are the groups: ``("batch",)``, or ``("batch", "cask")``
+        for ``batch:cask``.
+    correlated : bool
+        False for ``||``: the effects of one group are independent of each other.
+    """
+
+    text: str
+    lhs: str
+    groups: tuple[str, ...]
+    correlated: bool = True
+
+    @property
+    def group(self) -> str:
+        """Name of the grouping factor: ``"Subject"``, ``"batch:cask"``."""
+        return ":".join(self.groups)
+
+
+@dataclass(frozen=True)
+class Cbind:
+    """A binomial response of two columns, ``cbind(successes, failures)``."""
+
+    successes: str
+    failures: str
+
+    def __str__(self) -> str:
+        return f"cbind({self.successes}, {self.failures})"
+
+
+@dataclass(frozen=True)
+class MixedFormula:
+    """A mixed-model formula, split into its parts (all of them text).
+
+    Attributes
+    ----------
+    text : str
+        The formula as it was given.
+    response : str or Cbind
+        The left-hand side: ``"y"``, ``"log(y)"``, or a :class:`Cbind`.
+    fixed : str
+        The fixed effects, for formulaic: ``"Days"``, ``"0 + a*b"``; ``"1"`` when there are none.
+    random : tuple of RandomTerm
+        The random-effects terms in the order of the formula, nested ones written out.
+        Empty for a formula without a bar.
+    offsets : tuple of str
+        The expressions inside ``offset(...)``.
+    """
+
+    text: str
+    response: str | Cbind
+    fixed: str
+    random: tuple[RandomTerm, ...] = ()
+    offsets: tuple[str, ...] = ()
