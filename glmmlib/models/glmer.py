@@ -427,9 +427,9 @@ class GeneralizedMixedModelFit(MixedModelFit):
         Notes
         -----
         With one grouping factor and Laplace's approximation all replicates share each step of the optimiser;
-        each has its own parameters and its own end, and equals the single fit (see the module
-        ``glmmlib.replicates.glmm``). Otherwise, and where a replicate is separated or does not converge with
-        the others, it is fitted by itself.
+        each has its own parameters and its own end, and equals the single fit (module
+        ``glmmlib.likelihood.glmm_batch``). Otherwise, and where a replicate is separated or does not
+        converge with the others, it is fitted by itself.
 
         Examples
         --------

@@ -11,15 +11,15 @@ from scipy.special import ndtr, stdtr
 
 from glmmlib.covariance.factors import SINGULAR, lower_factor, sds_and_correlations
 from glmmlib.errors import DataError, GlmmlibError, ModelError
+from glmmlib.likelihood.glmm_batch import CHUNK_NUMBERS as GLMM_CHUNK_NUMBERS
+from glmmlib.likelihood.glmm_batch import LaplaceBatch
+from glmmlib.likelihood.glmm_batch_descent import minimise_all as minimise_all_glmm
+from glmmlib.likelihood.lmm_batch import CHUNK_NUMBERS, LinearBatch
 from glmmlib.likelihood.lmm_minimise import minimise_deviance
+from glmmlib.likelihood.lmm_newton import minimise_all, smallest_singular_values
 from glmmlib.likelihood.optimise import Optimum
 from glmmlib.likelihood.separation import SUSPECT
 from glmmlib.linalg.threads import keep_memory, one_blas_thread
-from glmmlib.replicates.glmm import CHUNK_NUMBERS as GLMM_CHUNK_NUMBERS
-from glmmlib.replicates.glmm import LaplaceReplicates
-from glmmlib.replicates.glmm_descent import minimise_all as minimise_all_glmm
-from glmmlib.replicates.lmm import CHUNK_NUMBERS, Replicates
-from glmmlib.replicates.lmm_newton import minimise_all, smallest_singular_values
 from glmmlib.replicates.parallel import in_parallel, pieces, progress
 
 
@@ -159,7 +159,7 @@ def _vectorised(fit, Y):
     problem, group = fit._problem, fit.groups[0]
     projected = _project(problem, fit.X, Y, fit.design.weights, fit.design.offset)
     beta_ols, Zy, yy = projected
-    everything = Replicates(problem, Zy, yy)
+    everything = LinearBatch(problem, Zy, yy)
     step = max(1, CHUNK_NUMBERS // everything.numbers)
     parts = pieces(len(yy), step)
     all_replicates = [everything.subset(part) for part in parts]
@@ -228,7 +228,7 @@ def _checked(fit, replicates, found, Y):
 
 def _vectorised_glmm(fit, Y):
     problem, group, p = fit._problem, fit.groups[0], fit._problem.p
-    everything = LaplaceReplicates(problem, _responses(fit, Y)[:, problem.rows])
+    everything = LaplaceBatch(problem, _responses(fit, Y)[:, problem.rows])
     step = max(1, GLMM_CHUNK_NUMBERS // fit.nobs)
     parts = pieces(Y.shape[1], step)
     found = [minimise_all_glmm(everything.subset(part)) for part in progress(parts, len(parts), "refits")]

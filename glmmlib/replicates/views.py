@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from glmmlib.replicates.glmm import CHUNK_NUMBERS, TIGHT, LaplaceReplicates
+from glmmlib.likelihood.glmm_batch import CHUNK_NUMBERS, TIGHT, LaplaceBatch
 
 
 def view_at(fit, refits, r):
@@ -68,7 +68,7 @@ def _generalised(view, y):
 def _all_at_once(fit, refits, Y):
     problem, group = fit._problem, fit.groups[0]
     responses = np.array([response_of(fit, y)[0] for y in Y.T])[:, problem.rows]
-    everything = LaplaceReplicates(problem, responses)
+    everything = LaplaceBatch(problem, responses)
     theta = refits.theta.to_numpy()
     L = np.stack([group.to_standard_Lambda(group.pattern.Lambda(row)) for row in theta])
     tau = None if refits.dispersion is None else np.log(refits.dispersion)

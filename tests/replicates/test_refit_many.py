@@ -8,8 +8,8 @@ import pytest
 
 import glmmlib as gl
 from glmmlib.errors import DataError, ModelError
-from glmmlib.replicates.glmm import LaplaceReplicates
-from glmmlib.replicates.lmm import Replicates
+from glmmlib.likelihood.glmm_batch import LaplaceBatch
+from glmmlib.likelihood.lmm_batch import LinearBatch
 from glmmlib.replicates.refits import _project
 
 pytestmark = pytest.mark.filterwarnings("ignore::glmmlib.errors.GlmmlibWarning")
@@ -80,7 +80,7 @@ def test_gradient_and_hessian_are_the_derivatives_of_the_value(name, data):
     Y = fit.simulate(3, rng)
     problem = fit._problem
     _, Zy, yy = _project(problem, fit.X, Y, fit.design.weights, fit.design.offset)
-    replicates = Replicates(problem, Zy, yy)
+    replicates = LinearBatch(problem, Zy, yy)
     theta = rng.uniform(0.2, 0.9, (3, problem.n_theta))
     state, h = replicates.state(theta), 1e-5
     for r in range(3):
@@ -200,7 +200,7 @@ def test_laplace_values_and_gradients_are_those_of_the_single_problem(name):
     fit, rng = generalised_case(name)
     Y = fit.simulate(3, rng)
     problem = fit._problem
-    replicates = LaplaceReplicates(problem, Y.T[:, problem.rows])
+    replicates = LaplaceBatch(problem, Y.T[:, problem.rows])
     x = fit._optimum.x + rng.uniform(-0.1, 0.1, (3, problem.n_parameters))
     points = replicates.evaluate(x, np.zeros((replicates.q, 3, replicates.J)), tolerance=1e-14)
     for r in range(3):

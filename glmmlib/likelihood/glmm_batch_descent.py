@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from glmmlib.covariance.factors import snapped
-from glmmlib.replicates.glmm import TIGHT
-from glmmlib.replicates.glmm_start import start
-from glmmlib.replicates.lmm_newton import smallest_singular_values
+from glmmlib.likelihood.glmm_batch import TIGHT
+from glmmlib.likelihood.glmm_batch_start import start
+from glmmlib.likelihood.lmm_newton import smallest_singular_values
 
 MAX_ITERATIONS = 100
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from glmmlib.covariance.factors import snapped
-from glmmlib.replicates.lmm import State
+from glmmlib.likelihood.lmm_batch import State
 
 TOLERANCE = 1e-8  # of g' H^-1 g, in units of the deviance
 MAX_ITERATIONS = 60

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from glmmlib.replicates.glmm import cholesky, inverse, left, solve
+from glmmlib.likelihood.glmm_batch import cholesky, inverse, left, solve
 
 
 def start(replicates):

@@ -56,7 +56,7 @@ class Modes:
     C: np.ndarray
 
 
-class LaplaceReplicates:
+class LaplaceBatch:
     """The Laplace approximations of R responses.
 
     Parameters

@@ -43,7 +43,7 @@ class State:
     dT: np.ndarray
 
 
-class Replicates:
+class LinearBatch:
     """Sums of products of R responses with a design of one grouping factor.
 
     Parameters
