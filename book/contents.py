@@ -44,7 +44,10 @@ def markdown(path: Path) -> str:
 
 def title(path: Path) -> str:
     """The first heading of a notebook."""
-    return re.search(r"^# (.+)$", markdown(path), re.MULTILINE)[1]
+    found = re.search(r"^# (.+)$", markdown(path), re.MULTILINE)
+    if found is None:
+        raise ValueError(f"{path} has no heading")
+    return found[1]
 
 
 def stored_text(cell: nbformat.NotebookNode) -> str:

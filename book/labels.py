@@ -77,7 +77,7 @@ def fill_slide_index(app: Sphinx, doctree: nodes.document, docname: str) -> None
 
 
 def _table(app: Sphinx, docname: str) -> nodes.table:
-    places = app.env.get_domain("std").anonlabels
+    places = app.env.domaindata["std"]["anonlabels"]
     titles = {chapter_of(d): app.env.titles[d].astext() for d in app.env.found_docs if d in app.env.titles}
     body = nodes.tbody()
     for slide in slides():

@@ -45,7 +45,7 @@ def print_page(browser, site: Path, name: str, target: Path) -> str:
     title = page.locator("article h1").first.inner_text().rstrip("#").strip()
     page.emulate_media(media="print")
     page.wait_for_timeout(300)
-    footer = PAGE["footer_template"].format(name=title)
+    footer = str(PAGE["footer_template"]).format(name=title)
     page.pdf(path=target, **{**PAGE, "footer_template": footer})
     page.context.close()
     return title

@@ -19,6 +19,7 @@ opens it::
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from docutils import nodes
 from docutils.parsers.rst.directives.admonitions import Admonition
@@ -60,7 +61,7 @@ class AdmonitionOrQuiz(Admonition, SphinxDirective):
     def _quiz(self) -> list[nodes.Node]:
         lines = list(self.content)
         starts = [i for i, line in enumerate(lines) if OPTION.match(line)]
-        if len(starts) < 2 or sum(OPTION.match(lines[i])[1] == "x" for i in starts) != 1:
+        if len(starts) < 2 or sum(_is_correct(lines[i]) for i in starts) != 1:
             raise self.error(
                 "A quiz needs two or more options, `- [ ] ...`, and exactly one correct, `- [x] ...`."
             )
@@ -75,7 +76,7 @@ class AdmonitionOrQuiz(Admonition, SphinxDirective):
         return [result]
 
     def _option(self, group: str, count: int, lines: list[str], offset: int) -> quiz_option:
-        correct = OPTION.match(lines[0])[1] == "x"
+        correct = _is_correct(lines[0])
         body = [OPTION.sub("", lines[0]), *(line.removeprefix("  ") for line in lines[1:])]
         label, *rest = self._parse(body, offset)
         if len(rest) != 1 or not isinstance(rest[0], nodes.block_quote):
@@ -138,6 +139,11 @@ def _visit_reason(self, node: quiz_reason) -> None:
     self.body.append('<div class="quiz-reason" hidden>')
 
 
+def _is_correct(line: str) -> bool:
+    found = OPTION.match(line)
+    return found is not None and found[1] == "x"
+
+
 def _depart_reason(self, node: quiz_reason) -> None:
     self.body.append("</div>")
 
@@ -148,7 +154,7 @@ def _pass(self, node: nodes.Node) -> None:
 
 def add_quiz(app: Sphinx) -> None:
     app.add_directive("admonition", AdmonitionOrQuiz, override=True)
-    plain = dict.fromkeys(("latex", "text"), (_pass, _pass))
+    plain: dict[str, Any] = dict.fromkeys(("latex", "text"), (_pass, _pass))
     app.add_node(quiz, html=(_visit_quiz, _depart_quiz), **plain)
     app.add_node(quiz_question, html=(_visit_question, _depart_question), **plain)
     app.add_node(quiz_option, html=(_visit_option, _depart_option), **plain)
