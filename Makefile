@@ -1,5 +1,6 @@
 # make book    build the site                make lab     open the chapters in JupyterLab
 # make test    check everything              make store   run the notebooks and store their outputs
+# make check   style, types, imports and the quick tests of the library: a minute, without the book
 # make site    what is published: the book, the printable book (make pdf), the notebooks in the browser (make lite)
 #
 # Each makes the environment .venv by itself. Another Python: make book PYTHON=python3.12
@@ -33,7 +34,9 @@ export OPENBLAS_NUM_THREADS := 1
 export OMP_NUM_THREADS := 1
 
 
-.PHONY: book notebooks test lab store site pdf lite clean
+PYTEST := $(BIN)/python -m pytest
+
+.PHONY: book notebooks check style types quick test lab store site pdf lite clean
 
 book: $(READY)
 	rm -rf _build
@@ -44,6 +47,21 @@ test: $(READY)
 	$(BIN)/python -m book.store --check chapters/*.ipynb
 	$(MAKE) --jobs 2 book notebooks
 	$(BIN)/python -m pytest -n 2 --dist worksteal --doctest-modules tests glmmlib book/store.py
+
+check: style
+	$(MAKE) --jobs 2 types quick
+
+style: $(READY)
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff check --quiet .
+
+types: $(READY)
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+
+# What needs no book and takes no second.
+quick: $(READY)
+	$(PYTEST) -q -n 2 --dist worksteal -m "not slow and not site and not browser" tests --ignore tests/course
 
 # The notebooks run again beside the build of the book, which uses one core.
 notebooks: $(READY)

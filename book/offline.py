@@ -24,7 +24,7 @@ def copy_scripts(app: Sphinx) -> None:
     source = Path(str(distribution("sphinx-mathjax-offline").locate_file(MATHJAX)))
     for part in MATHJAX_PARTS:
         _copy(source / part, static / "mathjax" / part)
-    bundle = vl_convert.javascript_bundle(None, vl_version="5.20")
+    bundle = vl_convert.javascript_bundle(vl_version="5.20")  # type: ignore[call-arg]
     # The bundle's helpers have one-letter global names; a function of its own keeps them off the page's
     # scripts.
     (static / "vega.js").write_text(f"(() => {{\n{bundle}\n}})();\n", encoding="utf-8")
