@@ -26,6 +26,11 @@ def chapters(root: Path = ROOT) -> list[Path]:
     return [path for path in notebooks(root) if re.match(r"\d\d_", path.name)]
 
 
+def number_of(name: str, root: Path = ROOT) -> str:
+    """The number of the chapter of this name: its file's name begins with it, and nothing else holds it."""
+    return next(path.stem[:2] for path in chapters(root) if path.stem[3:] == name)
+
+
 def lessons(root: Path = ROOT) -> list[Path]:
     """What a learner works through, with exercises: the chapters and the capstone."""
     return [

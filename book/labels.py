@@ -15,6 +15,7 @@ from sphinx.transforms import SphinxTransform
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
+from book.contents import number_of
 from book.tables import chapter_of, slides
 
 LABEL = re.compile(r"(slide|sharpen)-([se]\d+)$")
@@ -103,5 +104,5 @@ def _place(app, docname, slide, places, titles) -> list[nodes.Node]:
     uri = app.builder.get_relative_uri(docname, target) + "#" + anchor
     links = [nodes.reference("", titles[chapter_of(target)], internal=True, refuri=uri)]
     if slide.also:
-        links.append(nodes.inline("", f"; again in chapter {slide.also}"))
+        links.append(nodes.inline("", f"; again in chapter {number_of(slide.also)}"))
     return links

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -57,5 +58,11 @@ def sharpenings() -> tuple[Sharpening, ...]:
 
 
 def chapter_of(docname: str) -> str:
-    """The chapter's number: `chapters/01_hierarchical_data` is `01`, the front page is `index`."""
-    return Path(docname).name.split("_")[0]
+    """The chapter's name in the tables: `chapters/01_hierarchical_data` is `hierarchical_data`.
+
+    Its number stands in the name of its file alone.
+
+    >>> chapter_of("index")
+    'index'
+    """
+    return re.sub(r"^\d\d_", "", Path(docname).name)

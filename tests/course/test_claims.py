@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from book.contents import chapters, read, stored_text
-from book.tables import slides
+from book.tables import chapter_of, slides
 
 with open(Path(__file__).parent / "claims.csv", encoding="utf-8", newline="") as file:
     CLAIMS = list(csv.DictReader(file))
-WRITTEN = {path.stem: path for path in chapters()}
+WRITTEN = {chapter_of(path.stem): path for path in chapters()}
 
 
 @pytest.mark.parametrize("claim", CLAIMS, ids=[f"{c['slide']}-{c['cell']}-{c['number']}" for c in CLAIMS])
