@@ -8,7 +8,7 @@ from docutils import nodes
 from myst_nb.core.render import load_mime_renders
 from sphinx.application import Sphinx
 
-from book import labels, lite, offline, quiz, reference, teaching
+from book import doors, labels, lite, measure, offline, quiz, redirects, reference, teaching
 from book.charts import SliderDirective, SliderRenderer
 
 ASSETS = Path(__file__).parent / "assets"
@@ -21,9 +21,11 @@ def setup(app: Sphinx) -> dict[str, bool]:
         load_mime_renders().append(SliderRenderer)
     app.add_directive("slider", SliderDirective)
     quiz.add_quiz(app)
+    doors.add_doors(app)
     app.add_directive("slide-index", labels.SlideIndex)
     app.add_node(labels.slide_index)
     app.add_directive("live-plan", teaching.LivePlan)
+    app.add_directive("chapter-measures", measure.ChapterMeasures)
     app.add_transform(labels.CourseLabels)
     reference.setup(app)
     app.connect("doctree-resolved", labels.fill_slide_index)
@@ -32,6 +34,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("builder-inited", offline.copy_scripts)
     app.connect("builder-inited", teaching.write_downloads)
     app.connect("html-page-context", _finish_page)
+    app.connect("build-finished", redirects.write_stubs)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -58,6 +61,8 @@ def _finish_page(app: Sphinx, pagename: str, templatename: str, context: dict, d
         app.add_js_file("charts.js", loading_method="defer")
     if 'class="quiz"' in body:
         app.add_js_file("quiz.js", loading_method="defer")
+    if '<details class="door' in body:
+        app.add_js_file("doors.js", loading_method="defer")
     context["script_files"] = [
         s for s in context["script_files"] if "thebe" not in f"{s.filename} {s.attributes}"
     ]

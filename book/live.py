@@ -21,13 +21,17 @@ from book.charts import VEGALITE
 from book.contents import ROOT, lessons, markdown, read, title
 from book.install import install_cell
 from book.store import serialise, tidy
+from glmmlib.exercises import labels
 
 FOLDER = "code-along"
 LABEL = re.compile(r"^\(slide-(S\d\d)\)=$", re.MULTILINE)
 HEADING = re.compile(r"^#{1,4} (.+)$", re.MULTILINE)
 EXERCISE = re.compile(
-    r"^(`{3,}|:{3,})\{exercise\} ?([^\n]*)\n:label: \S+\n(.*?)^\1$", re.MULTILINE | re.DOTALL
+    r"^(?P<fence>`{3,}|:{3,})\{exercise\} ?(?P<name>[^\n]*)\n:label: (?P<label>\S+)\n"
+    r"(?P<body>.*?)^(?P=fence)$",
+    re.MULTILINE | re.DOTALL,
 )
+CHECK = "from glmmlib.exercises import check"
 OPENING = """# {title}: code along
 
 Type the empty cells with your teacher: the comment says what a cell is for, and below it stands what you
@@ -124,10 +128,12 @@ def code_along(path: Path) -> NotebookNode:
 
 
 def exercises(text: str) -> Iterator[NotebookNode]:
-    """A chapter's exercises, each with an empty cell in place of its solution."""
-    for _, name, body in EXERCISE.findall(text):
+    """A chapter's exercises, each with a cell that checks the reader's answer in place of its solution."""
+    for found in EXERCISE.finditer(text):
+        name, label, body = found["name"], found["label"], found["body"]
         yield new_markdown_cell(f"## Exercise: {name}\n\n{body.strip()}")
-        yield new_code_cell(f"# Your answer: {name}\n\n")
+        checked = f'answer = ...\n{CHECK}\ncheck("{label}", answer)' if label in labels() else ""
+        yield new_code_cell(f"# Your answer: {name}\n\n{checked}")
 
 
 def write_copies(folder: Path) -> list[Path]:

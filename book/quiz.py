@@ -14,11 +14,15 @@ opens it::
     - [ ] That of a predictor that varies within sites.
       > There the pooled fit claims too much noise, not too little.
     :::
+
+The page shows the options in an order drawn for each question (`order`), the same for every reader.
 """
 
 from __future__ import annotations
 
 import re
+from hashlib import sha256
+from itertools import pairwise
 from typing import Any
 
 from docutils import nodes
@@ -27,7 +31,47 @@ from docutils.statemachine import StringList
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
+from book.tables import chapter_of
+
 OPTION = re.compile(r"- \[([ x])\] ")
+QUIZ = re.compile(
+    r"^(?::{3,})\{admonition\}[^\n]*\n:class: quiz dropdown\n(.*?)^:{3,}$", re.MULTILINE | re.DOTALL
+)
+
+
+def order(chapter: str, question: str, options: list[str]) -> list[str]:
+    """The options in the order of the page, whatever the source's: by a hash of chapter, question and option.
+
+    >>> order("a", "Which?", ["one", "two", "three"]) == order("a", "Which?", ["three", "one", "two"])
+    True
+    """
+
+    def drawn(option: str) -> str:
+        words = " ".join(f"{chapter} {question} {option}".split())
+        return sha256(words.encode()).hexdigest()
+
+    return sorted(options, key=drawn)
+
+
+def questions(text: str) -> list[tuple[str, dict[str, bool]]]:
+    """The quiz questions of a chapter's Markdown: the question, and for each option whether it is right.
+
+    >>> box = [":::{admonition} Question", ":class: quiz dropdown", "Why?", "", "- [x] Because.", ":::"]
+    >>> questions(chr(10).join(box))
+    [('Why?', {'Because.': True})]
+    """
+    return [parse(body.splitlines()) for body in QUIZ.findall(text)]
+
+
+def parse(lines: list[str]) -> tuple[str, dict[str, bool]]:
+    """A question and its options, each without its reason."""
+    starts = [i for i, line in enumerate(lines) if OPTION.match(line)]
+    found = {}
+    for start, end in pairwise([*starts, len(lines)]):
+        reason = next((i for i in range(start, end) if lines[i].lstrip().startswith(">")), end)
+        words = [OPTION.sub("", lines[start]), *(line.strip() for line in lines[start + 1 : reason])]
+        found[" ".join(words).strip()] = OPTION.match(lines[start])[1] == "x"
+    return " ".join(line.strip() for line in lines[: starts[0] if starts else None]).strip(), found
 
 
 class quiz(nodes.General, nodes.Element):
@@ -71,8 +115,12 @@ class AdmonitionOrQuiz(Admonition, SphinxDirective):
         question, *extra = self._parse(lines[: starts[0]], 0)
         result += self._inline(quiz_question, question)
         result += extra
-        for count, (start, end) in enumerate(zip(starts, [*starts[1:], len(lines)], strict=True), start=1):
-            result += self._option(f"quiz-{number}", count, lines[start:end], start)
+        blocks = {tuple(lines[start:end]): start for start, end in pairwise([*starts, len(lines)])}
+        by_words = dict(zip(parse(lines)[1], blocks, strict=True))
+        shown = order(chapter_of(self.env.docname), parse(lines)[0], list(by_words))
+        for count, words in enumerate(shown, start=1):
+            block = by_words[words]
+            result += self._option(f"quiz-{number}", count, list(block), blocks[block])
         return [result]
 
     def _option(self, group: str, count: int, lines: list[str], offset: int) -> quiz_option:

@@ -69,6 +69,7 @@
 
     fit() {
       const width = this.view.clientWidth;
+      if (this.current && width && !this.drawnAt) return void this.draw(); // it was behind a closed door
       if (this.current && width && this.current.signal("width") !== width) this.current.signal("width", width).runAsync();
     }
 
@@ -83,7 +84,8 @@
     async embed() {
       await loadBundle();
       const values = this.current ? this.names.map((name) => [name, this.current.signal(name)]) : [];
-      const spec = themed(this.text, this.dark, this.view.clientWidth);
+      this.drawnAt = this.view.clientWidth;
+      const spec = themed(this.text, this.dark, this.drawnAt);
       for (const [name, value] of values) spec.params.find((param) => param.name === name).value = value;
       this.current?.finalize();
       const options = { mode: "vega-lite", actions: false, renderer: "svg", tooltip: false };

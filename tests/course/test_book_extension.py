@@ -7,6 +7,9 @@ from bs4 import BeautifulSoup
 from sphinx.application import Sphinx
 from sphinx.util.docutils import docutils_namespace
 
+from book.quiz import order
+from book.redirects import stub
+
 CONF = (
     "extensions = ['myst_nb', 'book.extension']\nmyst_enable_extensions = "
     "['colon_fence']\nsuppress_warnings = ['toc.not_readable']\n"
@@ -50,8 +53,11 @@ def test_quiz_is_a_field_set_of_labelled_radio_buttons_with_hidden_reasons(build
     first, second = page.select("form.quiz")
     assert first.legend.text == "Question 1 Which one, with code?"
     assert second.legend.text.startswith("Question 2")
-    assert [o["data-correct"] for o in first.select(".quiz-option")] == ["false", "true"]
-    assert [label.text for label in first.find_all("label")] == ["The first.", "The second."]
+    right = {o.label.text: o["data-correct"] for o in first.select(".quiz-option")}
+    assert right == {"The first.": "false", "The second.": "true"}
+    assert list(right) == order("index", "Which one, with `code`?", ["The first.", "The second."])
+    reasons = {o.label.text: o.select_one(".quiz-reason").text for o in first.select(".quiz-option")}
+    assert "because of A" in reasons["The first."] and "because of B" in reasons["The second."]
     assert [label["for"] for label in first.find_all("label")] == [i["id"] for i in first.find_all("input")]
     assert all(reason.has_attr("hidden") for reason in first.select(".quiz-reason"))
     assert first.select_one("[aria-live]").text == ""
@@ -105,3 +111,71 @@ def test_slider_directive_draws_the_chart_of_that_name_and_refuses_another(build
     assert len(page.select(".slider-chart .slider-spec")) == 1
     assert "charts.js" in str(page.select("script[src]"))
     assert "there is no slider 'nothing'" in warnings
+
+
+DOOR = """(slide-S02)=
+```{door-start} A *true* null is rejected in 35 % of studies
+```
+
+Behind it.
+
+(slide-S03)=
+A place.
+
+:::{note}
+A box.
+:::
+
+```{door-end}
+```
+
+After it.
+"""
+
+
+def test_door_holds_what_stands_between_its_two_ends(build):
+    page, warnings = build(DOOR + "\n[there](#slide-S03)\n")
+    assert not warnings
+    (door,) = page.select("details.door")
+    assert not door.has_attr("open")
+    assert door.summary.text.strip() == "A true null is rejected in 35 % of studies" and door.summary.em
+    assert "Behind it." in door.text and "A box." in door.text and "After it." not in door.text
+    assert door["id"] == "slide-S02" and door.find(id="slide-S03")
+    assert "doors.js" in str(page.select("script[src]"))
+
+
+def test_result_of_a_guess_is_a_door_of_its_own_class(build):
+    page, warnings = build(
+        "```{door-start} See what happens\n:class: guess-result\n```\n\nSo.\n\n```{door-end}\n```\n"
+    )
+    assert not warnings
+    assert page.select_one("details.door.guess-result .door-content").text.strip() == "So."
+
+
+def test_page_without_a_door_needs_no_script_for_it(build):
+    assert "doors.js" not in str(build("Text.")[0].select("script[src]"))
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("```{door-start} A\n```\n\nText.\n", "has no {door-end}"),
+        (
+            "```{door-start} A\n```\n\n## Heading\n\n```{door-end}\n```\n",
+            "neither a heading nor another door",
+        ),
+        (
+            "```{door-start} A\n```\n\n```{door-start} B\n```\n\n```{door-end}\n```\n\n```{door-end}\n```\n",
+            "nor another door",
+        ),
+        ("Text.\n\n```{door-end}\n```\n", "ends no door"),
+    ],
+)
+def test_door_without_both_ends_side_by_side_is_refused(build, text, complaint):
+    assert complaint in build(text)[1]
+
+
+def test_old_address_leads_to_the_new_one():
+    page = BeautifulSoup(stub("chapters/02_old", "chapters/04_new"), "html.parser")
+    assert page.find("meta", attrs={"http-equiv": "refresh"})["content"] == "0; url=04_new.html"
+    assert page.find("link", rel="canonical")["href"] == page.a["href"] == "04_new.html"

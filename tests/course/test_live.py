@@ -9,6 +9,7 @@ from book.contents import chapters, lessons, read
 from book.install import install_cell
 from book.live import code_along, exercises, live_cells, write_copies
 from book.store import problems
+from glmmlib.exercises import NotYet
 
 CHAPTERS = chapters()
 by_chapter = pytest.mark.parametrize("path", CHAPTERS, ids=[path.stem for path in CHAPTERS])
@@ -16,6 +17,12 @@ TASK = (
     "```{exercise} Repeat\n:label: ex-01-repeat\n\nFit it again.\n```\n\n```{solution-start} "
     "ex-01-repeat\n```\n"
 )
+
+ANSWER = """# Your answer: Repeat
+
+answer = ...
+from glmmlib.exercises import check
+check("ex-01-repeat", answer)"""
 
 
 def live(source, result="", **notes):
@@ -52,12 +59,7 @@ def test_copy_keeps_comment_question_and_result_and_drops_code_and_solutions(cha
     path.write_text(nbformat.writes(chapter), encoding="utf-8")
     copy = code_along(path)
     code = [cell.source.strip() for cell in copy.cells if cell.cell_type == "code"]
-    assert code == [
-        install_cell().source,
-        "import glmmlib as gl",
-        "# The fit\n# by REML",
-        "# Your answer: Repeat",
-    ]
+    assert code == [install_cell().source, "import glmmlib as gl", "# The fit\n# by REML", ANSWER]
     text = "\n".join(cell.source for cell in copy.cells if cell.cell_type == "markdown")
     assert (
         "## A fit" in text
@@ -71,8 +73,13 @@ def test_copy_keeps_comment_question_and_result_and_drops_code_and_solutions(cha
 def test_exercises_are_found_without_their_solutions():
     assert [cell.source for cell in exercises(TASK)] == [
         "## Exercise: Repeat\n\nFit it again.",
-        "# Your answer: Repeat\n\n",
+        ANSWER,
     ]
+
+
+def test_answer_in_the_copy_is_checked_by_what_is_there():
+    with pytest.raises(NotYet, match="three dots"):
+        exec(ANSWER, {})
 
 
 @by_chapter

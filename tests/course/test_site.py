@@ -98,6 +98,7 @@ def test_scripts_for_charts_and_quizzes_only_where_they_are_used(site, page):
     sources = " ".join(element.get("src", "") for element in text.find_all("script"))
     assert bool(text.select(".slider-chart")) == ("charts.js" in sources)
     assert bool(text.select("form.quiz")) == ("quiz.js" in sources)
+    assert bool(text.select("details.door")) == ("doors.js" in sources)
     assert "vega.js" not in sources, "the Vega bundle must not hold up the page"
 
 

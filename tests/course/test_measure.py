@@ -1,0 +1,188 @@
+"""A chapter that has been re-cut is a line of about 25 minutes; the list of the others only shrinks."""
+
+import re
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from book.contents import chapters, lessons, markdown, read, stored_text
+from book.measure import LIMITS, Measure, first_edition, is_recut, measure
+
+FIRST = [
+    "01_hierarchical_data",
+    "02_fixed_and_random_effects",
+    "03_random_intercepts",
+    "04_reading_the_output",
+    "05_blups_and_shrinkage",
+    "06_ml_and_reml",
+    "07_random_slopes",
+    "08_icc_revisited",
+    "09_complexity_and_convergence",
+    "10_bernoulli_glmm",
+    "11_typical_or_average",
+    "12_counting_birds",
+    "13_choosing_and_reporting",
+    "14_common_errors",
+    "15_beyond_glmms",
+    "capstone",
+]
+RECUT = [path for path in chapters() if is_recut(path)]
+by_chapter = pytest.mark.parametrize("path", RECUT, ids=[path.stem for path in RECUT])
+TIME = re.compile(r"^Time: (\d+) minutes to read", re.MULTILINE)
+DOOR = re.compile(r"^`{3,}\{door-start\} ([^\n]+)\n(.*?)^`{3,}$", re.MULTILINE | re.DOTALL)
+
+
+@by_chapter
+def test_chapter_is_a_line_of_about_25_minutes(path):
+    assert measure(read(path)).outside() == []
+
+
+@by_chapter
+def test_minutes_are_stated_honestly(path):
+    assert abs(int(TIME.search(markdown(path))[1]) - measure(read(path)).minutes) <= 2
+
+
+@by_chapter
+def test_chapter_has_a_door_and_a_result_to_guess(path):
+    doors = DOOR.findall(markdown(path))
+    assert any(":class: guess-result" not in options for _, options in doors)
+    assert any(":class: guess-result" in options for _, options in doors)
+
+
+@by_chapter
+def test_title_of_a_door_is_the_result_with_a_number_that_stands_behind_it(path):
+    for title, behind in doors_of(read(path)):
+        assert len(title.split()) <= 24, title
+        numbers = re.findall(r"\d+(?:\.\d+)?", title)
+        assert numbers, f"no number on the door {title!r}"
+        stands = [n for n in numbers if re.search(rf"(?<![\d.]){re.escape(n)}(?![\d])", behind)]
+        rounded = {str(round(float(n))) for n in re.findall(r"(?<![\w.])\d+\.\d+", behind)}
+        assert stands or set(numbers) & rounded, f"none of the numbers of {title!r} stands behind it"
+
+
+def doors_of(notebook):
+    """The title of each door that proves something, and the text and outputs behind it."""
+    title, behind = None, []
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            behind.append(stored_text(cell))
+            continue
+        for line in cell.source.splitlines():
+            if start := re.match(r"`{3,}\{door-start\} (.+)", line):
+                title, behind = start[1], []
+            elif line.startswith(":class: guess-result"):
+                title = None
+            elif re.match(r"`{3,}\{door-end\}", line):
+                if title:
+                    yield title, "\n".join(behind)
+                title = None
+            else:
+                behind.append(line)
+
+
+def test_first_edition_only_shrinks():
+    listed = first_edition()
+    assert listed <= set(FIRST)
+    assert listed <= {path.stem for path in lessons()}, "a file that is gone is still listed"
+
+
+@pytest.mark.parametrize("path", [p for p in chapters() if not is_recut(p)], ids=lambda path: path.stem)
+def test_a_chapter_within_the_limits_leaves_the_list(path):
+    assert measure(read(path)).outside(), f"{path.stem} meets the limits: take it off book/first_edition.txt"
+
+
+def notebook(*cells):
+    made = [
+        new_markdown_cell(c) if isinstance(c, str) else new_code_cell(c.source, outputs=c.outputs)
+        for c in cells
+    ]
+    return nbformat.from_dict(new_notebook(cells=made))
+
+
+PRINTS = new_code_cell("# a comment\nprint(1)\n\nprint(2)", outputs=[new_output("stream", text="1\n2\n")])
+DRAWS = new_code_cell(
+    "draw()", outputs=[new_output("display_data", data={"text/plain": "<Figure size 1x1 with 1 Axes>"})]
+)
+
+
+PROSE = """# One two
+
+(slide-S02)=
+Three $x$ five.
+
+$$
+\\beta x y z
+$$
+
+:::{admonition} Box title
+:class: sharpen
+
+Six seven.
+:::"""
+DOOR_BEGINS = "```{door-start} Eight nine\n```\n\nNot this."
+DOOR_ENDS = "Nor this.\n\n```{door-end}\n```"
+RESULT = "```{door-start} Ten\n:class: guess-result\n```\n\nEleven."
+REST = """```{door-end}
+```
+
+## Quiz
+
+:::{admonition} Question
+:class: quiz dropdown
+
+Why so many words?
+
+- [x] Yes.
+  > So.
+:::
+
+## Exercises
+
+No."""
+
+
+PROSE = """# One two
+
+(slide-S02)=
+Three $x$ five.
+
+$$
+\\beta x y z
+$$
+
+:::{admonition} Box title
+:class: sharpen
+
+Six seven.
+:::"""
+DOOR_BEGINS = "```{door-start} Eight nine\n```\n\nNot this."
+DOOR_ENDS = "Nor this.\n\n```{door-end}\n```"
+RESULT = "```{door-start} Ten\n:class: guess-result\n```\n\nEleven."
+REST = """```{door-end}
+```
+
+## Quiz
+
+:::{admonition} Question
+:class: quiz dropdown
+
+Why so many words?
+
+- [x] Yes.
+  > So.
+:::
+
+## Exercises
+
+No."""
+
+
+def test_words_cells_and_figures_are_counted_on_the_line_alone():
+    cells = [PROSE, PRINTS, DRAWS, DOOR_BEGINS, PRINTS, DRAWS, DOOR_ENDS, RESULT, PRINTS, REST, PRINTS]
+    on_the_line = dict(words=5 + 3 + 1 + 1, boxes=2, cells=3, lines=5, longest=2, figures=1)
+    assert measure(notebook(*cells)) == Measure(**on_the_line, questions=1, doors=2)
+
+
+def test_every_limit_is_a_number_of_the_measure():
+    assert all(hasattr(Measure(0, 0, 0, 0, 0, 0, 0, 0), name) for name in LIMITS)
