@@ -8,8 +8,8 @@ A door begins and ends in Markdown cells, so that code cells with their outputs 
     ```{door-end}
     ```
 
-With `:class: guess-result` it holds what follows a guess: part of the chapter's line, folded until the reader has
-chosen. On a page a door is the browser's own `<details>`. JupyterLab shows where it begins and ends.
+With `:class: guess-result` it holds what follows a guess: part of the chapter's line, folded until the reader
+has chosen. On a page a door is the browser's own `<details>`. JupyterLab shows where it begins and ends.
 """
 
 from __future__ import annotations

@@ -3,9 +3,10 @@
     python -m book.measure                    the table of all chapters
     python -m book.measure chapters/01_*      those, with what is outside the limits
 
-The *line* is what a reader meets who opens nothing: all prose from the title to the quiz, outside doors, boxes,
-tabs, dropdowns, display formulas and tables. A `guess-result` is on the line, for everybody opens it. Boxes and
-tables take time to read, so they count for the minutes; exercises, closed doors and further reading do not.
+The *line* is what a reader meets who opens nothing: all prose from the title to the quiz, outside doors,
+boxes, tabs, dropdowns, display formulas and tables. A `guess-result` is on the line, for everybody opens it.
+Boxes and tables take time to read, so they count for the minutes; exercises, closed doors and further
+reading do not.
 """
 
 from __future__ import annotations
@@ -168,7 +169,7 @@ def words(line: str) -> int:
     """The words of a line of Markdown: a formula counts as one, markup as none.
 
     >>> words("The slope of [chapter 12](12_counting_birds.ipynb) {cite:p}`moulton1986`, $b$, is flat.")
-    7
+    8
     """
     line = re.sub(r"\{cite:\w\}`[^`]+`", "", MATH.sub(" x ", line))
     line = re.sub(r"\]\([^)]*\)|\{\w+\}", " ", line)

@@ -1,4 +1,4 @@
-"""Old addresses: for each row of `redirects.csv` a page that leads readers and search engines to the new one."""
+"""Old addresses: for each row of `redirects.csv` a page that leads to the new one."""
 
 from __future__ import annotations
 

@@ -180,8 +180,10 @@ No."""
 
 def test_words_cells_and_figures_are_counted_on_the_line_alone():
     cells = [PROSE, PRINTS, DRAWS, DOOR_BEGINS, PRINTS, DRAWS, DOOR_ENDS, RESULT, PRINTS, REST, PRINTS]
-    on_the_line = dict(words=5 + 3 + 1 + 1, boxes=2, cells=3, lines=5, longest=2, figures=1)
-    assert measure(notebook(*cells)) == Measure(**on_the_line, questions=1, doors=2)
+    got = measure(notebook(*cells))
+    assert got == Measure(
+        words=5 + 3 + 1, boxes=2, cells=3, lines=5, longest=2, figures=1, questions=1, doors=2
+    )
 
 
 def test_every_limit_is_a_number_of_the_measure():
