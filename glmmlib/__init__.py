@@ -16,13 +16,13 @@ telling                     `report`, `tidy`, `glance`, `augment`
 from glmmlib import plots
 from glmmlib.catalogue import codebook, datasets, load, load_truth
 from glmmlib.comparison.anova import anova
+from glmmlib.comparison.bootstrap_test import bootstrap_test
 from glmmlib.comparison.compare import compare
 from glmmlib.comparison.conditional_aic import conditional_aic
 from glmmlib.comparison.exact_rlrt import exact_rlrt
 from glmmlib.diagnostics.check import check
 from glmmlib.diagnostics.influence import influence
 from glmmlib.diagnostics.residuals import simulated_residuals
-from glmmlib.inference.bootstrap import bootstrap_test
 from glmmlib.inference.contrasts import coef_tests
 from glmmlib.inference.means import means
 from glmmlib.inference.profile.profile import profile

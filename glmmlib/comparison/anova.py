@@ -1,72 +1,8 @@
-r"""Analysis of variance: an F test for each term of one fit, or likelihood-ratio tests between several.
-
-What "the effect of a term" means depends on the type, by which rows L the hypothesis :math:`L\beta = 0` has:
-
-- type I: each term after those before it in the formula; the term's rows of R in :math:`X = QR`;
-- type II: each term after all others but those that contain it (``a:b`` contains ``a``);
-- type III: each term as the coefficients of sum-to-zero contrasts, so that a factor's main effect is averaged
-  over the levels of the factors it interacts with. For a number in an interaction, the other factor is
-  compared where it is zero.
-"""
-
-from dataclasses import dataclass
-
-import numpy as np
-import pandas as pd
-from formulaic import Formula
-from scipy.linalg import qr
+"""Analysis of variance: an F test for each term of one fit, or likelihood-ratio tests between several."""
 
 from glmmlib.comparison.lrt import likelihood_ratio_tests
-from glmmlib.design.columns import clean
-from glmmlib.design.matrices import materialise, needed_columns
-from glmmlib.display.tables import Table, fixed, p_text
 from glmmlib.errors import ModelError
-from glmmlib.formula.scanner import quoted
-from glmmlib.inference.contrasts import DDF_TITLE, check_ddf, joint_test
-
-_TYPES = {1: 1, 2: 2, 3: 3, "I": 1, "II": 2, "III": 3}
-_TYPE_MEANING = {
-    1: "Type I: each term after those before it",
-    2: "Type II: each term after all others that do not contain it",
-    3: "Type III: each term after all others, averaged over other factors' levels",
-}
-
-
-@dataclass(frozen=True, eq=False)
-class TermTests:
-    """The result of ``anova(fit)``: an F (or chi-square) test for each term.
-
-    Attributes
-    ----------
-    table : DataFrame
-        ``df_num``, ``df_den``, ``F`` (or ``chi2``) and ``p``, one row for each term.
-    hypotheses : dict of str to (r, p) array
-        For each term, L of the null hypothesis ``L beta = 0``.
-    type : {1, 2, 3}
-    ddf : {"satterthwaite", "kenward-roger", "z"}
-    """
-
-    table: pd.DataFrame
-    hypotheses: dict
-    type: int
-    ddf: str
-
-    def _table(self):
-        t, is_F = self.table, "F" in self.table
-        what = f"F tests, {DDF_TITLE[self.ddf]} degrees of freedom" if is_F else "Wald chi-square tests"
-        caption = f"{what}\n{_TYPE_MEANING[self.type]}\nH0: all coefficients that stand for the term are zero"
-        columns = [list(t.index), fixed(t["df_num"], 0)] + ([fixed(t["df_den"], 2)] if is_F else [])
-        columns += [fixed(t["F" if is_F else "chi2"], 2), map(p_text, t["p"])]
-        header = ("Term", "df", *(("df (den.)", "F") if is_F else ("chi2",)), "p")
-        return Table(caption, header, tuple(zip(*columns, strict=True)))
-
-    def __str__(self):
-        return self._table().to_text()
-
-    __repr__ = __str__
-
-    def _repr_html_(self):
-        return f'<div class="glmmlib">{self._table().to_html()}</div>'
+from glmmlib.inference.term_tests import term_tests
 
 
 def anova(*fits, refit=True, type=3, ddf=None, bootstrap=None, rng=None):
@@ -81,7 +17,7 @@ def anova(*fits, refit=True, type=3, ddf=None, bootstrap=None, rng=None):
         Several fits: refit REML fits by ML before they are compared (and say so). With False, REML fits are
         compared as they are, which needs equal fixed effects.
     type : {1, 2, 3}
-        One fit: which hypotheses; see the module ``glmmlib.comparison.anova``.
+        One fit: which hypotheses; see the module ``glmmlib.inference.term_tests``.
     ddf : {"satterthwaite", "kenward-roger", "z"}, optional
         One fit: as in :func:`coef_tests`.
 
@@ -119,109 +55,3 @@ def anova(*fits, refit=True, type=3, ddf=None, bootstrap=None, rng=None):
     if len(fits) > 1:
         return likelihood_ratio_tests(fits, refit, bootstrap, rng)
     return term_tests(fits[0], type, ddf)
-
-
-def term_tests(fit, type=3, ddf=None):
-    """Test each fixed-effects term of one fit; see :func:`anova`."""
-    if type not in _TYPES:
-        raise ModelError(f"type is 1, 2 or 3, not {type!r}")
-    type, ddf = _TYPES[type], check_ddf(fit, ddf)
-    make = {1: _sequential, 2: _respecting_marginality, 3: _averaged}[type]
-    hypotheses = make(fit.design)
-    tests = {name: joint_test(fit, L, ddf=ddf) for name, L in hypotheses.items()}
-    rows = [
-        {"df_num": t.n_contrasts, "df_den": t.df, t.kind: t.statistic, "p": t.p}
-        if t.kind == "F"
-        else {"df_num": t.n_contrasts, t.kind: t.statistic, "p": t.p}
-        for t in tests.values()
-    ]
-    columns = ["df_num", "chi2", "p"] if ddf == "z" else ["df_num", "df_den", "F", "p"]
-    return TermTests(pd.DataFrame(rows, list(tests), columns), hypotheses, type, ddf)
-
-
-def _terms(design):
-    """Return the columns of each term but the intercept."""
-    slices = design.term_slices.items()
-    return {
-        name: np.arange(s.start, s.stop) for name, s in slices if name != "Intercept" and s.stop > s.start
-    }
-
-
-def _sequential(design):
-    order = np.arange(design.X.shape[1])
-    return {
-        name: _after(design.X, order[: columns[0]], columns, order[columns[-1] + 1 :])
-        for name, columns in _terms(design).items()
-    }
-
-
-def _respecting_marginality(design):
-    p, found, factors = design.X.shape[1], {}, _factors(design)
-    terms = _terms(design)
-    for name, columns in terms.items():
-        containing = [
-            terms[other] for other in terms if other != name and _contains(factors[other], factors[name])
-        ]
-        later = np.concatenate([*containing, np.zeros(0, dtype=int)]).astype(int)
-        before = np.setdiff1d(np.arange(p), np.concatenate([columns, later]))
-        found[name] = _after(design.X, before, columns, later)
-    return found
-
-
-def _after(X, before, columns, later):
-    """Return L for the columns after those before and ahead of the later ones, which are not held fixed."""
-    order = np.concatenate([before, columns, later]).astype(int)
-    scale = np.sqrt(np.einsum("np,np->p", X, X))
-    R = qr((X / scale)[:, order], mode="economic")[1] * scale[order]
-    L = np.zeros((len(columns), X.shape[1]))
-    L[:, order] = R[len(before) : len(before) + len(columns)]
-    return L
-
-
-def _factors(design):
-    """Return for each term its categorical and its numerical factors."""
-    spec = design.specs["fixed"]
-    categorical = {str(f) for f in spec.factor_contrasts}
-    names = {term: {str(f) for f in term.factors} for term in spec.formula}
-    return {str(term): (f & categorical, f - categorical) for term, f in names.items()}
-
-
-def _contains(larger, smaller):
-    return larger[1] == smaller[1] and larger[0] > smaller[0]
-
-
-def _averaged(design):
-    """Type III: where the coefficients of sum-to-zero contrasts stand, in terms of the fit's own
-    coefficients.
-    """
-    factors = _factors(design)
-    terms = _terms(design)
-    if not any(categorical for categorical, _ in factors.values()):
-        return {name: np.eye(design.X.shape[1])[columns] for name, columns in terms.items()}
-    old = design.specs["fixed"]
-    recoded = [":".join(_recoded(factor, old) for factor in term.factors) for term in old.formula]
-    formula = Formula(" + ".join(recoded if "1" in recoded else ["0", *recoded]))
-    columns = {
-        name: clean(design.data, name) for name in needed_columns({"fixed": formula}, design.data.columns)
-    }
-    matrix = materialise({"fixed": formula}, columns, design.index)["fixed"]
-    S = matrix.to_numpy(dtype=float)
-    scale = np.sqrt(np.einsum("np,np->p", S, S))
-    M, _, rank, _ = np.linalg.lstsq(S / scale, design.X, rcond=1e-10)
-    if design.aliased or rank < S.shape[1]:
-        raise ModelError(
-            "some columns of the fixed effects were aliased (cells of the design without data?), so type "
-            "III hypotheses are"
-            " not defined: use type=2, or test what you mean with gl.wald_test"
-        )
-    M /= scale[:, None]
-    slices = zip(old.term_slices, matrix.model_spec.term_slices.values(), strict=True)
-    return {str(term): M[s] for term, s in slices if str(term) in terms}
-
-
-def _recoded(factor, spec):
-    """Write a categorical factor with sum-to-zero contrasts, and any other as it is."""
-    text = quoted(factor.expr) if factor.eval_method.value == "lookup" else factor.expr
-    if factor in spec.factor_contrasts:
-        return f"C({text}, contr.sum)"
-    return "{" + text + "}" if factor.eval_method.value == "python" else text

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from glmmlib.comparison.conditional_aic import conditional_aic
-from glmmlib.comparison.lrt import check_same_data, check_same_quadrature
+from glmmlib.comparison.nesting import check_same_data, check_same_quadrature
 from glmmlib.display.tables import Table, fixed
 from glmmlib.display.words import listed, wrapped
 from glmmlib.errors import ModelError

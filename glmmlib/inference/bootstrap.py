@@ -16,11 +16,12 @@ import numpy as np
 import pandas as pd
 
 from glmmlib.display.tables import Table, aligned
-from glmmlib.display.words import did_you_mean, wrapped
+from glmmlib.display.words import wrapped
 from glmmlib.errors import ModelError
-from glmmlib.inference.contrasts import INTERVALS
+from glmmlib.inference.choice import chosen
 from glmmlib.prediction.simulate import require_generator
 from glmmlib.replicates.refits import each_fit, refit_many
+from glmmlib.replicates.views import view_at
 
 KINDS = ("percentile", "basic")
 
@@ -98,7 +99,7 @@ class Bootstrap:
                 f"{n} replicates cannot tell an interval of level {level:g}: use {int(np.ceil(10 / tail))} "
                 "or more"
             )
-        names = _chosen(parm, list(self.estimates.index))
+        names = chosen(parm, list(self.estimates.index), "the bootstrap has no parameter {name}{hint}")
         lower, upper = (self.replicates[names].quantile(p) for p in (tail, 1.0 - tail))
         if kind == "basic":
             lower, upper = 2.0 * self.estimates[names] - upper, 2.0 * self.estimates[names] - lower
@@ -184,7 +185,7 @@ def bootstrap(fit, n=1000, statistic=None, rng=None):
     bootstrap (percentile)  lower  upper
     sd Batch.Intercept        0.0   70.0
     """
-    _check_count(n)
+    check_count(n)
     Y = fit.simulate(n, require_generator(rng))
     if statistic is None:
         many = refit_many(fit, Y)
@@ -195,15 +196,23 @@ def bootstrap(fit, n=1000, statistic=None, rng=None):
     return Bootstrap(estimates, replicates, None, fit.formula)
 
 
-def _chosen(parm, names):
-    wanted = names if parm is None else [parm] if isinstance(parm, str) else list(parm)
-    for name in wanted:
-        if name not in names:
-            raise ModelError(f"the bootstrap has no parameter {name!r}{did_you_mean(name, names)}")
-    return wanted
+def bootstrap_of(fit, function, n, rng):
+    """Return the :class:`~glmmlib.inference.bootstrap.Bootstrap` of ``function(fit)``, a Series, over n
+    refits to simulated responses.
+
+    ``function`` is called with views of the fit at the refits' parameters, so that all refits can be made at
+    once.
+    """
+    check_count(n)
+    estimates = function(fit)
+    refits = refit_many(fit, fit.simulate(n, require_generator(rng)))
+    rows = [function(view_at(fit, refits, r)).to_numpy() for r in range(n)]
+    replicates = pd.DataFrame(rows, columns=estimates.index)
+    return Bootstrap(estimates, replicates, int(refits.is_singular.sum()), fit.formula)
 
 
-def _check_count(n):
+def check_count(n):
+    """Refuse a number of replicates that is none."""
     if not isinstance(n, int | np.integer) or n < 2:
         raise ModelError(f"n is the number of replicates, 2 or more, not {n!r}")
 
@@ -258,108 +267,3 @@ def _free_name(name, fit):
 def bootstrap_intervals(fit, level, parm, n=1000, rng=None, kind="percentile", statistic=None):
     """The method ``"bootstrap"`` of ``fit.conf_int``."""
     return bootstrap(fit, n, statistic, rng).conf_int(level, parm, kind)
-
-
-INTERVALS["bootstrap"] = bootstrap_intervals
-
-
-# --- likelihood-ratio test --------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, eq=False)
-class BootstrapTest:
-    """A likelihood-ratio test whose null distribution is simulated, made by :func:`glmmlib.bootstrap_test`.
-
-    Attributes
-    ----------
-    statistic : float
-        ``deviance(m0) - deviance(m1)``.
-    null : (n,) array
-        The statistics of responses simulated from m0.
-    p, p_error : float
-        ``(1 + number of null statistics at least as large) / (n + 1)``, and its Monte Carlo standard error.
-    hypothesis : str
-    criterion : {"ML", "REML"}
-    """
-
-    statistic: float
-    null: np.ndarray
-    p: float
-    p_error: float
-    hypothesis: str
-    criterion: str
-
-    def __str__(self):
-        at_zero = float(np.mean(self.null < 1e-6))
-        share = f"; {at_zero:.0%} of them are zero" if at_zero >= 0.005 else ""
-        return "\n".join(
-            [
-                f"Likelihood-ratio test by parametric bootstrap ({self.criterion})",
-                wrapped(f"H0: {self.hypothesis}"),
-                f"chi2 = {self.statistic:.3f}, p = {self.p:.4f} (Monte Carlo SE {self.p_error:.4f})",
-                wrapped(
-                    f"null distribution: {len(self.null)} responses simulated from the smaller model{share}"
-                ),
-            ]
-        )
-
-    __repr__ = __str__
-
-
-def bootstrap_test(m0, m1, n=1000, rng=None, refit=True):
-    """Test nested models by a likelihood ratio whose null distribution is simulated.
-
-    It needs no table, so it also holds where two or more variances are zero under H0, and in small samples.
-
-    Parameters
-    ----------
-    m0, m1 : MixedModelFit
-        The smaller and the larger model (in any order).
-    n : int
-        Responses to simulate from the smaller model; the p-value is never below 1 / (n + 1).
-    rng : numpy.random.Generator
-        The source of randomness, always to be given.
-    refit : bool
-        Refit REML fits by ML first, as :func:`anova` does.
-
-    Returns
-    -------
-    BootstrapTest
-
-    Raises
-    ------
-    ModelError
-        As :func:`anova`, where the comparison would be invalid; without a Generator.
-
-    References
-    ----------
-    Davison and Hinkley (1997), *Bootstrap Methods and their Application*, chapter 4.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> import glmmlib as gl
-    >>> sleep = gl.load("sleepstudy")
-    >>> m0, m1 = (gl.lmer(f"Reaction ~ Days + ({x} | Subject)", sleep, reml=False) for x in ("1", "Days"))
-    >>> gl.bootstrap_test(m0, m1, n=500, rng=np.random.default_rng(1))
-    Likelihood-ratio test by parametric bootstrap (ML)
-    H0: the variance of Days between levels of Subject is zero (the correlations
-        vanish with that variance)
-    chi2 = 42.139, p = 0.0020 (Monte Carlo SE 0.0020)
-    null distribution: 500 responses simulated from the smaller model
-    """
-    from glmmlib.comparison.lrt import check_comparable, nested_step, one_criterion
-
-    require_generator(rng)
-    _check_count(n)
-    check_comparable((m0, m1))
-    (m0, m1), criterion, _ = one_criterion((m0, m1), refit)
-    m0, m1 = sorted((m0, m1), key=lambda fit: fit.n_parameters)
-    step = nested_step(m0, m1, criterion == "REML")
-    Y = m0.simulate(n, rng)
-    null = np.maximum(refit_many(m0, Y).deviance - refit_many(m1, Y).deviance, 0.0)
-    statistic = max(m0.deviance - m1.deviance, 0.0)
-    p = (1 + int((null >= statistic - 1e-6).sum())) / (n + 1)
-    return BootstrapTest(
-        statistic, null, p, float(np.sqrt(p * (1 - p) / (n + 1))), step.hypothesis, criterion
-    )

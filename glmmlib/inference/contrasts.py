@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 from scipy.special import chdtrc, fdtrc, ndtri, stdtr, stdtrit
 
-from glmmlib.display.words import did_you_mean
 from glmmlib.errors import ModelError
 from glmmlib.inference.kenward_roger import kenward_roger
 from glmmlib.inference.satterthwaite import multiple_df, variance_information
@@ -165,46 +164,7 @@ def coef_tests(fit, ddf=None):
 # --- intervals ----------------------------------------------------------------------------------
 
 
-def wald_intervals(fit, level, parm, ddf=None):
-    """Return ``estimate -+ quantile * se``, the quantile of the t (or normal) distribution that the tests
-    use.
-    """
-    names = _chosen(parm, fit.params.index)
-    tests = coef_tests(fit, ddf).loc[names]
-    half = -quantile(0.5 * (1.0 - level), tests["df"].to_numpy()) * tests["se"]
-    return pd.DataFrame({"lower": tests["estimate"] - half, "upper": tests["estimate"] + half})
-
-
 def quantile(probability, df):
     """Return the quantile of t with these df (normal where infinite)."""
     df = np.asarray(df, dtype=float)
     return np.where(np.isinf(df), ndtri(probability), stdtrit(np.where(np.isinf(df), 1.0, df), probability))
-
-
-def _chosen(parm, names):
-    if parm is None:
-        return list(names)
-    wanted = [parm] if isinstance(parm, str) else list(parm)
-    for name in wanted:
-        if name not in names:
-            raise ModelError(
-                f"{name!r} is not a fixed effect{did_you_mean(name, names)}; Wald intervals are for fixed "
-                "effects only,"
-                " because the estimates of variances are far from normal"
-            )
-    return wanted
-
-
-#: Methods of :func:`conf_int`: ``method(fit, level, parm, **options)`` returns a table with lower and upper.
-INTERVALS = {"wald": wald_intervals}
-
-
-def conf_int(fit, level=0.95, method="wald", parm=None, **options):
-    """Compute confidence intervals; see :meth:`glmmlib.models.results.MixedModelFit.conf_int`."""
-    if not 0.0 < level < 1.0:
-        raise ModelError(f"level is a probability between 0 and 1, such as 0.95, not {level!r}")
-    if method not in INTERVALS:
-        raise ModelError(
-            f"there is no method {method!r} for intervals; there is {', '.join(map(repr, INTERVALS))}"
-        )
-    return INTERVALS[method](fit, level, parm, **options)

@@ -9,7 +9,8 @@ from scipy import sparse
 
 from glmmlib.covariance.factors import SINGULAR
 from glmmlib.inference.bootstrap import bootstrap as bootstrap_fit
-from glmmlib.inference.contrasts import coef_tests, conf_int
+from glmmlib.inference.contrasts import coef_tests
+from glmmlib.inference.intervals import conf_int
 from glmmlib.models.summary import one_line, summary
 from glmmlib.models.update import update
 from glmmlib.models.varcorr import VarCorr, group_covariance

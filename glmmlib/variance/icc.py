@@ -8,7 +8,7 @@ import pandas as pd
 
 from glmmlib.errors import ModelError
 from glmmlib.families.averages import marginal_mean
-from glmmlib.inference.derived import bootstrap_of
+from glmmlib.inference.bootstrap import bootstrap_of
 from glmmlib.variance.between import Place, group_positions, loadings, new_rows, variances
 
 KINDS = ("adjusted", "unadjusted")

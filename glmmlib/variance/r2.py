@@ -5,7 +5,7 @@ from functools import partial
 
 import pandas as pd
 
-from glmmlib.inference.derived import bootstrap_of
+from glmmlib.inference.bootstrap import bootstrap_of
 from glmmlib.variance.icc import SCALES, _check_choice, _pieces
 
 

@@ -8,7 +8,8 @@ import pytest
 from scipy import stats
 
 import glmmlib as gl
-from glmmlib.comparison.lrt import Step, nested_step, null_distribution
+from glmmlib.comparison.lrt import null_distribution
+from glmmlib.comparison.nesting import Step, nested_step
 from glmmlib.errors import ModelError, SingularFitWarning
 from support import reference_values as reference
 

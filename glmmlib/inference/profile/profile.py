@@ -21,12 +21,14 @@ import pandas as pd
 from scipy.special import ndtri
 
 from glmmlib.display.tables import Table, aligned
-from glmmlib.display.words import did_you_mean, wrapped
+from glmmlib.display.words import wrapped
 from glmmlib.errors import ModelError
-from glmmlib.inference.contrasts import INTERVALS
+from glmmlib.inference.choice import chosen
 from glmmlib.inference.profile.curve import trace
 from glmmlib.inference.profile.deviances import held_parameters
 from glmmlib.linalg.threads import one_blas_thread
+
+NO_PARAMETER = "there is no parameter {name} to profile{hint}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +110,7 @@ class Profile:
             raise ModelError(
                 f"the profile reaches level {self.level:g}, not {level:g}: make it with level={level:g}"
             )
-        names = chosen(parm, [*self.curves, *self.undefined])
+        names = chosen(parm, [*self.curves, *self.undefined], NO_PARAMETER)
         ends = {n: self.curves[n].interval(level) if n in self.curves else (-1.0, 1.0) for n in names}
         table = pd.DataFrame.from_dict(ends, orient="index", columns=["lower", "upper"])
         table.columns.name = "profile (ML)"
@@ -184,17 +186,6 @@ def _boundary_note(name, limit, side, is_estimate):
     return f"{name}: the {side} end is the end of its range, {limit:g}: {what}"
 
 
-def chosen(parm, names):
-    """Return the names asked for, in their order."""
-    if parm is None:
-        return list(names)
-    wanted = [parm] if isinstance(parm, str) else list(parm)
-    for name in wanted:
-        if name not in names:
-            raise ModelError(f"there is no parameter {name!r} to profile{did_you_mean(name, names)}")
-    return wanted
-
-
 def profile(fit, parm=None, level=0.99):
     """Compute the profile likelihood of the parameters of a fit.
 
@@ -248,7 +239,9 @@ def profile(fit, parm=None, level=0.99):
     ml = fit.with_criterion(reml=False) if refitted else fit
     with one_blas_thread():
         held, undefined = held_parameters(ml)
-        names = chosen(parm, [h.name for h in held] + undefined)
+        names = chosen(
+            parm, [h.name for h in held] + undefined, "there is no parameter {name} to profile{hint}"
+        )
         z = float(-ndtri(0.5 * (1.0 - level)))
         by_name = {h.name: h for h in held}
         curves = {name: trace(by_name[name], z) for name in names if name in by_name}
@@ -261,6 +254,3 @@ def profile_intervals(fit, level, parm, **options):
     if options:
         raise ModelError(f"the profile method has no option {', '.join(map(repr, options))}")
     return profile(fit, parm, level).conf_int(level)
-
-
-INTERVALS["profile"] = profile_intervals

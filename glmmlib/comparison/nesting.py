@@ -1,0 +1,257 @@
+"""What can be compared, and which model sits in which."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from glmmlib.errors import ModelError
+from glmmlib.models.results import MixedModelFit
+
+
+@dataclass(frozen=True)
+class Step:
+    """How a smaller model sits in a larger one: ``df`` parameters fewer, ``missing`` dimensions of covariance
+    lost.
+    """
+
+    df: int
+    missing: int
+    hypothesis: str
+
+
+def check_comparable(fits):
+    """Refuse fits of different data, and of different approximations of the likelihood."""
+    for fit in fits:
+        if not isinstance(fit, MixedModelFit):
+            raise ModelError(
+                f"anova compares mixed models, not a {type(fit).__name__}; gl.compare sets AIC and BIC of "
+                "pooled fits beside"
+            )
+    first = fits[0]
+    for other in fits[1:]:
+        check_same_data(first, other)
+        if _family(first) != _family(other):
+            raise ModelError(
+                f"the fits have different families or links ({_family(first)} and {_family(other)}): "
+                "neither is"
+                " nested in the other; gl.compare may set their AIC side by side"
+            )
+        check_same_quadrature(first, other)
+        if not _same(first.design.offset, other.design.offset, 0.0):
+            raise ModelError("the fits have different offsets, so neither is nested in the other")
+
+
+def check_same_data(first, other):
+    """Refuse fits of different rows, responses or weights."""
+    a, b = first.design, other.design
+    if a.nobs != b.nobs or not a.index.equals(b.index):
+        raise ModelError(
+            f"the fits use different rows ({a.nobs} and {b.nobs}; missing values?): drop the incomplete "
+            "rows of all"
+            " columns first, then fit both"
+        )
+    if not np.array_equal(a.y, b.y) or not _same(a.trials, b.trials, 1.0):
+        raise ModelError(
+            f"the fits have different responses ({a.response_name} and {b.response_name}): their "
+            "likelihoods cannot be compared"
+        )
+    if not _same(a.weights, b.weights, 1.0):
+        raise ModelError("the fits have different weights: their likelihoods cannot be compared")
+
+
+def check_same_quadrature(first, other):
+    """Refuse different approximations of one likelihood."""
+    n = [getattr(fit, "n_agq", 1) for fit in (first, other)]
+    if n[0] != n[1]:
+        raise ModelError(
+            f"the fits approximate the likelihood differently (n_agq = {n[0]} and {n[1]}): fit both with "
+            "the same n_agq"
+        )
+
+
+def _same(a, b, default):
+    if a is None and b is None:
+        return True
+    a, b = (np.float64(default) if x is None else x for x in (a, b))
+    return bool(np.all(a == b))
+
+
+def _family(fit):
+    return "gaussian" if fit.family is None else f"{fit.family.name} ({fit.family.link.name})"
+
+
+def one_criterion(fits, refit):
+    """Return the fits, refitted by ML if asked for, with the name of their criterion and whether they were
+    refitted.
+    """
+    reml = [fit.reml for fit in fits]
+    if not any(reml):
+        return fits, "ML", False
+    if refit:
+        return [fit.with_criterion(reml=False) for fit in fits], "ML", True
+    if not all(reml):
+        raise ModelError(
+            "some fits are by REML and others by ML: their criteria cannot be compared; use refit=True"
+        )
+    first = fits[0].X
+    for fit in fits[1:]:
+        if fit.X.shape != first.shape or not np.allclose(fit.X, first, rtol=1e-12, atol=0):
+            raise ModelError(
+                "REML criteria of models with different fixed effects (or the same in other units) cannot "
+                "be compared,"
+                " because each is a likelihood of other residuals: use refit=True to refit by ML"
+            )
+    return fits, "REML", False
+
+
+def nested_step(m0, m1, reml=False):
+    """Return the :class:`Step` from m1 down to m0.
+
+    The fixed effects are nested if X0 lies in the column space of X1. The random effects are if every
+    covariance that m0 can have, m1 can have too: the covariance of the responses is linear in variances and
+    covariances, so this asks if the matrices Z K Z' of m0 lie in the span of m1's. They are compared by their
+    products with two random vectors.
+
+    Raises
+    ------
+    ModelError
+        If m0 is not nested in m1, or has as many parameters.
+    """
+    df = m1.n_parameters - m0.n_parameters
+    if df == 0:
+        raise ModelError(
+            f"the fits of {m0.formula!r} and {m1.formula!r} have the same number of parameters "
+            f"({m0.n_parameters}), so"
+            " neither is nested in the other; gl.compare sets their AIC side by side"
+        )
+    extra = _outside(m0.X, m1.X)
+    if extra.any():
+        which = m0.params.index[int(np.argmax(extra))]
+        raise ModelError(
+            f"the models are not nested: the fixed effect {which!r} of {m0.formula!r} is not in "
+            f"{m1.formula!r}"
+        )
+    covariances, residual = _expansion(m0, m1)
+    if residual is not None:
+        raise ModelError(
+            f"the models are not nested: the random effects of {residual} in {m0.formula!r} cannot be "
+            "written as a special"
+            f" case of those in {m1.formula!r}"
+        )
+    missing = sum(
+        int((np.linalg.eigvalsh(_unit_scale(Sigma[np.ix_(block, block)])) < 1e-6).sum())
+        for group, Sigma in zip(m1.groups, covariances, strict=True)
+        for block in group.pattern.blocks
+    )
+    return Step(df, missing, _hypothesis(m0, m1))
+
+
+def _unit_scale(Sigma):
+    """Divide by the SDs, so that rounding is judged in no unit; a variance of zero but for rounding gives
+    zeros.
+    """
+    variance = np.diag(Sigma)
+    scale = np.where(variance > 1e-9, 1.0 / np.sqrt(np.maximum(variance, 1e-9)), 0.0)
+    return Sigma * np.outer(scale, scale)
+
+
+def _outside(X0, X1):
+    """Mark the columns of X0 that are no linear combination of those of X1."""
+    if not X0.shape[1]:
+        return np.zeros(0, dtype=bool)
+    size0, size1 = (np.sqrt(np.einsum("np,np->p", X, X)) for X in (X0, X1))
+    if not X1.shape[1]:
+        return size0 > 0
+    Q, _ = np.linalg.qr(X1 / size1)
+    rest = X0 / size0
+    rest = rest - Q @ (Q.T @ rest)
+    return np.sqrt(np.einsum("np,np->p", rest, rest)) > 1e-7
+
+
+def _expansion(m0, m1):
+    """Write m0's covariance, with the identity for each block, in the terms of m1.
+
+    Returns m1's covariance matrix for each of its groups, and the name of the group of m0 that does not fit
+    in (or None).
+    """
+    probes = np.random.default_rng(20).standard_normal((m0.nobs, 2))
+    places = [(k, a, b) for k, g in enumerate(m1.groups) for a, b in _entries(g)]
+    columns = [_product(m1.groups[k], a, b, probes) for k, a, b in places]
+    if m1.sigma is not None:
+        weights = 1.0 if m1.design.weights is None else m1.design.weights[:, None]
+        columns.append((probes / weights).ravel())
+    basis = np.stack(columns, axis=1)
+    size = np.linalg.norm(basis, axis=0)
+    covariances = [np.zeros((g.q, g.q)) for g in m1.groups]
+    for group in m0.groups:
+        for a, b in _entries(group):
+            target = _product(group, a, b, probes)
+            c = np.linalg.lstsq(basis / size, target, rcond=1e-10)[0]
+            if np.linalg.norm(basis / size @ c - target) > 1e-6 * np.linalg.norm(target):
+                return covariances, group.name
+            for (k, i, j), value in zip(places, c / size, strict=False):  # the residual's own comes last
+                if a == b:
+                    covariances[k][i, j] += value
+                    covariances[k][j, i] = covariances[k][i, j]
+    return covariances, None
+
+
+def _entries(group):
+    """Return the entries (a, b), a >= b, of the covariance matrix that the formula leaves free."""
+    return [(a, b) for block in group.pattern.blocks for i, a in enumerate(block) for b in block[: i + 1]]
+
+
+def _product(group, a, b, V):
+    """Return ``Z K Z' V`` as one long vector, for K with ones at (a, b) and (b, a)."""
+    Z, codes = group.factor.Z, group.factor.codes
+    total = np.zeros_like(V)
+    for left, right in {(a, b), (b, a)}:
+        for t in range(V.shape[1]):
+            total[:, t] += (
+                Z[left] * np.bincount(codes, Z[right] * V[:, t], minlength=len(group.levels))[codes]
+            )
+    return total.ravel()
+
+
+def _hypothesis(m0, m1):
+    """Say in words what m0 leaves out of m1."""
+    parts = []
+    if m1.X.shape[1] > m0.X.shape[1]:
+        new = [name for name in m1.params.index if name not in m0.params.index]
+        if len(new) != m1.X.shape[1] - m0.X.shape[1]:
+            parts.append("the fixed effects are the fewer ones of the smaller model")
+        else:
+            parts.append(f"{' = '.join(new)} = 0")
+    if len(m1.theta) > len(m0.theta):
+        parts += _random_hypotheses(m0, m1)
+    return " and ".join(parts)
+
+
+def _random_hypotheses(m0, m1):
+    general = ["the random effects have the simpler covariance of the smaller model"]
+    old = {g.name: g for g in m0.groups}
+    if not set(old) <= set(m1.ngroups):
+        return general
+    parts = []
+    for g in m1.groups:
+        kept = set(old[g.name].columns) if g.name in old else set()
+        if not kept <= set(g.columns):
+            return general
+        new = [c for c in g.columns if c not in kept]
+        if new:
+            be, with_them = ("are", "those variances") if len(new) > 1 else ("is", "that variance")
+            noun = "variances" if len(new) > 1 else "variance"
+            tied = any(len(b) > 1 and set(new) & {g.columns[i] for i in b} for b in g.pattern.blocks)
+            also = f" (the correlations vanish with {with_them})" if tied else ""
+            parts.append(f"the {noun} of {', '.join(new)} between levels of {g.name} {be} zero{also}")
+        if kept and _n_covariances(g, kept) > _n_covariances(old[g.name], kept):
+            parts.append(
+                f"{', '.join(c for c in g.columns if c in kept)} are uncorrelated between levels of {g.name}"
+            )
+    return parts
+
+
+def _n_covariances(group, names):
+    """Count the covariances between the named effects that the formula lets differ from zero."""
+    sizes = [sum(group.columns[i] in names for i in block) for block in group.pattern.blocks]
+    return sum(n * (n - 1) // 2 for n in sizes)

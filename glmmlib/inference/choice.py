@@ -1,0 +1,34 @@
+"""Which of the named parameters are asked for."""
+
+from collections.abc import Collection, Iterable
+
+from glmmlib.display.words import did_you_mean
+from glmmlib.errors import ModelError
+
+
+def chosen(parm: str | Iterable[str] | None, names: Collection[str], refusal: str) -> list[str]:
+    """Return the names asked for, in their order; all of them for None.
+
+    Parameters
+    ----------
+    parm : str or list of str, optional
+    names : collection of str
+        Those that there are.
+    refusal : str
+        The sentence about another one, with the places ``{name}`` and ``{hint}``.
+
+    Raises
+    ------
+    ModelError
+
+    Examples
+    --------
+    >>> chosen("Days", ["Intercept", "Days"], "no {name}{hint}")
+    ['Days']
+    """
+    wanted = names if parm is None else [parm] if isinstance(parm, str) else parm
+    wanted = list(wanted)
+    for name in wanted:
+        if name not in names:
+            raise ModelError(refusal.format(name=repr(name), hint=did_you_mean(name, names)))
+    return wanted

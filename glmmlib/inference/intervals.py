@@ -1,0 +1,39 @@
+"""Confidence intervals of a fit, by the method asked for."""
+
+import pandas as pd
+
+from glmmlib.errors import ModelError
+from glmmlib.inference.bootstrap import bootstrap_intervals
+from glmmlib.inference.choice import chosen
+from glmmlib.inference.contrasts import coef_tests, quantile
+from glmmlib.inference.profile.profile import profile_intervals
+
+NO_FIXED_EFFECT = (
+    "{name} is not a fixed effect{hint}; Wald intervals are for fixed effects only, because the estimates of "
+    "variances are far from normal"
+)
+
+
+def wald_intervals(fit, level, parm, ddf=None):
+    """Return ``estimate -+ quantile * se``, the quantile of the t (or normal) distribution that the tests
+    use.
+    """
+    names = chosen(parm, fit.params.index, NO_FIXED_EFFECT)
+    tests = coef_tests(fit, ddf).loc[names]
+    half = -quantile(0.5 * (1.0 - level), tests["df"].to_numpy()) * tests["se"]
+    return pd.DataFrame({"lower": tests["estimate"] - half, "upper": tests["estimate"] + half})
+
+
+#: Each method is called with (fit, level, parm, **options) and returns a table with lower and upper.
+METHODS = {"wald": wald_intervals, "profile": profile_intervals, "bootstrap": bootstrap_intervals}
+
+
+def conf_int(fit, level=0.95, method="wald", parm=None, **options):
+    """Compute confidence intervals; see :meth:`glmmlib.models.results.MixedModelFit.conf_int`."""
+    if not 0.0 < level < 1.0:
+        raise ModelError(f"level is a probability between 0 and 1, such as 0.95, not {level!r}")
+    if method not in METHODS:
+        raise ModelError(
+            f"there is no method {method!r} for intervals; there is {', '.join(map(repr, METHODS))}"
+        )
+    return METHODS[method](fit, level, parm, **options)
