@@ -1,10 +1,9 @@
 """Lines of groups from a random-slope model: what the correlation of intercepts and slopes looks like."""
 
 import numpy as np
-from scipy.special import ndtri
 
-from glmmlib.errors import ModelError
 from glmmlib.palette import DATA, MODEL, TRUTH
+from glmmlib.theory.deviations import deviations
 
 
 def fan(slope, sd, corr, intercept=0.0, x=(0.0, 10.0), groups=24, highlight=4, ax=None):
@@ -53,38 +52,3 @@ def fan(slope, sd, corr, intercept=0.0, x=(0.0, 10.0), groups=24, highlight=4, a
         ax.plot(ends, intercept + b0 + (slope + b1) * ends, **style)
     ax.plot(ends, intercept + slope * ends, color=MODEL, lw=3.5, zorder=4)
     return ax
-
-
-def deviations(sd, corr, groups):
-    r"""Intercept and slope deviations of groups whose means are 0 and whose covariance is exactly
-    :math:`\Sigma`.
-
-    Quantiles of N(0, 1), shuffled against each other in a fixed order, made uncorrelated, and multiplied by
-    the Cholesky factor of :math:`\Sigma`.
-
-    Parameters
-    ----------
-    sd : (float, float)
-    corr : float
-    groups : int
-
-    Returns
-    -------
-    ndarray (2, groups)
-
-    Raises
-    ------
-    ModelError
-        If `corr` is not a correlation.
-
-    Examples
-    --------
-    >>> np.cov(deviations((2.0, 0.5), -0.7, 24), ddof=0).round(2).tolist()
-    [[4.0, -0.7], [-0.7, 0.25]]
-    """
-    if not -1 <= corr <= 1:
-        raise ModelError(f"corr is a correlation, between -1 and 1, not {corr!r}")
-    quantiles = ndtri((np.arange(groups) + 0.5) / groups)
-    z = np.stack([quantiles, quantiles[np.argsort(np.random.default_rng(24).random(groups))]])
-    z = np.linalg.solve(np.linalg.cholesky(np.cov(z, ddof=0)), z)
-    return np.diag(sd) @ np.array([[1.0, 0.0], [corr, np.sqrt(1.0 - corr**2)]]) @ z

@@ -3,6 +3,7 @@
 import numpy as np
 
 from glmmlib.palette import POOLED
+from glmmlib.theory.type_one_rate import NOMINAL, type_one_rate
 
 
 def type_one_curve(icc, group_size, n_groups, ax=None):
@@ -31,8 +32,6 @@ def type_one_curve(icc, group_size, n_groups, ax=None):
     0.49
     """
     import matplotlib.pyplot as plt
-
-    from glmmlib.sliders._type_one_rate import NOMINAL, type_one_rate
 
     ax = plt.gca() if ax is None else ax
     share = np.linspace(0.0, 1.0, 201)

@@ -7,8 +7,8 @@ from __future__ import annotations
 import numpy as np
 
 from glmmlib.palette import DATA, MODEL, TRUTH
-from glmmlib.plots._fan import deviations
 from glmmlib.sliders._slider import Slider, altair, finish, slider
+from glmmlib.theory.deviations import deviations
 
 SITES, LOW, HIGH = 12, 0.0, 25.0
 ORIGIN, INTERCEPT, SLOPE = 15.0, 0.607, 0.068

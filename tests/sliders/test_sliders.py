@@ -29,6 +29,7 @@ from glmmlib.sliders import _slope_blend as blend
 from glmmlib.sliders import _spread_of_means as spread
 from glmmlib.sliders import _study_precision as precision
 from glmmlib.sliders import _type_one_rate as type_one
+from glmmlib.theory import ml_and_reml as formulas
 
 
 def module(name):
@@ -305,11 +306,11 @@ def equal_groups(ratio, groups, size, rng):
 def test_ml_and_reml_is_the_objective_of_a_fit_and_its_maxima_are_the_estimates(ratio, groups, size):
     data = equal_groups(ratio, groups, size, np.random.default_rng(17))
     theta, ss = np.linspace(0, 3, 13), ((groups - 1) * (1 + size * ratio**2), groups * (size - 1))
-    best, found = criteria.maxima(ratio, groups, size), criteria.curves(theta, ratio, groups, size)
+    best, found = formulas.maxima(ratio, groups, size), formulas.curves(theta, ratio, groups, size)
     for reml in (False, True):
         fit = gl.lmer("y ~ 1 + (1 | group)", data, reml=reml)
         expected = np.array([fit.objective([t]) for t in theta])
-        np.testing.assert_allclose(criteria.criterion(theta, *ss, groups, size, reml), expected, rtol=1e-10)
+        np.testing.assert_allclose(formulas.criterion(theta, *ss, groups, size, reml), expected, rtol=1e-10)
         np.testing.assert_allclose(found[reml], np.exp((fit.deviance - expected) / 2), rtol=1e-7)
         assert fit.theta.iloc[0] == pytest.approx(best[reml], abs=1e-5)
 
@@ -322,7 +323,7 @@ def test_ml_and_reml_draws_the_curves_of_the_python_function():
     ]
     assert [len(curve) for curve in points] == [151, 151]
     ml, reml = sorted(points, key=lambda curve: curve[:, 1].argmin())
-    expected = criteria.curves(ml[:, 0] / 400 * 3, 0.7, 9, 4)
+    expected = formulas.curves(ml[:, 0] / 400 * 3, 0.7, 9, 4)
     np.testing.assert_allclose([1.3 * (1 - curve[:, 1] / 280) for curve in (ml, reml)], expected, atol=1e-4)
 
 
