@@ -25,7 +25,7 @@ from scipy.linalg import solve_triangular
 from glmmlib.diagnostics.leverage import hat_values
 from glmmlib.errors import ModelError
 from glmmlib.inference.satterthwaite import free_entries, moved_entry
-from glmmlib.linalg.threads import one_blas_thread
+from glmmlib.linalg.resources import one_blas_thread
 
 _STEP = 1e-4  # half-width of the differences, relative to the (standardised) column of Lambda
 

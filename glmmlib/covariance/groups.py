@@ -1,9 +1,9 @@
 """The random effects of a model, arranged by grouping factor."""
 
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from scipy.linalg import block_diag
 
 from glmmlib.covariance.factors import Pattern, lower_factor, lower_triangle
@@ -21,7 +21,7 @@ class Group:
     """
 
     name: str
-    levels: pd.Index
+    levels: Sequence[Hashable]
     columns: tuple
     terms: tuple
     parts: tuple

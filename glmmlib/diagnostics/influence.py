@@ -17,7 +17,7 @@ from glmmlib.covariance.groups import arrange
 from glmmlib.design.subset import kept_rows
 from glmmlib.errors import GlmmlibError, GlmmlibWarning, ModelError
 from glmmlib.likelihood.glmm import LaplaceDeviance
-from glmmlib.linalg.threads import one_blas_thread
+from glmmlib.linalg.resources import one_blas_thread
 from glmmlib.models.glmer import _solve
 from glmmlib.models.lmer import _fit
 

@@ -30,7 +30,7 @@ from scipy.linalg import cho_factor, cho_solve, solve_triangular
 from scipy.sparse.csgraph import connected_components
 
 from glmmlib.errors import ModelError
-from glmmlib.linalg.threads import one_blas_thread
+from glmmlib.linalg.resources import one_blas_thread
 
 LARGEST_BLOCK = (
     4000  # random effects that hang together; each dense matrix of them takes 8 LARGEST_BLOCK^2 bytes

@@ -23,7 +23,7 @@ import numpy as np
 from scipy.linalg import qr, solve_triangular
 
 from glmmlib.covariance.factors import SINGULAR
-from glmmlib.linalg.threads import one_blas_thread
+from glmmlib.linalg.resources import one_blas_thread
 
 _STEP = 1e-4  # half-width of the differences, relative to the (standardised) column of Lambda
 

@@ -10,7 +10,7 @@ from functools import cached_property
 
 import numpy as np
 
-from glmmlib.linalg.memory import check_memory
+from glmmlib.linalg.resources import check_memory
 
 CHUNK_ROWS = 1 << 16  # rows at a time when a pass over the data builds temporary arrays
 CHUNK_PAIRS = 50_000  # pairs at a time in the sums below: fits a processor's cache

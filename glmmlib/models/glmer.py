@@ -20,7 +20,7 @@ from glmmlib.likelihood.quadrature import VISIBLE_SHIFT, Quadrature, quadrature_
 from glmmlib.likelihood.separation import find_separation
 from glmmlib.linalg import blocks
 from glmmlib.linalg.pls import Factorisation
-from glmmlib.linalg.threads import keep_memory, one_blas_thread
+from glmmlib.linalg.resources import keep_memory, one_blas_thread
 from glmmlib.models.lmer import warn_about
 from glmmlib.models.results import Convergence, Estimates, MixedModelFit
 from glmmlib.prediction.simulate import draw_responses

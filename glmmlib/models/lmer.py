@@ -16,7 +16,7 @@ from glmmlib.errors import ConvergenceWarning, ModelError, SingularFitWarning
 from glmmlib.likelihood.lmm import ProfiledDeviance
 from glmmlib.likelihood.lmm_minimise import minimise_deviance
 from glmmlib.linalg import blocks
-from glmmlib.linalg.threads import keep_memory, one_blas_thread
+from glmmlib.linalg.resources import keep_memory, one_blas_thread
 from glmmlib.models.results import Convergence, Estimates, MixedModelFit
 from glmmlib.prediction.simulate import draw_responses
 from glmmlib.replicates.refits import refit_many

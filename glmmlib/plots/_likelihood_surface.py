@@ -7,7 +7,7 @@ import numpy as np
 from glmmlib.errors import ModelError
 from glmmlib.likelihood.lmm_start import first_theta
 from glmmlib.likelihood.optimise import minimise
-from glmmlib.linalg.threads import one_blas_thread
+from glmmlib.linalg.resources import one_blas_thread
 from glmmlib.palette import POOLED
 
 LEVELS = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0)  # contour lines: how far the deviance is above its minimum

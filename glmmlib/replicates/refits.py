@@ -19,7 +19,7 @@ from glmmlib.likelihood.lmm_minimise import minimise_deviance
 from glmmlib.likelihood.lmm_newton import minimise_all, smallest_singular_values
 from glmmlib.likelihood.optimise import Optimum
 from glmmlib.likelihood.separation import SUSPECT
-from glmmlib.linalg.threads import keep_memory, one_blas_thread
+from glmmlib.linalg.resources import keep_memory, one_blas_thread
 from glmmlib.replicates.parallel import in_parallel, pieces, progress
 
 

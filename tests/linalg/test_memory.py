@@ -8,7 +8,7 @@ import pytest
 
 import glmmlib as gl
 from glmmlib.errors import ModelError
-from glmmlib.linalg import memory
+from glmmlib.linalg import resources
 
 
 def factor(name, levels, q=1):
@@ -17,7 +17,7 @@ def factor(name, levels, q=1):
 
 def test_the_sentence_names_the_factors_and_both_amounts():
     with pytest.raises(ModelError) as error:
-        memory.check_memory(
+        resources.check_memory(
             [factor("pupil", 100_000)], [factor("school", 90_000)], 2, available=16_000_000_000
         )
     assert "'pupil' (100,000 levels) and 'school' (90,000 levels) are crossed" in str(error.value)
@@ -26,11 +26,11 @@ def test_the_sentence_names_the_factors_and_both_amounts():
 
 @pytest.mark.parametrize(("chain", "crossed"), [(100_000, 1_000), (10**7, None)])
 def test_what_fits_is_let_through(chain, crossed):
-    memory.check_memory([factor("a", chain)], [factor("b", crossed)] if crossed else [], 2, available=10**9)
+    resources.check_memory([factor("a", chain)], [factor("b", crossed)] if crossed else [], 2, available=10**9)
 
 
 def test_lmer_refuses_before_it_allocates(monkeypatch):
-    monkeypatch.setattr(memory, "free_memory", lambda: 10_000)
+    monkeypatch.setattr(resources, "free_memory", lambda: 10_000)
     rng = np.random.default_rng(1)
     data = pd.DataFrame(
         {"y": rng.normal(size=400), "a": rng.integers(0, 40, 400), "b": rng.integers(0, 30, 400)}

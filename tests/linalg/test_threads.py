@@ -11,7 +11,7 @@ def test_overlapping_fits_leave_the_number_of_threads_as_it_was():
         import os
         os.environ |= {"OPENBLAS_NUM_THREADS": "3", "OMP_NUM_THREADS": "3", "MKL_NUM_THREADS": "3"}
         import numpy, threading, threadpoolctl
-        from glmmlib.linalg.threads import one_blas_thread
+        from glmmlib.linalg.resources import one_blas_thread
 
         def threads():
             return [i["num_threads"] for i in threadpoolctl.threadpool_info() if i["user_api"] == "blas"]

@@ -13,7 +13,7 @@ from scipy.special import ndtri
 
 from glmmlib.errors import ModelError
 from glmmlib.inference.profile.deviances import Held, Minimum
-from glmmlib.linalg.threads import one_blas_thread
+from glmmlib.linalg.resources import one_blas_thread
 
 STEP = 0.45  # of zeta between neighbouring points
 FLAT = 1e-4  # of zeta: two growing steps that change it less have found its limit

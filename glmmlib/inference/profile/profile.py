@@ -26,7 +26,7 @@ from glmmlib.errors import ModelError
 from glmmlib.inference.choice import chosen
 from glmmlib.inference.profile.curve import trace
 from glmmlib.inference.profile.deviances import held_parameters
-from glmmlib.linalg.threads import one_blas_thread
+from glmmlib.linalg.resources import one_blas_thread
 
 NO_PARAMETER = "there is no parameter {name} to profile{hint}"
 
