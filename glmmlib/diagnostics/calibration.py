@@ -245,11 +245,7 @@ def is_free_of_dispersion(fit):
     """Does the mean alone fix the variance, so that there can be too much of it?  (With 0/1 responses there
     cannot.)
     """
-    return (
-        fit.family is not None
-        and not fit.has_dispersion
-        and (fit.family.name == "poisson" or counts_zeros(fit))
-    )
+    return counts_zeros(fit) and not fit.has_dispersion
 
 
 def _slope_statistic(x, scores):

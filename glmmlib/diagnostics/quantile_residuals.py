@@ -55,38 +55,14 @@ def tails(family, y, eta, weights=None, sigma=None, dispersion=None):
         z = (y - eta) / sigma if weights is None else (y - eta) * np.sqrt(weights) / sigma
         return Tails(sp.ndtr(z), np.zeros_like(z), sp.ndtr(-z))
     mu = family.link.inverse(eta)
-    if family.name == "gamma":
-        shape = family.shape(weights, dispersion)
-        return Tails(
-            sp.gammainc(shape, shape * y / mu), np.zeros_like(mu), sp.gammaincc(shape, shape * y / mu)
-        )
-    below, above = {"poisson": _poisson, "negbinomial": _negbinomial, "binomial": _binomial}[family.name](
-        y, mu, weights, dispersion
-    )
-    below = np.where(y > 0, below, 0.0)
+    above = family.sf(y, mu, weights, dispersion)
+    if not family.support.is_discrete:
+        return Tails(family.cdf(y, mu, weights, dispersion), np.zeros_like(mu), above)
+    below = family.cdf(y - 1.0, mu, weights, dispersion)
     return Tails(below, np.clip(1.0 - below - above, 0.0, 1.0), above)
-
-
-# Each returns P(Y < y), right for y > 0, and P(Y > y).  The incomplete gamma and beta functions are the sums
-# of these probabilities; the maxima keep their arguments legal where the value is not used.
-
-
-def _poisson(y, mu, weights, k):
-    return sp.gammaincc(np.maximum(y, 1.0), mu), sp.gammainc(y + 1.0, mu)
-
-
-def _negbinomial(y, mu, weights, k):
-    return sp.betainc(k, np.maximum(y, 1.0), k / (k + mu)), sp.betainc(y + 1.0, k, mu / (k + mu))
-
-
-def _binomial(y, mu, weights, k):
-    n = np.ones_like(mu) if weights is None else weights
-    below = sp.betainc(np.maximum(n - y, 0.0) + 1.0, np.maximum(y, 1.0), 1.0 - mu)
-    return below, np.where(y < n, sp.betainc(y + 1.0, np.maximum(n - y, 1.0), mu), 0.0)
 
 
 def zero_probability(family, eta, weights=None, dispersion=None):
     """Return ``P(Y = 0)`` of each row for a family of counts or binary responses."""
-    return np.exp(
-        family.logpdf(np.zeros_like(eta), eta, weights if family.name == "binomial" else None, dispersion)
-    )
+    own = weights if family.weights_scatter else None
+    return np.exp(family.logpdf(np.zeros_like(eta), eta, own, dispersion))

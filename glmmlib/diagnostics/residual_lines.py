@@ -32,11 +32,10 @@ def _overdispersion(fit, c):
     if by_p(p) == FINE:
         sentence = f"the responses scatter as a {name} model has it ({_p(p)})"
     elif ratio > 1.0:
-        remedy = "family='negbinomial'" if name == "poisson" else "a random effect for each row"
         sentence = (
             f"the responses scatter more than a {name} model allows ({_p(p)}), so its standard errors are "
             "too small:"
-            f" try {remedy}"
+            f" try {fit.family.remedy}"
         )
     else:
         sentence = (

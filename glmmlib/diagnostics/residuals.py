@@ -317,10 +317,7 @@ def counts_zeros(fit):
     """Can the response be zero, and is a surplus of zeros a fault of its own?  Not for 0/1 data: there it is
     the mean.
     """
-    if fit.family is None or fit.family.name == "gamma":
-        return False
-    weights = fit._response[1]
-    return fit.family.name != "binomial" or (weights is not None and bool((weights > 1).any()))
+    return fit.family is not None and fit.family.counts_zeros(fit._response[1])
 
 
 def _outliers(below, ties, n):

@@ -9,15 +9,20 @@ from difflib import get_close_matches
 from typing import ClassVar
 
 import numpy as np
-from scipy import special as sp
 
+from glmmlib.display.words import hint, joined
 from glmmlib.errors import ModelError
+from glmmlib.families.auxiliary import Auxiliary
+from glmmlib.families.averages import mixture_quantile
 from glmmlib.families.densities import Derivatives, DispersionDerivatives
-from glmmlib.families.links import Identity, Inverse, Link, Log, Sqrt
+from glmmlib.families.links import Link
+from glmmlib.families.ranges import MeanRange
+from glmmlib.families.residual import ResidualVariance
+from glmmlib.families.support import Support
 
 
 @dataclass(frozen=True)
-class Family(ABC):
+class Family(MeanRange, ResidualVariance, ABC):
     """A response distribution with a link.
 
     Attributes
@@ -25,19 +30,46 @@ class Family(ABC):
     link : Link
         One of the family's links.
     limited_range : bool
-        Whether the linear predictor has to stay positive (identity, sqrt and inverse links).
+        Whether the link leaves the linear predictor only a part of the real line (a Poisson mean with the
+        identity link).
     name : str
         The name `family` knows it by.
+    title : str
+        Its name in a sentence.
     links : tuple of Link
         The links it has, the default first.
-    has_dispersion : bool
-        Whether a dispersion is to be estimated along with the coefficients.
+    support : Support
+        Where its responses, and their means, can lie.
+    auxiliary : tuple of Auxiliary
+        What is to be estimated beside the coefficients, such as a dispersion.
+    weights_scatter : bool
+        Do prior weights change how a response scatters (trials, precisions)? Otherwise they say how often its
+        log-density counts.
+    is_log_concave : bool
+        Is the log-density concave in eta for every response, so that the observed information is never
+        negative?
+    ratios : dict
+        What exp(coefficient) is, by class of link.
+    law : str
+        The variance of a response given the random effects, in words.
+    caveat : str
+        What a reader of a report has to know about it; empty where there is nothing.
+    remedy : str
+        What to try where responses scatter more than it allows.
     """
 
     link: Link
     name: ClassVar[str]
+    title: ClassVar[str]
     links: ClassVar[tuple[Link, ...]]
-    has_dispersion: ClassVar[bool] = False
+    support: ClassVar[Support]
+    auxiliary: ClassVar[tuple[Auxiliary, ...]] = ()
+    weights_scatter: ClassVar[bool] = False
+    is_log_concave: ClassVar[bool] = True
+    ratios: ClassVar[dict[type[Link], str]] = {}
+    law: ClassVar[str] = ""
+    caveat: ClassVar[str] = ""
+    remedy: ClassVar[str] = "a random effect for each row"
 
     def __post_init__(self):
         if self.link not in self.links:
@@ -57,10 +89,10 @@ class Family(ABC):
         weights : ndarray, optional
             Trials (binomial) or prior weights; None for ones.
         dispersion : float or ndarray, optional
-            k or phi, where the family has one.
+            The auxiliary parameter, where the family has one: a number, or one for each row.
         order : int, default 3
             0: the kernel alone; 1: and `score` = dl/deta; 2: and `weight` = -d2l/deta2, the observed
-            information, never negative; 3: and `dweight` = -d3l/deta3.
+            information; 3: and `dweight` = -d3l/deta3.
 
         Returns
         -------
@@ -82,7 +114,8 @@ class Family(ABC):
         return kernel + self.constant(y, weights, dispersion)
 
     def dispersion_derivatives(self, y, eta, weights=None, dispersion=None) -> DispersionDerivatives:
-        """Derivatives in tau = log(dispersion): of the log-density with its constant, `score`, `weight`.
+        """Derivatives in tau, the link of the dispersion: of the log-density with its constant, `score`,
+        `weight`.
 
         Raises
         ------
@@ -96,6 +129,26 @@ class Family(ABC):
     @abstractmethod
     def fisher(self, eta, weights=None, dispersion=None):
         """Expected information in eta, E(-d2l/deta2); for canonical links the observed `weight`."""
+
+    @property
+    def has_dispersion(self) -> bool:
+        """Whether an auxiliary parameter is to be estimated along with the coefficients."""
+        return bool(self.auxiliary)
+
+    def start_auxiliary(self, y, mu):
+        """A first value of the auxiliary parameter, by the method of moments.
+
+        Parameters
+        ----------
+        y, mu : (..., n) arrays
+            Responses, and means that a model without random effects gives them.
+
+        Returns
+        -------
+        ndarray or None
+            Of the shape of `y` without its last axis; None for a family without such a parameter.
+        """
+        return None
 
     # --- the mean -------------------------------------------------------------------------------------------
 
@@ -121,6 +174,34 @@ class Family(ABC):
         """A mean for each row, near its response and inside the family's range, to start iterations from."""
         return np.asarray(y, float) + 0.1
 
+    # --- the distribution -----------------------------------------------------------------------------------
+
+    @abstractmethod
+    def cdf(self, y, mu, weights=None, dispersion=None):
+        """P(Y <= y) for a response with mean `mu`; weights that say how often a row counts play no part."""
+
+    @abstractmethod
+    def sf(self, y, mu, weights=None, dispersion=None):
+        """P(Y > y), with all its digits where `cdf` is near 1."""
+
+    def quantile(self, probability, mu, weights=None, dispersion=None):
+        """The smallest responses (n,) at which `cdf` reaches a probability, for means (n,).
+
+        Examples
+        --------
+        >>> from glmmlib.families.registry import family
+        >>> family("poisson").quantile(0.5, np.array([0.2, 3.0]))
+        array([0., 3.])
+        """
+        mu = np.asarray(mu, float)
+        return self.support.smallest(
+            lambda y: self.cdf(y, mu, weights, dispersion) >= probability, mu.size, weights
+        )
+
+    def predictive_quantile(self, eta, sd, probability, weights=None, dispersion=None):
+        """Quantiles (n,) of new observations whose linear predictors are normal, on the scale of the mean."""
+        return mixture_quantile(self, eta, sd, probability, weights, dispersion)
+
     @abstractmethod
     def draw(self, eta, weights=None, dispersion=None, rng=None):
         """Random responses, one for each element of eta (binomial: successes), as floats.
@@ -135,67 +216,10 @@ class Family(ABC):
             The source of randomness.
         """
 
-    def residual_variance(self, mu, dispersion=None, method=None):
-        """Residual variance on the scale of the linear predictor, as an ICC or R2 needs it.
-
-        Parameters
-        ----------
-        mu : float or ndarray
-            Mean at which to take it; binomial: probability. Nakagawa et al. put in exp(beta_0 + total random
-            variance / 2) for a log link, the mean over groups, and not exp(beta_0).
-        dispersion : float, optional
-            k or phi, where the family has one.
-        method : str, optional
-            With cv^2 = Var(y) / mu^2, that is 1/mu (Poisson), 1/mu + 1/k (negative binomial), phi (gamma):
-
-            ``"theoretical"`` (binomial, the default there)
-                Variance of the latent variable: logit pi^2/3, probit 1, cloglog pi^2/6; free of mu.
-            ``"lognormal"`` (log link, the default there)
-                log(1 + cv^2): exact if the response were lognormal.
-            ``"trigamma"`` (log link)
-                psi'(1 / cv^2), the variance of the log of a gamma variable with this mean and variance; exact
-                for the gamma family, where it is psi'(1 / phi).
-            ``"delta"`` (every link; the default of the sqrt, identity and inverse links)
-                Var(y) / (dmu/deta)^2, the observation-level variance by the delta method: 1 / (mu (1 - mu))
-                for the logit, cv^2 for log, 1/4 for sqrt.
-
-        Returns
-        -------
-        float or ndarray
-            In squared units of the linear predictor.
-
-        Raises
-        ------
-        ModelError
-            For a method the link does not have.
-
-        Examples
-        --------
-        >>> from glmmlib.families.registry import family
-        >>> round(float(family("binomial").residual_variance(0.2)), 4)
-        3.2899
-        >>> round(float(family("poisson").residual_variance(2.0)), 4)
-        0.4055
-        """
-        methods = self._residual_methods()
-        method = method or methods[0]
-        mu = np.asarray(mu, float)
-        if method not in methods:
-            raise ModelError(
-                f"No residual variance {method!r} for the {self.link.name} link; it has {listed(methods)}."
-            )
-        if method == "theoretical":
-            return np.full(mu.shape, self.link.latent_variance)[()]
-        variance = self.variance(mu, dispersion=dispersion)
-        if method == "delta":
-            return variance / self.link.derivative(self.link.link(mu)) ** 2
-        cv2 = variance / mu**2
-        return np.log1p(cv2) if method == "lognormal" else sp.polygamma(1, 1 / cv2)
-
-    def _residual_methods(self):
-        if self.link.latent_variance is not None:
-            return ("theoretical", "delta")
-        return ("lognormal", "trigamma", "delta") if self.link == Log() else ("delta",)
+    @property
+    def ratio(self) -> str | None:
+        """What exp(coefficient) is, such as "odds ratio"; None where it is no ratio of anything."""
+        return self.ratios.get(type(self.link))
 
     # --- checks ---------------------------------------------------------------------------------------------
 
@@ -228,41 +252,11 @@ class Family(ABC):
             In one sentence, with the offending values and the first row that holds one.
         """
 
-    @property
-    def limited_range(self) -> bool:
-        """Whether the linear predictor has to stay positive (identity, sqrt and inverse links)."""
-        return self.link in (Identity(), Sqrt(), Inverse())
-
-    def check_range(self, eta):
-        """Raise if a linear predictor left the range of a limited link; do nothing for the others.
-
-        Raises
-        ------
-        ModelError
-            Says in how many rows, how far, and which link has no such limit.
-        """
-        if self.limited_range and not np.all(np.asarray(eta) > 0):
-            eta = np.asarray(eta, float)
-            raise ModelError(
-                f"With the {self.link.name} link a {self.name} mean needs a linear predictor above 0, but it "
-                f"reached {np.min(eta):.4g} ({np.sum(~(eta > 0))} of {eta.size} values are not above 0): "
-                "try the log link."
-            )
-
 
 def no_such_link(chosen, link):
     """The sentence for a link that a family class does not have."""
     names = [candidate.name for candidate in chosen.links]
     near = get_close_matches(str(link), names, n=1, cutoff=0.8)
-    return f"The {chosen.name} family has no link {link!r}; it has {listed(names)}{did_you_mean(near)}."
-
-
-def did_you_mean(near):
-    """A hint in brackets, or nothing."""
-    return f" (did you mean {near[0]!r}?)" if near else ""
-
-
-def listed(names):
-    """Quoted names as an English list."""
-    quoted = [repr(name) for name in names]
-    return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} and {quoted[-1]}"
+    return (
+        f"The {chosen.name} family has no link {link!r}; it has {joined(list(map(repr, names)))}{hint(near)}."
+    )

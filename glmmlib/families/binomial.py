@@ -9,6 +9,7 @@ from glmmlib.families import densities
 from glmmlib.families import responses as response
 from glmmlib.families.base import Family
 from glmmlib.families.links import Cloglog, Link, Logit, Probit
+from glmmlib.families.support import Support
 from glmmlib.families.weighting import over, times
 
 
@@ -28,8 +29,12 @@ class Binomial(Family):
     """
 
     link: Link = field(default_factory=Logit)
-    name = "binomial"
+    name = title = "binomial"
     links = (Logit(), Probit(), Cloglog())
+    support = Support(0.0, 1.0, is_discrete=True, in_trials=True)
+    weights_scatter = True
+    ratios = {Logit: "odds ratio", Cloglog: "hazard ratio"}
+    law = "mean (1 - mean) / trials"
 
     def derivatives(self, y, eta, weights=None, dispersion=None, order=3):
         return densities.binomial(y, eta, weights, self.link.name, order)
@@ -55,11 +60,33 @@ class Binomial(Family):
     def start_mean(self, y, weights=None):
         return (np.asarray(y, float) + 0.5) / ((1.0 if weights is None else weights) + 1)
 
+    def cdf(self, y, mu, weights=None, dispersion=None):
+        n = 1.0 if weights is None else weights
+        y = np.floor(y)
+        inside = sp.betainc(np.maximum(n - y, 1.0), np.maximum(y, 0.0) + 1.0, 1.0 - mu)
+        return np.where(y < 0, 0.0, np.where(y >= n, 1.0, inside))
+
+    def sf(self, y, mu, weights=None, dispersion=None):
+        n = 1.0 if weights is None else weights
+        y = np.floor(y)
+        inside = sp.betainc(np.maximum(y, 0.0) + 1.0, np.maximum(n - y, 1.0), mu)
+        return np.where(y < 0, 1.0, np.where(y >= n, 0.0, inside))
+
     def draw(self, eta, weights=None, dispersion=None, rng=None):
         mu = self.link.inverse(eta)
         if weights is None:
             return (rng.random(mu.shape) < mu).astype(float)
         return rng.binomial(np.asarray(weights).astype(int), mu).astype(float)
+
+    @property
+    def latent_variance(self):
+        return self.link.latent_variance
+
+    def counts_zeros(self, weights=None):
+        return weights is not None and bool(np.any(weights > 1))
+
+    def all_alike(self, sign):
+        return f"all responses are {'successes' if sign > 0 else 'failures'}"
 
     def check_response(self, y, trials=None, weights=None, name="response", labels=None):
         return response.check_binomial(y, trials, weights, name, labels)

@@ -8,14 +8,22 @@ from scipy import special as sp
 from glmmlib.errors import ModelError
 from glmmlib.families import densities
 from glmmlib.families import responses as response
+from glmmlib.families.auxiliary import Auxiliary
 from glmmlib.families.base import Family
 from glmmlib.families.links import Identity, Link, Log, Sqrt
 from glmmlib.families.special import log1pmx, per_count, stirling_remainder
+from glmmlib.families.support import Support
 from glmmlib.families.weighting import over, times, weighted
 
 
 class _Counts(Family):
     """What the Poisson and the negative binomial share."""
+
+    support = Support(0.0, np.inf, is_discrete=True)
+    ratios = {Log: "rate ratio"}
+
+    def all_alike(self, sign):
+        return "every count is zero"
 
     def check_response(self, y, trials=None, weights=None, name="response", labels=None):
         response.refuse_trials(trials, self.name)
@@ -34,7 +42,11 @@ class Poisson(_Counts):
 
     link: Link = field(default_factory=Log)
     name = "poisson"
+    title = "Poisson"
     links = (Log(), Sqrt(), Identity())
+    law = "the mean"
+    caveat = "The Poisson distribution takes the variance given the random effects as equal to the mean."
+    remedy = "family='negbinomial'"
 
     def derivatives(self, y, eta, weights=None, dispersion=None, order=3):
         terms = {
@@ -62,6 +74,14 @@ class Poisson(_Counts):
     def unit_deviance(self, y, mu, weights=None, dispersion=None):
         return times(2 * sp.kl_div(y, mu), weights)
 
+    def cdf(self, y, mu, weights=None, dispersion=None):
+        y = np.floor(y)
+        return np.where(y < 0, 0.0, sp.gammaincc(np.maximum(y, 0.0) + 1.0, mu))
+
+    def sf(self, y, mu, weights=None, dispersion=None):
+        y = np.floor(y)
+        return np.where(y < 0, 1.0, sp.gammainc(np.maximum(y, 0.0) + 1.0, mu))
+
     def draw(self, eta, weights=None, dispersion=None, rng=None):
         self.check_range(eta)
         return _poisson(self.link.inverse(eta), rng)
@@ -83,8 +103,16 @@ class NegativeBinomial(_Counts):
 
     link: Link = field(default_factory=Log)
     name = "negbinomial"
+    title = "negative binomial"
     links = (Log(),)
-    has_dispersion = True
+    auxiliary = (
+        Auxiliary(
+            symbol="k",
+            boundary="the dispersion k runs to infinity: the counts scatter as a Poisson model has it "
+            "(family='poisson')",
+        ),
+    )
+    law = "mean + mean²/k"
 
     def derivatives(self, y, eta, weights=None, dispersion=None, order=3):
         return weighted(densities.negbinomial_log(y, eta, dispersion, order), weights)
@@ -113,10 +141,28 @@ class NegativeBinomial(_Counts):
         less = (mu + dispersion) * (log1pmx(delta) + delta * np.log1p(delta))
         return times(2 * np.maximum(sp.kl_div(y, mu) - less, 0), weights)
 
+    def start_auxiliary(self, y, mu):
+        extra = np.mean(((y - mu) ** 2 - mu) / np.maximum(mu, 0.1) ** 2, axis=-1)
+        return np.clip(2.0 / np.maximum(extra, 1e-2), 0.2, 50.0)
+
+    def cdf(self, y, mu, weights=None, dispersion=None):
+        y, (q, _) = np.floor(y), _shares(mu, dispersion)
+        return np.where(y < 0, 0.0, sp.betainc(dispersion, np.maximum(y, 0.0) + 1.0, q))
+
+    def sf(self, y, mu, weights=None, dispersion=None):
+        y, (_, p) = np.floor(y), _shares(mu, dispersion)
+        return np.where(y < 0, 1.0, sp.betainc(np.maximum(y, 0.0) + 1.0, dispersion, p))
+
     def draw(self, eta, weights=None, dispersion=None, rng=None):
         mu = self.link.inverse(eta)
         k = np.broadcast_to(dispersion, mu.shape)
         return _poisson(mu * (rng.standard_gamma(k) / k), rng)
+
+
+def _shares(mu, k):
+    """k / (k + mu) and mu / (k + mu), also for a mean of zero or infinity."""
+    with np.errstate(divide="ignore", over="ignore"):
+        return 1.0 / (1.0 + mu / k), 1.0 / (1.0 + k / np.asarray(mu, float))
 
 
 def _poisson(mu, rng):

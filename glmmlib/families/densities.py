@@ -83,7 +83,7 @@ def log_normal(x, order=3):
         terms.append(m * (gap * (gap + m) - 1))
     if order >= 2 and np.min(x, initial=0) < -8:
         exact = _normal_tail(np.maximum(-x, 8), m)
-        terms[2:] = [np.where(x < -8, tail, term) for tail, term in zip(exact, terms[2:], strict=True)]
+        terms[2:] = [np.where(x < -8, tail, term) for tail, term in zip(exact, terms[2:], strict=False)]
     return terms
 
 

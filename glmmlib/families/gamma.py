@@ -3,13 +3,16 @@
 from dataclasses import dataclass, field
 
 import numpy as np
+from scipy import special as sp
 
 from glmmlib.families import densities
 from glmmlib.families import responses as response
+from glmmlib.families.auxiliary import Auxiliary
 from glmmlib.families.base import Family
 from glmmlib.families.densities import DispersionDerivatives
 from glmmlib.families.links import Inverse, Link, Log
 from glmmlib.families.special import digamma_remainder, log1pmx, stirling_remainder
+from glmmlib.families.support import Support
 from glmmlib.families.weighting import over, times
 
 
@@ -26,9 +29,20 @@ class Gamma(Family):
     """
 
     link: Link = field(default_factory=Log)
-    name = "gamma"
+    name = title = "gamma"
     links = (Log(), Inverse())
-    has_dispersion = True
+    support = Support(0.0, np.inf)
+    auxiliary = (
+        Auxiliary(
+            symbol="phi",
+            allowed=(1e-10, np.inf),  # a coefficient of variation of 1e-5
+            boundary="the dispersion phi runs to zero: the random effects take up all variation of the "
+            "response",
+        ),
+    )
+    weights_scatter = True
+    ratios = {Log: "mean ratio"}
+    law = "phi mean²"
 
     def derivatives(self, y, eta, weights=None, dispersion=None, order=3):
         terms = densities.gamma_log if self.link == Log() else densities.gamma_inverse
@@ -58,6 +72,20 @@ class Gamma(Family):
 
     def start_mean(self, y, weights=None):
         return np.asarray(y, float)
+
+    def start_auxiliary(self, y, mu):
+        return np.clip(0.7 * np.mean((y - mu) ** 2 / mu**2, axis=-1), 1e-6, 10.0)
+
+    def cdf(self, y, mu, weights=None, dispersion=None):
+        return sp.gammainc(*self._in_units_of_scale(y, mu, weights, dispersion))
+
+    def sf(self, y, mu, weights=None, dispersion=None):
+        return sp.gammaincc(*self._in_units_of_scale(y, mu, weights, dispersion))
+
+    def _in_units_of_scale(self, y, mu, weights, dispersion):
+        shape = self.shape(weights, dispersion)
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+            return shape, shape * (np.maximum(y, 0.0) / mu)
 
     def draw(self, eta, weights=None, dispersion=None, rng=None):
         self.check_range(eta)

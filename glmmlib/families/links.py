@@ -1,7 +1,8 @@
 """Link functions: eta = g(mu), the bridge from a mean to the linear predictor.
 
-A link knows three things: eta from mu, mu from eta, and how fast mu moves with eta. None of them warns or
-turns into NaN far out on either side; a mean that leaves the floating-point numbers becomes ``inf``.
+A link knows four things: eta from mu, mu from eta, how fast mu moves with eta, and the mean of mu where eta
+is normal. None of them warns or turns into NaN far out on either side; a mean that leaves the floating-point
+numbers becomes ``inf``.
 
 References
 ----------
@@ -15,6 +16,9 @@ from typing import ClassVar
 import numpy as np
 from scipy import special as sp
 
+from glmmlib.errors import ModelError
+from glmmlib.families.averages import normal_average
+
 
 @dataclass(frozen=True)
 class Link(ABC):
@@ -27,10 +31,16 @@ class Link(ABC):
     latent_variance : float or None
         Variance of the latent variable whose threshold a binary response is (logit, probit, cloglog); None
         elsewhere.
+    latent_formula : str
+        This variance as a formula.
+    is_straight : bool
+        Is mu a linear function of eta, so that the mean of mu is mu at the mean of eta?
     """
 
     name: ClassVar[str]
     latent_variance: ClassVar[float | None] = None
+    latent_formula: ClassVar[str] = ""
+    is_straight: ClassVar[bool] = False
 
     @abstractmethod
     def link(self, mu):
@@ -44,6 +54,33 @@ class Link(ABC):
     def derivative(self, eta):
         """d mu / d eta at eta, elementwise."""
 
+    def average(self, eta, variance):
+        r"""Return the mean of mu over a normal linear predictor, the population's beside the typical group's.
+
+        Parameters
+        ----------
+        eta, variance : (n,) arrays
+            Its mean, and its variance ``z' Sigma z`` over the random effects.
+
+        Returns
+        -------
+        (n,) array
+            Closed forms for the identity, log, sqrt and probit links; otherwise the trapezium rule.
+
+        Raises
+        ------
+        ModelError
+            For the inverse link, whose mean does not exist.
+
+        Examples
+        --------
+        With SD 2 on the logit scale the mean is nearer to one half than that of the typical group:
+
+        >>> Logit().average(np.array([2.0]), np.array([0.0, 4.0])).round(3)
+        array([0.881, 0.775])
+        """
+        return normal_average(self.inverse, eta, variance)
+
 
 class Identity(Link):
     """eta = mu; d mu / d eta = 1.
@@ -55,6 +92,7 @@ class Identity(Link):
     """
 
     name = "identity"
+    is_straight = True
 
     def link(self, mu):
         return np.array(mu, float)
@@ -64,6 +102,9 @@ class Identity(Link):
 
     def derivative(self, eta):
         return np.ones_like(np.asarray(eta, float))
+
+    def average(self, eta, variance):
+        return np.asarray(eta, float)
 
 
 class Log(Link):
@@ -88,6 +129,9 @@ class Log(Link):
     def derivative(self, eta):
         return self.inverse(eta)
 
+    def average(self, eta, variance):
+        return self.inverse(eta + 0.5 * variance)
+
 
 class Logit(Link):
     """eta = log(mu / (1 - mu)); mu = 1 / (1 + exp(-eta)); d mu / d eta = mu (1 - mu).
@@ -102,6 +146,7 @@ class Logit(Link):
 
     name = "logit"
     latent_variance = np.pi**2 / 3
+    latent_formula = "pi^2/3"
 
     def link(self, mu):
         return sp.logit(np.asarray(mu, float))
@@ -127,6 +172,7 @@ class Probit(Link):
 
     name = "probit"
     latent_variance = 1.0
+    latent_formula = "1"
 
     def link(self, mu):
         return sp.ndtri(np.asarray(mu, float))
@@ -137,6 +183,9 @@ class Probit(Link):
     def derivative(self, eta):
         with np.errstate(over="ignore"):
             return np.exp(-0.5 * np.asarray(eta, float) ** 2) / np.sqrt(2 * np.pi)
+
+    def average(self, eta, variance):
+        return self.inverse(eta / np.sqrt(1.0 + variance))
 
 
 class Cloglog(Link):
@@ -153,6 +202,7 @@ class Cloglog(Link):
 
     name = "cloglog"
     latent_variance = np.pi**2 / 6
+    latent_formula = "pi^2/6"
 
     def link(self, mu):
         with np.errstate(divide="ignore"):
@@ -188,6 +238,9 @@ class Sqrt(Link):
     def derivative(self, eta):
         return 2 * np.asarray(eta, float)
 
+    def average(self, eta, variance):
+        return eta**2 + variance
+
 
 class Inverse(Link):
     """eta = 1 / mu, eta > 0; mu = 1 / eta; d mu / d eta = -1 / eta^2.
@@ -211,3 +264,9 @@ class Inverse(Link):
     def derivative(self, eta):
         with np.errstate(divide="ignore"):
             return -1 / np.square(np.asarray(eta, float))
+
+    def average(self, eta, variance):
+        raise ModelError(
+            "the mean over random effects does not exist with an inverse link, because 1 / eta has no mean"
+            " when eta is normal: use the log link"
+        )

@@ -27,13 +27,16 @@ Interface 14, 20170213.
 
 from difflib import get_close_matches
 
+from glmmlib.display.words import hint, joined
 from glmmlib.errors import ModelError
-from glmmlib.families.base import Family, did_you_mean, listed, no_such_link
+from glmmlib.families.base import Family, no_such_link
 from glmmlib.families.binomial import Binomial
 from glmmlib.families.counts import NegativeBinomial, Poisson
 from glmmlib.families.gamma import Gamma
+from glmmlib.families.gaussian import Gaussian
 
-FAMILIES = {cls.name: cls for cls in (Binomial, Poisson, NegativeBinomial, Gamma)}
+FAMILIES = {cls.name: cls for cls in (Binomial, Poisson, NegativeBinomial, Gamma)}  # those of glmer
+ALL_FAMILIES = {Gaussian.name: Gaussian} | FAMILIES
 
 # What other software calls them; named in the message, not accepted in silence.
 _ELSEWHERE = {"bernoulli": "binomial", "logistic": "binomial", "count": "poisson", "nb": "negbinomial"}
@@ -69,17 +72,35 @@ def family(name, link=None) -> Family:
     glmmlib.errors.ModelError: The poisson family has no link 'logit'; it has 'log', 'sqrt' and 'identity'.
     """
     if isinstance(name, Family):
-        return name if link is None else family(name.name, link)
-    if name == "gaussian":
-        raise ModelError("A gaussian response is a linear mixed model: fit it with lmer instead of glmer.")
+        return name if link is None else _with_link(type(name), link)
     if name not in FAMILIES:
-        key = str(name).lower().replace(" ", "").replace("_", "")
-        near = [_ELSEWHERE[key]] if key in _ELSEWHERE else get_close_matches(key, FAMILIES, n=1)
-        raise ModelError(f"There is no family {name!r}; glmmlib has {listed(FAMILIES)}{did_you_mean(near)}.")
-    chosen = FAMILIES[name]
+        raise ModelError(_no_such_family(name))
+    return _with_link(FAMILIES[name], link)
+
+
+def any_family(name, link=None) -> Family:
+    """Look up a family as `family` does, the normal distribution among them.
+
+    Examples
+    --------
+    >>> any_family("gaussian")
+    Gaussian(link=Identity())
+    """
+    return _with_link(Gaussian, link) if name == Gaussian.name else family(name, link)
+
+
+def _with_link(chosen, link):
     if link is None:
         return chosen()
     for candidate in chosen.links:
         if link in (candidate.name, candidate):
             return chosen(candidate)
     raise ModelError(no_such_link(chosen, link))
+
+
+def _no_such_family(name):
+    if name == Gaussian.name:
+        return "A gaussian response is a linear mixed model: fit it with lmer instead of glmer."
+    key = str(name).lower().replace(" ", "").replace("_", "")
+    near = [_ELSEWHERE[key]] if key in _ELSEWHERE else get_close_matches(key, FAMILIES, n=1)
+    return f"There is no family {name!r}; glmmlib has {joined(list(map(repr, FAMILIES)))}{hint(near)}."

@@ -102,6 +102,17 @@ def check_positive(y, name="response", labels=None):
     return y
 
 
+def check_numbers(y, name="response", labels=None):
+    """Finite numbers, as floats.
+
+    Raises
+    ------
+    DataError
+        For text, missing and infinite values.
+    """
+    return _numbers(y, name, labels)
+
+
 def check_weights(weights, n_rows, labels=None):
     """Prior weights: positive numbers, one a row; None where there are none or all are 1.
 

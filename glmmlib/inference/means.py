@@ -22,7 +22,6 @@ from glmmlib.display.words import did_you_mean, wrapped
 from glmmlib.errors import ModelError
 from glmmlib.inference.contrasts import DDF_TITLE, check_ddf, quantile, single_tests
 from glmmlib.inference.reference_grid import grid_rows, reference_grid
-from glmmlib.variance.ratios import RATIOS
 
 ADJUSTMENTS = {
     None: "not adjusted for their number",
@@ -150,7 +149,7 @@ class Differences:
             + ([] if self.ddf == "z" else ["df"])
             + [letter, "p"]
         )
-        ratio = [c for c in t.columns if c in RATIOS.values()]
+        ratio = [] if self._fit.family is None else [c for c in t.columns if c == self._fit.family.ratio]
         columns += [aligned(t[c]) for c in ratio]
         return Table(
             "Differences of marginal means",
@@ -304,7 +303,7 @@ def differences(means, within=None, adjust=None):
         here = of == k
         table.loc[here, "p"] = _adjusted(table[here], len(block), adjust)
     family = means._fit.family
-    ratio = None if family is None else RATIOS.get((family.name, family.link.name))
+    ratio = None if family is None else family.ratio
     if ratio:
         table[ratio] = np.exp(table["estimate"])
     text = keys[free].astype(str).agg(" ".join, axis=1) if len(free) > 1 else keys[free[0]].astype(str)

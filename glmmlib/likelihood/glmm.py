@@ -33,7 +33,6 @@ POLISH_TOLERANCE = 1e-13
 LONG_STEP = 100.0  # in -2 log L: the prediction of a mode may then have gone astray
 MODE_FOUND = 1e-4  # the decrement above which the last Newton step is no mode
 MAX_PIRLS = 100
-EXACT_DISPERSION = 1e-10  # of a gamma response: a coefficient of variation of 1e-5
 
 
 class RangeError(ArithmeticError):
@@ -43,7 +42,7 @@ class RangeError(ArithmeticError):
 
 
 class ExactFitError(ArithmeticError):
-    """The model reproduces a gamma response: the dispersion runs to zero and the likelihood to infinity."""
+    """The model reproduces the response: its scatter runs to zero and the likelihood to infinity."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -335,7 +334,7 @@ class LaplaceDeviance:
 
     def _accept(self, mode, gradient, parameters):
         """An accepted point's mode is where the next search for a mode begins."""
-        if self.family.name == "gamma" and parameters[-1] < np.log(EXACT_DISPERSION):
+        if any(a.is_exact(a.link.inverse(parameters[-1])) for a in self.family.auxiliary):
             raise ExactFitError
         self._keep(mode, parameters)
         return gradient

@@ -59,15 +59,8 @@ def _glm(r):
         if size.max(initial=0.0) < 0.2:
             break
     if family.has_dispersion:
-        dispersion = _dispersion_moment(family.name, r.Y, family.link.inverse(r.fixed_part(beta)))
+        dispersion = family.start_auxiliary(r.Y, family.link.inverse(r.fixed_part(beta)))[:, None]
     return beta, dispersion
-
-
-def _dispersion_moment(name, y, mu):
-    if name == "gamma":
-        return np.clip(0.7 * np.mean((y - mu) ** 2 / mu**2, axis=1, keepdims=True), 1e-6, 10.0)
-    extra = np.mean(((y - mu) ** 2 - mu) / np.maximum(mu, 0.1) ** 2, axis=1, keepdims=True)
-    return np.clip(2.0 / np.maximum(extra, 1e-2), 0.2, 50.0)
 
 
 def _moments(r, beta, dispersion):

@@ -100,21 +100,14 @@ def _glm(problem):
     if not np.isfinite(value):
         raise RangeError
     if dispersion is not None:
-        dispersion = _dispersion_moment(problem, family.link.inverse(beta @ problem.Q + offset))
+        mu = family.link.inverse(beta @ problem.Q + offset)
+        dispersion = float(family.start_auxiliary(problem.y, mu))
     return beta, dispersion
 
 
 def _glm_value(problem, beta, dispersion):
     zero = [np.zeros_like(x) for x in problem._last]
     return problem._penalised(beta, [np.eye(p.q) for p in problem.patterns], zero, dispersion)[0]
-
-
-def _dispersion_moment(problem, mu):
-    excess = np.mean((problem.y - mu) ** 2 / mu**2)
-    if problem.family.name == "gamma":
-        return float(np.clip(0.7 * excess, 1e-6, 10.0))
-    extra = np.mean(((problem.y - mu) ** 2 - mu) / np.maximum(mu, 0.1) ** 2)
-    return float(np.clip(2.0 / max(extra, 1e-2), 0.2, 50.0))
 
 
 def _moments(problem, beta, dispersion):

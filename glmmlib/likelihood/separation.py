@@ -67,22 +67,14 @@ class Separation:
 def find_separation(fit):
     """Return the :class:`Separation` of a fit, or None; cheap unless the fit shows signs of it."""
     family = fit.family
-    counts = family.name in ("poisson", "negbinomial") and family.link.name == "log"
-    if not counts and family.name != "binomial":
+    if not family.separable:
         return None
     mean = family.link.inverse(fit._fixed_predictor())
-    if fit.X.shape[1] == 0 or not min(mean.min(), 1.0 if counts else 1.0 - mean.max()) < SUSPECT:
+    if fit.X.shape[1] == 0 or not family.distance_from_ends(mean).min() < SUSPECT:
         return None
-    y, trials = fit._response
-    n = np.ones_like(y) if trials is None or counts else trials
-    sign = np.where(y <= 0, -1.0, 0.0 if counts else np.where(y >= n, 1.0, 0.0))
+    sign, counts = family.extreme(*fit._response), not family.support.in_trials
     if sign[0] != 0 and (sign == sign[0]).all():
-        what = (
-            "every count is zero"
-            if counts
-            else f"all responses are {'successes' if sign[0] > 0 else 'failures'}"
-        )
-        return Separation(tuple(fit.params.index), True, counts, what)
+        return Separation(tuple(fit.params.index), True, counts, family.all_alike(sign[0]))
     rows = np.unique(np.column_stack([fit.X, sign]), axis=0)
     scale = np.maximum(np.abs(rows[:, :-1]).max(axis=0), 1e-300)
     return _direction(rows[:, :-1] / scale, rows[:, -1], list(fit.params.index), counts)

@@ -87,8 +87,7 @@ def glmer(formula, data, family, link=None, n_agq=1, weights=None, offset=None, 
     0.642
     """
     family = find_family(family, link)
-    is_binomial = family.name == "binomial"
-    design = build_design(formula, data, weights, offset, na_action, binary=is_binomial)
+    design = build_design(formula, data, weights, offset, na_action, binary=family.support.in_trials)
     if not design.random:
         raise ModelError(
             f"{design.formula.text!r} has no random-effects term; add one such as (1 | group), or fit it as "
@@ -135,7 +134,7 @@ def _warn(fit):
 
 def _warn_about_infinite_spread(fit):
     """Warn where an SD on the scale of the link has no finite estimate."""
-    if fit.family.link.name in ("identity", "sqrt", "inverse"):
+    if fit.family.limited_range:
         return False
     for g, L in zip(fit.groups, fit._Lambdas, strict=True):
         sd = np.sqrt(
@@ -319,16 +318,7 @@ class GeneralizedMixedModelFit(MixedModelFit):
         found = super().singular_terms
         if not self.has_dispersion or np.sqrt(abs(self._joint_covariance[-1, -1])) < FLAT:
             return found
-        if self.family.name == "gamma":
-            return (
-                *found,
-                "the dispersion phi runs to zero: the random effects take up all variation of the response",
-            )
-        return (
-            *found,
-            "the dispersion k runs to infinity: the counts scatter as a Poisson model has it "
-            "(family='poisson')",
-        )
+        return (*found, *(auxiliary.boundary for auxiliary in self.family.auxiliary))
 
     @cached_property
     def _mode(self):

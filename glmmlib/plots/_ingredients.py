@@ -73,7 +73,8 @@ def ingredients(fit, x, level, at, ax=None):
 
 def _check(fit, level):
     family = getattr(fit, "family", None)
-    if family is None or family.name == "gamma" or fit.design.trials is not None or len(fit.groups) > 1:
+    is_continuous = family is None or not family.support.is_discrete
+    if is_continuous or fit.design.trials is not None or len(fit.groups) > 1:
         raise ModelError(
             "ingredients draws a generalised model of 0/1 responses or counts with one grouping factor, "
             "such as"
@@ -109,9 +110,7 @@ def _link(ax, link, limits, eta):
 
 
 def _response(ax, fit, eta):
-    values = np.arange(2.0)
-    if fit.family.name != "binomial":
-        values = np.arange(400.0)
+    values = np.arange(2.0 if fit.family.support.in_trials else 400.0)
     probability = np.exp(fit.family.logpdf(values, np.full(len(values), eta), None, fit.dispersion))
     shown = slice(int(np.searchsorted(np.cumsum(probability), BARS)) + 1 if len(values) > 2 else 2)
     ax.bar(values[shown], probability[shown], color=TRUTH, width=0.7)

@@ -13,7 +13,6 @@ from glmmlib.design.matrices import materialise, needed_columns
 from glmmlib.design.newdata import new_design
 from glmmlib.display.words import listed
 from glmmlib.errors import DataError, ModelError
-from glmmlib.families.averages import marginal_mean
 from glmmlib.families.links import Identity
 from glmmlib.formula.parser import random_only
 from glmmlib.prediction.error_variance import Effects, linear_variance
@@ -106,7 +105,7 @@ def predict(
     _check_options(kind, interval, level)
     used = chosen_effects(fit, re_form)
     link = Identity() if fit.family is None else fit.family.link
-    is_marginal = re_form == "marginal" and link.name != "identity"
+    is_marginal = re_form == "marginal" and not link.is_straight
     is_prediction = interval == "prediction"
     if is_prediction:
         _refuse_split_groups(fit, used, re_form)
@@ -117,7 +116,7 @@ def predict(
 
     def on_scale(eta):
         if is_marginal:
-            mean = marginal_mean(link, eta, unknown)
+            mean = link.average(eta, unknown)
             return mean if kind == "response" else link.link(mean)
         return link.inverse(eta) if kind == "response" else eta
 

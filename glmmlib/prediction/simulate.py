@@ -135,7 +135,7 @@ def draw_responses(eta, rng, family=None, sigma=None, weights=None, dispersion=N
         scale = sigma if weights is None else sigma / np.sqrt(column)
         return eta + scale * rng.standard_normal(eta.shape)
     y = family.draw(eta, column, dispersion, rng)
-    is_share = family.name == "binomial" and as_proportions and weights is not None
+    is_share = family.support.in_trials and as_proportions and weights is not None
     return y / column if is_share else y
 
 

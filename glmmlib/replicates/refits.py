@@ -258,12 +258,10 @@ def _looks_separated(replicates, beta):
     (R,).
     """
     family = replicates.family
-    counts = family.name in ("poisson", "negbinomial") and family.link.name == "log"
-    if not replicates.p or not (counts or family.name == "binomial"):
+    if not replicates.p or not family.separable:
         return np.zeros(len(beta), bool)
     mean = family.link.inverse(replicates.fixed_part(beta))
-    is_extreme = mean.min(axis=1) < SUSPECT
-    return is_extreme if counts else is_extreme | (mean.max(axis=1) > 1.0 - SUSPECT)
+    return (family.distance_from_ends(mean) < SUSPECT).any(axis=1)
 
 
 def _responses(fit, Y):

@@ -5,7 +5,6 @@ from importlib.metadata import PackageNotFoundError, version
 from glmmlib.display.words import counted, joined, sentence
 from glmmlib.inference.contrasts import DDF_TITLE
 from glmmlib.reporting.formats import code
-from glmmlib.variance.ratios import RATIOS
 
 LISTED = 8  # more names than this are left to the tables
 
@@ -21,7 +20,7 @@ def methods(fit, numbers):
     yield _estimation(fit)
     yield from _random_effects(fit)
     if d.weights is not None:
-        trials = fit.family is not None and fit.family.name == "binomial"
+        trials = fit.family is not None and fit.family.support.in_trials
         yield f"{'The numbers of trials' if trials else 'Known weights of the rows'} were given as weights."
     if d.offset is not None:
         yield "The linear predictor held a known offset."
@@ -52,18 +51,7 @@ def _version():
 def _model(fit):
     if fit.family is None:
         return "A linear mixed model"
-    return (
-        f"A generalised linear mixed model ({FAMILIES[fit.family.name]} distribution, "
-        f"{fit.family.link.name} link)"
-    )
-
-
-FAMILIES = {
-    "binomial": "binomial",
-    "poisson": "Poisson",
-    "negbinomial": "negative binomial",
-    "gamma": "gamma",
-}
+    return f"A generalised linear mixed model ({fit.family.title} distribution, {fit.family.link.name} link)"
 
 
 def _groups(fit):
@@ -157,8 +145,8 @@ def caveats(fit, numbers):
         yield f"The fit is singular: {text}; tests of the fixed effects take that as known."
     if fit.is_refit:
         yield "The response was given to refit, so it is not the one in the data."
-    if fit.family is not None and not fit.has_dispersion and fit.family.name == "poisson":
-        yield "The Poisson distribution takes the variance given the random effects as equal to the mean."
+    if fit.family is not None and fit.family.caveat:
+        yield fit.family.caveat
     for note in numbers.notes:
         yield f"{sentence(note)}."
 
@@ -173,4 +161,4 @@ def _were(n):
 def ratio_name(fit):
     """Return what exp(coefficient) is, such as "odds ratio", or None; the intercept's is none."""
     is_none = fit.family is None or not any(name != "Intercept" for name in fit.params.index)
-    return None if is_none else RATIOS.get((fit.family.name, fit.family.link.name))
+    return None if is_none else fit.family.ratio

@@ -251,10 +251,10 @@ def _variation(fit):
     if fit.sigma is not None:
         yield f"The residual SD was {_significant(fit.sigma)}."
     elif fit.has_dispersion:
-        symbol, law = ("k", "mean + mean²/k") if fit.family.name == "negbinomial" else ("phi", "phi mean²")
+        symbol = fit.family.auxiliary[0].symbol
         yield (
-            f"The dispersion was {symbol} = {_significant(fit.dispersion)}, where the variance given the "
-            f"random effects is {law}."
+            f"The dispersion was {symbol} = {_significant(fit.dispersion)}, where the "
+            f"variance given the random effects is {fit.family.law}."
         )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import expit, ndtri
 
-from glmmlib.families.averages import marginal_mean
 from glmmlib.families.links import Logit
 from glmmlib.palette import DATA, MODEL, POOLED, TRUTH
 from glmmlib.sliders._slider import Slider, altair, finish, slider
@@ -23,7 +22,7 @@ def typical_and_average(x, slope, sd, intercept=INTERCEPT):
     .. math:: \text{logit}\,\pi_j(x) = \beta_0 + \beta_1 x + a_j, \quad a_j \sim N(0, \sigma_a^2).
 
     The typical group has :math:`a_j = 0`, so its probability is also the median over groups; the average is
-    the integral over :math:`a_j` (``glmmlib.families.averages.marginal_mean``).
+    the integral over :math:`a_j` (``glmmlib.families.links.Link.average``).
 
     Parameters
     ----------
@@ -45,7 +44,7 @@ def typical_and_average(x, slope, sd, intercept=INTERCEPT):
     [0.615, 0.582]
     """
     eta = intercept + slope * np.asarray(x, dtype=float)
-    average = marginal_mean(Logit(), np.atleast_1d(eta), np.full(eta.size, float(sd) ** 2))
+    average = Logit().average(np.atleast_1d(eta), np.full(eta.size, float(sd) ** 2))
     return expit(eta), average.reshape(eta.shape)
 
 

@@ -7,17 +7,14 @@ import numpy as np
 import pandas as pd
 
 from glmmlib.errors import ModelError
-from glmmlib.families.averages import marginal_mean
+from glmmlib.families.averages import normal_nodes
 from glmmlib.inference.bootstrap import bootstrap_of
 from glmmlib.variance.between import Place, group_positions, loadings, new_rows, variances
 
 KINDS = ("adjusted", "unadjusted")
 SCALES = ("latent", "observation")
 
-# Nodes and weights of the trapezium rule for averages over a standard normal variable (see glmmlib.marginal).
-_NODES = np.linspace(-8.0, 8.0, 65)
-_WEIGHTS = np.exp(-0.5 * _NODES**2)
-_WEIGHTS /= _WEIGHTS.sum()
+_NODES, _WEIGHTS = normal_nodes(8.0, 65)
 
 
 @dataclass(frozen=True, eq=False)
@@ -304,13 +301,9 @@ def _pieces(fit, at, kind, scale):
         fixed = np.var(fit.X @ fit.params.to_numpy(), ddof=1) if kind == "unadjusted" else 0.0
         return place, _Pieces(between, sum(between), fit.sigma**2, fixed)
     on_responses = scale == "observation"
-    parts = ("random", "fixed") if on_responses or _needs_mean(fit.family) else ("random",)
+    parts = ("random", "fixed") if on_responses or fit.family.residual_needs_mean else ("random",)
     place = Place.of(fit, at, parts)
     return place, (_observation if on_responses else _latent)(fit, place, kind)
-
-
-def _needs_mean(family):
-    return family.link.latent_variance is None and family.link.name != "sqrt"
 
 
 def _linear_predictor(fit, place):
@@ -330,9 +323,9 @@ def _linear_predictor(fit, place):
 def _latent(fit, place, kind):
     between = variances(fit, place)
     mu = 1.0
-    if _needs_mean(fit.family):
+    if fit.family.residual_needs_mean:
         eta, by_group = _linear_predictor(fit, place)
-        mu = marginal_mean(fit.family.link, eta, sum(by_group))
+        mu = fit.family.link.average(eta, sum(by_group))
         mu = mu.mean() if place.rows is None else mu
     residual = fit.family.residual_variance(mu, fit.dispersion)
     fixed = np.var(fit.X @ fit.params.to_numpy(), ddof=1) if kind == "unadjusted" else 0.0
@@ -355,7 +348,7 @@ def _observation(fit, place, kind):
     )
     if place.rows is not None:
         return _Pieces(between, everything, residual, 0.0)
-    fixed = np.var(marginal_mean(link, eta, total), ddof=1) if kind == "unadjusted" else 0.0
+    fixed = np.var(link.average(eta, total), ddof=1) if kind == "unadjusted" else 0.0
     return _Pieces([v.mean() for v in between], everything.mean(), residual.mean(), fixed)
 
 
@@ -363,8 +356,6 @@ def _variance_over_groups(link, eta, variance, rest):
     """Return the variance, over one normal effect, of the mean response averaged over the ``rest``."""
     sd = np.sqrt(variance)
     rest = np.maximum(rest, 0.0)
-    means = [
-        marginal_mean(link, eta + z * sd, rest) if rest.any() else link.inverse(eta + z * sd) for z in _NODES
-    ]
+    means = [link.average(eta + z * sd, rest) if rest.any() else link.inverse(eta + z * sd) for z in _NODES]
     average = sum(w * m for w, m in zip(_WEIGHTS, means, strict=True))
     return sum(w * (m - average) ** 2 for w, m in zip(_WEIGHTS, means, strict=True))

@@ -157,6 +157,4 @@ def _scale_words(fit, scale):
         return ""
     if scale == "observation":
         return "observation scale"
-    link = fit.family.link.name
-    formulas = {"logit": "pi^2/3", "probit": "1", "cloglog": "pi^2/6", "log": "log(1 + Var(y)/mu^2)"}
-    return f"latent scale, residual variance {formulas.get(link, 'by the delta method')}"
+    return f"latent scale, residual variance {fit.family.residual_formula}"

@@ -6,27 +6,18 @@ from scipy.special import ndtri
 
 from glmmlib.errors import ModelError
 
-RATIOS = {
-    ("binomial", "logit"): "odds ratio",
-    ("binomial", "cloglog"): "hazard ratio",
-    ("poisson", "log"): "rate ratio",
-    ("negbinomial", "log"): "rate ratio",
-    ("gamma", "log"): "mean ratio",
-}
-
 
 def exp_table(fit, level=0.95):
     """Return the fixed effects of a generalised model as ratios; see
     :meth:`glmmlib.models.glmer.GeneralizedMixedModelFit.exp_table`."""
-    key = (fit.family.name, fit.family.link.name)
-    if key not in RATIOS:
+    ratio = fit.family.ratio
+    if ratio is None:
         raise ModelError(
-            f"with the {key[1]} link of the {key[0]} family exp(coefficient) is no ratio of anything; quote "
-            "the coefficients,"
-            " or differences of fit.predict"
+            f"with the {fit.family.link.name} link of the {fit.family.name} family "
+            "exp(coefficient) is no ratio of anything; quote the coefficients, or differences of fit.predict"
         )
     intervals = fit.conf_int(level=level)
-    table = pd.DataFrame({RATIOS[key]: np.exp(fit.params), "lower": 0.0, "upper": 0.0, "p": fit.pvalues})
+    table = pd.DataFrame({ratio: np.exp(fit.params), "lower": 0.0, "upper": 0.0, "p": fit.pvalues})
     table["lower"], table["upper"] = np.exp(intervals.iloc[:, 0]), np.exp(intervals.iloc[:, 1])
     return table
 
@@ -69,7 +60,7 @@ def median_odds_ratio(fit):
     {'herd': 1.85}
     """
     family = getattr(fit, "family", None)
-    if family is None or (family.name, family.link.name) != ("binomial", "logit"):
+    if family is None or family.ratio != "odds ratio":
         raise ModelError(
             "the median odds ratio belongs to a binomial model with the logit link, for odds are what it "
             "compares"

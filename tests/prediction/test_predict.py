@@ -8,10 +8,9 @@ from scipy.integrate import quad
 
 import glmmlib as gl
 from glmmlib.errors import DataError, ModelError
-from glmmlib.families.averages import marginal_mean
+from glmmlib.families.averages import mixture_quantile
 from glmmlib.families.links import Cloglog, Identity, Inverse, Log, Logit, Probit, Sqrt
 from glmmlib.families.registry import family
-from glmmlib.prediction.new_observation import mixture_quantile
 from support import reference_values as reference
 
 RS = "Reaction ~ Days + (Days | Subject)"
@@ -218,19 +217,19 @@ def test_marginal_mean_is_the_integral(link, variance):
         expected, _ = quad(
             lambda z: float(link.inverse(eta + s * z)) * stats.norm.pdf(z), -12, 12, epsabs=1e-11, limit=400
         )
-    close(marginal_mean(link, np.array([eta]), np.array([variance]))[0], expected, rtol=1e-7)
+    close(link.average(np.array([eta]), np.array([variance]))[0], expected, rtol=1e-7)
 
 
 def test_marginal_mean_of_an_inverse_link_does_not_exist():
     with pytest.raises(ModelError, match="does not exist"):
-        marginal_mean(Inverse(), np.ones(1), np.ones(1))
+        Inverse().average(np.ones(1), np.ones(1))
 
 
 def test_marginal_prediction(cbpp):
     new = pd.DataFrame({"period": ["1", "4"]})
     v = cbpp.varcorr["herd"].cov.iloc[0, 0]
     typical = cbpp.predict(new, re_form="~0", kind="link")
-    expected = marginal_mean(Logit(), typical.to_numpy(), np.full(2, v))
+    expected = Logit().average(typical.to_numpy(), np.full(2, v))
     close(cbpp.predict(new, re_form="marginal"), expected)
     close(cbpp.predict(new, re_form="marginal", kind="link"), Logit().link(expected))
     band = cbpp.predict(new, re_form="marginal", interval="confidence")

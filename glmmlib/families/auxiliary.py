@@ -1,0 +1,45 @@
+"""What a family has to estimate beside its mean: an SD, a dispersion."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from glmmlib.families.links import Link, Log
+
+
+@dataclass(frozen=True)
+class Auxiliary:
+    """A further parameter of a family: ``tau = link(value)`` is what an optimiser moves.
+
+    Attributes
+    ----------
+    name : str
+        What tables, profiles and bootstraps call it.
+    symbol : str
+        What formulas call it.
+    term : str
+        What tidy tables call it.
+    title : str
+        What tables of a report call it.
+    sentence : str
+        Of a report, with ``{}`` for the number.
+    link : Link
+        Its range is mapped to the real line; the logarithm where it is positive.
+    allowed : (float, float)
+        Beyond these the model reproduces the response, and the likelihood has no maximum.
+    boundary : str
+        What it means that it runs out of its range.
+    """
+
+    name: str = "dispersion"
+    symbol: str = "phi"
+    term: str = "dispersion"
+    title: str = "dispersion"
+    sentence: str = "The dispersion was {}."
+    link: Link = field(default_factory=Log)
+    allowed: tuple[float, float] = (0.0, np.inf)
+    boundary: str = "the dispersion runs out of its range"
+
+    def is_exact(self, value):
+        """Does the model reproduce the response at this value?"""
+        return not self.allowed[0] <= value <= self.allowed[1]

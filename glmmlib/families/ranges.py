@@ -1,0 +1,75 @@
+"""Where the means of a family, and so its linear predictors, can lie, and what happens at the ends."""
+
+import numpy as np
+
+from glmmlib.errors import ModelError
+
+
+class MeanRange:
+    """The part of a family that follows from its support and its link."""
+
+    @property
+    def eta_range(self) -> tuple[float, float]:
+        """The linear predictors whose means lie in the range of the response."""
+        with np.errstate(divide="ignore"):
+            ends = [float(self.link.link(end)) for end in (self.support.lower, self.support.upper)]
+        return min(ends), max(ends)
+
+    @property
+    def limited_range(self) -> bool:
+        """Whether the link leaves the linear predictor only a part of the real line."""
+        return bool(np.isfinite(self.eta_range).any())
+
+    def counts_zeros(self, weights=None) -> bool:
+        """Whether a surplus of zeros is a fault of its own, and not one of the mean."""
+        return self.support.is_discrete
+
+    @property
+    def separable(self) -> bool:
+        """Whether rows of lowest (or highest) responses alone can send a coefficient to infinity."""
+        return self.support.is_discrete and any(self._open_ends)
+
+    @property
+    def _open_ends(self):
+        """Does the mean reach the lower, the upper end of its range only where eta is infinite?"""
+        with np.errstate(divide="ignore"):
+            return tuple(np.isinf(self.link.link(e)) and np.isfinite(e) for e in self._ends)
+
+    @property
+    def _ends(self):
+        return self.support.lower, self.support.upper
+
+    def extreme(self, y, weights=None):
+        """Mark responses that pull their mean to an end of its range: -1 the lower, 1 the upper, else 0."""
+        low, high = self._open_ends
+        share = self.observed(y, weights)
+        return np.where(
+            low & (share <= self.support.lower),
+            -1.0,
+            np.where(high & (share >= self.support.upper), 1.0, 0.0),
+        )
+
+    def distance_from_ends(self, mu):
+        """How near means come to an end of their range that only an infinite linear predictor reaches."""
+        gaps = [np.abs(mu - end) for end, is_open in zip(self._ends, self._open_ends, strict=True) if is_open]
+        return np.min(gaps, axis=0)
+
+    def all_alike(self, sign) -> str:
+        """What the responses are if all of them are extreme in this direction, in words."""
+        return f"all responses are {self._ends[sign > 0]:g}"
+
+    def check_range(self, eta):
+        """Raise if a linear predictor left the range of a limited link; do nothing for the others.
+
+        Raises
+        ------
+        ModelError
+            Says in how many rows, how far, and which link has no such limit.
+        """
+        if self.limited_range and not np.all(np.asarray(eta) > 0):
+            eta = np.asarray(eta, float)
+            raise ModelError(
+                f"With the {self.link.name} link a {self.name} mean needs a linear predictor above 0, but it "
+                f"reached {np.min(eta):.4g} ({np.sum(~(eta > 0))} of {eta.size} values are not above 0): "
+                "try the log link."
+            )

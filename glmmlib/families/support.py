@@ -1,0 +1,84 @@
+"""Where the responses of a family can lie, and how to look there for a quantile."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+_FAR = 700.0  # exp(700) is near the largest float
+_HALVINGS = 70
+
+
+@dataclass(frozen=True)
+class Support:
+    """The range of a response, which is also that of its mean.
+
+    Attributes
+    ----------
+    lower, upper : float
+        The ends; of a response in trials those of the proportion.
+    is_discrete : bool
+        Are the responses whole numbers?
+    in_trials : bool
+        Is the response a number of successes, and `upper` times the trials the largest?
+    """
+
+    lower: float = -np.inf
+    upper: float = np.inf
+    is_discrete: bool = False
+    in_trials: bool = False
+
+    def smallest(self, reached, n, trials=None):
+        """Return the smallest responses at which `reached` is true, to the precision of a float.
+
+        Parameters
+        ----------
+        reached : callable
+            ``reached(y)`` for responses (n,) says where a probability is reached: an array (n,) of bool.
+        n : int
+        trials : (n,) array, optional
+            Of responses in trials; None for one each.
+
+        Returns
+        -------
+        (n,) array
+            Infinite where no finite response reaches the probability.
+
+        Examples
+        --------
+        >>> Support(0, np.inf, is_discrete=True).smallest(lambda y: y >= 2.5, 1)
+        array([3.])
+        """
+        if self.is_discrete:
+            return self._smallest_whole(reached, n, trials)
+        low, high = self._coordinates(n)
+        for _ in range(_HALVINGS):
+            middle = 0.5 * (low + high)
+            at = reached(self._response(middle))
+            low, high = np.where(at, low, middle), np.where(at, middle, high)
+        return np.where(high < self._coordinates(n)[1], self._response(high), self.upper)
+
+    def _smallest_whole(self, reached, n, trials):
+        if self.in_trials:
+            high = np.ones(n) if trials is None else np.array(np.broadcast_to(trials, (n,)), float)
+        else:
+            high = np.ones(n)
+            while np.isfinite(high).any() and not (done := reached(high) | np.isinf(high)).all():
+                high = np.where(done, high, 2.0 * high)
+        low = np.full(n, -1.0)
+        while (open_ := np.isfinite(high) & (high - low > np.maximum(1.0, np.spacing(high)))).any():
+            middle = np.where(open_, np.ceil(0.5 * (low + high)), high)
+            at = reached(middle) | ~open_
+            low, high = np.where(at, low, middle), np.where(at, middle, high)
+        return high
+
+    # A coordinate in which the range is the real line: log, logit, or the inverse of sinh.
+
+    def _coordinates(self, n):
+        return np.full(n, -_FAR), np.full(n, _FAR)
+
+    def _response(self, coordinate):
+        if np.isinf(self.lower):
+            return np.sinh(coordinate)
+        if np.isinf(self.upper):
+            return self.lower + np.exp(coordinate)
+        return self.lower + (self.upper - self.lower) / (1.0 + np.exp(-coordinate))
