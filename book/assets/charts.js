@@ -93,15 +93,20 @@
       this.describe();
     }
 
-    // One picture with one description instead of a hundred unnamed marks.
+    // One picture with one description instead of a hundred unnamed marks. Vega names a mark anew whenever it moves.
     describe() {
       const svg = this.view.querySelector("svg");
       svg.setAttribute("role", "img");
       svg.setAttribute("aria-labelledby", this.title.id);
-      for (const part of svg.querySelectorAll("[role], [aria-label], [aria-roledescription]")) {
-        for (const name of ["role", "aria-label", "aria-roledescription"]) part.removeAttribute(name);
-      }
       svg.removeAttribute("aria-roledescription");
+      const names = ["role", "aria-label", "aria-roledescription"];
+      const clear = () => {
+        for (const part of svg.querySelectorAll(names.map((name) => `[${name}]`).join())) {
+          for (const name of names) part.removeAttribute(name);
+        }
+      };
+      clear();
+      new MutationObserver(clear).observe(svg, { subtree: true, childList: true, attributeFilter: names });
     }
   }
 
