@@ -1,81 +1,147 @@
-"""The built site in a real browser, from a file and without network: wide and narrow, light and dark."""
+"""The built site in a real browser, from a file and without network. One visit a page sees all of it.
+
+A visit goes through `SCENES`: wide and light, dark, on a phone, opened again. Each scene has its checks; a
+check that fails is named and does not stop the others. A new check is one function of the visit.
+"""
 
 import re
+from dataclasses import dataclass, field
 from importlib import import_module
 
 import pytest
+from axe_playwright_python.base import AxeResults
 from axe_playwright_python.sync_playwright import Axe
 
 from book.browser import page_for, settle
 from book.contents import lessons, pages
 
 pytestmark = [pytest.mark.site, pytest.mark.browser]
-PAGES = pages()
-CHAPTERS = [f"chapters/{path.stem}" for path in lessons()]
-by_page = pytest.mark.parametrize("name", PAGES)
-by_chapter = pytest.mark.parametrize("name", CHAPTERS)
-with_sliders = pytest.mark.parametrize("name", ["index", *CHAPTERS])
+LESSONS = {f"chapters/{path.stem}" for path in lessons()}
+WIDE, PHONE = 1280, 390
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]
+RULES_OF_COLOUR = ["color-contrast", "link-in-text-block"]
+
+
+@dataclass
+class Visit:
+    """A page in a browser; `before`: what it looked like in the light; `wrong`: what it should not do."""
+
+    name: str
+    page: object
+    wrong: list[str]
+    before: dict = field(default_factory=dict)
+
+    @property
+    def charts(self) -> list:
+        return self.page.locator(".slider-chart").all()
+
+    def turn(self, theme: str) -> None:
+        """Choose a theme; wait until the charts are drawn anew and no colour is on its way."""
+        self.page.evaluate(
+            """theme => {
+              window.drawn = [...document.querySelectorAll(".slider-view svg")];
+              for (const name of ["mode", "theme"]) {
+                localStorage.setItem(name, theme);
+                document.documentElement.dataset[name] = theme;
+              }
+            }""",
+            theme,
+        )
+        self.page.wait_for_function("drawn.every(svg => !svg.isConnected)")
+        self.page.wait_for_function("document.getAnimations().every(a => a.playState !== 'running')")
+        settle(self.page)
+
+    def resize(self, width: int) -> None:
+        self.page.set_viewport_size({"width": width, "height": 900})
+        self.page.wait_for_timeout(400 if self.charts else 50)  # charts fit themselves to the new width
 
 
 @pytest.fixture
-def visit(browser, site):
-    """Open a page of the site; fail at the end if it asked for anything but files or wrote an error to the
-    console.
-    """
-    opened, wrong = [], []
-
-    def visit(name, width=1280, theme="light"):
-        page = page_for(browser, width, theme)
-        opened.append(page)
-        page.on(
-            "request",
-            lambda r: None if r.url.startswith(("file:", "data:", "blob:")) else wrong.append(r.url),
-        )
-        page.on("requestfailed", lambda r: wrong.append(f"{r.url} did not load"))
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("console", lambda message: message.type == "error" and wrong.append(message.text))
-        page.goto((site / f"{name}.html").as_uri())
-        settle(page)
-        return page
-
-    yield visit
-    for page in opened:
-        page.context.close()
-    assert not wrong
+def visit(browser, site, request):
+    """A page of the site, open, wide and light. What it fetches from elsewhere is wrong; so is an error."""
+    wrong = []
+    page = page_for(browser, WIDE)
+    page.on(
+        "request", lambda r: None if r.url.startswith(("file:", "data:", "blob:")) else wrong.append(r.url)
+    )
+    page.on("requestfailed", lambda r: wrong.append(f"{r.url} did not load"))
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("console", lambda message: message.type == "error" and wrong.append(message.text))
+    page.goto((site / f"{request.param}.html").as_uri())
+    settle(page)
+    yield Visit(request.param, page, wrong)
+    page.context.close()
 
 
-@by_page
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_page_meets_the_accessibility_rules_and_fits_a_phone(visit, name, theme):
-    page = visit(name, theme=theme)
-    assert page.evaluate("document.documentElement.dataset.theme") == theme
-    # The article is ours; the frame around it is the theme's. Pandas leaves the corner of a table empty.
-    options = {
-        "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"],
-        "rules": {"empty-table-header": {"enabled": False}},
-        "preload": False,  # it would fetch the style sheets again, which a page from a file may not
+@pytest.mark.parametrize("visit", pages(), indirect=True)
+def test_page_is_right_in_every_scene(visit, subtests):
+    for scene, checks in SCENES.items():
+        scene(visit)
+        for check in checks:
+            if check not in FOR_LESSONS or visit.name in LESSONS:
+                with subtests.test(f"{scene.__name__}: {check.__name__}"):
+                    check(visit)
+
+
+# --- Scenes ---
+
+
+def as_opened(visit):
+    """Wide and light: the fixture opened it."""
+
+
+def turned_dark(visit):
+    visit.before = {
+        "article": visit.page.evaluate(ARTICLE),
+        "values": [values_of(chart) for chart in visit.charts],
+        "colours": [colours_of(chart) for chart in visit.charts],
     }
-    results = Axe().run(page, context="article", options=options)
-    assert results.violations_count == 0, results.generate_report()
-    page.set_viewport_size({"width": 390, "height": 900})
-    page.wait_for_timeout(400)  # charts fit themselves to the new width
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    # An element may scroll in its own box; none may stick out of the page or be cut off by it.
-    assert page.evaluate(STICKING_OUT) == []
+    visit.turn("dark")
 
 
-STICKING_OUT = """() => {
-  const scrolls = (e) => {
-    for (let p = e; p; p = p.parentElement)
-      if (/auto|scroll/.test(getComputedStyle(p).overflowX)) return true;
-    return false;
-  };
-  return [...document.querySelectorAll("article *")]
-    .filter((e) => e.getBoundingClientRect().right > innerWidth + 1)
-    .filter((e) => e.checkVisibility() && !e.closest("mjx-assistive-mml"))
-    .filter((e) => !scrolls(e))
-    .map((e) => e.outerHTML.slice(0, 120));
-}"""
+def narrowed(visit):
+    visit.resize(PHONE)
+
+
+def turned_light_again(visit):
+    visit.turn("light")
+
+
+def widened(visit):
+    visit.resize(WIDE)
+
+
+def opened_again_dark_on_a_phone(visit):
+    visit.turn("dark")
+    visit.page.set_viewport_size({"width": PHONE, "height": 900})
+    visit.page.reload()
+    settle(visit.page)
+
+
+# --- Checks ---
+
+
+def theme_is_light(visit):
+    assert visit.page.evaluate("document.documentElement.dataset.theme") == "light"
+
+
+def theme_is_dark(visit):
+    assert visit.page.evaluate("document.documentElement.dataset.theme") == "dark"
+
+
+def sliders_move_by_keyboard_and_show_the_numbers_of_the_library(visit):
+    for chart in visit.charts:
+        shown = shown_by(chart)
+        for handle in chart.locator("input[type=range]").all():
+            before = values_of(chart)
+            handle.focus()
+            for key in ("End", "ArrowLeft", "ArrowLeft"):
+                visit.page.keyboard.press(key)
+            visit.page.wait_for_timeout(100)
+            after = values_of(chart)
+            assert before != after
+            assert shown(**after) in chart.locator("svg text").all_text_contents()
+        assert all(label.strip() for label in chart.locator("label").all_inner_texts())
 
 
 def values_of(chart):
@@ -96,71 +162,166 @@ def shown_by(chart):
     return import_module(f"glmmlib.sliders._{name}").shown
 
 
-@with_sliders
-@pytest.mark.parametrize("width", [1280, 390])
-def test_sliders_move_by_keyboard_and_show_the_numbers_of_the_library(visit, name, width):
-    page = visit(name, width=width)
-    for chart in page.locator(".slider-chart").all():
-        shown = shown_by(chart)
-        for handle in chart.locator("input[type=range]").all():
-            before = values_of(chart)
-            handle.focus()
-            for key in ("End", "ArrowLeft", "ArrowLeft"):
-                page.keyboard.press(key)
-            page.wait_for_timeout(100)
-            after = values_of(chart)
-            assert before != after
-            assert shown(**after) in chart.locator("svg text").all_text_contents()
-        assert all(label.strip() for label in chart.locator("label").all_inner_texts())
-        if width > 390:
-            follows_the_theme(page, chart)
+def charts_have_other_colours_and_keep_the_readers_positions(visit):
+    assert [values_of(chart) for chart in visit.charts] == visit.before["values"]
+    for chart, light in zip(visit.charts, visit.before["colours"], strict=True):
+        assert colours_of(chart) != light
 
 
-def follows_the_theme(page, chart):
-    """The chart changes its colours with the page, and keeps the reader's positions."""
-    before, light = values_of(chart), colours_of(chart)
-    page.evaluate("document.documentElement.dataset.theme = 'dark'")
-    page.wait_for_timeout(800)
-    settle(page)
-    assert values_of(chart) == before
-    assert colours_of(chart) != light
-    page.evaluate("document.documentElement.dataset.theme = 'light'")
-    page.wait_for_timeout(800)
-    assert colours_of(chart) == light
+def charts_have_their_first_colours(visit):
+    assert [colours_of(chart) for chart in visit.charts] == visit.before["colours"]
 
 
-@by_chapter
-def test_quiz_answers_at_once_gives_the_reason_and_remembers_nothing(visit, name):
-    page = visit(name)
-    storage = "JSON.stringify([localStorage, sessionStorage, document.cookie])"
+def meets_the_rules_of_accessibility(visit):
+    no_violation(visit.page, "[document.querySelector('article')]", RULES)
+
+
+def meets_the_rules_of_colour(visit):
+    """Of the elements that look alike, one: in the light all were looked at, so nothing covers another."""
+    no_violation(visit.page, EACH_LOOK, {"type": "rule", "values": RULES_OF_COLOUR})
+
+
+def no_violation(page, elements, rules):
+    # The article is ours; the frame around it is the theme's.
+    options = {
+        "runOnly": rules,
+        "resultTypes": ["violations"],
+        "preload": False,  # it would fetch the style sheets again, which a page from a file may not
+    }
+    if rules is RULES:
+        options["rules"] = {
+            "empty-table-header": {"enabled": False}
+        }  # pandas leaves the corner of a table empty
+    page.evaluate(Axe().axe_script)
+    results = AxeResults(page.evaluate(f"options => axe.run({{include: {elements}}}, options)", options))
+    assert results.violations_count == 0, results.generate_report()
+
+
+# One element of each look: its colour, font and decoration on the backgrounds of all that it stands in.
+EACH_LOOK = """(() => {
+  const grounds = new Map([[document.querySelector("article").parentElement, ""]]), looks = new Map();
+  for (const e of document.querySelectorAll("article, article *:not(.slider-view *)")) {
+    const s = getComputedStyle(e);
+    const ground = [s.backgroundColor, s.backgroundImage, s.opacity, s.filter, s.mixBlendMode].join();
+    grounds.set(e, grounds.get(e.parentElement) + (ground === PLAIN ? "" : `${ground};`));
+    const hasText = [...e.childNodes].some((n) => n.nodeType === Node.TEXT_NODE && n.data.trim());
+    if (!hasText || !e.checkVisibility()) continue;
+    const font = [s.color, s.fontSize, s.fontWeight, s.textShadow];
+    const type = [...font, e.localName === "a", s.textDecoration, s.borderBottom];
+    const look = `${grounds.get(e)} ${type}`;
+    if (!looks.has(look)) looks.set(look, e);
+  }
+  return [...looks.values()];
+})()""".replace("PLAIN", "'rgba(0, 0, 0, 0),none,1,none,normal'")
+
+
+def article_is_the_same(visit):
+    """A theme changes colours alone: what no colour can break is looked at in one theme."""
+    assert visit.page.evaluate(ARTICLE) == visit.before["article"]
+
+
+# The pictures of the charts are drawn anew, in other colours.
+ARTICLE = """() => {
+  const copy = document.querySelector("article").cloneNode(true);
+  for (const picture of copy.querySelectorAll(".slider-view")) picture.remove();
+  return copy.outerHTML;
+}"""
+
+
+def fits(visit):
+    """An element may scroll in its own box; none may stick out of the page or be cut off by it."""
+    width = visit.page.viewport_size["width"]
+    assert visit.page.evaluate("document.documentElement.scrollWidth") <= width
+    assert visit.page.evaluate(STICKING_OUT) == []
+
+
+STICKING_OUT = """() => {
+  const scrolls = (e) => {
+    for (let p = e; p; p = p.parentElement)
+      if (/auto|scroll/.test(getComputedStyle(p).overflowX)) return true;
+    return false;
+  };
+  return [...document.querySelectorAll("article *")]
+    .filter((e) => e.getBoundingClientRect().right > innerWidth + 1)
+    .filter((e) => e.checkVisibility() && !e.closest("mjx-assistive-mml"))
+    .filter((e) => !scrolls(e))
+    .map((e) => e.outerHTML.slice(0, 120));
+}"""
+
+
+def equations_are_typeset(visit):
+    article = visit.page.locator("article")
+    assert article.locator("mjx-container").count() > 0
+    assert not re.search(r"\\\(|\\\[", article.inner_text())
+    assert article.locator("mjx-merror").count() == 0
+
+
+def quiz_answers_at_once_with_the_reason_and_stores_nothing(visit):
+    page, storage = visit.page, "JSON.stringify([localStorage, sessionStorage, document.cookie])"
     before = page.evaluate(storage)
     for form in page.locator("form.quiz").all():
-        assert form.locator(".quiz-answer").inner_text() == ""
+        answer = form.locator(".quiz-answer")
+        assert answer.inner_text() == ""
         for option in form.locator(".quiz-option").all():
             option.locator("input").focus()
             page.keyboard.press("Space")
             right = option.get_attribute("data-correct") == "true"
-            answer = form.locator(".quiz-answer")
             assert answer.inner_text().startswith("Right." if right else "Not this one.")
             assert len(answer.inner_text()) > 20
             assert form.locator("[data-chosen]").count() == 1
     assert page.evaluate(storage) == before
-    page.reload()
-    settle(page)
-    assert page.locator("form.quiz input:checked").count() == 0
 
 
-@by_chapter
-def test_equations_are_typeset_and_solutions_open_by_keyboard(visit, name):
-    page = visit(name)
-    assert page.locator("article mjx-container").count() > 0
-    assert not re.search(r"\\\(|\\\[", page.locator("article").inner_text())
-    assert page.locator("article mjx-merror").count() == 0
-    solutions = page.locator("div.solution").all()
+def quiz_remembers_nothing(visit):
+    assert visit.page.locator("form.quiz").count() > 0
+    assert visit.page.locator("form.quiz input:checked").count() == 0
+
+
+def solutions_open_by_keyboard(visit):
+    solutions = visit.page.locator("div.solution").all()
     assert solutions
     for solution in solutions:
         content = solution.locator("section").first
         assert not content.is_visible()
         solution.locator("button.toggle-button").focus()
-        page.keyboard.press("Enter")
+        visit.page.keyboard.press("Enter")
         assert content.is_visible()
+
+
+def asked_for_files_only_and_wrote_no_error(visit):
+    assert not visit.wrong
+
+
+SCENES = {
+    as_opened: [
+        theme_is_light,
+        sliders_move_by_keyboard_and_show_the_numbers_of_the_library,
+        meets_the_rules_of_accessibility,
+    ],
+    turned_dark: [
+        article_is_the_same,
+        meets_the_rules_of_colour,
+        charts_have_other_colours_and_keep_the_readers_positions,
+    ],
+    narrowed: [fits],
+    turned_light_again: [fits],
+    widened: [
+        charts_have_their_first_colours,
+        equations_are_typeset,
+        quiz_answers_at_once_with_the_reason_and_stores_nothing,
+        solutions_open_by_keyboard,
+    ],
+    opened_again_dark_on_a_phone: [
+        theme_is_dark,
+        fits,
+        quiz_remembers_nothing,
+        sliders_move_by_keyboard_and_show_the_numbers_of_the_library,
+        asked_for_files_only_and_wrote_no_error,
+    ],
+}
+FOR_LESSONS = {
+    equations_are_typeset,
+    quiz_answers_at_once_with_the_reason_and_stores_nothing,
+    quiz_remembers_nothing,
+    solutions_open_by_keyboard,
+}
