@@ -26,7 +26,9 @@ def test_the_sentence_names_the_factors_and_both_amounts():
 
 @pytest.mark.parametrize(("chain", "crossed"), [(100_000, 1_000), (10**7, None)])
 def test_what_fits_is_let_through(chain, crossed):
-    resources.check_memory([factor("a", chain)], [factor("b", crossed)] if crossed else [], 2, available=10**9)
+    resources.check_memory(
+        [factor("a", chain)], [factor("b", crossed)] if crossed else [], 2, available=10**9
+    )
 
 
 def test_lmer_refuses_before_it_allocates(monkeypatch):
@@ -41,5 +43,5 @@ def test_lmer_refuses_before_it_allocates(monkeypatch):
 
 
 def test_the_system_is_asked():
-    free = memory.free_memory()
+    free = resources.free_memory()
     assert free is None or free > 10_000_000
