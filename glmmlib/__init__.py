@@ -13,7 +13,9 @@ telling                     `report`, `tidy`, `glance`, `augment`
 ==========================  ===============================================================================
 """
 
-from glmmlib import plots
+from glmmlib import errors as errors
+from glmmlib import palette as palette
+from glmmlib import plots, sliders
 from glmmlib.catalogue import codebook, datasets, load, load_truth
 from glmmlib.comparison.anova import anova
 from glmmlib.comparison.bootstrap_test import bootstrap_test
@@ -73,6 +75,12 @@ __all__ = [
     "shrinkage",
     "simulate",
     "simulated_residuals",
+    "sliders",
     "tidy",
     "wald_test",
 ]
+
+
+def __dir__() -> list[str]:
+    """What a reader looks for: neither sub-packages nor their functions' modules."""
+    return sorted([*__all__, "__version__", "errors", "palette"])

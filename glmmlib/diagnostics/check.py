@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from glmmlib import plots
 from glmmlib.diagnostics.calibration import calibrate
 from glmmlib.diagnostics.fit_lines import fit_lines
 from glmmlib.diagnostics.residual_lines import residual_lines
@@ -91,9 +92,7 @@ class Check:
         >>> len(gl.check(fit, rng=np.random.default_rng(1)).plot())
         3
         """
-        from glmmlib.plots import residual_panel
-
-        return residual_panel(self, ax=ax)
+        return plots.residual_panel(self, ax=ax)
 
     def _heading(self):
         return f"Check of {shortened(self.formula, WIDTH - 9)}"

@@ -1,0 +1,225 @@
+"""The rules of the house, read off the syntax trees, and each rule shown to fail where it is broken."""
+
+import ast
+import subprocess
+import sys
+from itertools import chain
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+FILES = {
+    str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")
+    for path in sorted((ROOT / "glmmlib").rglob("*.py"))
+}
+
+#: What takes longer to import than a fit takes, and is needed now and then only.
+SLOW = (
+    "altair",
+    "joblib",
+    "matplotlib",
+    "scipy.interpolate",
+    "scipy.optimize",
+    "scipy.stats",
+    "tqdm",
+)
+
+
+# --- rules: each takes {path: source} and returns what breaks it -----------------------------------------
+
+
+def relative_imports(files):
+    return [
+        f"{path}:{node.lineno}"
+        for path, tree in parsed(files)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.level
+    ]
+
+
+def late_imports(files):
+    """An import inside a function that is neither slow nor of another's making."""
+    return sorted(
+        {
+            f"{path}:{node.lineno} {name}"
+            for path, tree in parsed(files)
+            for function in ast.walk(tree)
+            if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+            for node in ast.walk(function)
+            for name in imported(node)
+            if not any(name == slow or name.startswith(slow + ".") for slow in SLOW)
+        }
+    )
+
+
+def foreign_private_names(files):
+    """An attribute ``x._name`` that the package which touches it does not define."""
+    found, defined = [], {}
+    for path, tree in parsed(files):
+        defined.setdefault(package(path), set()).update(private_definitions(tree))
+    for path, tree in parsed(files):
+        for node in ast.walk(tree):
+            if (
+                isinstance(node, ast.Attribute)
+                and is_private(node.attr)
+                and not is_own(node.value)
+                and node.attr not in defined[package(path)]
+            ):
+                found.append(f"{path}:{node.lineno} {ast.unparse(node)}")
+    return found
+
+
+def circles(files):
+    """Modules that import each other, directly or on a way round."""
+    graph = {module(path): set() for path in files}
+    for path, tree in parsed(files):
+        for name in chain.from_iterable(imported(node) for node in ast.walk(tree)):
+            target = next((t for t in (name, name.rpartition(".")[0]) if t in graph), None)
+            if target:
+                graph[module(path)].add(target)
+    reached = {start: reachable(graph, start) for start in graph}
+    return sorted(start for start in graph if start in reached[start])
+
+
+RULES = [relative_imports, late_imports, circles]
+
+BROKEN = {
+    relative_imports: {"glmmlib/models/a.py": "from .b import c"},
+    late_imports: {"glmmlib/models/a.py": "def f():\n    from glmmlib.models.b import c\n    return c"},
+    foreign_private_names: {
+        "glmmlib/models/a.py": "class Fit:\n    def __init__(self):\n        self._inside = 1",
+        "glmmlib/variance/b.py": "def look(fit):\n    return fit._inside",
+    },
+    circles: {
+        "glmmlib/models/a.py": "from glmmlib.models.b import x",
+        "glmmlib/models/b.py": "from glmmlib.design import c",
+        "glmmlib/design/c.py": "import glmmlib.models.a",
+    },
+}
+
+SOUND = {
+    relative_imports: {"glmmlib/models/a.py": "from glmmlib.models.b import c"},
+    late_imports: {"glmmlib/models/a.py": "def f():\n    import matplotlib.pyplot as plt\n    return plt"},
+    foreign_private_names: {
+        "glmmlib/models/a.py": "class Fit:\n    def _inside(self):\n        return self._inside",
+        "glmmlib/models/b.py": "def look(fit):\n    return fit._inside, fit.__dict__",
+    },
+    circles: {
+        "glmmlib/models/a.py": "from glmmlib.models.b import x",
+        "glmmlib/models/b.py": "import numpy",
+    },
+}
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_the_library_keeps_the_rule(rule):
+    assert rule(FILES) == []
+
+
+@pytest.mark.parametrize("rule", BROKEN)
+def test_the_rule_sees_what_breaks_it_and_nothing_else(rule):
+    assert rule(BROKEN[rule])
+    assert not rule(SOUND[rule])
+
+
+# --- import contracts ------------------------------------------------------------------------------------
+
+WRONG_WAYS = {
+    "Floors": {"glmmlib/linalg/blocks.py": "import glmmlib.models.lmer"},
+    "No circle": {
+        "glmmlib/inference/means.py": "import glmmlib.inference.wald",
+        "glmmlib/inference/wald.py": "import glmmlib.inference.means",
+    },
+    "The engine": {"glmmlib/likelihood/lmm.py": "import pandas"},
+    "Only formula": {"glmmlib/comparison/anova.py": "import formulaic"},
+    "Only plots": {"glmmlib/reporting/report.py": "import matplotlib"},
+    "A family": {"glmmlib/families/gamma.py": "import glmmlib.families.counts"},
+}
+
+
+def test_the_library_keeps_its_import_contracts():
+    done = lint_imports(ROOT)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("contract", WRONG_WAYS)
+def test_a_contract_sees_what_breaks_it(contract, tmp_path):
+    """In a library of empty files, but for the imports that go the wrong way."""
+    for name in FILES:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(WRONG_WAYS[contract].get(name, ""))
+    done = lint_imports(tmp_path)
+    broken = [line for line in done.stdout.splitlines() if line.endswith("BROKEN")]
+    assert done.returncode == 1
+    assert any(line.startswith(contract) for line in broken), done.stdout
+
+
+def lint_imports(folder):
+    code = "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports(sys.argv[1], no_cache=True))"
+    command = [sys.executable, "-c", code, str(ROOT / ".importlinter")]
+    return subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, env={"PYTHONPATH": str(folder), "COLUMNS": "200"}
+    )
+
+
+# --- syntax trees ----------------------------------------------------------------------------------------
+
+
+def parsed(files):
+    return [(path, ast.parse(source)) for path, source in files.items()]
+
+
+def module(path):
+    return path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+def package(path):
+    return path.rpartition("/")[0]
+
+
+def imported(node):
+    """The full names that an import statement asks for."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if isinstance(node, ast.ImportFrom):
+        return [f"{node.module}.{alias.name}" for alias in node.names]
+    return []
+
+
+def is_private(name):
+    return name.startswith("_") and not name.startswith("__")
+
+
+def is_own(value):
+    """Is this ``self``, ``cls`` or ``super()``?"""
+    if isinstance(value, ast.Call):
+        return isinstance(value.func, ast.Name) and value.func.id == "super"
+    return isinstance(value, ast.Name) and value.id in ("self", "cls")
+
+
+def private_definitions(tree):
+    """Private names of methods, class attributes and attributes of ``self``."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef):
+            for part in node.body:
+                if isinstance(part, ast.FunctionDef):
+                    yield part.name
+                elif isinstance(part, ast.AnnAssign) and isinstance(part.target, ast.Name):
+                    yield part.target.id
+                elif isinstance(part, ast.Assign):
+                    yield from (target.id for target in part.targets if isinstance(target, ast.Name))
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and is_own(node.value):
+            yield node.attr
+
+
+def reachable(graph, start):
+    found, waiting = set(), list(graph[start])
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting += graph[name]
+    return found
