@@ -53,18 +53,27 @@ def page_for(browser, width: int = 1280, theme: str = "light"):
     return context.new_page()
 
 
+def open_doors(page) -> None:
+    """Open every door of the page, and wait for what is behind it."""
+    page.evaluate("document.querySelectorAll('details.door').forEach((door) => { door.open = true; })")
+    page.wait_for_timeout(300)
+    settle(page)
+
+
 def settle(page) -> None:
-    """Wait for equations, fonts and slider charts."""
+    """Wait for equations, fonts and the slider charts that are to be seen."""
     page.wait_for_load_state("load")
     page.wait_for_function("!window.MathJax?.startup || MathJax.startup.promise.then(() => true)")
     page.wait_for_function("document.fonts.ready.then(() => true)")
-    for chart in page.locator(".slider-view").all():
+    for chart in page.locator(".slider-view:visible").all():
         chart.locator("svg").wait_for(timeout=30_000)
 
 
-def picture(page, name: str, target: Path, selector: str | None = None) -> None:
+def picture(page, name: str, target: Path, selector: str | None = None, doors: bool = False) -> None:
     page.goto((SITE / f"{name}.html").resolve().as_uri())
     settle(page)
+    if doors:
+        open_doors(page)
     if selector:
         page.locator(selector).first.screenshot(path=target)
         return
@@ -79,13 +88,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m book.browser", description=__doc__.split("\n")[0])
     parser.add_argument("page", help="a page of the built book, such as chapters/01_hierarchical_data")
     parser.add_argument("--only", choices=LOOKS, help="one picture instead of four")
+    parser.add_argument("--doors", action="store_true", help="with every door open")
     parser.add_argument("--selector", help="a CSS selector: a picture of the first such element alone")
     options = parser.parse_args()
     PICTURES.mkdir(parents=True, exist_ok=True)
     with chromium() as browser:
         for look in [options.only] if options.only else LOOKS:
             target = PICTURES / f"{Path(options.page).name}-{look}.png"
-            picture(page_for(browser, *LOOKS[look]), options.page, target, options.selector)
+            picture(page_for(browser, *LOOKS[look]), options.page, target, options.selector, options.doors)
             print(target)
 
 
