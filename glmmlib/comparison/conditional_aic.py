@@ -22,9 +22,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import solve_triangular
 
+from glmmlib.covariance.tangent import Tangent
 from glmmlib.diagnostics.leverage import hat_values
 from glmmlib.errors import ModelError
-from glmmlib.inference.satterthwaite import free_entries, moved_entry
+from glmmlib.inference.satterthwaite import r2_slopes
 from glmmlib.linalg.resources import one_blas_thread
 
 _STEP = 1e-4  # half-width of the differences, relative to the (standardised) column of Lambda
@@ -121,19 +122,16 @@ def _conditional_aic(fit):
 def _for_estimated_variances(fit, w, r):
     """Return what the estimation of theta adds to the degrees of freedom."""
     problem = fit._problem
-    Lambdas, free = free_entries(problem.patterns, fit._standard)
-    k, point = len(free), problem.at(Lambdas)
+    tangent = Tangent(problem.covariance, fit._standard_theta)
+    k, point = len(tangent), problem.at(tangent.factors)
     hessian, moves = np.empty((k, k)), np.empty((k, fit.nobs))
-    for row, (f, i, j) in enumerate(free):
-        step = _STEP * max(1.0, np.abs(Lambdas[f][:, j]).max())
-        up, down = (problem.at(moved_entry(Lambdas, f, i, j, s)) for s in (step, -step))
-        difference = [
-            a - b for a, b in zip(problem.gradient_matrices(up), problem.gradient_matrices(down), strict=True)
-        ]
-        hessian[row] = [difference[f][i, j] / (2.0 * step) for f, i, j in free]
+    for row, step in enumerate(_STEP * tangent.size):
+        up, down = (problem.at(tangent.moved(row, s)) for s in (step, -step))
+        higher = tangent.pullback(problem.gradient_matrices(up), row, step)
+        lower = tangent.pullback(problem.gradient_matrices(down), row, -step)
+        hessian[row] = (higher - lower) / (2.0 * step)
         moves[row] = (_fitted(fit, up) - _fitted(fit, down)) / (2.0 * step)
-    e = problem.residual_products(point)
-    r2_slope = np.array([-2.0 * e[f][i] @ point.u[f][j] for f, i, j in free])
+    r2_slope = tangent.pullback(r2_slopes(problem, point))
     # cross[l, k] = -(d2 D / d theta_l dy) (d yhat / d theta_k)
     cross = (
         2.0 * problem.df / point.r2 * ((moves * w) @ moves.T + np.outer(r2_slope, moves @ (w * r)) / point.r2)

@@ -139,9 +139,9 @@ def nested_step(m0, m1, reml=False):
             f" case of those in {m1.formula!r}"
         )
     missing = sum(
-        int((np.linalg.eigvalsh(_unit_scale(Sigma[np.ix_(block, block)])) < 1e-6).sum())
+        int((np.linalg.eigvalsh(_unit_scale(Sigma[block.here])) < 1e-6).sum())
         for group, Sigma in zip(m1.groups, covariances, strict=True)
-        for block in group.pattern.blocks
+        for block in group.covariance.blocks
     )
     return Step(df, missing, _hypothesis(m0, m1))
 
@@ -169,14 +169,14 @@ def _outside(X0, X1):
 
 
 def _expansion(m0, m1):
-    """Write m0's covariance, with the identity for each block, in the terms of m1.
+    """Write m0's covariance, at a point inside its family, in the terms of m1.
 
     Returns m1's covariance matrix for each of its groups, and the name of the group of m0 that does not fit
     in (or None).
     """
     probes = np.random.default_rng(20).standard_normal((m0.nobs, 2))
-    places = [(k, a, b) for k, g in enumerate(m1.groups) for a, b in _entries(g)]
-    columns = [_product(m1.groups[k], a, b, probes) for k, a, b in places]
+    places = [(k, K) for k, g in enumerate(m1.groups) for K in g.covariance.covariance_basis()]
+    columns = [_product(m1.groups[k], K, probes) for k, K in places]
     if m1.sigma is not None:
         weights = 1.0 if m1.design.weights is None else m1.design.weights[:, None]
         columns.append((probes / weights).ravel())
@@ -184,32 +184,25 @@ def _expansion(m0, m1):
     size = np.linalg.norm(basis, axis=0)
     covariances = [np.zeros((g.q, g.q)) for g in m1.groups]
     for group in m0.groups:
-        for a, b in _entries(group):
-            target = _product(group, a, b, probes)
+        inner = group.covariance.inner_coefficients()
+        for K, coefficient in zip(group.covariance.covariance_basis(), inner, strict=True):
+            target = _product(group, K, probes)
             c = np.linalg.lstsq(basis / size, target, rcond=1e-10)[0]
             if np.linalg.norm(basis / size @ c - target) > 1e-6 * np.linalg.norm(target):
                 return covariances, group.name
-            for (k, i, j), value in zip(places, c / size, strict=False):  # the residual's own comes last
-                if a == b:
-                    covariances[k][i, j] += value
-                    covariances[k][j, i] = covariances[k][i, j]
+            for (k, M), value in zip(places, c / size, strict=False):  # the residual's own comes last
+                covariances[k] += coefficient * value * M
     return covariances, None
 
 
-def _entries(group):
-    """Return the entries (a, b), a >= b, of the covariance matrix that the formula leaves free."""
-    return [(a, b) for block in group.pattern.blocks for i, a in enumerate(block) for b in block[: i + 1]]
-
-
-def _product(group, a, b, V):
-    """Return ``Z K Z' V`` as one long vector, for K with ones at (a, b) and (b, a)."""
+def _product(group, K, V):
+    """Return ``Z K Z' V`` as one long vector, for K (q, q) at each level."""
     Z, codes = group.factor.Z, group.factor.codes
     total = np.zeros_like(V)
-    for left, right in {(a, b), (b, a)}:
+    for left, right in np.argwhere(K):
         for t in range(V.shape[1]):
-            total[:, t] += (
-                Z[left] * np.bincount(codes, Z[right] * V[:, t], minlength=len(group.levels))[codes]
-            )
+            sums = np.bincount(codes, Z[right] * V[:, t], minlength=len(group.levels))
+            total[:, t] += K[left, right] * Z[left] * sums[codes]
     return total.ravel()
 
 
@@ -241,7 +234,8 @@ def _random_hypotheses(m0, m1):
         if new:
             be, with_them = ("are", "those variances") if len(new) > 1 else ("is", "that variance")
             noun = "variances" if len(new) > 1 else "variance"
-            tied = any(len(b) > 1 and set(new) & {g.columns[i] for i in b} for b in g.pattern.blocks)
+            free = g.covariance.free_covariances() & ~np.eye(g.q, dtype=bool)
+            tied = free[[g.columns.index(c) for c in new]].any()
             also = f" (the correlations vanish with {with_them})" if tied else ""
             parts.append(f"the {noun} of {', '.join(new)} between levels of {g.name} {be} zero{also}")
         if kept and _n_covariances(g, kept) > _n_covariances(old[g.name], kept):
@@ -253,5 +247,6 @@ def _random_hypotheses(m0, m1):
 
 def _n_covariances(group, names):
     """Count the covariances between the named effects that the formula lets differ from zero."""
-    sizes = [sum(group.columns[i] in names for i in block) for block in group.pattern.blocks]
-    return sum(n * (n - 1) // 2 for n in sizes)
+    here = [i for i, name in enumerate(group.columns) if name in names]
+    free = group.covariance.free_covariances()[np.ix_(here, here)]
+    return int(free.sum() - len(here)) // 2

@@ -17,64 +17,112 @@ from glmmlib.covariance.factors import lower_factor
 class Free:
     """Covariance factors with nothing held: their coordinates are theta.
 
-    ``start`` holds the coordinates of the given factors, and ``diagonal`` the positions of diagonal entries.
+    ``start`` holds the coordinates of the given theta, and ``sizes`` the positions at which zero is a
+    stationary point.
     """
 
-    def __init__(self, patterns, factors):
-        self.patterns = patterns
-        self.theta = np.zeros(sum(len(p.index) for p in patterns))
-        diagonal = np.zeros(len(self.theta), dtype=bool)
-        for pattern, L in zip(patterns, factors, strict=True):
-            pattern.read(L, self.theta)
-            diagonal[pattern.index] = pattern.rows == pattern.cols
-        self.start, self.diagonal = self.theta, np.flatnonzero(diagonal)
+    def __init__(self, covariance, theta):
+        self.covariance, self.start, self.sizes = covariance, theta, covariance.sizes
 
     def factors(self, x, value):
-        return [pattern.Lambda(x) for pattern in self.patterns]
+        return self.covariance.factors(x)
 
     def gradient(self, x, value, G):
         """Return the derivatives in the coordinates and in the held value, for G (q, q) of each factor."""
-        found = np.zeros(len(self.theta))
-        for pattern, g in zip(self.patterns, G, strict=True):
-            pattern.read(g, found)
-        return found, 0.0
+        return self.covariance.pullback(x, G), 0.0
 
 
 class HeldBlock(Free):
-    """Covariance factors of which one block is written in a basis that has the held quantity as a coordinate.
+    """Covariance factors of which one block, the f-th factor's ``block``, holds a quantity.
 
-    ``rows`` (1 or 2, m) are the combinations of the block's standardised effects whose SD or correlation is
-    held.
+    ``inside`` are the block's own coordinates, as :meth:`CovarianceStructure.held` returns them.
     """
 
-    def __init__(self, patterns, factors, f, block, rows, unit):
-        super().__init__(patterns, factors)
-        self.f, self.here = f, np.ix_(block, block)
-        size = np.linalg.norm(rows, axis=1, keepdims=True)
-        complement = np.linalg.qr(rows.T, mode="complete")[0][:, len(rows) :].T
-        basis = np.concatenate([rows / size, complement])
-        self.inverse = np.linalg.inv(basis)
-        pattern = patterns[f]
-        inside = np.isin(pattern.rows, block)
-        self.outside = np.setdiff1d(np.arange(len(self.theta)), pattern.index[inside])
-        K = lower_factor(basis @ factors[f][self.here])
-        self.corner = HeldSD(K, unit * size[0, 0]) if len(rows) == 1 else HeldCorrelation(K)
-        n, is_outside = len(self.outside), np.isin(self.outside, self.diagonal)
-        self.start = np.concatenate([self.theta[self.outside], self.corner.start])
-        self.diagonal = np.concatenate([np.flatnonzero(is_outside), n + self.corner.diagonal])
+    def __init__(self, covariance, theta, f, block, inside):
+        super().__init__(covariance, theta)
+        self.theta, self.f, self.here, self.inside = theta, f, block.here, inside
+        self.outside = np.setdiff1d(np.arange(len(theta)), block.index)
+        n, is_outside = len(self.outside), np.isin(self.outside, covariance.sizes)
+        self.start = np.concatenate([theta[self.outside], inside.start])
+        self.sizes = np.concatenate([np.flatnonzero(is_outside), n + inside.sizes])
+
+    def _theta(self, x):
+        theta = self.theta.copy()
+        theta[self.outside] = x[: len(self.outside)]
+        return theta
 
     def factors(self, x, value):
-        theta, n = np.zeros(len(self.theta)), len(self.outside)
-        theta[self.outside] = x[:n]
-        found = [pattern.Lambda(theta) for pattern in self.patterns]
-        found[self.f][self.here] = self.inverse @ self.corner.factor(x[n:], value)
+        found = self.covariance.factors(self._theta(x))
+        found[self.f][self.here] = self.inside.factor(x[len(self.outside) :], value)
         return found
 
     def gradient(self, x, value, G):
-        outside, _ = super().gradient(x, value, G)
-        dK = self.inverse.T @ G[self.f][self.here]
-        inside, held = self.corner.gradient(x[len(self.outside) :], value, dK)
-        return np.concatenate([outside[self.outside], inside]), held
+        outside = self.covariance.pullback(self._theta(x), G)[self.outside]
+        inside, held = self.inside.gradient(x[len(self.outside) :], value, G[self.f][self.here])
+        return np.concatenate([outside, inside]), held
+
+
+class HeldParameter:
+    """A structure one of whose parameters is held, because it alone is the quantity.
+
+    Parameters
+    ----------
+    structure : CovarianceStructure
+    par : (k,) array
+    k : int
+    parameter : callable
+        Returns, for a value of the quantity, the parameter and its derivative.
+    unit : float
+        A typical size of the quantity.
+    """
+
+    is_perfect = False
+
+    def __init__(self, structure, par, k, parameter, unit):
+        self.structure, self.k, self.parameter, self.unit = structure, k, parameter, unit
+        self.others = np.delete(np.arange(structure.n_parameters), k)
+        self.start = np.asarray(par, dtype=float)[self.others]
+        self.sizes = np.flatnonzero(np.isin(self.others, structure.sizes))
+
+    def _par(self, x, value):
+        return np.insert(x, self.k, self.parameter(value)[0])
+
+    def factor(self, x, value):
+        return self.structure.factor(self._par(x, value))
+
+    def gradient(self, x, value, G):
+        gradient = self.structure.pullback(self._par(x, value), G)
+        return gradient[self.others], gradient[self.k] * self.parameter(value)[1]
+
+
+def scaled(unit):
+    """Return the parameter of a quantity that is ``unit`` times it, for :class:`HeldParameter`."""
+    return lambda value: (value / unit, 1.0 / unit)
+
+
+class InBasis:
+    """An unrestricted factor, written in a basis in which the held quantity is in the corner.
+
+    ``rows`` (1 or 2, q) are the combinations of the standardised effects whose SD or correlation is held.
+    """
+
+    def __init__(self, corner, inverse, unit):
+        self.corner, self.inverse, self.unit = corner, inverse, unit
+        self.start, self.sizes, self.is_perfect = corner.start, corner.sizes, corner.is_perfect
+
+    @classmethod
+    def of(cls, L, rows, corner, scale):
+        size = np.linalg.norm(rows, axis=1, keepdims=True)
+        complement = np.linalg.qr(rows.T, mode="complete")[0][:, len(rows) :].T
+        basis = np.concatenate([rows / size, complement])
+        unit = scale * size[0, 0] if len(rows) == 1 else 1.0
+        return cls(corner(lower_factor(basis @ L), unit), np.linalg.inv(basis), unit)
+
+    def factor(self, x, value):
+        return self.inverse @ self.corner.factor(x, value)
+
+    def gradient(self, x, value, G):
+        return self.corner.gradient(x, value, self.inverse.T @ G)
 
 
 class HeldSD:
@@ -82,11 +130,13 @@ class HeldSD:
     coordinates.
     """
 
+    is_perfect = False
+
     def __init__(self, K, unit):
         self.m, self.unit = len(K), unit
         self.rows, self.cols = (index[1:] for index in np.tril_indices(self.m))
         self.start = K[self.rows, self.cols]
-        self.diagonal = np.flatnonzero(self.rows == self.cols)
+        self.sizes = np.flatnonzero(self.rows == self.cols)
 
     def factor(self, x, value):
         K = np.zeros((self.m, self.m))
@@ -103,14 +153,14 @@ class HeldCorrelation:
     Coordinates: the logarithms of the two SDs, then the entries of the other rows.
     """
 
-    def __init__(self, K):
+    def __init__(self, K, unit):
         self.m = len(K)
         rows, cols = np.tril_indices(self.m)
         self.rows, self.cols = rows[rows > 1], cols[rows > 1]
         sds = [K[0, 0], np.hypot(K[1, 0], K[1, 1])]
         self.is_perfect = bool(abs(K[1, 1]) < 1e-8 * sds[1])
         self.start = np.concatenate([np.log(np.maximum(sds, 1e-10)), K[self.rows, self.cols]])
-        self.diagonal = 2 + np.flatnonzero(self.rows == self.cols)
+        self.sizes = 2 + np.flatnonzero(self.rows == self.cols)
 
     def factor(self, x, value):
         K = np.zeros((self.m, self.m))

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import block_diag
 
-from glmmlib.covariance.factors import Pattern, lower_factor, lower_triangle
-from glmmlib.linalg.conditioning import orthogonal_columns, scaled_columns
+from glmmlib.covariance.base import Quantity
+from glmmlib.covariance.parameters import Block, BlockDiagonal
+from glmmlib.covariance.registry import structure_of
+from glmmlib.linalg.conditioning import standardising_map
 from glmmlib.linalg.crossing import Factor
 
 
@@ -15,9 +17,9 @@ from glmmlib.linalg.crossing import Factor
 class Group:
     """All random effects of one grouping factor.
 
-    ``columns`` names the ``q`` random effects, ``levels`` the ``J`` groups, and ``pattern`` says which
-    entries of the relative covariance factor are free. ``parts`` tells, for each term of the formula that is
-    in here, its position among the random-effects terms and the slice of ``columns`` that it contributed.
+    ``columns`` names the ``q`` random effects, ``levels`` the ``J`` groups, and ``covariance`` tells the
+    structures of their covariance. ``parts`` tells, for each term of the formula that is in here, its
+    position among the random-effects terms and the slice of ``columns`` that it contributed.
     """
 
     name: str
@@ -25,20 +27,56 @@ class Group:
     columns: tuple
     terms: tuple
     parts: tuple
-    pattern: Pattern
+    covariance: BlockDiagonal
     factor: Factor
 
     @property
     def q(self):
         return len(self.columns)
 
-    def to_standard_Lambda(self, Lambda):
-        """Return the factor that acts on standardised columns."""
-        return np.linalg.solve(self.factor.to_standard, Lambda)
+    def parts_of_covariance(self):
+        """Yield each block of the covariance with the names of its effects and the text of its term."""
+        for term, block in zip(self.terms, self.covariance.blocks, strict=True):
+            yield block, tuple(self.columns[i] for i in block.columns), term.text
 
-    def from_standard_Lambda(self, Lambda):
-        """Return the lower-triangular factor that acts on the columns as the user wrote them."""
-        return lower_factor(self.factor.to_standard @ Lambda)
+    def boundary_sentences(self, theta):
+        """Yield a sentence for each term that is on the boundary; theta is that of standardised columns."""
+        for block, columns, text in self.parts_of_covariance():
+            yield from block.structure.boundary_sentences(theta[block.index], self.name, columns, text)
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """Where one entry of theta belongs: the k-th of ``block``, in the ``position``-th group.
+
+    ``name`` is that of the quantity for which the entry stands, such as ``"sd Subject.Days"``.
+    """
+
+    name: str
+    quantity: Quantity
+    position: int
+    block: Block
+    k: int
+
+
+def places_of(groups):
+    """Return the :class:`Place` of each entry of theta."""
+    found = {}
+    for position, group in enumerate(groups):
+        for block, columns, _ in group.parts_of_covariance():
+            for k, quantity in enumerate(block.structure.quantities(columns)):
+                name = f"{quantity.kind} {group.name}.{quantity.target}"
+                found[int(block.index[k])] = Place(name, quantity, position, block, k)
+    return [found[i] for i in range(len(found))]
+
+
+def values_of(groups, theta, scale):
+    """Return what the entries of theta (..., n), on the user's columns, stand for: (..., n)."""
+    values = np.empty(np.shape(theta))
+    for group in groups:
+        for block in group.covariance.blocks:
+            values[..., block.index] = block.structure.values(theta[..., block.index], scale)
+    return values
 
 
 def arrange(random_designs, weights=None):
@@ -58,53 +96,30 @@ def arrange(random_designs, weights=None):
         For each entry of theta, in the order of the formula: ``"Subject.Days"`` for a diagonal entry of
         Lambda, ``"Subject.Days.Intercept"`` for the entry in the row of Days and the column of Intercept.
     """
-    designs_of = {}
-    theta_names, places = [], {}
+    designs_of, theta_names, places = {}, [], {}
     for position, design in enumerate(random_designs):
-        rows, cols = _free_entries(design)
-        places[id(design)] = (position, rows, cols, np.arange(len(rows)) + len(theta_names))
-        theta_names += [_theta_name(design, i, j) for i, j in zip(rows, cols, strict=True)]
+        structure = structure_of(design)
+        names = [f"{design.group}.{name}" for name in structure.names(design.columns)]
+        index = np.arange(len(names)) + len(theta_names)
+        places[id(design)] = position, structure, index
+        theta_names += names
         designs_of.setdefault(design.group, []).append(design)
     groups = tuple(_group(name, designs, places, weights) for name, designs in designs_of.items())
     return groups, tuple(theta_names)
 
 
-def _free_entries(design):
-    q = len(design.columns)
-    if design.correlated:
-        return lower_triangle(range(q))
-    return np.arange(q), np.arange(q)
-
-
-def _theta_name(design, i, j):
-    names = [design.group, design.columns[i]] + ([design.columns[j]] if i != j else [])
-    return ".".join(names)
-
-
 def _group(name, designs, places, weights):
     columns = tuple(column for d in designs for column in d.columns)
-    rows, cols, index, blocks, parts, maps, start = [], [], [], [], [], [], 0
+    blocks, parts, start = [], [], 0
     for d in designs:
-        position, r, c, k = places[id(d)]
-        rows.append(r + start)
-        cols.append(c + start)
-        index.append(k)
-        q = len(d.columns)
-        blocks += (
-            [range(start, start + q)] if d.correlated else [range(i, i + 1) for i in range(start, start + q)]
-        )
-        parts.append((position, slice(start, start + q)))
-        maps.append(_standardising_map(d, weights))
-        start += q
-    pattern = Pattern(start, np.concatenate(rows), np.concatenate(cols), np.concatenate(index), tuple(blocks))
+        position, structure, index = places[id(d)]
+        here = range(start, start + structure.q)
+        blocks.append(Block(structure, here, index, standardising_map(d.Z, structure.invariance, weights)))
+        parts.append((position, slice(here.start, here.stop)))
+        start = here.stop
     Z = designs[0].Z if len(designs) == 1 else np.concatenate([d.Z for d in designs])
-    factor = Factor(name, designs[0].codes, Z, len(designs[0].levels), block_diag(*maps))
+    to_standard = block_diag(*[b.to_standard for b in blocks])
+    factor = Factor(name, designs[0].codes, Z, len(designs[0].levels), to_standard)
     terms = tuple(d.term for d in designs)
-    return Group(name, designs[0].levels, columns, terms, tuple(parts), pattern, factor)
-
-
-def _standardising_map(design, weights):
-    scale = scaled_columns(design.Z, weights)
-    if not design.correlated or len(scale) == 1:
-        return scale
-    return scale @ orthogonal_columns(scale @ design.Z, weights)
+    covariance = BlockDiagonal(start, tuple(blocks))
+    return Group(name, designs[0].levels, columns, terms, tuple(parts), covariance, factor)

@@ -52,10 +52,7 @@ def _is_identified(group):
     projectors = _projectors(codes, Z, group.factor.n_levels)
     if (np.trace(projectors, axis1=1, axis2=2) > group.q - 0.5).any():
         return True
-    free = [(i, j) for block in group.pattern.blocks for i in block for j in block if i >= j]
-    basis = np.zeros((len(free), group.q, group.q))
-    for matrix, (i, j) in zip(basis, free, strict=True):
-        matrix[i, j] = matrix[j, i] = 1.0
+    basis = group.covariance.identifying_directions()
     seen = np.einsum("jab,kbc,jcd->kad", projectors, basis, projectors, optimize=True)
     information = np.einsum("kad,lad->kl", basis, seen) / group.factor.n_levels
     return np.linalg.eigvalsh(information)[0] > _FLAT

@@ -43,13 +43,11 @@ def _convergence(fit):
 
 
 def _singularity(fit):
-    smallest, is_block = np.inf, False
-    for g, L in zip(fit.groups, fit._Lambdas, strict=True):
-        standard = g.to_standard_Lambda(L)
-        for block in g.pattern.blocks:
-            size = np.linalg.svd(standard[np.ix_(block, block)], compute_uv=False)[-1]
-            if size < smallest:
-                smallest, is_block = size, len(block) > 1
+    theta = fit._problem.covariance.to_standardised(fit.theta.to_numpy())
+    blocks = [(b.structure, theta[b.index]) for g in fit.groups for b in g.covariance.blocks]
+    smallest, structure = min(
+        ((s.boundary_distance(par), s) for s, par in blocks), key=lambda distance_of: distance_of[0]
+    )
     shown = f"{smallest:.2g}"
     if not fit.singular_terms:
         return Line(
@@ -59,12 +57,8 @@ def _singularity(fit):
             shown,
             "all variances are positive and no correlation is plus or minus one",
         )
-    advice = (
-        "try the term without correlations (||), or without its smallest variance"
-        if is_block
-        else "leaving the term out gives the same estimates; keep it if the design of the study has it"
-    )
-    return Line("singularity", LOOK, smallest, shown, f"{'; '.join(fit.singular_terms)}: {advice}")
+    sentences = "; ".join(fit.singular_terms)
+    return Line("singularity", LOOK, smallest, shown, f"{sentences}: {structure.boundary_advice}")
 
 
 def _scaling(fit):

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from glmmlib.covariance.groups import places_of, values_of
 from glmmlib.display.tables import Table, aligned
 from glmmlib.display.words import wrapped
 from glmmlib.errors import ModelError
@@ -232,27 +233,16 @@ def _as_series(value):
 
 def _of_refits(fit, many):
     """All parameters of the refits, in the names and order of :func:`glmmlib.profile`."""
-    sd, corr = many.sd.add_prefix("sd "), many.corr.add_prefix("corr ")
-    both = pd.concat([sd, corr], axis=1)
-    names = [name for t in fit.theta.index for name in (f"sd {t}", f"corr {t}") if name in both]
     residual = {"sigma": many.sigma, "dispersion": many.dispersion}
     rest = pd.DataFrame(
-        {_free_name(k, fit): v for k, v in residual.items() if v is not None}, index=both.index
+        {_free_name(k, fit): v for k, v in residual.items() if v is not None}, index=many.params.index
     )
-    return pd.concat([both[names], rest, many.params], axis=1)
+    return pd.concat([many.quantities, rest, many.params], axis=1)
 
 
 def _of_fit(fit):
-    values = {}
-    for group in fit.groups:
-        table = fit.varcorr[group.name]
-        values |= {f"sd {group.name}.{c}": sd for c, sd in table.sd.items()}
-        for block in group.pattern.blocks:
-            pairs = [(group.columns[i], group.columns[j]) for j in block for i in block if i > j]
-            values |= {f"corr {group.name}.{a}.{b}": table.corr.loc[a, b] for a, b in pairs}
-    values = {
-        name: values[name] for t in fit.theta.index for name in (f"sd {t}", f"corr {t}") if name in values
-    }
+    found = values_of(fit.groups, fit.theta.to_numpy(), 1.0 if fit.sigma is None else fit.sigma)
+    values = {place.name: value for place, value in zip(places_of(fit.groups), found, strict=True)}
     if fit.sigma is not None:
         values[_free_name("sigma", fit)] = fit.sigma
     elif fit.has_dispersion:

@@ -98,8 +98,14 @@ def kenward_roger(fit):
     Raises
     ------
     ModelError
-        For a fit by ML, and where crossed factors tie more than ``LARGEST_BLOCK`` random effects together.
+        For a fit by ML, for a covariance structure that is not linear in its parameters, and where crossed
+        factors tie more than ``LARGEST_BLOCK`` random effects together.
     """
+    if any(member.covariance_basis() is None for member in fit._problem.covariance.members):
+        raise ModelError(
+            "Kenward and Roger's adjustment is worked out for covariances linear in their parameters,"
+            f" and those of {_nonlinear_terms(fit)} are not: use ddf='satterthwaite'"
+        )
     if not fit.reml:
         raise ModelError(
             "Kenward and Roger's adjustment is defined for REML fits and this one is by ML: fit with "
@@ -108,6 +114,11 @@ def kenward_roger(fit):
         )
     with one_blas_thread():
         return _adjustment(fit, *_sums(fit))
+
+
+def _nonlinear_terms(fit):
+    parts = (part for g in fit.groups for part in g.parts_of_covariance())
+    return " and ".join(text for b, _, text in parts if b.structure.covariance_basis() is None)
 
 
 def _sums(fit):
@@ -120,11 +131,9 @@ def _sums(fit):
     ZZ, ZX = (Z.T @ (Z * w[:, None])).tocsr(), Z.T @ (w[:, None] * Q)
     factor, column, level = _places(problem)
     parameters = [
-        (f, block[a], block[b])
-        for f, pattern in enumerate(problem.patterns)
-        for block in pattern.blocks
-        for b in range(len(block))
-        for a in range(b, len(block))
+        (f, basis)
+        for f, member in enumerate(problem.covariance.members)
+        for basis in member.covariance_basis()
     ]
     k, p = len(parameters), problem.p
     single, double = np.zeros(k), np.zeros((k, k))
@@ -148,7 +157,9 @@ def _sums(fit):
         for j in range(i):
             double[j, i], QQ[j, i] = double[i, j], QQ[i, j].T
     Sigmas = [sigma2 * L @ L.T for L in fit._standard]
-    gamma = np.array([Sigmas[f][a, b] for f, a, b in parameters])
+    gamma = np.concatenate(
+        [member.coefficients(S) for member, S in zip(problem.covariance.members, Sigmas, strict=True)]
+    )
     return gamma, single, double, P, QQ
 
 
@@ -229,18 +240,14 @@ def _block_Lambda(Lambdas, factor, column, level):
 
 
 def _K_times(parameter, factor, column, S):
-    """Return K S, for the matrix K that one variance or covariance multiplies in the covariance of the random
-    effects.
+    """Return K S, for the matrix K that one parameter multiplies in the covariance of the random effects.
 
-    Within a factor the columns of each random effect stand in the same order of levels, so K swaps rows.
+    Within a factor the columns of each random effect stand in the same order of levels, so an entry of the
+    basis moves rows.
     """
-    f, a, b = parameter
-    first, second = (
-        np.flatnonzero((factor == f) & (column == a)),
-        np.flatnonzero((factor == f) & (column == b)),
-    )
+    f, basis = parameter
     product = np.zeros_like(S)
-    product[first] = S[second]
-    if a != b:
-        product[second] = S[first]
+    rows = [np.flatnonzero((factor == f) & (column == a)) for a in range(len(basis))]
+    for a, b in np.argwhere(basis):
+        product[rows[a]] += basis[a, b] * S[rows[b]]
     return product

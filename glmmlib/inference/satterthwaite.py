@@ -20,9 +20,9 @@ Statistical Software* 82(13).
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import qr, solve_triangular
+from scipy.linalg import solve_triangular
 
-from glmmlib.covariance.factors import SINGULAR
+from glmmlib.covariance.tangent import Tangent
 from glmmlib.linalg.resources import one_blas_thread
 
 _STEP = 1e-4  # half-width of the differences, relative to the (standardised) column of Lambda
@@ -70,18 +70,17 @@ def variance_information(fit):
     """
     problem = fit._problem
     with one_blas_thread():
-        Lambdas, free = free_entries(problem.patterns, fit._standard)
-        k, p = len(free), problem.p
-        point = problem.at(Lambdas)
+        tangent = Tangent(problem.covariance, fit._standard_theta)
+        k, p = len(tangent), problem.p
+        point = problem.at(tangent.factors)
         sigma2 = point.r2 / problem.df
         hessian, gradient = np.zeros((k + 1, k + 1)), np.zeros((k + 1, p, p))
-        e = problem.residual_products(point)
-        b = np.array([2.0 * e[f][i] @ point.u[f][j] for f, i, j in free]) / sigma2
-        for row, (f, i, j) in enumerate(free):
-            step = _STEP * max(1.0, np.abs(Lambdas[f][:, j]).max())
-            ends = [problem.at(moved_entry(Lambdas, f, i, j, s)) for s in (step, -step)]
+        b = -tangent.pullback(r2_slopes(problem, point)) / sigma2
+        for row, step in enumerate(_STEP * tangent.size):
+            ends = [problem.at(tangent.moved(row, s)) for s in (step, -step)]
             up, down = (
-                np.array([G[f][i, j] for f, i, j in free]) for G in map(problem.gradient_matrices, ends)
+                tangent.pullback(problem.gradient_matrices(end), row, s)
+                for end, s in zip(ends, (step, -step), strict=True)
             )
             hessian[row, :k] = (up - down) / (2.0 * step)
             gradient[row] = (
@@ -112,34 +111,9 @@ def multiple_df(nu):
     return 2.0 * expectation / (expectation - len(nu))
 
 
-def free_entries(patterns, Lambdas):
-    """Return factors equal to ``Lambdas`` in ``Lambda Lambda'``, and the entries (f, i, j) that can move.
-
-    A block of full rank moves in its lower triangle.  One of rank r < q is written with r columns that are
-    lower-trapezoidal after a pivoting of the rows, so that every small move keeps the rank and none is idle.
-    """
-    moved, free = [], []
-    for f, (pattern, L) in enumerate(zip(patterns, Lambdas, strict=True)):
-        L = L.copy()
-        for block in pattern.blocks:
-            block = np.asarray(block)
-            here = np.ix_(block, block)
-            rank = int((np.linalg.svd(L[here], compute_uv=False) >= SINGULAR).sum())
-            order = np.arange(len(block))
-            if rank < len(block):
-                R, order = qr(L[here].T, mode="r", pivoting=True)
-                L[np.ix_(block[order], block)] = np.where(np.arange(len(block)) < rank, R.T, 0.0)
-            free += [(f, block[order[i]], block[j]) for j in range(rank) for i in range(j, len(block))]
-        moved.append(L)
-    return moved, free
-
-
-def moved_entry(Lambdas, f, i, j, step):
-    """Return a copy of ``Lambdas`` with one entry of :func:`free_entries` moved."""
-    moved = list(Lambdas)
-    moved[f] = Lambdas[f].copy()
-    moved[f][i, j] += step
-    return moved
+def r2_slopes(problem, point):
+    """Return the derivatives of the residual sum of squares in each Lambda, (q, q)."""
+    return [-2.0 * e @ u.T for e, u in zip(problem.residual_products(point), point.u, strict=True)]
 
 
 def _unscaled(problem, point):

@@ -23,6 +23,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from glmmlib.covariance.parameters import CovarianceParameters
 from glmmlib.linalg import blocks
 from glmmlib.linalg.conditioning import triangular_factor
 from glmmlib.linalg.crossing import Structure
@@ -85,8 +86,8 @@ class LaplaceDeviance:
         largest = max(groups, key=lambda g: g.factor.n_columns).factor
         self.rows = np.argsort(largest.codes, kind="stable")
         self.structure = Structure([_sorted_factor(g.factor, self.rows) for g in groups])
-        self.patterns = [groups[k].pattern for k in self.structure.order]
-        self.n_theta = sum(len(p.index) for p in self.patterns)
+        self.covariance = CovarianceParameters(groups[k].covariance for k in self.structure.order)
+        self.n_theta = self.covariance.size
         self.y = np.asarray(y, float)[self.rows]
         self.weights = None if weights is None else np.asarray(weights, float)[self.rows]
         self.offset = None if offset is None else offset[self.rows]
@@ -120,17 +121,16 @@ class LaplaceDeviance:
 
     def split(self, parameters):
         """Return beta, the factors in the order of the structure, and the dispersion (or None)."""
-        beta, theta = parameters[: self.p], parameters[self.p : self.p + self.n_theta]
-        Lambdas = [pattern.Lambda(theta) for pattern in self.patterns]
+        beta, theta = parameters[: self.p], self.theta(parameters)
+        Lambdas = self.covariance.factors(theta)
         return beta, Lambdas, float(np.exp(parameters[-1])) if self.family.has_dispersion else None
 
-    def join(self, beta, Lambdas, dispersion=None):
-        """The inverse of :meth:`split`; also collects gradients, which have the same shapes."""
-        theta = np.empty(self.n_theta)
-        for pattern, L in zip(self.patterns, Lambdas, strict=True):
-            pattern.read(L, theta)
-        tail = [] if dispersion is None else [[dispersion]]
-        return np.concatenate([beta, theta, *tail])
+    def join(self, beta, theta, tau=None):
+        """Return beta, theta and the logarithm of the dispersion as one vector; or the gradients in them."""
+        return np.concatenate([beta, theta] if tau is None else [beta, theta, [tau]])
+
+    def theta(self, parameters):
+        return parameters[self.p : self.p + self.n_theta]
 
     # -- PIRLS -----------------------------------------------------------------------------------------
 
@@ -252,7 +252,14 @@ class LaplaceDeviance:
         numpy.linalg.LinAlgError, RangeError
             Where the parameters allow no value.
         """
-        beta, Lambdas, dispersion = self.split(parameters)
+        value, (grad_beta, G, grad_tau), mode = self.evaluate_at(*self.split(parameters))
+        grad_theta = self.covariance.pullback(self.theta(parameters), G)
+        return value, self.join(grad_beta, grad_theta, grad_tau), mode
+
+    def evaluate_at(self, beta, Lambdas, dispersion):
+        """Return -2 log L, its derivatives in beta, in each Lambda (q, q) and in tau (or None), and the
+        :class:`Mode`, for any factors.
+        """
         mode = self.mode(beta, Lambdas, dispersion)
         inverse = mode.factorisation.inverse()
         third = self.family.derivatives(self.y, mode.eta, self.weights, dispersion, order=3).dweight
@@ -282,7 +289,7 @@ class LaplaceDeviance:
         grad_tau = None
         if self.family.has_dispersion:
             grad_tau = self._gradient_tau(mode, leverage, V_kappa, dispersion, correction)
-        return value, self.join(grad_beta, grad_Lambda, grad_tau), mode
+        return value, (grad_beta, grad_Lambda, grad_tau), mode
 
     def _constants(self, dispersion):
         if self._constant is not None:

@@ -71,7 +71,8 @@ class LaplaceBatch:
         factor = problem.structure.factors[0]
         self.family, self.weights, self.offset = problem.family, problem.weights, problem.offset
         self.problem, self.Y, self.Q, self.Z = problem, Y, problem.Q, factor.Z
-        self.p, self.q, self.pattern = problem.p, factor.q, problem.patterns[0]
+        self.p, self.q, self.covariance = problem.p, factor.q, problem.covariance
+        self.directions = problem.covariance.directions()
         self.codes, self.J = factor.codes, factor.n_levels
         self.starts = np.searchsorted(factor.codes, np.arange(factor.n_levels))
         self.is_one = [bool((z == 1.0).all()) for z in factor.Z]
@@ -93,14 +94,14 @@ class LaplaceBatch:
 
     def split(self, x):
         """Return beta (R, p), Lambda (R, q, q) and the dispersion (R, 1), or None, of parameters (R, P)."""
-        L = np.zeros((len(x), self.q, self.q))
-        L[:, self.pattern.rows, self.pattern.cols] = x[:, self.p + self.pattern.index]
+        (L,) = self.covariance.factors(self.theta(x))
         return x[:, : self.p], L, np.exp(x[:, -1:]) if self.family.has_dispersion else None
 
-    def join(self, beta, L, tau=None):
-        """The inverse of :meth:`split`; also collects gradients."""
-        theta = np.empty((len(beta), len(self.pattern.index)))
-        theta[:, self.pattern.index] = L[:, self.pattern.rows, self.pattern.cols]
+    def theta(self, x):
+        return x[:, self.p : self.p + self.covariance.size]
+
+    def join(self, beta, theta, tau=None):
+        """Return beta, theta and the logarithm of the dispersion in one array; or the gradients in them."""
         return np.concatenate([beta, theta] + ([] if tau is None else [tau[:, None]]), axis=1)
 
     def by_group(self, values):
@@ -211,7 +212,7 @@ class LaplaceBatch:
             AL = np.einsum("abrj,rbc->acrj", m.A, L) if self.q > 1 else m.A * L[:, 0, 0, None]
             G += 2.0 * np.einsum("acrj,cbrj->rab", AL, H_inverse)
             tau = None if dispersion is None else self._gradient_tau(m, leverage, V_kappa, dispersion)
-            gradient = self.join(a @ self.Q.T, G, tau)
+            gradient = self.join(a @ self.Q.T, self.covariance.pullback(self.theta(x), [G]), tau)
             slopes = self._slopes(m, L, Z_score, x.shape[1])
         value = np.where(np.isfinite(value) & np.isfinite(gradient).all(axis=1), value, np.inf)
         return Points(value, gradient, m.u, slopes)
@@ -221,9 +222,11 @@ class LaplaceBatch:
         slopes, Lt = np.zeros((n_parameters, *m.u.shape)), L.swapaxes(1, 2)
         for k, column in enumerate(self.Q):
             slopes[k] = solve(m.C, -left(Lt, self.Z_products(m.weight * column)))
-        for k, a, b in zip(self.pattern.index, self.pattern.rows, self.pattern.cols, strict=True):
-            change = -left(Lt, m.A[:, a] * m.u[b])
-            change[b] += Z_score[a]
+        for k, D in enumerate(self.directions):
+            change = np.zeros_like(m.u)
+            for a, b in np.argwhere(D):
+                change -= D[a, b] * left(Lt, m.A[:, a] * m.u[b])
+                change[b] += D[a, b] * Z_score[a]
             slopes[self.p + k] = solve(m.C, change)
         return slopes
 

@@ -4,10 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from glmmlib.covariance.factors import snapped
+from glmmlib.covariance.base import NEAR_BOUNDARY
 from glmmlib.likelihood.glmm_batch import TIGHT
 from glmmlib.likelihood.glmm_batch_start import start
-from glmmlib.likelihood.lmm_newton import smallest_singular_values
 
 MAX_ITERATIONS = 100
 
@@ -143,14 +142,12 @@ def _inverse_hessian(hessian, scale):
 
 def _snapped(replicates, optima, u):
     """Put a Lambda that is singular but for rounding on the boundary itself, where that costs nothing."""
-    beta, L, dispersion = replicates.split(optima.x)
-    smallest = smallest_singular_values(replicates.pattern, L)
-    near = np.flatnonzero((smallest < 0.01) & optima.converged)
+    covariance, theta = replicates.covariance, replicates.theta(optima.x)
+    near = np.flatnonzero((covariance.boundary_distance(theta) < NEAR_BOUNDARY) & optima.converged)
     if not near.size:
         return optima
-    on_boundary = np.stack([snapped([replicates.pattern], [L[r]])[0] for r in near])
-    tau = None if dispersion is None else np.log(dispersion[near, 0])
-    x = replicates.join(beta[near], on_boundary, tau)
+    x = optima.x[near]
+    replicates.theta(x)[:] = [covariance.snapped(theta[r]) for r in near]
     value = replicates.subset(near).evaluate(x, u[:, near], TIGHT).value
     free = value <= optima.value[near] + 1e-7
     optima.x[near[free]], optima.value[near[free]] = x[free], value[free]

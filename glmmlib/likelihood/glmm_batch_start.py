@@ -13,7 +13,8 @@ def start(replicates):
     """
     r = replicates
     beta, dispersion = _glm(r)
-    L = _moments(r, beta, dispersion)
+    theta = r.covariance.start([_moments(r, beta, dispersion)])
+    (L,) = r.covariance.factors(theta)
     u = np.zeros((r.q, len(beta), r.J))
     beta, u, C, schur = _joint_steps(r, beta, L, u, dispersion)
     variance = np.nan_to_num(np.einsum("aarj->ra", inverse(C)) / r.J)
@@ -22,11 +23,13 @@ def start(replicates):
     guess = ratio[:, :, None] * ratio[:, None, :] / r.J
     guess = np.where(np.eye(r.q) > 0, guess / 4.0, guess / 2.0)
     tau = None if dispersion is None else np.log(dispersion[:, 0])
-    x = r.join(beta, L, tau)
+    x = r.join(beta, theta, tau)
     H = np.zeros((len(x), x.shape[1], x.shape[1]))
     diagonal = np.arange(x.shape[1])
     H[:, diagonal, diagonal] = r.join(
-        np.ones_like(beta), guess, None if tau is None else np.full(len(x), 0.25 / r.Y.shape[1])
+        np.ones_like(beta),
+        r.covariance.inverse_curvature(theta, [guess]),
+        None if tau is None else np.full(len(x), 0.25 / r.Y.shape[1]),
     )
     H[:, : r.p, : r.p] = 0.5 * np.linalg.pinv(schur, hermitian=True)
     if tau is not None:
@@ -71,8 +74,7 @@ def _moments(r, beta, dispersion):
     a, s = np.einsum("aarj->raj", A), r.Z_products(d.score).swapaxes(0, 1)
     variance = ((s * s).sum(axis=2) - a.sum(axis=2)) / (a * a).sum(axis=2)
     typical = 1.0 / np.maximum(a.mean(axis=2), 1e-12)
-    sd = np.sqrt(np.clip(variance, 0.05 * typical, 20.0 * typical))
-    return sd[:, :, None] * np.eye(r.q)
+    return np.clip(variance, 0.05 * typical, 20.0 * typical)
 
 
 def _joint_steps(r, beta, L, u, dispersion, n_steps=3):

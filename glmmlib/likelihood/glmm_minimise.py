@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from glmmlib.covariance.factors import rectify, snapped
 from glmmlib.likelihood.glmm import PIRLS_TOLERANCE, POLISH_TOLERANCE, RangeError
 from glmmlib.likelihood.glmm_start import first_parameters
 from glmmlib.likelihood.optimise import minimise
@@ -57,10 +56,11 @@ def minimise_deviance(problem):
 
 def _snap(problem, optimum):
     """Put a Lambda that is singular but for rounding on the boundary itself, where that costs nothing."""
-    beta, Lambdas, dispersion = problem.split(optimum.x)
-    tau = None if dispersion is None else np.log(dispersion)
-    for candidate in (snapped(problem.patterns, Lambdas), [rectify(L) for L in Lambdas]):
-        x = problem.join(beta, candidate, tau)
+    here = slice(problem.p, problem.p + problem.n_theta)
+    theta, covariance = optimum.x[here], problem.covariance
+    for candidate in (covariance.snapped(theta), covariance.rectified(theta)):
+        x = optimum.x.copy()
+        x[here] = candidate
         if np.array_equal(x, optimum.x):
             break
         value, get_gradient = problem.objective(x)

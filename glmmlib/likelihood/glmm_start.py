@@ -30,7 +30,8 @@ def _start(problem, shrink=1.0):
     then some steps of PIRLS for beta and u together, whose Schur complement tells the curvature in beta.
     """
     beta, dispersion = _glm(problem)
-    Lambdas = [shrink * L for L in _moments(problem, beta, dispersion)]
+    theta = problem.covariance.start([shrink**2 * v for v in _moments(problem, beta, dispersion)])
+    Lambdas = problem.covariance.factors(theta)
     u = problem._last
     for _ in range(4):
         eta = problem.linear_predictor(beta, Lambdas, u)
@@ -51,22 +52,24 @@ def _start(problem, shrink=1.0):
         if gain < 1e-2:
             break
     problem._last = u
-    return _with_curvature(problem, beta, Lambdas, dispersion, factorisation)
+    return _with_curvature(problem, beta, theta, dispersion, factorisation)
 
 
-def _with_curvature(problem, beta, Lambdas, dispersion, factorisation):
+def _with_curvature(problem, beta, theta, dispersion, factorisation):
     m = problem.structure.m
     inverse = factorisation.inverse(with_X=False)
     guess = []
+    Lambdas = problem.covariance.factors(theta)
     for L, block, factor in zip(Lambdas, inverse.block, problem.structure.factors, strict=True):
         r = np.clip(1.0 - np.einsum("aaj->a", block) / factor.n_levels, 0.1, 1.0)
         scale = np.outer(np.diag(L) / r, np.diag(L) / r) / factor.n_levels
         guess.append(np.where(np.eye(len(L)) > 0, scale / 4.0, scale / 2.0))
-    H = np.diag(problem.join(np.zeros(problem.p), guess, None if dispersion is None else 0.0))
+    spread = problem.covariance.inverse_curvature(theta, guess)
+    H = np.diag(problem.join(np.zeros(problem.p), spread, None if dispersion is None else 0.0))
     if problem.p:
         half = np.linalg.inv(factorisation.L[m:, m:])
         H[: problem.p, : problem.p] = 0.5 * half.T @ half
-    x = problem.join(beta, Lambdas, None if dispersion is None else np.log(dispersion))
+    x = problem.join(beta, theta, None if dispersion is None else np.log(dispersion))
     if dispersion is not None:
         shift = np.zeros(len(x))
         shift[-1] = 0.1
@@ -107,21 +110,25 @@ def _glm(problem):
 
 def _glm_value(problem, beta, dispersion):
     zero = [np.zeros_like(x) for x in problem._last]
-    return problem._penalised(beta, [np.eye(p.q) for p in problem.patterns], zero, dispersion)[0]
+    return problem._penalised(beta, _unit_factors(problem), zero, dispersion)[0]
 
 
 def _moments(problem, beta, dispersion):
     """Variances from the spread of the scores' sums: without random effects ``Var(Z_j'r) = Z_j'WZ_j``."""
     zero = [np.zeros_like(x) for x in problem._last]
-    eta = problem.linear_predictor(beta, [np.eye(p.q) for p in problem.patterns], zero)
+    eta = problem.linear_predictor(beta, _unit_factors(problem), zero)
     d = problem.family.derivatives(problem.y, eta, problem.weights, dispersion, order=2)
     A = problem.cross_products(
         np.maximum(d.weight, problem.family.fisher(eta, problem.weights, dispersion) * 0.1)
     ).A
-    Lambdas = []
+    variances = []
     for Ak, s in zip(A, problem.by_level(d.score), strict=True):
         a = np.einsum("aaj->aj", Ak)
         variance = ((s * s).sum(axis=1) - a.sum(axis=1)) / (a * a).sum(axis=1)
         typical = 1.0 / np.maximum(a.mean(axis=1), 1e-12)
-        Lambdas.append(np.diag(np.sqrt(np.clip(variance, 0.05 * typical, 20.0 * typical))))
-    return Lambdas
+        variances.append(np.clip(variance, 0.05 * typical, 20.0 * typical))
+    return variances
+
+
+def _unit_factors(problem):
+    return [np.eye(f.q) for f in problem.structure.factors]

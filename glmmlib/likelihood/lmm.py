@@ -20,6 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import solve_triangular
 
+from glmmlib.covariance.parameters import CovarianceParameters
 from glmmlib.errors import ModelError
 from glmmlib.linalg.conditioning import triangular_factor
 from glmmlib.linalg.crossing import Structure
@@ -59,8 +60,8 @@ class ProfiledDeviance:
         self.df = self.n - self.p if reml else self.n
         self.groups = groups
         self.structure = Structure([g.factor for g in groups])
-        self.patterns = [groups[k].pattern for k in self.structure.order]
-        self.n_theta = sum(len(p.index) for p in self.patterns)
+        self.covariance = CovarianceParameters(groups[k].covariance for k in self.structure.order)
+        self.n_theta = self.covariance.size
         self._sum_products(y, X, weights, offset)
         self.constant = 0.0 if weights is None else -np.log(weights).sum()
         if reml:
@@ -140,13 +141,7 @@ class ProfiledDeviance:
 
     def Lambdas(self, theta):
         """Return the standardised factors, in the order of the structure."""
-        return [pattern.Lambda(theta) for pattern in self.patterns]
-
-    def theta(self, Lambdas):
-        theta = np.empty(self.n_theta)
-        for pattern, L in zip(self.patterns, Lambdas, strict=True):
-            pattern.read(L, theta)
-        return theta
+        return self.covariance.factors(theta)
 
     # -- value and gradient ----------------------------------------------------------------------------
 
@@ -202,7 +197,7 @@ class ProfiledDeviance:
             point = self.at(self.Lambdas(theta))
         except np.linalg.LinAlgError:
             return np.inf, None
-        return point.value, lambda: self.theta(self.gradient_matrices(point))
+        return point.value, lambda: self.covariance.pullback(theta, self.gradient_matrices(point))
 
     def gradient(self, theta):
         return self.objective(theta)[1]()

@@ -58,7 +58,7 @@ class LinearBatch:
     def __init__(self, problem, Zy, yy):
         cross, factor = problem.cross, problem.structure.factors[0]
         self.df, self.reml, self.constant = problem.df, problem.reml, problem.constant
-        self.p, self.q, self.pattern = problem.p, factor.q, problem.patterns[0]
+        self.p, self.q, self.covariance = problem.p, factor.q, problem.covariance
         self.A, self.count, self.ZX, self.Zy = _rotated(cross.A[0], cross.ZX[0], Zy)
         self.yy, self.XX0 = yy, cross.XX
         self.pairs = [(a, b) for a in range(self.q) for b in range(a + 1)]
@@ -69,7 +69,7 @@ class LinearBatch:
         for i, (a, b) in enumerate(self.pairs):
             self.full[a, b] = self.full[b, a] = i
         self.C_XX = self._products_with_X()
-        self.directions = self._directions()
+        self.directions = problem.covariance.directions()
 
     @property
     def numbers(self):
@@ -81,13 +81,6 @@ class LinearBatch:
         full = np.einsum("axj,byj->abjxy", self.ZX, self.ZX)
         C = np.stack([0.5 * (full[a, b] + full[b, a]) for a, b in self.pairs])
         return C.reshape(len(self.pairs) * len(self.count), self.p**2)
-
-    def _directions(self):
-        """Return dLambda / dtheta: one (q, q) matrix for each entry of theta."""
-        k = len(self.pattern.index)
-        D = np.zeros((k, self.q, self.q))
-        D[self.pattern.index, self.pattern.rows, self.pattern.cols] = 1.0
-        return D
 
     def subset(self, which):
         """Return the same object for some of the replicates."""
@@ -107,11 +100,7 @@ class LinearBatch:
         excess = np.einsum("raj,raj->ra", self.Zy, self.Zy) - v * n_over
         s = np.clip(excess / np.maximum(a2 - n_over, 1e-9), 0.02 * v, 0.8 * v)
         residual = np.maximum(v - s.sum(axis=1, keepdims=True), 0.1 * v)
-        sd = np.sqrt(s / residual)
-        theta = np.zeros((len(v), len(self.pattern.index)))
-        diagonal = self.pattern.rows == self.pattern.cols
-        theta[:, self.pattern.index[diagonal]] = sd[:, self.pattern.rows[diagonal]]
-        return theta
+        return self.covariance.start([s / residual])
 
     def state(self, theta):
         """Evaluate criterion, gradient and Hessian of all replicates at theta (R, k)."""

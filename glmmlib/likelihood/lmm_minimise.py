@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from glmmlib.covariance.factors import rectify, snapped
 from glmmlib.errors import ModelError
 from glmmlib.likelihood.lmm_start import first_theta
 from glmmlib.likelihood.optimise import gradient_hessian, minimise
@@ -57,7 +56,7 @@ def _curvature_candidates(problem, theta):
     """Return points along a direction of negative curvature, if theta is near the boundary and there is
     one.
     """
-    if not any(map(len, _zero_columns(problem, theta))):
+    if not problem.covariance.collapsed(theta).any():
         return []
     hessian = gradient_hessian(problem.gradient, theta, np.full(problem.n_theta, 1e-3))
     values, vectors = np.linalg.eigh(hessian)
@@ -67,30 +66,24 @@ def _curvature_candidates(problem, theta):
 
 
 def _distant_candidates(problem, theta):
-    """Return points at which columns of Lambda that are near zero are large, one by one and all together."""
-    zero = [(f, k) for f, columns in enumerate(_zero_columns(problem, theta)) for k in columns]
+    """Return points at which parameters that are near zero are large, one by one and all together."""
+    zero = list(np.flatnonzero(problem.covariance.collapsed(theta)))
     candidates = []
     for chosen in [[z] for z in zero] + ([zero] if len(zero) > 1 else []):
         for size in (0.5, 1.0, 2.0, 4.0):
-            Lambdas = problem.Lambdas(theta)
-            for f, k in chosen:
-                Lambdas[f][k, k] = size
-            candidates.append(problem.theta(Lambdas))
+            raised = theta.copy()
+            raised[chosen] = size
+            candidates.append(raised)
     return candidates
 
 
 def _snap(problem, optimum):
     """Put a Lambda that is singular but for rounding on the boundary itself, where that costs nothing."""
-    Lambdas = problem.Lambdas(optimum.x)
-    for candidate in (snapped(problem.patterns, Lambdas), [rectify(L) for L in Lambdas]):
-        theta = problem.theta(candidate)
+    covariance = problem.covariance
+    for theta in (covariance.snapped(optimum.x), covariance.rectified(optimum.x)):
         if np.array_equal(theta, optimum.x):
             break
         value, get_gradient = problem.objective(theta)
         if value <= optimum.value + 1e-8:
             return replace(optimum, x=theta, value=value, gradient=get_gradient())
     return optimum
-
-
-def _zero_columns(problem, theta):
-    return [np.flatnonzero(np.abs(L).max(axis=0) < 0.02) for L in problem.Lambdas(theta)]

@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from glmmlib.covariance.factors import snapped
+from glmmlib.covariance.base import NEAR_BOUNDARY
 from glmmlib.likelihood.lmm_batch import State
 
 TOLERANCE = 1e-8  # of g' H^-1 g, in units of the deviance
@@ -37,8 +37,7 @@ def minimise_all(replicates):
         ``converged`` is False where the caller should fit that replicate by itself.
     """
     found = _descend(replicates, replicates.start())
-    L = replicates.Lambda(found.theta)
-    zero = np.abs(L).max(axis=1) < 0.02  # (R, q)
+    zero = replicates.covariance.collapsed(found.theta)  # (R, k)
     near = np.flatnonzero(zero.any(axis=1) & found.converged)
     if near.size:
         some = replicates.subset(near)
@@ -53,48 +52,30 @@ def minimise_all(replicates):
 
 
 def _distant(replicates, theta, zero):
-    """Return the lowest of the points at which near-zero columns of Lambda are large, and its value."""
-    q = replicates.q
-    best, lowest = theta.copy(), np.full(len(theta), np.inf)
-    diagonal = {int(a): int(k) for k, a, b in zip(*_places(replicates.pattern), strict=True) if a == b}
-    for columns in [*([a] for a in range(q)), *([list(range(q))] if q > 1 else [])]:
+    """Return the lowest of the points at which parameters near zero are large, and its value."""
+    best, lowest, sizes = theta.copy(), np.full(len(theta), np.inf), replicates.covariance.sizes
+    for raised in [*sizes[:, None], *([sizes] if len(sizes) > 1 else [])]:
         for size in (0.5, 1.0, 2.0, 4.0):
             trial = theta.copy()
-            for a in columns:
-                trial[:, diagonal[a]] = np.where(zero[:, a], size, trial[:, diagonal[a]])
+            trial[:, raised] = np.where(zero[:, raised], size, trial[:, raised])
             value = replicates.state(trial).value
-            better = (value < lowest) & zero[:, columns].any(axis=1)
+            better = (value < lowest) & zero[:, raised].any(axis=1)
             best[better], lowest[better] = trial[better], value[better]
     return best, lowest
 
 
-def _places(pattern):
-    return pattern.index, pattern.rows, pattern.cols
-
-
 def _snap(replicates, found):
     """Put a Lambda with a tiny singular value on the boundary, where that costs nothing."""
-    pattern, L = replicates.pattern, replicates.Lambda(found.theta)
-    near = np.flatnonzero(smallest_singular_values(pattern, L) < 0.01)
+    covariance = replicates.covariance
+    near = np.flatnonzero(covariance.boundary_distance(found.theta) < NEAR_BOUNDARY)
     if not near.size:
         return
-    theta = np.empty((len(near), found.theta.shape[1]))
-    for row, r in zip(theta, near, strict=True):
-        pattern.read(snapped([pattern], [L[r]])[0], row)
+    theta = np.stack([covariance.snapped(found.theta[r]) for r in near])
     state = replicates.subset(near).state(theta)
     free = state.value <= found.value[near] + 1e-8
     found.theta[near[free]] = theta[free]
     for name in ("value", "beta", "XX", "r2"):
         getattr(found, name)[near[free]] = getattr(state, name)[free]
-
-
-def smallest_singular_values(pattern, L):
-    """Return the smallest singular value (R,) among the blocks of each Lambda (R, q, q)."""
-    values = [
-        np.linalg.svd(L[:, b.start : b.stop, b.start : b.stop], compute_uv=False)[:, -1]
-        for b in pattern.blocks
-    ]
-    return np.min(values, axis=0)
 
 
 def _descend(replicates, theta):

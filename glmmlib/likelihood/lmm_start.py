@@ -10,24 +10,28 @@ def first_theta(problem, n_steps=1):
     ``Lambda <- Lambda chol(mean_j(M^-1_jj + (df / r2) u_j u_j'))``. The guess of the curvature is that of
     J groups whose effects are known with the reliability ``1 - mean_j M^-1_jj``.
     """
-    Lambdas = _moments(problem)
+    covariance = problem.covariance
+    theta = covariance.start(_moments(problem))
     for _ in range(n_steps):
-        point = problem.at(Lambdas)
+        point = problem.at(problem.Lambdas(theta))
         inverse = point.factorisation.inverse(with_X=problem.reml)
-        Lambdas = [
-            _em_update(pattern, L, inverse.block[f], point.u[f], problem.df / point.r2)
-            for f, (pattern, L) in enumerate(zip(problem.patterns, Lambdas, strict=True))
+        moments = [
+            block.mean(axis=2) + problem.df / point.r2 * (u @ u.T) / u.shape[1]
+            for block, u in zip(inverse.block, point.u, strict=True)
         ]
+        theta = covariance.em_step(theta, moments)
     guess = []
-    for L, block, factor in zip(Lambdas, inverse.block, problem.structure.factors, strict=True):
+    for L, block, factor in zip(
+        problem.Lambdas(theta), inverse.block, problem.structure.factors, strict=True
+    ):
         r = np.clip(1.0 - np.einsum("aaj->a", block) / factor.n_levels, 0.1, 1.0)
         scale = np.outer(np.diag(L) / r, np.diag(L) / r) / factor.n_levels
         guess.append(np.where(np.eye(len(L)) > 0, scale / 4.0, scale / 2.0))
-    return problem.theta(Lambdas), np.diag(problem.theta(guess))
+    return theta, np.diag(covariance.inverse_curvature(theta, guess))
 
 
 def _moments(problem):
-    """Return diagonal factors by the method of moments.
+    """Return the variances (q,) of each factor's effects, relative to sigma^2, by the method of moments.
 
     The columns have mean square one, so the total variance v is the sum of all variances, and a random
     effect with variance s contributes ``E (Z_j'y)^2 = (v - s) Z_j'Z_j + s (Z_j'Z_j)^2``.
@@ -41,13 +45,4 @@ def _moments(problem):
             np.clip(excess / ((a * a).sum(axis=1) - a.sum(axis=1)).clip(1e-9), 0.02 * v, 0.8 * v)
         )
     residual = max(v - sum(s.sum() for s in variances), 0.1 * v)
-    return [np.diag(np.sqrt(s / residual)) for s in variances]
-
-
-def _em_update(pattern, L, inverse_block, u, scale):
-    moment = inverse_block.mean(axis=2) + scale * (u @ u.T) / u.shape[1]
-    new = np.zeros_like(L)
-    for block in pattern.blocks:
-        here = np.ix_(block, block)
-        new[here] = L[here] @ np.linalg.cholesky(moment[here])
-    return new
+    return [s / residual for s in variances]

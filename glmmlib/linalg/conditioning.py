@@ -3,7 +3,8 @@
 Sums of products of a column with a large mean, or of columns in very different units, lose their digits.
 So the columns of X, and those of each random-effects term whose covariance is unrestricted, are replaced by
 orthogonal combinations of themselves before anything is summed, and the results are mapped back.  Where the
-covariance is restricted (``||``), mixing columns would change the model: there each column is only scaled.
+covariance is restricted (``||``), mixing columns would change the model: there each column is only scaled,
+and where all columns share one SD, all are scaled alike.
 Known weights enter the scale of the random effects' columns, so that weights in other units are the same fit
 too.
 """
@@ -29,6 +30,20 @@ def triangular_factor(columns, n):
     if len(R) < k:
         R = np.concatenate([R, np.zeros((k - len(R), k))])
     return R * np.where(np.diag(R) < 0, -1.0, 1.0)[:, None]
+
+
+def standardising_map(Z, invariance, weights=None):
+    """Return the (q, q) map to well-conditioned columns, ``z_standard = map' z``, for ``Z`` (q, n).
+
+    ``invariance`` says which maps leave the covariance structure as it is: ``"linear"`` allows any (the
+    columns become orthogonal), ``"scaling"`` a factor for each column, ``"none"`` one factor for all.
+    """
+    scale = scaled_columns(Z, weights)
+    if invariance == "none":
+        return np.eye(len(Z)) / np.sqrt(np.mean(1.0 / np.diag(scale) ** 2))
+    if invariance == "scaling" or len(scale) == 1:
+        return scale
+    return scale @ orthogonal_columns(scale @ Z, weights)
 
 
 def orthogonal_columns(Z, weights=None):

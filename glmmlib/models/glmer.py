@@ -260,6 +260,10 @@ class GeneralizedMixedModelFit(MixedModelFit):
     def has_dispersion(self):
         return self.family.has_dispersion
 
+    @property
+    def _standard_theta(self):
+        return self._problem.theta(self._optimum.x)
+
     @cached_property
     def _parts(self):
         """Beta, Lambdas and dispersion at the optimum, standardised."""
@@ -274,13 +278,10 @@ class GeneralizedMixedModelFit(MixedModelFit):
         problem = self._problem
         beta, Lambdas, _ = self._parts
         mode = self._mode
-        user, modes = [None] * len(groups), [None] * len(groups)
+        modes = [None] * len(groups)
         for k, L, u in zip(problem.structure.order, Lambdas, mode.u, strict=True):
-            user[k] = groups[k].from_standard_Lambda(L)
             modes[k] = groups[k].factor.to_standard @ L @ u
-        theta = np.empty(problem.n_theta)
-        for g, L in zip(groups, user, strict=True):
-            g.pattern.read(L, theta)
+        theta = problem.covariance.to_user(self._standard_theta)
         T = np.linalg.inv(problem.R) if problem.p else np.zeros((0, 0))
         covariance = T @ self._joint_covariance[: problem.p, : problem.p] @ T.T
         return Estimates(

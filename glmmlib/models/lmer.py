@@ -97,7 +97,7 @@ def lmer(formula, data, reml=True, weights=None, offset=None, na_action="drop"):
 def _fit(design, groups, theta_names, reml):
     problem = ProfiledDeviance(design.y, design.X, groups, reml, design.weights, design.offset)
     optimum = minimise_deviance(problem)
-    return LinearMixedModelFit(design, groups, theta_names, problem, problem.Lambdas(optimum.x), optimum)
+    return LinearMixedModelFit(design, groups, theta_names, problem, optimum)
 
 
 def warn_about(fit, stacklevel=3):
@@ -139,8 +139,9 @@ class LinearMixedModelFit(MixedModelFit):
     has_dispersion = True
     _statistic = "t"
 
-    def __init__(self, design, groups, theta_names, problem, Lambdas, optimum):
-        self._problem, self._standard = problem, Lambdas
+    def __init__(self, design, groups, theta_names, problem, optimum):
+        self._problem, self._standard_theta = problem, optimum.x
+        self._standard = problem.Lambdas(optimum.x)
         self.reml = problem.reml
         convergence = Convergence(
             optimum.converged,
@@ -160,13 +161,10 @@ class LinearMixedModelFit(MixedModelFit):
         m = problem.structure.m
         half = solve_triangular(point.factorisation.L[m:, m:], np.eye(problem.p), lower=True)
         half = half @ solve_triangular(R, np.eye(problem.p)).T if problem.p else half
-        Lambdas, modes = [None] * len(groups), [None] * len(groups)
+        modes = [None] * len(groups)
         for k, L, u in zip(problem.structure.order, point.Lambda, point.u, strict=True):
-            Lambdas[k] = groups[k].from_standard_Lambda(L)
             modes[k] = groups[k].factor.to_standard @ L @ u
-        theta = np.empty(problem.n_theta)
-        for g, L in zip(groups, Lambdas, strict=True):
-            g.pattern.read(L, theta)
+        theta = problem.covariance.to_user(self._standard_theta)
         return Estimates(
             theta, beta, sigma**2 * half.T @ half, float(sigma), tuple(modes), point.value, convergence
         )
@@ -217,8 +215,7 @@ class LinearMixedModelFit(MixedModelFit):
             raise ModelError(
                 f"theta has {len(self.theta)} entries ({', '.join(self.theta.index)}), not {theta.size}"
             )
-        groups = [self.groups[k] for k in self._problem.structure.order]
-        return self._problem.at([g.to_standard_Lambda(g.pattern.Lambda(theta)) for g in groups]).value
+        return self._problem.at(self._problem.Lambdas(self._problem.covariance.to_standardised(theta))).value
 
     @cached_property
     def fittedvalues(self):
@@ -294,8 +291,8 @@ class LinearMixedModelFit(MixedModelFit):
             return self._refitted(y, problem, minimise_deviance(problem))
 
     def _refitted(self, y, problem, optimum):
-        design, Lambdas = replace(self.design, y=frozen(y)), problem.Lambdas(optimum.x)
-        fit = LinearMixedModelFit(design, self.groups, self._theta_names, problem, Lambdas, optimum)
+        design = replace(self.design, y=frozen(y))
+        fit = LinearMixedModelFit(design, self.groups, self._theta_names, problem, optimum)
         fit.is_refit = True
         return fit
 

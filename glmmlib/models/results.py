@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from glmmlib.covariance.factors import SINGULAR
 from glmmlib.inference.bootstrap import bootstrap as bootstrap_fit
 from glmmlib.inference.contrasts import coef_tests
 from glmmlib.inference.intervals import conf_int
@@ -242,7 +241,7 @@ class MixedModelFit:
 
     @cached_property
     def _Lambdas(self):
-        return [g.pattern.Lambda(self._estimates.theta) for g in self.groups]
+        return [g.covariance.factor(self._estimates.theta) for g in self.groups]
 
     @cached_property
     def varcorr(self):
@@ -261,14 +260,8 @@ class MixedModelFit:
     @cached_property
     def singular_terms(self):
         """One sentence for each random-effects term that is on the boundary of its parameter space."""
-        found = []
-        for g, L in zip(self.groups, self._Lambdas, strict=True):
-            standard = g.to_standard_Lambda(L)
-            for block in g.pattern.blocks:
-                here = np.ix_(block, block)
-                if np.linalg.svd(standard[here], compute_uv=False)[-1] < SINGULAR:
-                    found.append(_boundary_sentence(g, block, standard[here]))
-        return tuple(found)
+        theta = self._problem.covariance.to_standardised(self._estimates.theta)
+        return tuple(sentence for g in self.groups for sentence in g.boundary_sentences(theta))
 
     # -- fit ---------------------------------------------------------------------------------------------
 
@@ -539,25 +532,3 @@ class MixedModelFit:
             for z, effect in zip(g.factor.Z, b, strict=True):
                 eta += z * effect[g.factor.codes]
         return eta if self.design.offset is None else eta + self.design.offset
-
-
-def _boundary_sentence(group, block, standard):
-    names = [group.columns[i] for i in block]
-    sizes = np.sqrt((standard**2).sum(axis=1))
-    term = next(group.terms[k].text for k, (_, s) in enumerate(group.parts) if s.start <= block[0] < s.stop)
-    zero = [n for n, size in zip(names, sizes, strict=True) if size < SINGULAR]
-    if zero:
-        what = "variances of" if len(zero) > 1 else "variance of"
-        verb = "are" if len(zero) > 1 else "is"
-        return f"the {what} {' and '.join(zero)} between the levels of {group.name} {verb} estimated as zero"
-    if len(names) == 2:
-        return (
-            f"{names[0]} and {names[1]} are perfectly correlated between the levels of {group.name}: the "
-            f"term {term}"
-            " has fewer directions of variation than it asks for"
-        )
-    return (
-        f"the random effects {', '.join(names)} of {group.name} are linearly dependent: the term {term} has "
-        "fewer"
-        " directions of variation than it asks for"
-    )

@@ -98,9 +98,7 @@ def group_covariance(group, Lambda, sigma):
     covariance = sigma**2 * Lambda @ Lambda.T
     sd, corr = sds_and_correlations(covariance)
     names = list(group.columns)
-    free = np.zeros((group.q, group.q), dtype=bool)
-    for block in group.pattern.blocks:
-        free[np.ix_(block, block)] = True
+    free = group.covariance.free_covariances()
     return GroupCovariance(
         group.name,
         pd.Series(sd, names, name="sd"),

@@ -105,25 +105,17 @@ class _Surface:
     fit: object
 
     def point(self, theta):
-        groups = [self.fit.groups[k] for k in self.fit._problem.structure.order]
-        return self.fit._problem.at([g.to_standard_Lambda(g.pattern.Lambda(theta)) for g in groups])
+        problem = self.fit._problem
+        return problem.at(problem.Lambdas(problem.covariance.to_standardised(theta)))
 
     def thetas(self, start):
         """Return the points of the optimiser's first descent (k, number of thetas), on the user's scale."""
-        problem, groups = self.fit._problem, self.fit.groups
+        problem = self.fit._problem
         x, inverse_hessian = first_theta(problem)
         if start is not None:
-            ordered = [groups[k] for k in problem.structure.order]
-            x = problem.theta(
-                [g.to_standard_Lambda(g.pattern.Lambda(np.asarray(start, dtype=float))) for g in ordered]
-            )
-        found = np.empty((0, len(x)))
-        for standard, _ in minimise(problem.objective, x, inverse_hessian, tolerance=1e-10).path:
-            theta = np.empty(len(x))
-            for k, L in zip(problem.structure.order, problem.Lambdas(standard), strict=True):
-                groups[k].pattern.read(groups[k].from_standard_Lambda(L), theta)
-            found = np.vstack([found, theta])
-        return found
+            x = problem.covariance.to_standardised(np.asarray(start, dtype=float))
+        path = minimise(problem.objective, x, inverse_hessian, tolerance=1e-10).path
+        return problem.covariance.to_user(np.stack([standard for standard, _ in path]))
 
 
 class _OneTheta(_Surface):

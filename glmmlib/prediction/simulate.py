@@ -258,9 +258,7 @@ def _correlation(group, corr):
         raise ModelError(
             f"{what} is not a correlation matrix: it is symmetric, 1 on the diagonal and between -1 and 1"
         )
-    free = np.zeros((q, q), dtype=bool)
-    for block in group.pattern.blocks:
-        free[np.ix_(block, block)] = True
+    free = group.covariance.free_covariances()
     if (matrix[~free] != 0).any():
         i, j = np.argwhere(~free & (matrix != 0))[0]
         raise ModelError(

@@ -9,14 +9,14 @@ from scipy import sparse
 from scipy.linalg import solve_triangular
 from scipy.special import ndtr, stdtr
 
-from glmmlib.covariance.factors import SINGULAR, lower_factor, sds_and_correlations
+from glmmlib.covariance.groups import places_of, values_of
 from glmmlib.errors import DataError, GlmmlibError, ModelError
 from glmmlib.likelihood.glmm_batch import CHUNK_NUMBERS as GLMM_CHUNK_NUMBERS
 from glmmlib.likelihood.glmm_batch import LaplaceBatch
 from glmmlib.likelihood.glmm_batch_descent import minimise_all as minimise_all_glmm
 from glmmlib.likelihood.lmm_batch import CHUNK_NUMBERS, LinearBatch
 from glmmlib.likelihood.lmm_minimise import minimise_deviance
-from glmmlib.likelihood.lmm_newton import minimise_all, smallest_singular_values
+from glmmlib.likelihood.lmm_newton import minimise_all
 from glmmlib.likelihood.optimise import Optimum
 from glmmlib.likelihood.separation import SUSPECT
 from glmmlib.linalg.resources import keep_memory, one_blas_thread
@@ -109,29 +109,24 @@ class Refits:
     @cached_property
     def sd(self):
         """SDs of the random effects (R, number of random effects), in columns ``"Subject.Days"``."""
-        columns = {}
-        for g in self._groups:
-            L = np.zeros((len(self), g.q, g.q))
-            L[:, g.pattern.rows, g.pattern.cols] = self.theta.to_numpy()[:, g.pattern.index]
-            scale = 1.0 if self.sigma is None else self.sigma[:, None]
-            sd = scale * np.sqrt(np.einsum("rab,rab->ra", L, L))
-            columns |= {f"{g.name}.{c}": sd[:, i] for i, c in enumerate(g.columns)}
-        return pd.DataFrame(columns)
+        return self._of_kind("sd")
 
     @cached_property
     def corr(self):
         """Correlations of random effects (R, number of pairs), in columns ``"Subject.Days.Intercept"``."""
-        columns = {}
-        for g in self._groups:
-            L = np.zeros((len(self), g.q, g.q))
-            L[:, g.pattern.rows, g.pattern.cols] = self.theta.to_numpy()[:, g.pattern.index]
-            corr = np.array([sds_and_correlations(x @ x.T)[1] for x in L])
-            for block in g.pattern.blocks:
-                for j in block:
-                    columns |= {
-                        f"{g.name}.{g.columns[i]}.{g.columns[j]}": corr[:, i, j] for i in block if i > j
-                    }
-        return pd.DataFrame(columns)
+        return self._of_kind("corr")
+
+    def _of_kind(self, kind):
+        chosen = [name for name in self.quantities if name.startswith(f"{kind} ")]
+        return self.quantities[chosen].rename(columns=lambda name: name.removeprefix(f"{kind} "))
+
+    @cached_property
+    def quantities(self):
+        """What each entry of theta stands for (R, k): SDs, correlations ..., in columns such as
+        ``"sd Subject.Days"``.
+        """
+        values = values_of(self._groups, self.theta.to_numpy(), 1.0 if self.sigma is None else self.sigma)
+        return pd.DataFrame(values, columns=[place.name for place in places_of(self._groups)])
 
 
 def refit_many(fit, Y):
@@ -150,13 +145,18 @@ def refit_many(fit, Y):
     keep_memory()
     # a step that leaves the floating-point numbers has an infinite value and is shortened
     with one_blas_thread(), np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-        if len(fit.groups) > 1 or getattr(fit, "n_agq", 1) > 1:
+        if not _fit_together(fit):
             return _one_by_one(fit, Y)
         return _vectorised(fit, Y) if fit.family is None else _vectorised_glmm(fit, Y)
 
 
+def _fit_together(fit):
+    """Can all responses share each step of the optimiser?"""
+    return len(fit.groups) == 1 and getattr(fit, "n_agq", 1) == 1 and fit._problem.covariance.is_linear
+
+
 def _vectorised(fit, Y):
-    problem, group = fit._problem, fit.groups[0]
+    problem = fit._problem
     projected = _project(problem, fit.X, Y, fit.design.weights, fit.design.offset)
     beta_ols, Zy, yy = projected
     everything = LinearBatch(problem, Zy, yy)
@@ -172,14 +172,13 @@ def _vectorised(fit, Y):
     beta = beta_ols + np.concatenate([f.beta for f in found]) @ to_user.T
     inverse = np.concatenate([np.linalg.inv(f.XX) for f in found])
     bse = sigma[:, None] * np.sqrt(np.einsum("cx,rxy,cy->rc", to_user, inverse, to_user, optimize=True))
-    L = everything.Lambda(theta)
     return Refits(
         pd.DataFrame(beta, columns=fit.params.index),
         pd.DataFrame(bse, columns=fit.params.index),
-        pd.DataFrame(_user_theta(group, L), columns=fit.theta.index),
+        pd.DataFrame(problem.covariance.to_user(theta), columns=fit.theta.index),
         sigma,
         np.concatenate([f.value for f in found]),
-        _is_singular(group, L),
+        problem.covariance.is_singular(theta),
         fit.groups,
         partial(_satterthwaite, all_replicates, [f.theta for f in found], to_user),
     )
@@ -227,7 +226,7 @@ def _checked(fit, replicates, found, Y):
 
 
 def _vectorised_glmm(fit, Y):
-    problem, group, p = fit._problem, fit.groups[0], fit._problem.p
+    problem, p = fit._problem, fit._problem.p
     everything = LaplaceBatch(problem, _responses(fit, Y)[:, problem.rows])
     step = max(1, GLMM_CHUNK_NUMBERS // fit.nobs)
     parts = pieces(Y.shape[1], step)
@@ -235,17 +234,18 @@ def _vectorised_glmm(fit, Y):
     x, value, hessian, converged = (
         np.concatenate([getattr(f, name) for f in found]) for name in ("x", "value", "hessian", "converged")
     )
-    beta, L, dispersion = everything.split(x)
+    beta, _, dispersion = everything.split(x)
+    theta = everything.theta(x)
     T = np.linalg.inv(problem.R) if p else np.zeros((0, 0))
     covariance = T @ _joint_covariances(hessian)[:, :p, :p] @ T.T
     variance = np.einsum("rpp->rp", covariance)
     refits = Refits(
         pd.DataFrame(beta @ T.T, columns=fit.params.index),
         pd.DataFrame(np.sqrt(np.where(variance > 0, variance, np.inf)), columns=fit.params.index),
-        pd.DataFrame(_user_theta(group, L), columns=fit.theta.index),
+        pd.DataFrame(problem.covariance.to_user(theta), columns=fit.theta.index),
         None,
         value,
-        _is_singular(group, L),
+        problem.covariance.is_singular(theta),
         fit.groups,
         partial(np.full, (len(x), p), np.inf),
         None if dispersion is None else dispersion[:, 0].copy(),
@@ -297,22 +297,6 @@ def _single(fit, y, r):
         raise type(error)(f"response {r}: {error}") from None
 
 
-def _user_theta(group, L):
-    """Map standardised factors (R, q, q) to theta (R, k) on the user's columns."""
-    M = group.factor.to_standard @ L
-    if group.q == 1:
-        return np.abs(M[:, 0])
-    R = np.linalg.qr(M.swapaxes(1, 2), mode="r")
-    lower = (R * np.where(np.diagonal(R, axis1=1, axis2=2) < 0, -1.0, 1.0)[:, :, None]).swapaxes(1, 2)
-    theta = np.empty((len(L), len(group.pattern.index)))
-    theta[:, group.pattern.index] = lower[:, group.pattern.rows, group.pattern.cols]
-    return theta
-
-
-def _is_singular(group, L):
-    return smallest_singular_values(group.pattern, L) < SINGULAR
-
-
 def _one_by_one(fit, Y):
     rows = _in_parallel(fit, Y, _numbers)
     params, bse, theta, sigma, deviance, is_singular, dispersion = (
@@ -337,7 +321,7 @@ def each_fit(fit, Y, statistic):
     Linear models with one grouping factor find all optima together first; otherwise joblib shares the fits
     out.
     """
-    if fit.family is not None or len(fit.groups) > 1:
+    if fit.family is not None or not _fit_together(fit):
         return _in_parallel(fit, Y, statistic)
     many = refit_many(fit, Y)
     with one_blas_thread():
@@ -351,8 +335,8 @@ def _at_optima(fit, Y, many, statistic):
 
 def _fit_at(fit, y, theta):
     """Return the linear fit whose optimum is known to be at ``theta``."""
-    problem, group = fit._problem.with_response(y), fit.groups[0]
-    x = problem.theta([lower_factor(group.to_standard_Lambda(group.pattern.Lambda(theta)))])
+    problem = fit._problem.with_response(y)
+    x = problem.covariance.to_standardised(theta)
     value, gradient = problem.objective(x)
     optimum = Optimum(
         x, value, gradient(), 0.0, 0, True, "converged together with other replicates", None, ()

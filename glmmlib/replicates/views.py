@@ -39,14 +39,15 @@ def conditional_predictors(fit, refits, Y):
     """Return ``X beta + Z b + offset`` (n, R) for R responses and their own estimates, b the conditional
     modes of each.
     """
-    if fit.family is not None and len(fit.groups) == 1:
+    if fit.family is not None and len(fit.groups) == 1 and fit._problem.covariance.is_linear:
         return _all_at_once(fit, refits, Y)
     one = _linear if fit.family is None else _generalised
     return np.stack([one(view_at(fit, refits, r), y) for r, y in enumerate(Y.T)], axis=1)
 
 
 def _standard_Lambdas(view):
-    return [view.groups[k].to_standard_Lambda(view._Lambdas[k]) for k in view._problem.structure.order]
+    covariance = view._problem.covariance
+    return covariance.factors(covariance.to_standardised(view._estimates.theta))
 
 
 def _linear(view, y):
@@ -66,19 +67,18 @@ def _generalised(view, y):
 
 
 def _all_at_once(fit, refits, Y):
-    problem, group = fit._problem, fit.groups[0]
+    problem = fit._problem
     responses = np.array([response_of(fit, y)[0] for y in Y.T])[:, problem.rows]
     everything = LaplaceBatch(problem, responses)
-    theta = refits.theta.to_numpy()
-    L = np.stack([group.to_standard_Lambda(group.pattern.Lambda(row)) for row in theta])
+    theta = problem.covariance.to_standardised(refits.theta.to_numpy())
     tau = None if refits.dispersion is None else np.log(refits.dispersion)
-    x = everything.join(refits.params.to_numpy() @ problem.R.T, L, tau)
+    x = everything.join(refits.params.to_numpy() @ problem.R.T, theta, tau)
     eta = np.empty_like(Y)
     step = max(1, CHUNK_NUMBERS // fit.nobs)
     for start in range(0, len(x), step):
         piece = slice(start, start + step)
         chunk = everything.subset(piece)
-        u = np.zeros((group.q, len(chunk.Y), len(group.levels)))
+        u = np.zeros((everything.q, len(chunk.Y), everything.J))
         eta[problem.rows, piece] = chunk.modes(x[piece], u, TIGHT).eta.T
     return eta
 

@@ -30,7 +30,7 @@ def check(formula, data):
 def two_covariances_of_one_model(group):
     """Is there another covariance matrix that gives every level the same one? By dense linear algebra."""
     Z, codes = group.factor.Z, group.factor.codes
-    free = [(i, j) for block in group.pattern.blocks for i in block for j in block if i >= j]
+    free = np.argwhere(np.tril(group.covariance.free_covariances()))
     columns = []
     for i, j in free:
         delta = np.zeros((group.q, group.q))

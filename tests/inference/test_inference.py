@@ -9,10 +9,11 @@ import pytest
 from scipy import stats
 
 import glmmlib as gl
+from glmmlib.covariance.tangent import Tangent
 from glmmlib.errors import ModelError, RankDeficientWarning, SingularFitWarning
 from glmmlib.inference import kenward_roger
 from glmmlib.inference.contrasts import covariance
-from glmmlib.inference.satterthwaite import free_entries, multiple_df, variance_information
+from glmmlib.inference.satterthwaite import multiple_df, variance_information
 from support import reference_values as reference
 
 DATA = {
@@ -188,13 +189,13 @@ def test_a_singular_fit_has_the_degrees_of_freedom_of_the_model_without_the_term
 @pytest.mark.parametrize("L", [[[0.0, 0.0], [0.7, 0.4]], [[0.5, 0.0], [0.3, 0.0]], [[0.0, 0.0], [0.0, 0.0]]])
 def test_free_directions_of_a_singular_factor_keep_its_rank(sleep, L):
     L = np.array(L)
-    (moved,), free = free_entries(sleep._problem.patterns, [L])
-    np.testing.assert_allclose(moved @ moved.T, L @ L.T, atol=1e-15)
+    tangent = Tangent(sleep._problem.covariance, sleep._problem.covariance.parameters([L]))
+    (root,) = tangent.factors
+    np.testing.assert_allclose(root @ root.T, L @ L.T, atol=1e-15)
     rank = np.linalg.matrix_rank(L)
-    assert len(free) == 2 * rank - rank * (rank - 1) // 2
-    for _, i, j in free:
-        step = moved.copy()
-        step[i, j] += 1e-3
+    assert len(tangent) == 2 * rank - rank * (rank - 1) // 2
+    for k in range(len(tangent)):
+        (step,) = tangent.moved(k, 1e-3)
         assert np.linalg.matrix_rank(step, tol=1e-12) == rank
         assert abs(step @ step.T - L @ L.T).max() > 1e-4  # no direction is idle
 

@@ -26,7 +26,7 @@ def dense_objective(fit):
     root = np.sqrt(w)
 
     def Lambda(theta):
-        return block_diag(*[np.kron(np.eye(len(g.levels)), g.pattern.Lambda(theta)) for g in fit.groups])
+        return block_diag(*[np.kron(np.eye(len(g.levels)), g.covariance.factor(theta)) for g in fit.groups])
 
     def value(theta):
         y, X = fit.design.y * root, fit.X * root[:, None]
@@ -49,10 +49,7 @@ def best_of_many_starts(fit, n_starts=6):
         )
         if best is None or found.fun < best.fun:
             best = found
-    theta, factors = np.empty(size), fit._problem.Lambdas(best.x)
-    for k, L in zip(fit._problem.structure.order, factors, strict=True):
-        fit.groups[k].pattern.read(fit.groups[k].from_standard_Lambda(L), theta)
-    return dense_objective(fit)(theta)
+    return dense_objective(fit)(fit._problem.covariance.to_user(best.x))
 
 
 def _value_and_gradient(theta, problem):

@@ -44,10 +44,16 @@ def reference_theta(ref, fit):
         at = [own.index(column_key(c)) for c in term["terms"]]
         for j in range(len(at)):
             for i in range(j, len(at)):
-                here = (group.pattern.rows == at[i]) & (group.pattern.cols == at[j])
-                theta[group.pattern.index[here]] = next(values)
+                theta[entry(group, at[i], at[j])] = next(values)
     assert np.isfinite(theta).all() and next(values, None) is None
     return theta
+
+
+def entry(group, i, j):
+    """The position in theta of an entry of the group's Lambda."""
+    block = next(b for b in group.covariance.blocks if i in b.columns)
+    i, j = i - block.columns.start, j - block.columns.start
+    return block.index[block.structure.D[:, i, j] == 1]
 
 
 def theta_se(fit):

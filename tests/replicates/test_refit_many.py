@@ -11,6 +11,7 @@ from glmmlib.errors import DataError, ModelError
 from glmmlib.likelihood.glmm_batch import LaplaceBatch
 from glmmlib.likelihood.lmm_batch import LinearBatch
 from glmmlib.replicates.refits import _project
+from glmmlib.replicates.views import conditional_predictors
 
 pytestmark = pytest.mark.filterwarnings("ignore::glmmlib.errors.GlmmlibWarning")
 
@@ -193,6 +194,16 @@ def test_each_replicate_is_its_single_generalised_fit(name):
         assert many.is_singular[r] == single.is_singular
         if single.dispersion is not None:
             assert many.dispersion[r] == pytest.approx(single.dispersion, rel=1e-3)
+
+
+@pytest.mark.parametrize("name", GENERALISED)
+def test_the_linear_predictors_of_all_replicates_are_those_of_the_single_fits(name):
+    """Also with random slopes, whose factor in standardised columns is not the triangle that theta fills."""
+    fit, rng = generalised_case(name)
+    Y = fit.simulate(3, rng)
+    eta = conditional_predictors(fit, fit.refit_many(Y), Y)
+    for r in range(3):
+        np.testing.assert_allclose(eta[:, r], fit.refit(Y[:, r]).linear_predictor, atol=2e-3)
 
 
 @pytest.mark.parametrize("name", ["Bernoulli, random slope", "negative binomial", "Poisson, offset"])

@@ -6,8 +6,10 @@ import numpy as np
 import pandas as pd
 from scipy.linalg import block_diag
 
-from glmmlib.covariance.factors import Pattern, lower_triangle
+from glmmlib.covariance.diagonal import Diagonal
 from glmmlib.covariance.groups import Group
+from glmmlib.covariance.parameters import Block, BlockDiagonal
+from glmmlib.covariance.unstructured import Unstructured
 from glmmlib.likelihood.lmm import ProfiledDeviance
 from glmmlib.linalg.crossing import Factor
 
@@ -31,7 +33,9 @@ class Problem:
         return np.concatenate([expand(g.factor) for g in self.groups], axis=1)
 
     def Lambda(self, theta):
-        return block_diag(*[np.kron(g.pattern.Lambda(theta), np.eye(g.factor.n_levels)) for g in self.groups])
+        return block_diag(
+            *[np.kron(g.covariance.factor(theta), np.eye(g.factor.n_levels)) for g in self.groups]
+        )
 
     def engine(self, reml=False):
         return ProfiledDeviance(self.y, self.X, self.groups, reml, self.weights, self.offset)
@@ -104,18 +108,18 @@ def problem(name, seed=0, p=2, weights=False, offset=False, n=N):
     groups, start = [], 0
     for k, (codes, Z, correlated) in enumerate(shapes(rng, n)[name]):
         q = len(Z)
-        rows, cols = lower_triangle(range(q)) if correlated else (np.arange(q), np.arange(q))
-        blocks = (range(q),) if correlated else tuple(range(i, i + 1) for i in range(q))
-        pattern = Pattern(q, rows, cols, np.arange(len(rows)) + start, blocks)
-        start += len(rows)
+        structure = Unstructured(q) if correlated else Diagonal(q)
+        index = np.arange(structure.n_parameters) + start
+        covariance = BlockDiagonal(q, (Block(structure, range(q), index, np.eye(q)),))
+        start += len(index)
         J = int(codes.max()) + 1
         factor = Factor(f"g{k}", codes, Z, J, np.eye(q))
-        groups.append(Group(f"g{k}", pd.RangeIndex(J), tuple(map(str, range(q))), (), (), pattern, factor))
+        groups.append(Group(f"g{k}", pd.RangeIndex(J), tuple(map(str, range(q))), (), (), covariance, factor))
     theta = 0.7 * rng.normal(size=start)
     X = _columns(rng, n, p).T
     y = X @ rng.normal(size=p) + rng.normal(size=n)
     for g in groups:
-        effects = g.pattern.Lambda(theta) @ rng.normal(size=(g.q, g.factor.n_levels))
+        effects = g.covariance.factor(theta) @ rng.normal(size=(g.q, g.factor.n_levels))
         y += (g.factor.Z * effects[:, g.factor.codes]).sum(axis=0)
     w = rng.uniform(0.3, 3.0, n) if weights else None
     return Problem(y, X, tuple(groups), w, rng.normal(size=n) if offset else None, theta)

@@ -21,11 +21,11 @@ import numpy as np
 from scipy.linalg import solve_triangular
 
 from glmmlib.covariance.coordinates import Free, HeldBlock
-from glmmlib.covariance.factors import Pattern
+from glmmlib.covariance.groups import places_of, values_of
 from glmmlib.likelihood.glmm import RangeError
 from glmmlib.likelihood.optimise import gradient_hessian, minimise
 
-NEAR_ZERO = 0.05  # a diagonal entry of a factor below this may sit at the stationary point zero
+NEAR_ZERO = 0.05  # a relative SD below this may sit at the stationary point zero
 TOLERANCE = 1e-9  # of the deviance at the minimum over the free parameters
 
 
@@ -41,7 +41,7 @@ class LinearDeviance:
 
     def __init__(self, fit, coefficient=None):
         self.problem, self.sigma = fit._problem, fit.sigma
-        self.factors, self.rest = fit._standard, np.zeros(1)
+        self.theta, self.rest = fit._standard_theta, np.zeros(1)
         if coefficient is not None:
             self.origin = self.problem.beta_ols[coefficient]
             unit = np.eye(self.problem.p)[coefficient]
@@ -84,10 +84,8 @@ class GeneralisedDeviance:
         problem = copy(fit._problem)
         problem.pirls_tolerance = 1e-13
         problem._last = [u.copy() for u in fit._mode.u]
-        problem.patterns = _full_patterns(problem.patterns)  # a factor in another basis is not triangular
-        problem.n_theta = sum(len(p.index) for p in problem.patterns)
-        self.problem = problem
-        beta, self.factors, dispersion = fit._parts
+        self.problem, self.theta = problem, fit._standard_theta
+        beta, factors, dispersion = fit._parts
         self.tail = 0 if dispersion is None else 1
         tail = np.zeros(0) if dispersion is None else np.log([dispersion])
         self.across, self.along = np.eye(problem.p), np.zeros(problem.p)
@@ -98,7 +96,7 @@ class GeneralisedDeviance:
         self.rest = np.concatenate([self.across.T @ beta, tail])
         # a grid of points in two dimensions is that of the triangular factor; everything else is the same in
         # any basis
-        self.needs_triangle = problem.quadrature is not None and len(self.factors[0]) == 2
+        self.needs_triangle = problem.quadrature is not None and len(factors[0]) == 2
 
     def evaluate(self, factors, rest, value):
         """Return -2 log L and a function giving its derivatives in factors, rest and the held coefficient."""
@@ -107,19 +105,13 @@ class GeneralisedDeviance:
             factors = [_triangle(given[0])]
         beta = self.across @ rest[:k] + self.along * value
         dispersion = float(np.exp(rest[-1])) if self.tail else None
-        x = problem.join(beta, factors, np.log(dispersion) if self.tail else None)
-        deviance, gradient, mode = problem.evaluate(x)
+        deviance, (g_beta, G, g_tau), mode = problem.evaluate_at(beta, factors, dispersion)
 
         def derivatives():
             problem._last = mode.u
-            g_beta, G, _ = problem.split(np.append(gradient[: len(gradient) - self.tail], [0.0] * self.tail))
-            if self.needs_triangle:
-                G = [_turn_back(given[0], factors[0], G[0])]
-            return (
-                G,
-                np.concatenate([self.across.T @ g_beta, gradient[len(gradient) - self.tail :]]),
-                self.along @ g_beta,
-            )
+            turned = [_turn_back(given[0], factors[0], G[0])] if self.needs_triangle else G
+            tail = [] if g_tau is None else [g_tau]
+            return turned, np.concatenate([self.across.T @ g_beta, tail]), self.along @ g_beta
 
         return deviance, derivatives
 
@@ -142,17 +134,6 @@ def _turn_back(L, triangle, G):
 def _angle(L):
     size = np.hypot(*L[0])
     return L[0] / size if size else (1.0, 0.0)
-
-
-def _full_patterns(patterns):
-    """Return patterns whose blocks are full instead of triangular."""
-    found, start = [], 0
-    for pattern in patterns:
-        pairs = np.array([(i, j) for block in pattern.blocks for i in block for j in block])
-        index = start + np.arange(len(pairs))
-        found.append(Pattern(pattern.q, pairs[:, 0], pairs[:, 1], index, pattern.blocks))
-        start += len(pairs)
-    return found
 
 
 # --- one parameter held -------------------------------------------------------------------------
@@ -237,8 +218,7 @@ class Held:
         """Minimise over the free parameters; returns a :class:`Minimum`, or None where the deviance has no
         value.
 
-        A diagonal entry of a factor that is zero is a stationary point: where one is near it, larger ones are
-        tried.
+        An SD of zero is a stationary point: where one is near it, larger ones are tried.
         """
 
         slopes, evaluated = {}, {}
@@ -266,7 +246,7 @@ class Held:
         return Minimum(float(value), found.x, found.value, slopes[found.x.tobytes()], found.inverse_hessian)
 
     def _raised(self, x):
-        for i in self.coordinates.diagonal:
+        for i in self.coordinates.sizes:
             if abs(x[i]) < NEAR_ZERO:
                 for size in (0.02, 0.1, 0.3, 1.0):
                     point = x.copy()
@@ -282,7 +262,7 @@ def held_parameters(fit):
     """
     make = LinearDeviance if fit.family is None else GeneralisedDeviance
     deviance = make(fit)
-    free = Free(fit._problem.patterns, deviance.factors)
+    free = Free(fit._problem.covariance, deviance.theta)
     covariances = list(_held_covariances(fit, deviance))
     undefined = [name for name, held in covariances if held is None]
     found = [held for _, held in covariances if held is not None]
@@ -301,25 +281,17 @@ def _held_covariances(fit, deviance):
     """Yield the name of each SD and correlation with its Held, or with None for a correlation with an SD of
     zero.
     """
-    patterns, names = fit._problem.patterns, list(fit.theta.index)
+    covariance, order = fit._problem.covariance, fit._problem.structure.order
     scale = 1.0 if fit.sigma is None else fit.sigma
-    place = {}
-    for f, k in enumerate(fit._problem.structure.order):
-        pattern = fit.groups[k].pattern
-        for i, j, index in zip(pattern.rows, pattern.cols, pattern.index, strict=True):
-            place[index] = f, fit.groups[k], i, j
-    for index, name in enumerate(names):
-        f, group, i, j = place[index]
-        block = list(next(b for b in group.pattern.blocks if i in b))
-        rows = group.factor.to_standard[np.ix_(sorted({i, j}), block)]
-        table = fit.varcorr[group.name]
-        name = f"{'sd' if i == j else 'corr'} {name}"
-        estimate = table.sd.iloc[i] if i == j else table.corr.iloc[i, j]
+    values = values_of(fit.groups, fit.theta.to_numpy(), scale)
+    for place, estimate in zip(places_of(fit.groups), values, strict=True):
         if np.isnan(estimate):
-            yield name, None
+            yield place.name, None
             continue
-        coordinates = HeldBlock(patterns, deviance.factors, f, block, rows, scale)
-        if i != j and coordinates.corner.is_perfect:
+        block, theta = place.block, deviance.theta
+        inside = block.structure.held(place.k, theta[block.index], block.to_standard, scale)
+        if inside.is_perfect:
             estimate = np.sign(estimate)  # without rounding
-        limits, unit = ((0.0, np.inf), scale * np.linalg.norm(rows)) if i == j else ((-1.0, 1.0), 1.0)
-        yield name, Held(name, estimate, limits, deviance, coordinates, unit)
+        coordinates = HeldBlock(covariance, theta, order.index(place.position), block, inside)
+        limits = place.quantity.lower, place.quantity.upper
+        yield place.name, Held(place.name, estimate, limits, deviance, coordinates, inside.unit)

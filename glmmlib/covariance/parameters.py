@@ -1,0 +1,225 @@
+"""The covariance parameters of a model: one vector theta, and the factors Lambda that it stands for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from glmmlib.covariance.base import CovarianceStructure
+from glmmlib.covariance.factors import SINGULAR
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """The structure of one term, in its place among the effects of its grouping factor and in theta.
+
+    Attributes
+    ----------
+    structure : CovarianceStructure
+    columns : range
+        Of the grouping factor's effects.
+    index : (k,) integer array
+        Of theta, which is in the order of the formula.
+    to_standard : (q, q) array
+        Standardised columns are ``to_standard' z``, so the user's effects are ``to_standard`` times the
+        standardised ones.
+    """
+
+    structure: CovarianceStructure
+    columns: range
+    index: np.ndarray
+    to_standard: np.ndarray
+
+    @cached_property
+    def here(self):
+        """Its place in the factor of the whole group."""
+        return np.ix_(self.columns, self.columns)
+
+    def to_user(self, par):
+        """Return the parameters (..., k) of the factor that acts on the columns as the user wrote them."""
+        return self.structure.transformed(par, self.to_standard)
+
+    def to_standardised(self, par):
+        """The inverse of :meth:`to_user`."""
+        return self.structure.transformed(par, np.linalg.inv(self.to_standard))
+
+
+@dataclass(frozen=True, eq=False)
+class BlockDiagonal:
+    """The factor of one grouping factor: the structures of its terms along a diagonal."""
+
+    q: int
+    blocks: tuple[Block, ...]
+
+    def factor(self, theta):
+        """Return Lambda (..., q, q) for the whole parameter vector (..., n)."""
+        if len(self.blocks) == 1:
+            (block,) = self.blocks
+            return block.structure.factor(theta[..., block.index])
+        L = np.zeros((*np.shape(theta)[:-1], self.q, self.q))
+        for b in self.blocks:
+            L[(..., *b.here)] = b.structure.factor(theta[..., b.index])
+        return L
+
+    def free_covariances(self):
+        """Return which entries of Sigma the formula lets differ from zero: bool (q, q)."""
+        return np.any([self._placed(b, b.structure.free_covariances()) for b in self.blocks], axis=0)
+
+    def covariance_basis(self):
+        """Return symmetric matrices (m, q, q) of which every Sigma is a combination; None if none are."""
+        return self._all(b.structure.covariance_basis() for b in self.blocks)
+
+    def inner_coefficients(self):
+        """Return the coefficients (m,), in :meth:`covariance_basis`, of a Sigma inside the family."""
+        L = np.zeros((self.q, self.q))
+        for b in self.blocks:
+            L[b.here] = b.structure.factor(b.structure.start(np.ones(b.structure.q)))
+        return self.coefficients(L @ L.T)
+
+    def coefficients(self, Sigma):
+        """Return the coefficients (m,) of a covariance matrix in :meth:`covariance_basis`."""
+        basis = self.covariance_basis()
+        return np.linalg.lstsq(basis.reshape(len(basis), -1).T, Sigma.ravel(), rcond=None)[0]
+
+    def identifying_directions(self):
+        """Return symmetric matrices (m, q, q): the directions in which Sigma moves at a typical point."""
+        return self._all(b.structure.identifying_directions() for b in self.blocks)
+
+    def _all(self, of_blocks):
+        of_blocks = list(of_blocks)
+        if any(matrices is None for matrices in of_blocks):
+            return None
+        return np.concatenate(
+            [
+                [self._placed(b, M) for M in matrices]
+                for b, matrices in zip(self.blocks, of_blocks, strict=True)
+            ]
+        )
+
+    def _placed(self, block, matrix):
+        full = np.zeros((self.q, self.q), dtype=matrix.dtype)
+        full[block.here] = matrix
+        return full
+
+
+class CovarianceParameters:
+    """Theta, and the factors of all grouping factors.
+
+    Parameters
+    ----------
+    members : sequence of BlockDiagonal
+        In the order in which factors are given and returned.  Theta is in the order of the formula whatever
+        theirs.
+
+    Attributes
+    ----------
+    size : int
+        Length of theta.
+    is_linear : bool
+        Are all factors linear in theta?
+    sizes : integer array
+        Entries of theta at which zero is a stationary point.
+    """
+
+    def __init__(self, members):
+        self.members = tuple(members)
+        self.places = [(f, b) for f, member in enumerate(self.members) for b in member.blocks]
+        self.size = sum(len(b.index) for _, b in self.places)
+        self.is_linear = all(b.structure.is_linear for _, b in self.places)
+        self.sizes = np.sort(np.concatenate([b.index[b.structure.sizes] for _, b in self.places]))
+
+    # -- theta and factors -------------------------------------------------------------------------------
+
+    def factors(self, theta):
+        """Return Lambda (..., q, q) of each member for theta (..., n)."""
+        return [member.factor(theta) for member in self.members]
+
+    def pullback(self, theta, G):
+        """Return the gradient (..., n) in theta, for the derivatives G (..., q, q) in each Lambda."""
+        gradient = np.empty(np.shape(theta))
+        for f, b in self.places:
+            own = G[f] if b.structure.q == self.members[f].q else G[f][(..., *b.here)]
+            gradient[..., b.index] = b.structure.pullback(theta[..., b.index], own)
+        return gradient
+
+    def parameters(self, factors):
+        """Return the theta (..., n) whose factors are nearest to those given, as roots."""
+        theta = np.empty((*factors[0].shape[:-2], self.size))
+        for f, b in self.places:
+            theta[..., b.index] = b.structure.parameters(factors[f][(..., *b.here)])
+        return theta
+
+    def to_user(self, theta):
+        """Return theta (..., n) for the columns as the user wrote them."""
+        return self._by_block(theta, lambda b, par: b.to_user(par))
+
+    def to_standardised(self, theta):
+        """Return theta (..., n) for standardised columns."""
+        return self._by_block(theta, lambda b, par: b.to_standardised(par))
+
+    def _by_block(self, theta, function, dtype=float):
+        theta = np.asarray(theta)
+        found = np.empty(theta.shape, dtype=dtype)
+        for _, b in self.places:
+            found[..., b.index] = function(b, theta[..., b.index])
+        return found
+
+    # -- the search --------------------------------------------------------------------------------------
+
+    def start(self, variances):
+        """Return a first theta (..., n) for the variances (..., q) of each member's effects."""
+        theta = np.empty((*variances[0].shape[:-1], self.size))
+        for f, b in self.places:
+            theta[..., b.index] = b.structure.start(variances[f][..., b.columns])
+        return theta
+
+    def em_step(self, theta, moments):
+        """Return theta after a step of EM, for the mean second moments (q, q) of each member's u."""
+        theta = theta.copy()
+        for f, b in self.places:
+            theta[b.index] = b.structure.em_step(theta[b.index], moments[f][b.here])
+        return theta
+
+    def directions(self):
+        """Return the derivatives of the one member's Lambda in each entry of theta (n, q, q), where they are
+        the same everywhere.
+        """
+        (member,) = self.members
+        D = np.zeros((self.size, member.q, member.q))
+        for _, b in self.places:
+            D[np.ix_(b.index, b.columns, b.columns)] = b.structure.directions(None)
+        return D
+
+    def inverse_curvature(self, theta, variances):
+        """Return a guess (..., n) of the inverse second derivatives of the criterion in each entry of theta.
+
+        ``variances`` (..., q, q) of each member are those of the single entries of Lambda, as if independent.
+        """
+        guess = np.empty(np.shape(theta))
+        for f, b in self.places:
+            D = b.structure.directions(theta[..., b.index])
+            curvature = (D**2 / variances[f][(..., None, *b.here)]).sum(axis=(-2, -1))
+            guess[..., b.index] = 1.0 / np.maximum(curvature, 1e-12)
+        return guess
+
+    def collapsed(self, theta):
+        """Mark the entries of theta (..., n) that are near zero, where zero is a stationary point."""
+        return self._by_block(theta, lambda b, par: b.structure.collapsed(par), dtype=bool)
+
+    def rectified(self, theta):
+        """Return the equivalent theta (n,) with the usual signs."""
+        return self._by_block(theta, lambda b, par: b.structure.rectified(par))
+
+    def snapped(self, theta):
+        """Return theta (n,) with what is nearly on the boundary exactly there, and the usual signs."""
+        return self._by_block(theta, lambda b, par: b.structure.snapped(par))
+
+    def boundary_distance(self, theta):
+        """Return the smallest relative SD, or remainder after correlation: (...) for theta (..., n)."""
+        distances = [b.structure.boundary_distance(theta[..., b.index]) for _, b in self.places]
+        return np.min(distances, axis=0)
+
+    def is_singular(self, theta):
+        return self.boundary_distance(theta) < SINGULAR
