@@ -21,6 +21,10 @@ NAMES = (
     "chrome",
     "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
 )
+OPEN = """() => {
+  for (const details of document.querySelectorAll("details")) details.open = true;
+  for (const button of document.querySelectorAll("button.toggle-button-hidden")) button.click();
+}"""
 LOOKS = {
     f"{size}-{theme}": (width, theme)
     for size, width in (("wide", 1280), ("phone", 390))
@@ -53,9 +57,9 @@ def page_for(browser, width: int = 1280, theme: str = "light"):
     return context.new_page()
 
 
-def open_doors(page) -> None:
-    """Open every door of the page, and wait for what is behind it."""
-    page.evaluate("document.querySelectorAll('details.door').forEach((door) => { door.open = true; })")
+def open_all(page) -> None:
+    """Open every door, solution and note of the page, and wait for what is behind it."""
+    page.evaluate(OPEN)
     page.wait_for_timeout(300)
     settle(page)
 
@@ -73,7 +77,7 @@ def picture(page, name: str, target: Path, selector: str | None = None, doors: b
     page.goto((SITE / f"{name}.html").resolve().as_uri())
     settle(page)
     if doors:
-        open_doors(page)
+        open_all(page)
     if selector:
         page.locator(selector).first.screenshot(path=target)
         return

@@ -1,6 +1,6 @@
 """What does not fit a screen: outputs, equations and lines of code that a reader would have to push aside.
 
-python -m book.fits chapters/01_hierarchical_data        at 390 and 1280 pixels, doors open
+python -m book.fits chapters/01_hierarchical_data        at 390 and 1280 pixels, doors and solutions open
 """
 
 from __future__ import annotations
@@ -8,12 +8,12 @@ from __future__ import annotations
 import argparse
 import sys
 
-from book.browser import SITE, chromium, open_doors, page_for, settle
+from book.browser import SITE, chromium, open_all, page_for, settle
 
 PHONE, DESK = 390, 1280
 # Each element that would scroll, and each that is cut off with no way to scroll, in its nearest box.
 MEASURE = """(selectors) => [...document.querySelectorAll(selectors)]
-  .filter((e) => e.checkVisibility() && !e.closest(".dropdown, mjx-assistive-mml, .slider-chart"))
+  .filter((e) => e.checkVisibility() && !e.closest("mjx-assistive-mml, .slider-chart"))
   .map((e) => {
     let box = e;
     while (box && !/auto|scroll/.test(getComputedStyle(box).overflowX)) box = box.parentElement;
@@ -45,7 +45,7 @@ def main() -> int:
                 page = page_for(browser, width)
                 page.goto((SITE / f"{name}.html").resolve().as_uri())
                 settle(page)
-                open_doors(page)
+                open_all(page)
                 for found in too_wide(page, selectors):
                     wrong += 1
                     print(f"{name} at {width}: {found['over']} pixels too wide: {found['what']!r}")

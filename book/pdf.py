@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 from pypdf import PdfReader, PdfWriter
 from pypdf.generic import ArrayObject, DictionaryObject, NameObject
 
-from book.browser import chromium, page_for, settle
+from book.browser import chromium, open_all, page_for, settle
 from book.contents import ROOT, pages
 
 SITE = ROOT / "_build" / "html"
@@ -29,11 +29,6 @@ PAGE = {
     '{name}, <span class="pageNumber"></span></div>',
     "margin": {"top": "18mm", "bottom": "18mm", "left": "16mm", "right": "16mm"},
 }
-# A printed page shows what a click would show.
-OPEN = """() => {
-  for (const details of document.querySelectorAll("details")) details.open = true;
-  for (const button of document.querySelectorAll("button.toggle-button-hidden")) button.click();
-}"""
 
 
 def print_page(browser, site: Path, name: str, target: Path) -> str:
@@ -41,7 +36,7 @@ def print_page(browser, site: Path, name: str, target: Path) -> str:
     page = page_for(browser, 900)
     page.goto((site / f"{name}.html").as_uri())
     settle(page)
-    page.evaluate(OPEN)
+    open_all(page)
     title = page.locator("article h1").first.inner_text().rstrip("#").strip()
     page.emulate_media(media="print")
     page.wait_for_timeout(300)

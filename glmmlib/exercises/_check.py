@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import pkgutil
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+PHONE = 44  # characters that a phone shows in a line
 _FOUND: dict[str, _Exercise] = {}
 
 
@@ -22,7 +24,7 @@ class NotYet(AssertionError):  # noqa: N818 (the learner reads this name)
     """
 
     def _render_traceback_(self) -> list[str]:
-        return [f"Not yet. {self}"]
+        return textwrap.wrap(f"Not yet. {self}", PHONE)
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,7 @@ def check(label: str, answer: Any) -> None:
         raise KeyError(f"No exercise has the label {label!r}; {hint}")
     look(answer is not ..., "Put your answer in the place of the three dots.")
     earned = _all()[label].checker(answer)
-    print("Right." if not earned else f"Right. {earned}")
+    print(textwrap.fill(f"Right. {earned or ''}", PHONE))
 
 
 def look(fine: bool, sentence: str) -> None:

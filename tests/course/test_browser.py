@@ -12,12 +12,14 @@ import pytest
 from axe_playwright_python.base import AxeResults
 from axe_playwright_python.sync_playwright import Axe
 
-from book.browser import page_for, settle
+from book.browser import open_all, page_for, settle
 from book.contents import lessons, pages
+from book.fits import ANSWERS, CODE, DESK, PHONE, too_wide
+from book.measure import is_recut
 
 pytestmark = [pytest.mark.site, pytest.mark.browser]
 LESSONS = {f"chapters/{path.stem}" for path in lessons()}
-WIDE, PHONE = 1280, 390
+RECUT = {f"chapters/{path.stem}" for path in lessons() if is_recut(path)}
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]
 RULES_OF_COLOUR = ["color-contrast", "link-in-text-block"]
 
@@ -60,7 +62,7 @@ class Visit:
 def visit(browser, site, request):
     """A page of the site, open, wide and light. What it fetches from elsewhere is wrong; so is an error."""
     wrong = []
-    page = page_for(browser, WIDE)
+    page = page_for(browser, DESK)
     page.on(
         "request", lambda r: None if r.url.startswith(("file:", "data:", "blob:")) else wrong.append(r.url)
     )
@@ -78,7 +80,7 @@ def test_page_is_right_in_every_scene(visit, subtests):
     for scene, checks in SCENES.items():
         scene(visit)
         for check in checks:
-            if check not in FOR_LESSONS or visit.name in LESSONS:
+            if visit.name in ONLY_FOR.get(check, {visit.name}):
                 with subtests.test(f"{scene.__name__}: {check.__name__}"):
                     check(visit)
 
@@ -108,7 +110,7 @@ def turned_light_again(visit):
 
 
 def widened(visit):
-    visit.resize(WIDE)
+    visit.resize(DESK)
 
 
 def opened_again_dark_on_a_phone(visit):
@@ -127,6 +129,47 @@ def theme_is_light(visit):
 
 def theme_is_dark(visit):
     assert visit.page.evaluate("document.documentElement.dataset.theme") == "dark"
+
+
+def doors_open_by_keyboard(visit):
+    """They stay open for the checks that follow: what is behind them is part of the page."""
+    for door in visit.page.locator("details.door:not([open]) > summary").all():
+        door.focus()
+        visit.page.keyboard.press("Enter")
+    settle(visit.page)
+    assert visit.page.locator("details.door:not([open])").count() == 0
+
+
+def link_to_a_place_behind_a_door_opens_it(visit):
+    door = visit.page.locator("details.door:has(.door-content [id])").first
+    place = door.locator(".door-content [id]").first.get_attribute("id")
+    assert door.get_attribute("open") is None
+    visit.page.evaluate("place => { location.hash = place; }", place)
+    visit.page.wait_for_timeout(300)
+    assert door.get_attribute("open") is not None
+
+
+def paper_has_no_doors(visit):
+    visit.page.emulate_media(media="print")
+    visit.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert all(content.is_visible() for content in visit.page.locator(".door-content").all())
+    assert visit.page.locator("details.door").count() == visit.page.locator("details.door[open]").count() > 0
+    visit.page.emulate_media(media="screen")
+
+
+def what_is_wider_than_a_phone_scrolls_and_keeps_its_first_column(visit):
+    assert not [found for found in too_wide(visit.page, ANSWERS) if not found["scrolls"]]
+    for first in visit.page.locator(".cell_output table.dataframe tbody th:first-child").all():
+        assert first.evaluate("e => getComputedStyle(e).position") == "sticky"
+
+
+def answers_fit_a_phone(visit):
+    open_all(visit.page)
+    assert too_wide(visit.page, ANSWERS) == []
+
+
+def code_fits_a_desk(visit):
+    assert too_wide(visit.page, CODE) == []
 
 
 def sliders_move_by_keyboard_and_show_the_numbers_of_the_library(visit):
@@ -295,6 +338,7 @@ def asked_for_files_only_and_wrote_no_error(visit):
 SCENES = {
     as_opened: [
         theme_is_light,
+        doors_open_by_keyboard,
         sliders_move_by_keyboard_and_show_the_numbers_of_the_library,
         meets_the_rules_of_accessibility,
     ],
@@ -303,25 +347,34 @@ SCENES = {
         meets_the_rules_of_colour,
         charts_have_other_colours_and_keep_the_readers_positions,
     ],
-    narrowed: [fits],
+    narrowed: [fits, what_is_wider_than_a_phone_scrolls_and_keeps_its_first_column],
     turned_light_again: [fits],
     widened: [
         charts_have_their_first_colours,
         equations_are_typeset,
         quiz_answers_at_once_with_the_reason_and_stores_nothing,
         solutions_open_by_keyboard,
+        code_fits_a_desk,
     ],
     opened_again_dark_on_a_phone: [
         theme_is_dark,
+        link_to_a_place_behind_a_door_opens_it,
+        paper_has_no_doors,
+        doors_open_by_keyboard,
         fits,
         quiz_remembers_nothing,
         sliders_move_by_keyboard_and_show_the_numbers_of_the_library,
+        answers_fit_a_phone,
         asked_for_files_only_and_wrote_no_error,
     ],
 }
-FOR_LESSONS = {
-    equations_are_typeset,
-    quiz_answers_at_once_with_the_reason_and_stores_nothing,
-    quiz_remembers_nothing,
-    solutions_open_by_keyboard,
+ONLY_FOR = {
+    equations_are_typeset: LESSONS,
+    quiz_answers_at_once_with_the_reason_and_stores_nothing: LESSONS,
+    quiz_remembers_nothing: LESSONS,
+    solutions_open_by_keyboard: LESSONS,
+    link_to_a_place_behind_a_door_opens_it: RECUT,
+    paper_has_no_doors: RECUT,
+    answers_fit_a_phone: RECUT,
+    code_fits_a_desk: RECUT,
 }

@@ -53,7 +53,7 @@ def test_code_of_a_solution_ends_in_an_assertion(path):
             continue
         for event in re.findall(r"^[`:]{3,}\{solution-(start|end)\}", cell.source, re.MULTILINE):
             if event == "end" and code:
-                assert re.search(r"^\s*assert ", "\n".join(code), re.MULTILINE), (
+                assert re.search(r"^\s*(?:assert |check\()", "\n".join(code), re.MULTILINE), (
                     f"a solution without assert:\n{code[-1]}"
                 )
                 found += 1
