@@ -1,9 +1,13 @@
 """Small tables for people: the same cells as text and as HTML."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
 import numpy as np
+import pandas as pd
+
+from glmmlib.types import FloatArray
 
 WIDTH = 80
 
@@ -20,7 +24,7 @@ class Table:
     rows: tuple
     n_labels: int = 1
 
-    def to_text(self, width=WIDTH):
+    def to_text(self, width: int = WIDTH) -> str:
         """Return lines of at most ``width`` characters; the longest label is shortened where they would not
         fit.
         """
@@ -39,7 +43,7 @@ class Table:
             lines.append(("  " + "  ".join(parts)).rstrip())
         return "\n".join(([self.caption] if self.caption else []) + lines)
 
-    def to_html(self):
+    def to_html(self) -> str:
         """Return a ``<table>`` with caption and header scopes, and classes in place of colours."""
         head = "".join(
             f'<th scope="col"{_class(i, self)}>{escape(h)}</th>' for i, h in enumerate(self.header)
@@ -52,16 +56,16 @@ class Table:
             f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
         )
 
-    def _cell(self, i, text):
+    def _cell(self, i: int, text: object) -> str:
         text = escape(str(text))
         return f'<th scope="row">{text}</th>' if i == 0 else f"<td{_class(i, self)}>{text}</td>"
 
 
-def _class(i, table):
+def _class(i: int, table: Table) -> str:
     return "" if i < table.n_labels else ' class="glmmlib-number"'
 
 
-def shortened(text, size):
+def shortened(text: str, size: int) -> str:
     """Shorten a text in its middle.
 
     >>> shortened("period[T.2]:treatment", 12)
@@ -73,7 +77,10 @@ def shortened(text, size):
     return text[:left] + "…" + text[len(text) - (size - left - 1) :]
 
 
-def aligned(values, precision=None):
+def aligned(
+    values: Sequence[float] | FloatArray | pd.Series,
+    precision: Sequence[float] | FloatArray | pd.Series | None = None,
+) -> list[str]:
     """Write a column of numbers with one number of decimals: four significant digits of the finest.
 
     Parameters
@@ -98,12 +105,12 @@ def aligned(values, precision=None):
     return ["" if np.isnan(x) else f"{x:.{decimals}f}" for x in values]
 
 
-def fixed(values, decimals):
+def fixed(values: Iterable[float], decimals: int) -> list[str]:
     """Write numbers with so many decimals; NaN becomes an empty cell and infinity its sign."""
     return ["" if np.isnan(x) else "∞" if np.isinf(x) else f"{x:.{decimals}f}" for x in map(float, values)]
 
 
-def p_text(p):
+def p_text(p: float) -> str:
     """Write one p-value.
 
     >>> p_text(0.0321), p_text(1e-9)

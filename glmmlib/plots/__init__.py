@@ -25,6 +25,7 @@ picture                what it shows
 """
 
 from importlib import import_module
+from typing import Any
 
 _FILES = {
     "binned_share": "binned_share",
@@ -49,11 +50,11 @@ _FILES = {
 __all__ = list(_FILES)
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> Any:
     if name in _FILES:
         return getattr(import_module(f"glmmlib.plots._{_FILES[name]}"), name)
     raise AttributeError(f"glmmlib.plots has no picture {name!r}; there are {', '.join(__all__)}.")
 
 
-def __dir__():
+def __dir__() -> list[str]:
     return __all__

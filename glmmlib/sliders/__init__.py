@@ -30,6 +30,7 @@ chart                    what moves
 from __future__ import annotations
 
 from importlib import import_module
+from typing import Any
 
 __all__ = [
     "aic_and_p",
@@ -51,7 +52,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> Any:
     if name in __all__:
         return import_module(f"glmmlib.sliders._{name}").chart
     raise AttributeError(f"glmmlib.sliders has no chart {name!r}; there are {', '.join(__all__)}.")

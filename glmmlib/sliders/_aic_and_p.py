@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from scipy.special import chdtrc
 
 from glmmlib.palette import DATA, MODEL, POOLED, TRUTH
 from glmmlib.sliders._slider import Slider, altair, finish, slider
+from glmmlib.types import FloatArray, Numbers
 
 LOWEST, HIGHEST = -12, 10  # of the axis of the difference
 SMALLEST = 0.0003  # of the axis of p
 MOST = 6  # parameters more
 
 
-def aic_and_p(delta, extra):
+def aic_and_p(delta: Numbers, extra: Numbers) -> FloatArray:
     r"""Return the p-value of the likelihood-ratio test, from the difference of the two AICs.
 
     For nested models that differ by :math:`k` parameters, :math:`\chi^2 = \Delta + 2k` with :math:`\Delta`
@@ -133,7 +136,7 @@ def chart(delta: float = 0.0, extra: int = 1) -> Slider:
     point = here.mark_point(color=TRUTH, filled=True, size=140, opacity=1).encode(x, y)
     corner = alt.Chart(alt.InlineData([{"d": LOWEST, "p": SMALLEST}]))
 
-    def line(row, source, words):
+    def line(row: int, source: Any, words: str) -> Any:
         text = source.transform_calculate(words=words).mark_text(
             align="left", dx=6, dy=-12 - 20 * row, fontWeight="bold"
         )

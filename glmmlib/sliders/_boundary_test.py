@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from scipy.optimize import brentq
 from scipy.stats import beta, chi2
 
 from glmmlib.palette import MODEL, POOLED, TRUTH
 from glmmlib.sliders._slider import Slider, altair, finish, slider
+from glmmlib.types import FloatArray, Numbers
 
 LARGEST = 8.0  # of the horizontal axis
 LOWEST = 0.005  # of the vertical one
@@ -16,7 +19,7 @@ SPAN = 12  # the grid reaches so many SDs of the share on either side
 CUT = {"naive": float(chi2.isf(0.05, 1)), "mixture": float(chi2.isf(0.10, 1))}
 
 
-def statistic(share, groups, size):
+def statistic(share: Numbers, groups: float, size: float) -> FloatArray:
     r"""Restricted likelihood-ratio statistic of :math:`\sigma_a = 0` in J equal groups of n.
 
     With b the share of the sum of squares that lies between groups, and N = Jn, it is zero for :math:`b \le
@@ -51,7 +54,7 @@ def statistic(share, groups, size):
     return np.where(share > df[0] / sum(df), value, 0.0)
 
 
-def survival(c, groups, size):
+def survival(c: Numbers, groups: float, size: float) -> FloatArray:
     r"""Probability under H0 that the statistic exceeds `c`: exact, since b is then
     :math:`\mathrm{Beta}((J-1)/2, J(n-1)/2)`.
 
@@ -109,7 +112,7 @@ def rlrt(share: str) -> str:
     return f"({share} > {MEAN} ? -({terms}) : 0)"
 
 
-def exact(alt):
+def exact(alt: Any) -> Any:
     """Cells of b with their probability under H0 (times a constant), and the statistic at both edges of a
     cell.
 
@@ -129,7 +132,7 @@ def exact(alt):
     )
 
 
-def rate(cells, cut):
+def rate(cells: Any, cut: float) -> Any:
     """Sum the weights above `cut`, the cell that holds it in part."""
     above = (
         f"datum.next > {cut} && datum.at >= {cut} ? 1 : datum.next <= {cut} ? 0 : (datum.next - {cut}) / "

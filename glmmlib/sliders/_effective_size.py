@@ -6,11 +6,14 @@ import numpy as np
 
 from glmmlib.palette import DATA, MODEL, POOLED
 from glmmlib.sliders._slider import Slider, altair, finish, slider
+from glmmlib.types import FloatArray, Numbers
 
 LARGEST, HIGHEST, TOP_OF_DIAGONAL = 40, 26, 15  # of the axes, and where the line of independent pupils stops
 
 
-def effective_size(sd_group, sd_residual, size):
+def effective_size(
+    sd_group: Numbers, sd_residual: Numbers, size: Numbers
+) -> tuple[FloatArray, FloatArray, FloatArray]:
     r"""Correlation of two members of a group, and what it costs a mean over groups of equal size.
 
     .. math:: \rho = \frac{\sigma_a^2}{\sigma_a^2 + \sigma^2}, \qquad

@@ -6,11 +6,14 @@ import numpy as np
 
 from glmmlib.palette import DATA, MODEL
 from glmmlib.sliders._slider import Slider, altair, finish, slider
+from glmmlib.types import ArrayLike, FloatArray
 
 LOW, ORIGIN, HIGH = 10.0, 15.0, 20.0
 
 
-def icc_curve(x, sd_intercept, sd_slope, corr, sigma):
+def icc_curve(
+    x: ArrayLike, sd_intercept: float, sd_slope: float, corr: float, sigma: float
+) -> tuple[FloatArray, float]:
     r"""Correlation of two members of a group at the same x, and the x where it is lowest.
 
     .. math:: \mathrm{ICC}(x) = \frac{v(x)}{v(x) + \sigma^2}, \qquad

@@ -7,12 +7,13 @@ from scipy.special import expit
 
 from glmmlib.palette import DATA, MODEL, TRUTH
 from glmmlib.sliders._slider import Slider, altair, finish, slider
+from glmmlib.types import Numbers
 
 FAR = 6.0  # log-odds, to either side
 MINUS = "\N{MINUS SIGN}"
 
 
-def log_odds(start, change):
+def log_odds(start: Numbers, change: Numbers) -> tuple[Numbers, Numbers, Numbers, Numbers]:
     r"""Probabilities before and after a change in log-odds, with the two ratios.
 
     .. math:: p(\eta) = \frac{1}{1 + e^{-\eta}}, \quad \frac{p_1 / (1 - p_1)}{p_0 / (1 - p_0)} =

@@ -9,12 +9,15 @@ import numpy as np
 from glmmlib.palette import DATA, MODEL, TRUTH
 from glmmlib.sliders._slider import Slider, altair, finish, slider
 from glmmlib.theory.deviations import deviations
+from glmmlib.types import ArrayLike, FloatArray
 
 SITES, LOW, HIGH = 12, 0.0, 25.0
 ORIGIN, INTERCEPT, SLOPE = 15.0, 0.607, 0.068
 
 
-def moving_zero(shift, sd, corr, sigma):
+def moving_zero(
+    shift: ArrayLike, sd: tuple[float, float], corr: float, sigma: float
+) -> tuple[FloatArray, FloatArray, FloatArray]:
     r"""What a random-slope model says at a zero of x that lies `shift` further along the axis.
 
     .. math:: \sigma_0^2(c) = \sigma_0^2 + 2 c \sigma_{01} + c^2 \sigma_1^2, \quad
@@ -49,7 +52,9 @@ def moving_zero(shift, sd, corr, sigma):
     return sd0, (cov + c * sd[1] ** 2) / (sd0 * sd[1]), variance / (variance + sigma**2)
 
 
-def lines(zero: float, sd=(0.226, 0.0613), corr: float = 0.542, sigma: float = 0.323) -> list[str]:
+def lines(
+    zero: float, sd: tuple[float, float] = (0.226, 0.0613), corr: float = 0.542, sigma: float = 0.323
+) -> list[str]:
     """The two lines of words that the chart writes for this position of the slider."""
     sd0, rho, icc = (round(float(v), 2) + 0.0 for v in moving_zero(zero - ORIGIN, sd, corr, sigma))
     minus = f"{rho:.2f}".replace("-", "\N{MINUS SIGN}")
@@ -77,7 +82,9 @@ DESCRIPTION = (
 )
 
 
-def chart(zero: float = 15.0, sd=(0.226, 0.0613), corr: float = 0.542, sigma: float = 0.323) -> Slider:
+def chart(
+    zero: float = 15.0, sd: tuple[float, float] = (0.226, 0.0613), corr: float = 0.542, sigma: float = 0.323
+) -> Slider:
     """The zero of x moved along a fan of lines: SD of the intercepts, correlation and ICC change, the lines
     do not.
 

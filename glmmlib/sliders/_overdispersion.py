@@ -6,13 +6,14 @@ import numpy as np
 
 from glmmlib.palette import DATA, MODEL, POOLED, TRUTH
 from glmmlib.sliders._slider import Slider, altair, finish, slider
+from glmmlib.types import FloatArray, Numbers
 
 LARGEST = 25  # count on the axis
 HEADROOM = 1.3  # of the axis, over the highest probability
 HALF_UP = 1e-9  # a tie is rounded up, in Python as in the browser
 
 
-def overdispersion(mean, k, count=0):
+def overdispersion(mean: Numbers, k: Numbers, count: Numbers = 0) -> tuple[Numbers, FloatArray, FloatArray]:
     r"""Variance of a negative binomial count, and how probable one count is beside a Poisson count of equal
     mean.
 

@@ -7,13 +7,14 @@ from scipy.special import ndtri
 
 from glmmlib.palette import GROUPS, MODEL, group_colours
 from glmmlib.sliders._slider import Slider, altair, finish, slider
+from glmmlib.types import FloatArray
 
 SITES, PLOTS = 6, 8
 INTERCEPT, SLOPE, ORIGIN = 0.6, 0.06, 15.0
 LOW, HIGH = 10.0, 20.0
 
 
-def standard_draws():
+def standard_draws() -> tuple[FloatArray, FloatArray, FloatArray]:
     r"""The numbers behind the picture, before the SDs scale them.
 
     Deviations of the sites are the middle quantiles of N(0, 1), so that their lines show the distribution;
@@ -42,7 +43,7 @@ def standard_draws():
     return (LOW + (HIGH - LOW) * x).round(1), z.round(3), ndtri(e).round(3)
 
 
-def parallel_lines(sd_group, sd_residual):
+def parallel_lines(sd_group: float, sd_residual: float) -> tuple[FloatArray, FloatArray, float]:
     r"""Observations, lines and correlation of the model :math:`Y_{ij} = \beta_0 + a_{0j} + \beta_1 x_{ij} +
     \epsilon_{ij}`.
 

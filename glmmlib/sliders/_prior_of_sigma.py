@@ -6,6 +6,7 @@ import numpy as np
 
 from glmmlib.palette import DATA, MODEL, TRUTH
 from glmmlib.sliders._slider import Slider, altair, finish, slider
+from glmmlib.types import FloatArray
 
 #: The grid of sigma_a on which both Python and the chart add up the posterior.
 TOP, STEP = 4.0, 0.01
@@ -13,7 +14,9 @@ TOP, STEP = 4.0, 0.01
 ERROR = 0.4
 
 
-def posterior(groups, scale, best, error=ERROR):
+def posterior(
+    groups: float, scale: float, best: float, error: float = ERROR
+) -> tuple[FloatArray, FloatArray]:
     r"""Posterior of :math:`\sigma_a` on a grid, for J groups whose estimates all have the same standard
     error.
 
@@ -61,7 +64,7 @@ def posterior(groups, scale, best, error=ERROR):
     return sigma, density / density.sum()
 
 
-def interval(groups, scale, best, error=ERROR):
+def interval(groups: float, scale: float, best: float, error: float = ERROR) -> tuple[float, float, float]:
     """The 2.5 %, 50 % and 97.5 % points of `posterior`: the first grid point that reaches each.
 
     Examples
@@ -70,7 +73,8 @@ def interval(groups, scale, best, error=ERROR):
     [0.01, 0.27, 1.06]
     """
     sigma, p = posterior(groups, scale, best, error)
-    return tuple(sigma[np.searchsorted(np.cumsum(p), (0.025, 0.5, 0.975))])
+    low, middle, high = sigma[np.searchsorted(np.cumsum(p), (0.025, 0.5, 0.975))]
+    return low, middle, high
 
 
 def shown(groups: float, scale: float, best: float) -> str:

@@ -6,11 +6,12 @@ import numpy as np
 
 from glmmlib.palette import DATA, MODEL
 from glmmlib.sliders._slider import Slider, altair, finish, slider
+from glmmlib.types import FloatArray, Numbers
 
 LARGEST = 40  # of the axis
 
 
-def shrinkage_factor(sd_group, sd_residual, size):
+def shrinkage_factor(sd_group: Numbers, sd_residual: Numbers, size: Numbers) -> FloatArray:
     r"""Share of a group's raw deviation that its BLUP keeps in a random-intercept model.
 
     .. math:: \lambda = \frac{\sigma_a^2}{\sigma_a^2 + \sigma^2 / n},

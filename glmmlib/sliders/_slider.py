@@ -38,7 +38,7 @@ class Slider:
         return {MIME: self.spec, "text/plain": self.description}
 
 
-def altair():
+def altair() -> Any:
     """Import Altair, or say how to get it."""
     try:
         import altair
@@ -52,13 +52,13 @@ def altair():
     return altair
 
 
-def slider(name: str, label: str, value: float, low: float, high: float, step: float):
+def slider(name: str, label: str, value: float, low: float, high: float, step: float) -> Any:
     """An Altair parameter with a range input: `name` in formulas, `label` beside the input."""
     alt = altair()
     return alt.param(name=name, value=value, bind=alt.binding_range(min=low, max=high, step=step, name=label))
 
 
-def finish(chart, name: str, title: str, description: str, height: int = 280) -> Slider:
+def finish(chart: Any, name: str, title: str, description: str, height: int = 280) -> Slider:
     """Give `chart` the course's look, the `name` of its module, and wrap it.
 
     The width is a number, which the built page exchanges for its own: in JupyterLab a chart that follows its

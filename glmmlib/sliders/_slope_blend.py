@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from glmmlib.palette import DATA, MODEL, POOLED
 from glmmlib.sliders._slider import Slider, altair, finish, slider
+from glmmlib.types import Numbers
 
 
-def slope_blend(between, icc, group_size, slope_between, slope_within=0.0):
+def slope_blend(
+    between: Numbers,
+    icc: Numbers,
+    group_size: Numbers,
+    slope_between: Numbers,
+    slope_within: Numbers = 0.0,
+) -> tuple[Numbers, Numbers]:
     r"""Expected slopes of the pooled fit and of the random-intercept model, neither of which has the group
     mean.
 

@@ -6,11 +6,12 @@ import numpy as np
 
 from glmmlib.palette import DATA, MODEL, TRUTH
 from glmmlib.sliders._slider import Slider, altair, finish, slider
+from glmmlib.types import FloatArray, Numbers
 
 LARGEST, HIGHEST = 40, 18  # of the axes
 
 
-def spread_of_means(sd_group, sd_residual, size):
+def spread_of_means(sd_group: Numbers, sd_residual: Numbers, size: Numbers) -> tuple[FloatArray, FloatArray]:
     r"""Expected spread of raw group means, and of partially pooled ones, in a random-intercept model.
 
     A mean of :math:`n` observations of a group carries what is left of the residuals, so raw means have the

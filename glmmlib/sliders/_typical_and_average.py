@@ -8,6 +8,7 @@ from scipy.special import expit, ndtri
 from glmmlib.families.links import Logit
 from glmmlib.palette import DATA, MODEL, POOLED, TRUTH
 from glmmlib.sliders._slider import Slider, altair, finish, slider
+from glmmlib.types import ArrayLike, FloatArray
 
 LOW, HIGH, ZERO, AT = 0.1, 2.5, 1.3, 2.3
 INTERCEPT = -0.53
@@ -15,7 +16,9 @@ REGIONS = 11
 REACH, STEP = 6.0, 0.4  # of the trapezium rule that the browser works, in SDs
 
 
-def typical_and_average(x, slope, sd, intercept=INTERCEPT):
+def typical_and_average(
+    x: ArrayLike, slope: float, sd: float, intercept: float = INTERCEPT
+) -> tuple[FloatArray, FloatArray]:
     r"""Probability of a typical group, and mean of the probabilities of all groups, in a random-intercept
     logit model.
 

@@ -5,11 +5,22 @@ one line of the theory. The library fits no model with it; chapter 06 reads it, 
 code to it.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 from scipy.optimize import minimize
 
+from glmmlib.types import ArrayLike, FloatArray
 
-def profiled_deviance(theta, y, X, Z, Lambda, reml=False):
+
+def profiled_deviance(
+    theta: ArrayLike,
+    y: FloatArray,
+    X: FloatArray,
+    Z: FloatArray,
+    Lambda: Callable[[FloatArray], FloatArray],
+    reml: bool = False,
+) -> tuple[float, FloatArray, float, FloatArray]:
     r"""Return the profiled deviance (or REML criterion), with beta and sigma at their best for this theta.
 
     With :math:`V = I + Z \Lambda \Lambda' Z'`, so that the response has covariance :math:`\sigma^2 V`:
@@ -62,7 +73,14 @@ def profiled_deviance(theta, y, X, Z, Lambda, reml=False):
     return deviance, beta, np.sqrt(sigma2), b
 
 
-def fit(y, X, Z, Lambda, start, reml=False):
+def fit(
+    y: FloatArray,
+    X: FloatArray,
+    Z: FloatArray,
+    Lambda: Callable[[FloatArray], FloatArray],
+    start: ArrayLike,
+    reml: bool = False,
+) -> tuple[FloatArray, float, FloatArray, float, FloatArray]:
     """Minimise :func:`profiled_deviance` over theta; returns theta and what that function returns there."""
     best = minimize(
         lambda theta: profiled_deviance(theta, y, X, Z, Lambda, reml)[0],

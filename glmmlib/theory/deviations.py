@@ -6,9 +6,10 @@ import numpy as np
 from scipy.special import ndtri
 
 from glmmlib.errors import ModelError
+from glmmlib.types import FloatArray
 
 
-def deviations(sd, corr, groups):
+def deviations(sd: tuple[float, float], corr: float, groups: int) -> FloatArray:
     r"""Intercept and slope deviations of groups whose means are 0 and whose covariance is exactly
     :math:`\Sigma`.
 

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from glmmlib.types import ArrayLike, FloatArray
 
-def criterion(theta, ss_between, ss_within, groups, size, reml=False):
+
+def criterion(
+    theta: ArrayLike, ss_between: float, ss_within: float, groups: float, size: float, reml: bool = False
+) -> FloatArray:
     r"""Profiled deviance, or REML criterion, of equal groups with a random intercept, from two sums of
     squares.
 
@@ -49,7 +53,7 @@ def criterion(theta, ss_between, ss_within, groups, size, reml=False):
     return value + np.log(groups * size / scale) if reml else value
 
 
-def maxima(ratio, groups, size):
+def maxima(ratio: ArrayLike, groups: float, size: float) -> tuple[FloatArray, FloatArray]:
     r"""The theta at which ML and REML have their maxima, when the mean squares are what the truth expects.
 
     The mean squares' ratio is then :math:`F = 1 + n\theta_0^2`; REML puts :math:`1 + n\theta^2` at F, which
@@ -77,7 +81,7 @@ def maxima(ratio, groups, size):
     return np.sqrt(np.maximum(F * (groups - 1) / groups - 1, 0) / size), np.sqrt((F - 1) / size)
 
 
-def curves(theta, ratio, groups, size):
+def curves(theta: ArrayLike, ratio: float, groups: float, size: float) -> tuple[FloatArray, ...]:
     """Relative likelihoods at `theta`, each 1 at its maximum: ML and REML, for mean squares that are what
     `ratio` expects.
     """

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from glmmlib.types import ArrayLike, FloatArray
 
-def study_precision(groups, size, sd_group, sd_slope):
+
+def study_precision(
+    groups: ArrayLike, size: ArrayLike, sd_group: ArrayLike, sd_slope: ArrayLike
+) -> tuple[FloatArray, FloatArray, FloatArray]:
     r"""Standard errors in a balanced random-slope study, with residual SD 1 and x of mean 0 and SD 1 in each
     group.
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 import numpy as np
 from scipy.stats import norm
 
+from glmmlib.types import ArrayLike, FloatArray
+
 NOMINAL = 0.05
 
 
-def type_one_rate(between, icc, group_size, n_groups):
+def type_one_rate(
+    between: ArrayLike, icc: ArrayLike, group_size: ArrayLike, n_groups: ArrayLike
+) -> FloatArray:
     r"""Type I error rate of ordinary least squares when observations come in groups.
 
     The data are :math:`J` groups of :math:`n`, the response has intra-class correlation :math:`\rho`, and a

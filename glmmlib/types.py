@@ -1,0 +1,15 @@
+"""Names for the types of arrays, as they stand in signatures; shapes are said in docstrings."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["ArrayLike", "BoolArray", "FloatArray", "IntArray", "Numbers"]
+
+FloatArray = NDArray[np.floating[Any]]
+IntArray = NDArray[np.integer[Any]]
+BoolArray = NDArray[np.bool_]
+
+#: One number, or an array of them, for formulas that work element by element.
+Numbers = float | NDArray[np.floating[Any]] | NDArray[np.integer[Any]]
