@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from support.examples import register_profiles
+
+register_profiles()
 ROOT = Path(__file__).parent.parent
 NO_BROWSER = "no Chromium or Chrome was found"
 

@@ -7,13 +7,14 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from glmmlib.design.build import build_design
 from glmmlib.design.newdata import new_design
 from glmmlib.design.rank import independent_rows
 from glmmlib.errors import DataError, RankDeficientWarning
+from support.examples import examples
 
 
 @pytest.fixture
@@ -280,7 +281,7 @@ def test_scale_and_origin_are_not_rank_deficiency(data, scale, shift):
     assert aliased("y ~ x + z + I(3 * x - z) + (1 | g)", data).aliased == ("I(3 * x - z)",)
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(st.integers(0, 2**32 - 1), st.lists(st.booleans(), min_size=1, max_size=8), st.integers(10, 50))
 def test_rank_against_columns_made_dependent(seed, fresh, n):
     rng = np.random.default_rng(seed)

@@ -5,12 +5,13 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import glmmlib as gl
 from glmmlib.errors import GlmmlibError, GlmmlibWarning
 from support import reference_values as rv
+from support.examples import examples
 
 FORMULAS = [
     "y ~ x + (1 | g)",
@@ -67,7 +68,7 @@ def same(a, b, deviance=1e-6, estimates=1e-4):
 
 
 cases = given(tables(), st.sampled_from(FORMULAS), st.booleans())
-quick = settings(max_examples=30, deadline=None)
+quick = examples(30)
 
 
 @quick
@@ -146,7 +147,7 @@ def test_units_of_the_weights(table, formula, reml, c):
     assert a.is_singular == b.is_singular
 
 
-@settings(max_examples=12, deadline=None)
+@examples(12)
 @given(tables(), st.booleans())
 def test_a_larger_model_fits_no_worse(table, shift):
     """Of nested models by ML; with the same fixed effects also by REML."""

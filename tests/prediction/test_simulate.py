@@ -3,13 +3,14 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import glmmlib as gl
 from glmmlib.errors import DataError, FormulaError, ModelError
 from glmmlib.formula.parser import parse_formula
 from glmmlib.formula.update import changed_formula
+from support.examples import examples
 
 
 def grid(J=6, n=3):
@@ -122,7 +123,7 @@ def test_a_glmm_draws_what_it_can_fit():
         assert (y.max(axis=1) <= trials).all()
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(st.floats(-5, 5), st.floats(-5, 5), st.integers(1, 4))
 def test_without_variation_the_mean_comes_back(a, b, n):
     y = draw(fixef=[a, b], sd={"g": [0, 0]}, corr=None, sigma=1e-12, n=n)

@@ -5,7 +5,10 @@ import subprocess
 import tomllib
 from pathlib import Path
 
+import hypothesis
 import yaml
+
+from support.examples import examples
 
 ROOT = Path(__file__).parents[2]
 PINS = [
@@ -51,9 +54,17 @@ def test_every_dependency_of_the_library_is_among_the_pins():
     assert {re.match(r"[\w-]+", w)[0] for w in wanted} <= {line.split("==")[0] for line in PINS}
 
 
-def test_warnings_stop_the_build_and_nothing_is_cached():
+def test_property_tests_draw_the_same_examples_in_each_run():
+    """`examples` of tests/support takes the profile's; settings of a test's own could draw at random."""
+    own = [path for path in (ROOT / "tests").rglob("*.py") if re.search(r"\bsettings\(", path.read_text())]
+    assert own == [ROOT / "tests" / "support" / "examples.py"]
+    assert hypothesis.settings.get_profile("fixed").derandomize
+    assert examples(30).max_examples in (30, 600)
+
+
+def test_warnings_stop_the_build_and_notebooks_run_anew():
     config = yaml.safe_load((ROOT / "_config.yml").read_text())
-    assert config["execute"]["execute_notebooks"] == "force"
+    assert config["execute"]["execute_notebooks"] == "cache"  # filled anew: tests/course/test_execution.py
     assert config["execute"]["stderr_output"] == "warn"
     assert config["sphinx"]["config"]["nb_execution_raise_on_error"] is True
     recipe = (ROOT / "Makefile").read_text().split("\nbook:")[1].split("\n\n")[0]
