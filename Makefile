@@ -1,6 +1,7 @@
 # make book    build the site                make lab     open the chapters in JupyterLab
 # make test    check everything              make store   run the notebooks and store their outputs
 # make check   style, types, imports and the quick tests of the library: a minute, without the book
+# make long    the property tests on many more examples, drawn anew
 # make site    what is published: the book, the printable book (make pdf), the notebooks in the browser (make lite)
 #
 # Each makes the environment .venv by itself. Another Python: make book PYTHON=python3.12
@@ -36,7 +37,7 @@ export OMP_NUM_THREADS := 1
 
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: book notebooks check style types quick test lab store site pdf lite clean
+.PHONY: book notebooks without-site check style types quick test long lab store site pdf lite clean
 
 book: $(READY)
 	rm -rf _build
@@ -45,8 +46,8 @@ book: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m book.store --check chapters/*.ipynb
-	$(MAKE) --jobs 2 book notebooks
-	$(BIN)/python -m pytest -n 2 --dist worksteal --doctest-modules tests glmmlib book/store.py
+	$(MAKE) --jobs 2 book without-site
+	$(PYTEST) -n 2 --dist worksteal -m site tests
 
 check: style
 	$(MAKE) --jobs 2 types quick
@@ -63,10 +64,21 @@ types: $(READY)
 quick: $(READY)
 	$(PYTEST) -q -n 2 --dist worksteal -m "not slow and not site and not browser" tests --ignore tests/course
 
-# The notebooks run again beside the build of the book, which uses one core.
+# What needs no built site is checked while the book is built. Every notebook runs again, its cells in one process.
+NBVAL := -p book.notebook_times --nbval --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg
+
+without-site: $(READY)
+	$(PYTEST) -n 2 --dist loadgroup -m "not site" --doctest-modules $(NBVAL) chapters tests glmmlib book
+
 notebooks: $(READY)
-	$(BIN)/python -m pytest -p book.notebook_times \
-	    --nbval --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg chapters
+	$(PYTEST) $(NBVAL) chapters
+
+# The seed is the day's; a failure prints the example, which then becomes a test. Another day: make long SEED=20261130
+SEED := $(shell date +%Y%m%d)
+
+long: $(READY)
+	@echo "Seed $(SEED)"
+	$(PYTEST) -q -n 2 -m hypothesis --hypothesis-profile long --hypothesis-seed $(SEED) tests
 
 lab: $(READY)
 	$(BIN)/python -m book.live

@@ -1,10 +1,21 @@
-"""A pytest plugin (`-p book.notebook_times`) that reports how long each notebook ran under nbval."""
+"""A pytest plugin for nbval (`-p book.notebook_times`): it reports how long each notebook ran.
+
+Where tests are spread over processes (`--dist loadgroup`), it keeps the cells of a notebook in one of them.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
 
+import pytest
+
 seconds: dict[str, float] = defaultdict(float)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.suffix == ".ipynb":
+            item.add_marker(pytest.mark.xdist_group(item.path.name))
 
 
 def pytest_runtest_logreport(report) -> None:

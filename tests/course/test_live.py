@@ -2,10 +2,11 @@
 
 import nbformat
 import pytest
+from jupyter_client import KernelManager
 from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from book.contents import chapters, lessons, read
+from book.contents import ROOT, chapters, lessons, read
 from book.install import install_cell
 from book.live import code_along, exercises, live_cells, write_copies
 from book.store import problems
@@ -97,14 +98,24 @@ def test_every_live_cell_says_what_it_is_for_and_most_ask_the_room(path):
     assert sum(bool(cell.ask) for cell in typed) >= len(typed) / 2
 
 
+@pytest.fixture(scope="module")
+def kernel():
+    """One kernel serves all chapters: modules are imported once, and each chapter finds no names."""
+    manager = KernelManager(kernel_name="python3")
+    manager.start_kernel(cwd=str(ROOT / "chapters"))
+    yield manager
+    manager.shutdown_kernel(now=True)
+
+
 @by_chapter
-def test_live_cells_run_alone_and_give_what_the_chapter_shows(path):
+def test_live_cells_run_alone_and_give_what_the_chapter_shows(kernel, path):
     cells = [cell for cell in read(path).cells if "live" in cell.metadata.get("tags", ())]
-    alone = new_notebook(cells=[new_code_cell(cell.source) for cell in cells])
-    NotebookClient(
-        alone, timeout=60, kernel_name="python3", resources={"metadata": {"path": str(path.parent)}}
-    ).execute()
-    assert [printed(cell) for cell in alone.cells] == [printed(cell) for cell in cells]
+    alone = new_notebook(cells=[new_code_cell(cell.source) for cell in [NOTHING, *cells]])
+    NotebookClient(alone, timeout=60, km=kernel).execute()
+    assert [printed(cell) for cell in alone.cells[1:]] == [printed(cell) for cell in cells]
+
+
+NOTHING = new_code_cell("%reset -f\nimport matplotlib\nmatplotlib.rcdefaults()\ndel matplotlib")
 
 
 def printed(cell):
