@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
-from formulaic import ModelSpec
 
 from glmmlib.design.grouping import Grouping
+from glmmlib.design.recipe import Recipe
 from glmmlib.formula.terms import MixedFormula, RandomTerm
 
 
@@ -61,7 +61,7 @@ class Design:
     ----------
     formula : MixedFormula
     data : DataFrame
-        The rows kept. Nothing is copied when no row is dropped.
+        The rows kept, as the fit's own.
     y : (n,) array or None
         The response; for ``cbind(a, b)`` the successes a. None if the response was not asked for.
     trials : (n,) array or None
@@ -81,10 +81,10 @@ class Design:
         `offset` is the sum of the formula's ``offset()`` terms and of the argument.
     n_missing : int
         Rows dropped for a missing value.
-    specs, kept_columns, category_levels, offset_argument
-        What new data need: formulaic's memory of each part (means, knots, levels), the columns of X not
-        aliased, the levels of each factor column, and how the offset was given (a column's name, or
-        True for an array).
+    recipe, kept_columns, category_levels, offset_argument
+        What new data need: the memory of each part (means, knots, levels), the columns of X not aliased, the
+        levels of each factor column (and flag), and how the offset was given (a column's name, or True for
+        an array).
     """
 
     formula: MixedFormula
@@ -100,7 +100,7 @@ class Design:
     weights: np.ndarray | None = field(repr=False)
     n_missing: int
     response_levels: tuple | None
-    specs: dict[str, ModelSpec] = field(repr=False)
+    recipe: Recipe = field(repr=False)
     kept_columns: np.ndarray = field(repr=False)
     category_levels: dict[str, pd.Index] = field(repr=False)
     offset_argument: str | bool = field(repr=False)

@@ -7,32 +7,30 @@ row that says to which group the row belongs; the big sparse Z is never formed.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import numpy as np
-from formulaic import ModelSpec
 
 from glmmlib.design.arguments import argument, check_weights
 from glmmlib.design.arrays import Design, RandomDesign, frozen
-from glmmlib.design.columns import as_frame, clean, complete_rows, is_categorical, require
+from glmmlib.design.columns import clean, require
+from glmmlib.design.frames import as_frame, complete_rows
+from glmmlib.design.functions import checked_functions
 from glmmlib.design.grouping import Grouping
 from glmmlib.design.identifiability import (
     check_no_constant,
     check_random_effects,
     check_terms_have_columns,
+    explained,
     independent_columns,
 )
-from glmmlib.design.matrices import (
-    materialise,
-    needed_columns,
-    read_parts,
-    response_arrays,
-    stack,
-    summed_offset,
-    term_columns,
-)
+from glmmlib.design.matrices import read_parts, response_arrays, stack, summed_offset, term_columns
+from glmmlib.design.recipe import Recipe, columns_of, learn
+from glmmlib.design.variables import Variable
 from glmmlib.errors import DataError, ModelError
 from glmmlib.formula.parser import parse_formula
-from glmmlib.formula.scanner import plain_name
 from glmmlib.formula.terms import MixedFormula
+from glmmlib.formula.tokens import plain_name
 
 
 def build_design(
@@ -44,6 +42,7 @@ def build_design(
     *,
     response: bool = True,
     binary: bool = False,
+    functions: Mapping[str, Callable] | None = None,
 ) -> Design:
     """Turn a formula and a data frame into the arrays of a mixed model.
 
@@ -62,6 +61,8 @@ def build_design(
         False leaves the left-hand side unread (to simulate a response that does not exist yet).
     binary : bool
         True takes a factor of two levels as a response, as R does: the first is 0, the second 1.
+    functions : dict of str to callable, optional
+        The caller's own functions, by the names that the formula calls.
 
     Returns
     -------
@@ -87,23 +88,29 @@ def build_design(
         formula = parse_formula(formula)
     if na_action not in ("drop", "raise"):
         raise DataError(f"na_action is 'drop' or 'raise', not {na_action!r}")
-    data = as_frame(data)
+    data, functions = as_frame(data), checked_functions(functions)
     arguments = {"weights": argument(weights, "weights", data), "offset": argument(offset, "offset", data)}
-    formulas = read_parts(formula, response)
-    needed = needed_columns(formulas, data.columns)
+    parts = read_parts(formula, response)
+    needed = columns_of(parts, data.columns)
     plain = plain_name(formula.response) if response and isinstance(formula.response, str) else None
     if plain is not None:
-        needed = list(dict.fromkeys([require(plain, data.columns), *needed]))
-    groups = {require(name, data.columns): None for term in formula.random for name in term.groups}
-    by_name = [name for name in (weights, offset) if isinstance(name, str)]
-    rows, keep, n_missing = complete_rows(data, [*dict.fromkeys([*needed, *groups, *by_name])], na_action)
+        plain = require(plain, data.columns)
+    groups = {
+        term.groups: tuple(require(name, data.columns) for name in term.groups) for term in formula.random
+    }
+    by_name = [require(name, data.columns) for name in (weights, offset) if isinstance(name, str)]
+    used = dict.fromkeys([*([plain] if plain else []), *needed, *(n for g in groups.values() for n in g)])
+    rows, keep, n_missing, missing = complete_rows(data, [*dict.fromkeys([*used, *by_name])], na_action)
     weights, given_offset = (None if a is None else a[keep] for a in arguments.values())
     if weights is not None:
         check_weights(weights, rows.index)
 
-    columns = {name: clean(rows, name) for name in needed}
-    matrices = materialise(formulas, columns, rows.index)
-    source = matrices if plain is None else columns[plain]
+    with explained(missing, len(data)):
+        columns = {name: clean(rows, name) for name in needed}
+        variables = {name: Variable.of(column) for name, column in columns.items()}
+        recipe, matrices = learn(parts, variables, columns, rows.index, functions)
+        check_terms_have_columns(recipe)
+    source = matrices if plain is None else columns.get(plain, clean(rows, plain))
     y, trials, response_levels = (
         response_arrays(formula, source, rows.index, binary) if response else (None, None, None)
     )
@@ -111,15 +118,10 @@ def build_design(
     x = stack(matrices["fixed"], rows.index)
     blocks = [term_columns(matrices[f"random{i}"], x, names, rows.index) for i in range(len(formula.random))]
     total_offset = summed_offset(matrices, given_offset, rows.index)
-    specs = {
-        key: matrix.model_spec for key, matrix in matrices.items() if key not in ("response", "failures")
-    }
-    check_terms_have_columns(specs)
     del matrices, source  # formulaic's copies of the columns
 
-    groupings = {
-        groups: Grouping.of(rows, groups) for groups in dict.fromkeys(t.groups for t in formula.random)
-    }
+    with explained(missing, len(data)):
+        groupings = {names: Grouping.of(rows, columns) for names, columns in groups.items()}
     random = tuple(
         RandomDesign(term, groupings[term.groups], *block)
         for term, block in zip(formula.random, blocks, strict=True)
@@ -135,15 +137,17 @@ def build_design(
         X=x.T if kept.all() else frozen(x[kept]).T,
         coef_names=tuple(np.array(names, dtype=object)[kept]),
         aliased=tuple(np.array(names, dtype=object)[~kept]),
-        term_slices=_term_slices(specs["fixed"], kept),
+        term_slices=_term_slices(recipe, kept),
         random=random,
         offset=frozen(total_offset),
         weights=frozen(weights),
         n_missing=n_missing,
         response_levels=response_levels,
-        specs=specs,
+        recipe=recipe.without("response", "failures"),
         kept_columns=kept,
-        category_levels={name: c.cat.categories for name, c in columns.items() if is_categorical(c)},
+        category_levels={
+            name: variable.levels for name, variable in variables.items() if variable.levels is not None
+        },
         offset_argument=offset if isinstance(offset, str) else offset is not None,
     )
 
@@ -184,10 +188,10 @@ def check_lmm_sizes(design: Design) -> None:
             )
 
 
-def _term_slices(spec: ModelSpec, kept: np.ndarray) -> dict[str, slice]:
+def _term_slices(recipe: Recipe, kept: np.ndarray) -> dict[str, slice]:
     """Return the columns of each fixed-effects term, counted among those kept."""
     position = np.concatenate([[0], np.cumsum(kept)])
     return {
-        "Intercept" if str(term) == "1" else str(term): slice(int(position[s.start]), int(position[s.stop]))
-        for term, s in spec.term_slices.items()
+        name: slice(int(position[s.start]), int(position[s.stop]))
+        for name, s in zip(recipe.term_names("fixed"), recipe.term_slices("fixed"), strict=True)
     }

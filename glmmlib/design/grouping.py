@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from glmmlib.design.levels import codes_in, factor_of, text_of
 from glmmlib.errors import DataError
 
 
@@ -85,8 +86,8 @@ class Grouping:
 
     def codes_of(self, rows: pd.DataFrame) -> tuple[np.ndarray, list[str]]:
         """Return the codes of other rows, -1 for a group not seen here, and the labels of those."""
-        values = [_values(rows[column]) for column in self._columns]
-        coded = [part.get_indexer(value) for part, value in zip(self._parts, values, strict=True)]
+        values = [rows[column] for column in self._columns]
+        coded = [codes_in(part, value) for part, value in zip(self._parts, values, strict=True)]
         known = np.all([codes >= 0 for codes in coded], axis=0)
         cell = _combined(coded, self._parts)
         codes = np.minimum(np.searchsorted(self._cells, cell), len(self._cells) - 1)
@@ -96,17 +97,12 @@ class Grouping:
 
 
 def _factorize(column: pd.Series) -> tuple[np.ndarray, pd.Index]:
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        used, codes = np.unique(column.cat.codes, return_inverse=True)
-        return codes, column.cat.categories[used]
+    """Return codes and levels of a column; levels without rows are not there."""
+    if isinstance(column.dtype, pd.CategoricalDtype) or column.dtype == np.dtype(object):
+        column = factor_of(column, f"column '{column.name}'")
+        return column.cat.codes.to_numpy(), column.cat.categories
     codes, levels = pd.factorize(column, sort=True)
     return codes, pd.Index(levels)
-
-
-def _values(column: pd.Series) -> pd.Index:
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        column = column.astype(column.cat.categories.dtype)
-    return pd.Index(column)
 
 
 def _combined(codes: Sequence[np.ndarray], parts: Sequence[pd.Index]) -> np.ndarray:
@@ -120,7 +116,7 @@ def _combined(codes: Sequence[np.ndarray], parts: Sequence[pd.Index]) -> np.ndar
 def _labels(cells: np.ndarray, parts: Sequence[pd.Index]) -> list[str]:
     """Join the labels of each cell by ':'; where that is ambiguous, parts that hold a ':' get backticks."""
     columns = np.unravel_index(cells, [len(part) for part in parts])
-    texts = [[str(part[i]) for i in column] for part, column in zip(parts, columns, strict=True)]
+    texts = [[text_of(part[i]) for i in column] for part, column in zip(parts, columns, strict=True)]
     labels = [":".join(label) for label in zip(*texts, strict=True)]
     if len(set(labels)) == len(labels):
         return labels

@@ -3,27 +3,44 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import pandas as pd
-from formulaic import ModelSpec
 
 from glmmlib.design.arrays import RandomDesign
 from glmmlib.design.rank import independent_rows
+from glmmlib.design.recipe import Recipe
 from glmmlib.display.words import listed
 from glmmlib.errors import DataError, ModelError, RankDeficientWarning
 from glmmlib.formula.terms import RandomTerm
 
 
-def check_terms_have_columns(specs: dict[str, ModelSpec]) -> None:
-    """Refuse a factor with one level, for which formulaic makes no column."""
-    for spec in specs.values():
-        for term, indices in spec.term_indices.items():
-            if not indices:
+def check_terms_have_columns(recipe: Recipe) -> None:
+    """Refuse a factor with one level, for which no column is made."""
+    for key in recipe.parts:
+        for name, columns in zip(recipe.term_names(key), recipe.term_slices(key), strict=True):
+            if columns.stop == columns.start:
                 raise DataError(
-                    f"the factor '{term}' has one level only, so there is nothing to compare: leave it out"
+                    f"the factor '{name}' has one level only, so there is nothing to compare: leave it out"
                 )
+
+
+@contextmanager
+def explained(missing: Mapping[str, int], n: int) -> Iterator[None]:
+    """Add to an error about levels how many rows were left out, if they were more than a few."""
+    try:
+        yield
+    except DataError as error:
+        most = max(missing, key=missing.__getitem__, default=None)
+        if most is None or missing[most] < 0.1 * n or "one level only" not in str(error):
+            raise
+        raise DataError(
+            f"{error}. {missing[most]} of the {n} rows were left out because '{most}' is missing there: "
+            "pandas.read_csv takes texts such as 'None' and 'NA' for missing values unless it is told "
+            "keep_default_na=False"
+        ) from error
 
 
 def check_no_constant(columns: dict[str, pd.Series], names: Sequence[str], x: np.ndarray) -> None:

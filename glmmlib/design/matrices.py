@@ -1,94 +1,41 @@
-"""Model matrices: formulaic computes them, this module asks and checks.
-
-The parts of a formula (fixed effects, the left of each bar, offsets, a computed response) are named
-``fixed``, ``random0``, ``random1`` ..., ``offset0`` ..., ``response`` and ``failures``.
-"""
+"""Model matrices as arrays: their columns, the response, the offset."""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from formulaic import Formula, ModelMatrix, ModelSpec, ModelSpecs, SimpleFormula
-from formulaic.errors import DataMismatchWarning, FormulaicError
 
 from glmmlib.design.arrays import frozen
-from glmmlib.design.columns import FUNCTIONS, check_finite, is_categorical, names_in, variables_of
+from glmmlib.design.columns import check_finite, is_categorical
+from glmmlib.design.recipe import Parts
 from glmmlib.display.words import listed
 from glmmlib.errors import DataError
-from glmmlib.formula.scanner import plain_name
+from glmmlib.formula.algebra import Factor, Term, read_terms
+from glmmlib.formula.expressions import read_expression
 from glmmlib.formula.terms import Cbind, MixedFormula
+from glmmlib.formula.tokens import plain_name
 
 
-@lru_cache(maxsize=64)
-def read_parts(formula: MixedFormula, response: bool) -> dict[str, SimpleFormula]:
-    """Let formulaic read every part, each on its own: named parts of one formula get no intercept."""
-    parts = {"fixed": formula.fixed}
-    parts |= {f"random{i}": term.lhs for i, term in enumerate(formula.random)}
-    parts |= {f"offset{i}": "0 + {" + text + "}" for i, text in enumerate(formula.offsets)}
+def read_parts(formula: MixedFormula, response: bool) -> Parts:
+    """Return the terms of every part of a formula."""
+    parts = {"fixed": read_terms(formula.fixed)}
+    parts |= {f"random{i}": read_terms(term.lhs) for i, term in enumerate(formula.random)}
+    parts |= {f"offset{i}": _one(text) for i, text in enumerate(formula.offsets)}
     left = formula.response
     if response and isinstance(left, Cbind):
-        parts |= {"response": "0 + {" + left.successes + "}", "failures": "0 + {" + left.failures + "}"}
-    elif response and plain_name(left) is None:
-        parts["response"] = "0 + {" + left + "}"
-    return {key: Formula(text) for key, text in parts.items()}
+        parts |= {"response": _one(left.successes), "failures": _one(left.failures)}
+    elif response and isinstance(left, str) and plain_name(left) is None:
+        parts["response"] = _one(left)
+    return parts
 
 
-def needed_columns(
-    parts: Mapping[str, SimpleFormula | ModelSpec], columns: pd.Index, where: str = "the data"
-) -> list[str]:
-    """List the columns that the parts read, in a fixed order."""
-    formulas = [getattr(part, "formula", part) for part in parts.values()]
-    return list(dict.fromkeys(name for f in formulas for name in sorted(variables_of(f, columns, where))))
-
-
-def materialise(
-    parts: Mapping[str, SimpleFormula | ModelSpec], columns: dict[str, pd.Series], index: pd.Index
-) -> dict[str, ModelMatrix]:
-    """Let formulaic compute all parts together, so that a column is evaluated once.
-
-    Formulas learn their means, knots and levels here; the ``model_spec`` of a matrix remembers them.
-    """
-    frame = pd.DataFrame(columns, index=index, copy=False)
-    learned = all(isinstance(part, ModelSpec) for part in parts.values())
-    together = ModelSpecs(**parts) if learned else Formula(**parts)
-    options = {} if learned else {"output": "pandas", "na_action": "ignore"}
-    try:
-        with np.errstate(all="ignore"), warnings.catch_warnings():
-            warnings.simplefilter("error", DataMismatchWarning)
-            result = together.get_model_matrix(frame, context=FUNCTIONS, **options)
-    except DataMismatchWarning as warning:
-        raise DataError(_unseen_levels(parts, columns)) from warning
-    except (FormulaicError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as error:
-        dates = [name for name, column in columns.items() if column.dtype.kind in "mM"]
-        if dates:
-            raise DataError(
-                f"column '{dates[0]}' holds dates: turn it into a number first, such as days since a start"
-            ) from error
-        raise DataError(
-            f"the formula cannot be computed from the data: {str(error).splitlines()[0]}"
-        ) from error
-    return {key: getattr(result, key) for key in parts}
-
-
-def _unseen_levels(parts: Mapping[str, SimpleFormula | ModelSpec], columns: dict[str, pd.Series]) -> str:
-    """Say which factor made with C() has levels that it did not learn."""
-    for spec in parts.values():
-        for expression, (_, state) in getattr(spec, "encoder_state", {}).items():
-            known = state.get("categories", ())
-            read = set() if expression in columns else names_in(expression)[0]
-            for name in sorted(read & set(columns)):
-                unseen = sorted(set(columns[name].unique()) - set(known))
-                if known and unseen:
-                    return (
-                        f"column '{name}' of the new data has levels that the fit has not seen "
-                        f"in {expression} "
-                        f"({listed(unseen)}); the fit knows {listed(known)}"
-                    )
-    return "a factor made with C() has levels outside those it is told to have: name all of them in levels="
+def _one(text: str) -> tuple[Term, ...]:
+    """Return the only term of a response or an offset."""
+    name = plain_name(text)
+    expression = None if name else read_expression(text)
+    return (Term((Factor(name or expression.text, expression),)),)
 
 
 def stack(matrix: pd.DataFrame, index: pd.Index) -> np.ndarray:

@@ -7,7 +7,8 @@ is an error, never the reference level in disguise.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -15,10 +16,12 @@ import pandas as pd
 
 from glmmlib.design.arguments import argument
 from glmmlib.design.arrays import Design, NewDesign, NewRandom, RandomDesign
-from glmmlib.design.columns import as_frame, clean, is_categorical, missing_rows, require, with_levels
-from glmmlib.design.matrices import materialise, needed_columns, stack, summed_offset
-from glmmlib.display.words import listed
-from glmmlib.errors import DataError
+from glmmlib.design.columns import clean, require
+from glmmlib.design.frames import as_frame, missing_rows
+from glmmlib.design.matrices import stack, summed_offset
+from glmmlib.design.rowwise import check_rowwise
+from glmmlib.display.words import counted, listed
+from glmmlib.errors import DataError, RankDeficientWarning
 
 _WHERE = "the new data"
 
@@ -45,7 +48,7 @@ def new_design(
     ungrouped : sequence of int
         Those of them whose group is left open: code -1 in every row, and no grouping column is needed.
     allow_new_levels : bool
-        Give a group that the fit has not seen the code -1 instead of raising.
+        Give a group that the fit has not seen, or that is missing, the code -1 instead of raising.
     offset : (n,) array or str, optional
         Takes the place of the fit's `offset` argument; needed when that was an array.
 
@@ -58,7 +61,13 @@ def new_design(
     ------
     DataError
         For a missing column, an infinite value, an unseen level of a fixed-effects factor (always) or of a
-        grouping factor (unless allowed).
+        grouping factor (unless allowed), and for an offset that the fit had no argument for.
+
+    Warns
+    -----
+    RankDeficientWarning
+        When columns were left out of X and do not follow from the others in these rows as they did in the
+        data: X is NaN there.
 
     Examples
     --------
@@ -72,33 +81,32 @@ def new_design(
     """
     frame = as_frame(newdata)
     chosen = list(range(len(design.random)) if random is None else random)
-    specs = {
-        key: spec
-        for key, spec in design.specs.items()
+    keys = [
+        key
+        for key in design.recipe.parts
         if not key.startswith("random") or int(key.removeprefix("random")) in chosen
-    }
-    needed = needed_columns(specs, frame.columns, _WHERE)
+    ]
+    needed = design.recipe.columns(keys, frame.columns, _WHERE)
     groups = [
         require(name, frame.columns, _WHERE)
         for i in chosen
         if i not in ungrouped
         for name in design.random[i].term.groups
     ]
-    if offset is None and design.offset_argument is True:
-        raise DataError("the fit was given its offset as an array, so new data need one too: pass offset=")
-    if offset is None and design.offset_argument:
-        offset = design.offset_argument
-    by_name = [offset] if isinstance(offset, str) else []
+    offset = _offset_argument(design, offset)
+    by_name = [require(offset, frame.columns, _WHERE)] if isinstance(offset, str) else []
     given = argument(offset, "offset", frame)
 
-    mask, _ = missing_rows(frame, list(dict.fromkeys([*needed, *groups, *by_name])))
+    mask, _ = missing_rows(frame, list(dict.fromkeys([*needed, *by_name])))
     complete = np.ones(len(frame), dtype=bool) if mask is None else ~mask
     rows = frame if mask is None else frame[complete]
     if len(rows) == 0:
         return _nothing_complete(design, frame, chosen, complete)
-    columns = {name: _as_in_fit(clean(rows, name, where=_WHERE), design) for name in needed}
-    matrices = materialise(specs, columns, rows.index)
-    x = stack(matrices["fixed"], rows.index)[design.kept_columns]
+    if not allow_new_levels:
+        _refuse_missing_groups(rows, groups)
+    matrices = new_matrices(design, keys, rows)
+    full = stack(matrices["fixed"], rows.index)
+    x = _estimable(design, full)
     total = summed_offset(matrices, None if given is None else given[complete], rows.index)
     terms = {
         i: _new_random(design.random[i], matrices[f"random{i}"], rows, allow_new_levels, i not in ungrouped)
@@ -119,16 +127,79 @@ def new_design(
     )
 
 
-def _as_in_fit(column: pd.Series, design: Design) -> pd.Series:
-    """Give a factor the fit's levels; refuse text where the fit had numbers."""
-    if column.name in design.category_levels:
-        return with_levels(column, design.category_levels[column.name])
-    if is_categorical(column):
-        raise DataError(
-            f"column '{column.name}' of {_WHERE} is categorical ({listed(column.cat.categories, 3)}), "
-            "but the fit had numbers there"
-        )
-    return column
+def new_matrices(design: Design, keys: Iterable[str], rows: pd.DataFrame) -> dict:
+    """Compute parts of the model for complete new rows, as for the fit's.
+
+    Raises
+    ------
+    DataError
+        Also where a part cannot be computed for new rows by themselves.
+    """
+    recipe, keys = design.recipe, list(keys)
+    names = recipe.columns(keys, rows.columns, _WHERE)
+    columns = {name: recipe.variables[name].read(rows, _WHERE) for name in names}
+    check_rowwise(recipe, keys, lambda read: fit_columns(design, read), design.index)
+    return recipe.matrices(keys, columns, rows.index)
+
+
+def fit_columns(design: Design, names: Iterable[str]) -> dict[str, pd.Series]:
+    """Return columns of the fit's rows, clean."""
+    return {name: clean(design.data, name) for name in names}
+
+
+def estimable_rows(design: Design, full: np.ndarray) -> np.ndarray:
+    """Mark the rows whose mean the data tell, by all columns (p, n) of their fixed effects.
+
+    With columns left out that is so where these follow from the others as they do in the data.
+    """
+    if not design.aliased:
+        return np.ones(full.shape[1], dtype=bool)
+    kept = design.kept_columns
+    names = design.recipe.columns(["fixed"], design.data.columns)
+    data = stack(
+        design.recipe.matrices(["fixed"], fit_columns(design, names), design.index)["fixed"], design.index
+    )
+    scale = np.sqrt(np.einsum("pn,pn->p", data, data))[:, None]
+    scale[scale == 0] = 1.0
+    weights = np.linalg.lstsq((data / scale)[kept].T, (data / scale)[~kept].T, rcond=1e-10)[0]
+    gap = np.abs(weights.T @ (full / scale)[kept] - (full / scale)[~kept]).max(axis=0)
+    return gap <= 1e-8 * np.abs(full / scale).max()
+
+
+def _estimable(design: Design, full: np.ndarray) -> np.ndarray:
+    """Return the columns of X, NaN in the rows that the data do not tell, with a warning."""
+    x = full[design.kept_columns]
+    known = estimable_rows(design, full)
+    if known.all():
+        return x
+    warnings.warn(
+        f"the data do not tell the mean of {counted(int((~known).sum()), 'row')} of the new data, which is "
+        f"NaN: the columns left out of the fit ({listed(design.aliased)}) do not follow from the others "
+        "there",
+        RankDeficientWarning,
+        stacklevel=6,
+    )
+    return np.where(known, x, np.nan)
+
+
+def _offset_argument(design: Design, offset):
+    """Return the offset to read: the one given, or the column that the fit's offset was."""
+    if offset is not None and not design.offset_argument:
+        why = "computes its offset from columns of the data" if design.formula.offsets else "has no offset"
+        raise DataError(f"the fit {why}, so there is no offset argument to replace: leave offset= out")
+    if offset is None and design.offset_argument is True:
+        raise DataError("the fit was given its offset as an array, so new data need one too: pass offset=")
+    return design.offset_argument if offset is None and design.offset_argument else offset
+
+
+def _refuse_missing_groups(rows: pd.DataFrame, groups: Sequence[str]) -> None:
+    for name in groups:
+        missing = np.flatnonzero(rows[name].isna())
+        if len(missing):
+            raise DataError(
+                f"the group '{name}' is missing in {counted(len(missing), 'row')} of {_WHERE} (first at row "
+                f"{rows.index[missing[0]]}): pass allow_new_levels=True to predict for an unknown group"
+            )
 
 
 def _new_random(

@@ -1,35 +1,24 @@
 """Formulas: from text to fixed-effects terms and random-effects terms.
 
-A mixed-model formula is an ordinary one plus terms with a bar, ``(effects | group)``. formulaic
-reads ordinary formulas and knows no bars, so this module splits the right-hand side into its
-summands, sorts them into three heaps (fixed, random, offset), and leaves the rest to formulaic.
-Nothing here looks at data.
+A mixed-model formula is an ordinary one plus terms with a bar, ``(effects | group)``. The text is cut into
+tokens once (:mod:`glmmlib.formula.tokens`); this module splits the right-hand side into its summands and
+sorts them into three heaps: fixed, random, offset. What an ordinary formula means is for
+:mod:`glmmlib.formula.algebra` to say. Nothing here looks at data, and nothing is computed.
 """
 
 from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from formulaic import Formula
-from formulaic.errors import FormulaicError
-
 from glmmlib.errors import FormulaError
-from glmmlib.formula.scanner import (
-    Span,
-    closing,
-    is_call,
-    outside_quotes,
-    plain_bars,
-    plain_name,
-    quoted,
-    split_outermost,
-    summands,
-    with_powers,
-)
+from glmmlib.formula.algebra import INTERCEPT, expression_of, terms_of
+from glmmlib.formula.expressions import read_expression
 from glmmlib.formula.terms import Cbind, MixedFormula, RandomTerm
+from glmmlib.formula.tokens import Token, quoted, tokenise, with_powers
 
 
 def parse_formula(text: str) -> MixedFormula:
@@ -38,10 +27,10 @@ def parse_formula(text: str) -> MixedFormula:
     Parameters
     ----------
     text : str
-        ``response ~ fixed effects + (effects | group) + ...``. Besides everything that formulaic
-        reads: ``(x | g)``, ``(1 | g)``, ``(0 + x | g)``, ``(x || g)``; ``(1 | a/b)``, short for
-        ``(1 | a) + (1 | a:b)``; ``offset(expr)``; ``cbind(successes, failures)``; R's powers
-        inside a call, ``I(x^2)``; names with spaces in backticks.
+        ``response ~ fixed effects + (effects | group) + ...``. Beside Wilkinson and Rogers' algebra
+        (``a * b``, ``a:b``, ``a / b``, ``(a + b)^2``, ``0 +``): ``(x | g)``, ``(1 | g)``, ``(0 + x | g)``,
+        ``(x || g)``; ``(1 | a/b)``, short for ``(1 | a) + (1 | a:b)``; ``offset(expr)``;
+        ``cbind(successes, failures)``; calls, ``log(x)``, ``I(x^2)``; names with spaces in backticks.
 
     Returns
     -------
@@ -60,28 +49,29 @@ def parse_formula(text: str) -> MixedFormula:
     >>> [term.text for term in f.random]
     ['(1 | batch)', '(1 | batch:cask)', '(0 + temp || lab)']
     """
-    return _parse(_flat(text))
+    return _parse(flat(text))
 
 
 @lru_cache(maxsize=64)
 def _parse(text: str) -> MixedFormula:
-    tildes = [i for i, char, depth in outside_quotes(text) if char == "~" and depth == 0]
+    tokens = tokenise(text)
+    tildes = [i for i, token in enumerate(tokens) if token.is_operator("~") and token.depth == 0]
     if not tildes:
         raise FormulaError(
             "a formula needs a '~' between the response and its model: y ~ x + (1 | g)", text, len(text)
         )
     if len(tildes) > 1:
-        raise FormulaError("a formula has one '~'; this is a second one", text, tildes[1])
-    tilde = tildes[0]
-    if not text[:tilde].strip():
-        raise FormulaError("there is no response on the left of '~'", text, tilde)
-    if not text[tilde + 1 :].strip():
+        raise FormulaError("a formula has one '~'; this is a second one", text, tokens[tildes[1]].start)
+    left, tilde, right = tokens[: tildes[0]], tokens[tildes[0]], tokens[tildes[0] + 1 :]
+    if not left:
+        raise FormulaError("there is no response on the left of '~'", text, tilde.start)
+    if not right:
         raise FormulaError(
-            "there is no model on the right of '~': write 1 for an intercept alone", text, tilde
+            "there is no model on the right of '~': write 1 for an intercept alone", text, tilde.start
         )
-    heaps = _sort_summands(text, tilde + 1)
+    heaps = _sort_summands(text, right)
     return MixedFormula(
-        text.strip(), _response(text, tilde), heaps.fixed_text(), tuple(heaps.random), tuple(heaps.offsets)
+        text.strip(), _response(text, left), heaps.fixed_text(), tuple(heaps.random), tuple(heaps.offsets)
     )
 
 
@@ -100,20 +90,22 @@ def random_only(text: str) -> tuple[RandomTerm, ...]:
     >>> random_only("~0")
     ()
     """
-    text = _flat(text)
-    start = len(text) - len(text.lstrip()) + text.lstrip().startswith("~")
-    if not text[start:].strip():
-        raise FormulaError("write ~0 for no random effects, or terms such as ~(1 | g)", text, start)
-    heaps = _sort_summands(text, start)
+    text = flat(text)
+    tokens = tokenise(text)
+    if tokens and tokens[0].is_operator("~"):
+        tokens = tokens[1:]
+    if not tokens:
+        raise FormulaError("write ~0 for no random effects, or terms such as ~(1 | g)", text, 0)
+    heaps = _sort_summands(text, tokens)
     if heaps.offsets or (heaps.fixed_text() not in ("0", "-1") if heaps.fixed else not heaps.random):
-        at = heaps.fixed[0].start if heaps.fixed else start
+        at = heaps.fixed[0].start if heaps.fixed else tokens[0].start
         raise FormulaError(
             "only random-effects terms can stand here, such as ~(1 | g), or ~0 for none", text, at
         )
     return tuple(heaps.random)
 
 
-def _flat(text: str) -> str:
+def flat(text: str) -> str:
     """Put the formula on one line; every character keeps its position."""
     if not isinstance(text, str):
         raise FormulaError(
@@ -125,202 +117,252 @@ def _flat(text: str) -> str:
 # --- sorting the summands -----------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class Summand:
+    """What stands between two outermost signs, and the signs before it."""
+
+    signs: tuple[Token, ...]
+    tokens: tuple[Token, ...]
+
+    @property
+    def is_minus(self) -> bool:
+        """Is it taken away?"""
+        return sum(sign.text == "-" for sign in self.signs) % 2 == 1
+
+    @property
+    def start(self) -> int:
+        return self.tokens[0].start
+
+    @property
+    def has_bar(self) -> bool:
+        """Is it a random-effects term, or meant to be one?"""
+        return any(t.kind == "word" or t.is_operator("|", "||") for t in self.tokens)
+
+    def spelt(self, text: str) -> str:
+        """Return its text, R's powers in Python's spelling."""
+        return with_powers(text[self.start : self.tokens[-1].stop])
+
+
+def summands(tokens: Sequence[Token], text: str) -> Iterator[Summand]:
+    """Split a right-hand side at its outermost + and -."""
+    signs: list[Token] = []
+    piece: list[Token] = []
+    for token in tokens:
+        if not (token.is_operator("+", "-") and token.depth == 0):
+            piece.append(token)
+        elif piece:
+            yield Summand(tuple(signs), tuple(piece))
+            signs, piece = [token], []
+        else:
+            signs.append(token)
+    if not piece:
+        raise FormulaError(f"nothing follows this '{signs[-1].text}'", text, signs[-1].start)
+    yield Summand(tuple(signs), tuple(piece))
+
+
 @dataclass
 class _Heaps:
     text: str
-    fixed: list[Span] = field(default_factory=list)
+    fixed: list[Summand] = field(default_factory=list)
     random: list[RandomTerm] = field(default_factory=list)
     offsets: list[str] = field(default_factory=list)
 
     def fixed_text(self) -> str:
         """Join the fixed summands with their signs, powers in Python's spelling."""
         joined = ""
-        for span in self.fixed:
-            sign = self.text[span.sign] if span.sign is not None else "+"
-            piece = with_powers(self.text[span.start : span.stop])
+        for summand in self.fixed:
+            sign, piece = "-" if summand.is_minus else "+", summand.spelt(self.text)
             joined += f" {sign} {piece}" if joined else ("" if sign == "+" else "-") + piece
         return joined or "1"
 
 
-def _sort_summands(text: str, start: int) -> _Heaps:
+def _sort_summands(text: str, tokens: Sequence[Token]) -> _Heaps:
     heaps = _Heaps(text)
-    for span in summands(text, start):
-        piece = text[span.start : span.stop]
-        bars = plain_bars(piece)
-        if bars:
-            for term in _random_terms(text, span, bars):
+    for summand in summands(tokens, text):
+        if summand.has_bar:
+            for term in _random_terms(text, summand):
                 if term in heaps.random:
-                    raise FormulaError(f"the term {term.text} stands here a second time", text, span.start)
+                    raise FormulaError(f"the term {term.text} stands here a second time", text, summand.start)
                 heaps.random.append(term)
-        elif is_call(piece, "offset"):
-            if span.sign is not None and text[span.sign] == "-":
+        elif _is_call(summand.tokens, "offset"):
+            if summand.is_minus:
                 raise FormulaError(
-                    "an offset is added, not subtracted: write offset(-(...))", text, span.sign
+                    "an offset is added, not subtracted: write offset(-(...))", text, summand.signs[-1].start
                 )
-            heaps.offsets.append(
-                _expression(text, span.start + piece.index("(") + 1, span.stop - 1, "offset()")
-            )
+            heaps.offsets.append(_offset(text, summand.tokens[0]))
         else:
-            heaps.fixed.append(span)
-    _check_fixed(heaps, start)
+            heaps.fixed.append(summand)
+    if heaps.fixed:  # for its complaints, which point at the place
+        terms_of([token for s in heaps.fixed for token in (*s.signs, *s.tokens)], text, implied=True)
     return heaps
 
 
-def _check_fixed(heaps: _Heaps, start: int) -> None:
-    """Let formulaic read the fixed effects where they stand, all else blanked out."""
-    blank = [" "] * len(heaps.text)
-    for span in heaps.fixed:
-        blank[span.start : span.stop] = heaps.text[span.start : span.stop]
-        if span.sign is not None:
-            blank[span.sign] = heaps.text[span.sign]
-    if heaps.fixed:
-        _read(heaps.text, "".join(blank)[start:], start)
-
-
-def _random_terms(text: str, span: Span, bars: list[tuple[int, int]]) -> list[RandomTerm]:
+def _random_terms(text: str, summand: Summand) -> list[RandomTerm]:
     """Read one summand that holds a bar: ``(lhs | group)`` or ``(lhs || group)``."""
-    piece = text[span.start : span.stop]
-    bar, depth = bars[0]
-    if depth == 0:
+    tokens = summand.tokens
+    if tokens[0].kind == "word":
         raise FormulaError(
-            "put a random-effects term in parentheses, as in y ~ x + (1 | g)", text, span.start + bar
+            f"a bar inside {tokens[0].text}() means nothing: a random-effects term is written (x | g), "
+            "and 'or' np.logical_or(a, b)",
+            text,
+            tokens[0].start,
         )
-    if depth > 1 or piece[0] != "(" or closing(piece, 0) != len(piece) - 1:
+    bars = [i for i, token in enumerate(tokens) if token.is_operator("|", "||")]
+    word = next((token for token in tokens if token.kind == "word"), None)
+    bar = tokens[bars[0]]
+    if word is None and bar.depth == 0:
+        raise FormulaError("put a random-effects term in parentheses, as in y ~ x + (1 | g)", text, bar.start)
+    if word is not None or bar.depth > 1 or not _in_brackets(tokens):
         raise FormulaError(
-            "a random-effects term stands on its own, joined by '+': ... + (1 | g)", text, span.start + bar
+            "a random-effects term stands on its own, joined by '+': ... + (1 | g)", text, bar.start
         )
-    if span.sign is not None and text[span.sign] == "-":
+    if summand.is_minus:
         raise FormulaError(
-            "a random-effects term can be added, not subtracted: leave it out instead", text, span.sign
+            "a random-effects term can be added, not subtracted: leave it out instead",
+            text,
+            summand.signs[-1].start,
         )
-    double = piece[bar + 1] == "|"
-    if len(bars) > 1 + double:
+    if len(bars) > 1:
         raise FormulaError(
             "a random-effects term has one bar; for two grouping factors write (1 | a) + (1 | b)",
             text,
-            span.start + bars[1 + double][0],
+            tokens[bars[1]].start,
         )
-    lhs = _random_lhs(text, span.start + 1, span.start + bar)
-    mark = "||" if double else "|"
+    lhs = _random_lhs(text, tokens[1 : bars[0]], bar)
     return [
-        RandomTerm(f"({lhs} {mark} {':'.join(map(quoted, groups))})", lhs, groups, not double)
-        for groups in _groupings(text, span.start + bar + 1 + double, span.stop - 1)
+        RandomTerm(
+            f"({lhs} {bar.text} {':'.join(map(quoted, groups))})", lhs, groups, correlated=bar.text == "|"
+        )
+        for groups in _groupings(text, tokens[bars[0] + 1 : -1], tokens[-1])
     ]
 
 
-def _random_lhs(text: str, start: int, stop: int) -> str:
+def _in_brackets(tokens: Sequence[Token]) -> bool:
+    """Tell whether one pair of brackets holds all of the tokens."""
+    return (
+        tokens[0].is_operator("(")
+        and tokens[-1].is_operator(")")
+        and all(token.depth > tokens[0].depth for token in tokens[1:-1])
+    )
+
+
+def _random_lhs(text: str, tokens: Sequence[Token], bar: Token) -> str:
     """Read the left of a bar and return it in canonical form."""
-    if not text[start:stop].strip():
+    if not tokens:
         raise FormulaError(
-            "nothing stands on the left of this bar: write 1 for a random intercept", text, stop
+            "nothing stands on the left of this bar: write 1 for a random intercept", text, bar.start
         )
-    formula = _read(text, text[start:stop], start)
-    terms = [_term_text(term) for term in formula]
+    terms = terms_of(tokens, text, implied=True)
     if not terms:
-        raise FormulaError("no random effect is left on the left of this bar", text, start)
-    if terms == ["1"]:
+        raise FormulaError("no random effect is left on the left of this bar", text, tokens[0].start)
+    if terms == (INTERCEPT,):
         return "1"
-    return " + ".join(terms[1:] if terms[0] == "1" else ["0", *terms])
+    spelt = [term.spelt for term in terms if term != INTERCEPT]
+    return " + ".join(spelt if INTERCEPT in terms else ["0", *spelt])
 
 
-def _term_text(term) -> str:
-    """Spell a formulaic term so that formulaic reads it again."""
-    return ":".join(_factor_text(factor) for factor in term.factors)
-
-
-def _factor_text(factor) -> str:
-    expression = factor.expr
-    if factor.eval_method.value == "lookup":
-        return quoted(expression)
-    if factor.eval_method.value == "python":
-        expression = with_powers(expression)
-        return expression if re.match(r"[^\W\d][\w.]*[(\[]", expression) else "{" + expression + "}"
-    return expression
-
-
-def _groupings(text: str, start: int, stop: int) -> list[tuple[str, ...]]:
+def _groupings(text: str, tokens: Sequence[Token], closing: Token) -> list[tuple[str, ...]]:
     """Read the right of a bar: ``g``, ``a:b``, or ``a/b`` for a and a:b."""
-    if not text[start:stop].strip():
+    if not tokens:
         raise FormulaError(
-            "nothing stands on the right of this bar: write the grouping column there", text, start
+            "nothing stands on the right of this bar: write the grouping column there",
+            text,
+            closing.start - 1,
         )
     groupings: list[tuple[str, ...]] = []
     outer: tuple[str, ...] = ()
-    for level_start, level in split_outermost(text, start, stop, "/"):
-        for name_start, name in split_outermost(text, level_start, level_start + len(level), ":"):
-            outer += (_group_name(text, name_start, name),)
+    for level in _split(tokens, closing, "/"):
+        for name in _split(level[:-1], level[-1], ":"):
+            outer += (_group_name(text, name[:-1], name[-1]),)
         if len(set(outer)) < len(outer):
-            at = level_start + len(level) - len(level.lstrip())
-            raise FormulaError("a column is named twice in one grouping factor", text, at)
+            raise FormulaError("a column is named twice in one grouping factor", text, level[0].start)
         groupings.append(outer)
     return groupings
 
 
-def _group_name(text: str, start: int, piece: str) -> str:
-    name = plain_name(piece)
-    if name is not None:
-        return name
-    at = start + len(piece) - len(piece.lstrip())
-    bare = piece.strip()
-    if not bare:
-        raise FormulaError("a column name is missing here", text, min(start, len(text) - 1))
-    if re.fullmatch(r"[\d.]+", bare):
-        advice = f"a grouping factor is a column, not the number {bare}"
-    elif "+" in bare or "*" in bare:
+def _split(tokens: Sequence[Token], end: Token, separator: str) -> Iterator[list[Token]]:
+    """Split tokens at a separator; each piece has the token that ends it as its last."""
+    piece: list[Token] = []
+    for token in tokens:
+        piece.append(token)
+        if token.is_operator(separator):
+            yield piece
+            piece = []
+    yield [*piece, end]
+
+
+def _group_name(text: str, tokens: Sequence[Token], end: Token) -> str:
+    if not tokens:
+        raise FormulaError("a column name is missing here", text, end.start)
+    if len(tokens) == 1 and tokens[0].kind == "name":
+        return tokens[0].text
+    if tokens[0].kind == "number":
+        advice = f"a grouping factor is a column, not the number {tokens[0].text}"
+    elif any(token.is_operator("+", "*") for token in tokens):
         advice = "for two grouping factors write (1 | a) + (1 | b), (1 | a/b) or (1 | a:b)"
-    elif "(" in bare:
+    elif any(token.kind == "python" for token in tokens):
         advice = (
             "a grouping factor is a plain column: every column on the right of a bar is taken as a factor"
         )
     else:
         advice = "this is not the name of a column; put a name with spaces or signs in backticks"
-    raise FormulaError(advice, text, at)
+    raise FormulaError(advice, text, tokens[0].start)
 
 
-# --- responses and expressions ------------------------------------------------------------------
+# --- responses and offsets ----------------------------------------------------------------------
 
 
-def _response(text: str, tilde: int) -> str | Cbind:
-    piece = text[:tilde].strip()
-    begin = text.index(piece)
-    if not is_call(piece, "cbind"):
-        return _expression(text, begin, begin + len(piece), "the response")
-    inner, stop = begin + piece.index("(") + 1, begin + len(piece) - 1
-    commas = [
-        i for i, char, depth in outside_quotes(text) if inner <= i < stop and char == "," and depth == 1
-    ]
-    if len(commas) != 1:
-        raise FormulaError("cbind takes two columns: cbind(successes, failures)", text, inner)
-    return Cbind(
-        _expression(text, inner, commas[0], "cbind()"), _expression(text, commas[0] + 1, stop, "cbind()")
+def _is_call(tokens: Sequence[Token], function: str) -> bool:
+    """Tell whether the tokens are one call of `function` and nothing else."""
+    return (
+        len(tokens) == 1
+        and tokens[0].kind == "python"
+        and re.match(rf"{function}\s*\(", tokens[0].text) is not None
     )
 
 
-def _expression(text: str, start: int, stop: int, where: str) -> str:
-    """Check that text[start:stop] is a Python expression and return it."""
-    piece = text[start:stop].strip()
-    if not piece:
-        raise FormulaError(f"{where} is empty", text, start)
-    if plain_name(piece) is None:
-        try:
-            ast.parse(with_powers(re.sub("`[^`]*`", "x", piece)), mode="eval")
-        except SyntaxError as error:
-            raise FormulaError(f"{where} is not a valid expression", text, start) from error
-    return with_powers(piece)
+def _arguments(text: str, token: Token) -> list[str]:
+    """Return the arguments of a call, each as text."""
+    expression = expression_of(token, text)[1]
+    tree = expression.tree
+    if not isinstance(tree, ast.Call) or not isinstance(tree.func, ast.Name) or tree.keywords:
+        raise FormulaError("this is not a valid expression", text, token.start)
+    return [expression.spelt(argument) for argument in tree.args]
 
 
-def _read(text: str, piece: str, start: int):
-    """Let formulaic read text[start:], turning its errors into ours."""
+def _offset(text: str, token: Token) -> str:
+    arguments = _arguments(text, token)
+    if len(arguments) != 1:
+        what = "offset() takes one expression" if arguments else "offset() is empty"
+        raise FormulaError(what, text, token.stop - 1)
+    return arguments[0]
+
+
+def _response(text: str, tokens: Sequence[Token]) -> str | Cbind:
+    if any(token.is_operator("|", "||") for token in tokens):
+        raise FormulaError(
+            "a bar on the left of '~' means nothing: a binomial response is written cbind(good, bad)",
+            text,
+            next(token.start for token in tokens if token.is_operator("|", "||")),
+        )
+    if _is_call(tokens, "cbind"):
+        columns = _arguments(text, tokens[0])
+        if len(columns) != 2:
+            raise FormulaError(
+                "cbind takes two columns: cbind(successes, failures)", text, tokens[0].start + len("cbind(")
+            )
+        return Cbind(*columns)
+    if len(tokens) == 1 and tokens[0].kind == "name":
+        return quoted(tokens[0].text)
+    spelt = (
+        tokens[0].text
+        if len(tokens) == 1 and tokens[0].kind == "python"
+        else with_powers(text[tokens[0].start : tokens[-1].stop])
+    )
     try:
-        return Formula(piece)
-    except FormulaicError as error:
-        reason, _, context = str(error).partition("\n")
-        context = re.sub("\x1b\\[[0-9;]*m", "", context).strip("\n")
-        at = start + context.index("⧛") if "⧛" in context else start
-        if "`.` operator" in reason:
-            reason, at = "'.' is not understood: name the columns", start + piece.index(".")
-        raise FormulaError(reason.replace("insuffient", "insufficient").rstrip("."), text, at) from error
-    except SyntaxError as error:
-        at = piece.find((error.text or "").strip()[:4] or piece)
-        hint = "; for a factor write C(x)" if "as.factor" in piece else ""
-        raise FormulaError(f"this is not a valid expression{hint}", text, start + max(at, 0)) from error
+        read_expression(spelt)
+    except FormulaError as error:
+        where = "the response " if error.message.endswith("valid expression") else ""
+        message = where + "is not a valid expression" if where else error.message
+        raise FormulaError(message, text, tokens[0].start) from error
+    return spelt

@@ -1,9 +1,9 @@
 """The formula that a change makes of another: dots stand for what was there."""
 
 from glmmlib.errors import FormulaError
-from glmmlib.formula.parser import random_only
-from glmmlib.formula.scanner import plain_bars, summands
+from glmmlib.formula.parser import flat, random_only, summands
 from glmmlib.formula.terms import MixedFormula
+from glmmlib.formula.tokens import tokenise
 
 
 def changed_formula(old: MixedFormula, text: str) -> str:
@@ -26,28 +26,37 @@ def changed_formula(old: MixedFormula, text: str) -> str:
     >>> changed_formula(parse_formula("y ~ a + (a | g) + (1 | h)"), ". ~ . + b - (1 | h)")
     'y ~ a + b + (a | g)'
     """
-    tilde = text.find("~")
-    if tilde < 0:
+    text = flat(text)
+    tokens = tokenise(text)
+    tildes = [i for i, token in enumerate(tokens) if token.is_operator("~")]
+    if len(tildes) != 1:
         raise FormulaError(
-            "a formula needs a '~': write '. ~ . + x' to add x to the old one", text, len(text)
+            "a formula needs one '~': write '. ~ . + x' to add x to the old one",
+            text,
+            tokens[tildes[1]].start if tildes else len(text),
         )
-    response = str(old.response) if text[:tilde].strip() in ("", ".") else text[:tilde].strip()
+    left, right = tokens[: tildes[0]], tokens[tildes[0] + 1 :]
+    is_old = not left or (len(left) == 1 and left[0].is_operator("."))
+    response = str(old.response) if is_old else text[: tokens[tildes[0]].start].strip()
+    if not right:
+        raise FormulaError(
+            "nothing stands on the right of '~': write a dot for what was there", text, len(text)
+        )
     fixed, random, offsets = [], [], []
-    for span in summands(text, tilde + 1):
-        piece = text[span.start : span.stop]
-        sign = "-" if span.sign is not None and text[span.sign] == "-" else "+"
-        if piece == "." and sign == "+":
+    for summand in summands(right, text):
+        piece = summand.spelt(text)
+        if piece == "." and not summand.is_minus:
             fixed.append(("+", old.fixed))
             random += [term.text for term in old.random]
             offsets += [f"offset({expression})" for expression in old.offsets]
-        elif sign == "-" and plain_bars(piece):
+        elif summand.is_minus and summand.has_bar:
             for term in random_only(piece):
                 if term.text not in random:
-                    raise FormulaError(f"there is no term {term.text} to take away", text, span.start)
+                    raise FormulaError(f"there is no term {term.text} to take away", text, summand.start)
                 random.remove(term.text)
-        elif plain_bars(piece):
+        elif summand.has_bar:
             random.append(piece)
         else:
-            fixed.append((sign, piece))
+            fixed.append(("-" if summand.is_minus else "+", piece))
     signed = " ".join(f"{sign} {piece}" for sign, piece in fixed).removeprefix("+ ")
     return f"{response} ~ {' + '.join([signed, *random, *offsets] if signed else [*random, *offsets])}"

@@ -6,8 +6,9 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
-from glmmlib.design.columns import clean, is_categorical, names_in
-from glmmlib.design.matrices import materialise, needed_columns, stack
+from glmmlib.design.columns import clean, is_categorical
+from glmmlib.design.matrices import stack
+from glmmlib.design.newdata import estimable_rows, new_matrices
 from glmmlib.display.words import did_you_mean, listed
 from glmmlib.errors import ModelError
 
@@ -17,7 +18,8 @@ GRID_LIMIT = 200_000  # rows
 def reference_grid(fit, by, at):
     """Return all combinations of the values of the variables, and sentences that say what they are."""
     design = fit.design
-    names = needed_columns({"fixed": design.specs["fixed"]}, design.data.columns)
+    recipe = design.recipe
+    names = recipe.columns(["fixed"], design.data.columns)
     keys = [by] if isinstance(by, str) else list(by)
     at = {} if at is None else at
     if not isinstance(at, Mapping):
@@ -27,8 +29,8 @@ def reference_grid(fit, by, at):
             raise ModelError(f"{name!r} is not a variable of the fixed effects{_hint(name, names, fit)}")
     if not keys or len(set(keys)) < len(keys):
         raise ModelError("by needs the names of one or more variables, each of them once")
-    computed = [f.expr for f in design.specs["fixed"].factor_contrasts if f.eval_method.value != "lookup"]
-    coded = set().union(*(names_in(text)[0] for text in computed))
+    computed = [f for f, coded in recipe.is_categorical("fixed").items() if coded and f.expression]
+    coded = {name for factor in computed for name in recipe.columns_of_factor(factor)}
     values, averaged = {}, []
     for name in names:
         column = clean(design.data, name)
@@ -78,7 +80,7 @@ def _levels(name, column, given):
         if unknown:
             raise ModelError(f"{unknown[0]!r} is no level of {name!r}; they are {listed(levels)}")
         return levels if given is None else given
-    if column.dtype.kind in "mM":
+    if column.dtype.kind not in "biuf":
         raise ModelError(
             f"{name!r} holds dates, which have no mean that a formula could use: turn it into a number first"
         )
@@ -91,26 +93,7 @@ def _levels(name, column, given):
 
 def grid_rows(design, grid):
     """Return the rows of X (r, p) for a grid; NaN where columns that were left out would matter."""
-    spec = {"fixed": design.specs["fixed"]}
-    X = _model_matrix(spec, design, grid)
-    kept = design.kept_columns
-    if (
-        design.aliased
-    ):  # a row can be estimated if the columns left out follow from the others there as they do in the data
-        data = _model_matrix(spec, design, design.data)
-        scale = np.sqrt(np.einsum("np,np->p", data, data))
-        scale[scale == 0] = 1.0
-        M = np.linalg.lstsq((data / scale)[:, kept], (data / scale)[:, ~kept], rcond=1e-10)[0]
-        gap = np.abs((X / scale)[:, kept] @ M - (X / scale)[:, ~kept]).max(axis=1)
-        X[gap > 1e-8 * np.abs(X / scale).max()] = np.nan
-    return X[:, kept]
-
-
-def _model_matrix(spec, design, frame):
-    columns = {}
-    for name in needed_columns(spec, frame.columns):
-        column = frame[name]
-        if name in design.category_levels:
-            column = pd.Series(pd.Categorical(column, design.category_levels[name]), frame.index, name=name)
-        columns[name] = column
-    return stack(materialise(spec, columns, frame.index)["fixed"], frame.index).T.copy()
+    full = stack(new_matrices(design, ["fixed"], grid)["fixed"], grid.index)
+    X = full[design.kept_columns].T.copy()
+    X[~estimable_rows(design, full)] = np.nan
+    return X

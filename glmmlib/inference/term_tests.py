@@ -13,14 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from formulaic import Formula
 from scipy.linalg import qr
 
-from glmmlib.design.columns import clean
-from glmmlib.design.matrices import materialise, needed_columns
+from glmmlib.design.recoding import sum_to_zero
 from glmmlib.display.tables import Table, fixed, p_text
 from glmmlib.errors import ModelError
-from glmmlib.formula.scanner import quoted
 from glmmlib.inference.contrasts import DDF_TITLE, check_ddf, joint_test
 
 _TYPES = {1: 1, 2: 2, 3: 3, "I": 1, "II": 2, "III": 3}
@@ -127,10 +124,13 @@ def _after(X, before, columns, later):
 
 def _factors(design):
     """Return for each term its categorical and its numerical factors."""
-    spec = design.specs["fixed"]
-    categorical = {str(f) for f in spec.factor_contrasts}
-    names = {term: {str(f) for f in term.factors} for term in spec.formula}
-    return {str(term): (f & categorical, f - categorical) for term, f in names.items()}
+    recipe = design.recipe
+    is_categorical = recipe.is_categorical("fixed")
+    split = {}
+    for name, term in zip(recipe.term_names("fixed"), recipe.parts["fixed"], strict=True):
+        categorical = {factor for factor in term.factors if is_categorical[factor]}
+        split[name] = (categorical, set(term.factors) - categorical)
+    return split
 
 
 def _contains(larger, smaller):
@@ -145,14 +145,7 @@ def _averaged(design):
     terms = _terms(design)
     if not any(categorical for categorical, _ in factors.values()):
         return {name: np.eye(design.X.shape[1])[columns] for name, columns in terms.items()}
-    old = design.specs["fixed"]
-    recoded = [":".join(_recoded(factor, old) for factor in term.factors) for term in old.formula]
-    formula = Formula(" + ".join(recoded if "1" in recoded else ["0", *recoded]))
-    columns = {
-        name: clean(design.data, name) for name in needed_columns({"fixed": formula}, design.data.columns)
-    }
-    matrix = materialise({"fixed": formula}, columns, design.index)["fixed"]
-    S = matrix.to_numpy(dtype=float)
+    S, columns = sum_to_zero(design)
     scale = np.sqrt(np.einsum("np,np->p", S, S))
     M, _, rank, _ = np.linalg.lstsq(S / scale, design.X, rcond=1e-10)
     if design.aliased or rank < S.shape[1]:
@@ -162,13 +155,4 @@ def _averaged(design):
             " not defined: use type=2, or test what you mean with gl.wald_test"
         )
     M /= scale[:, None]
-    slices = zip(old.term_slices, matrix.model_spec.term_slices.values(), strict=True)
-    return {str(term): M[s] for term, s in slices if str(term) in terms}
-
-
-def _recoded(factor, spec):
-    """Write a categorical factor with sum-to-zero contrasts, and any other as it is."""
-    text = quoted(factor.expr) if factor.eval_method.value == "lookup" else factor.expr
-    if factor in spec.factor_contrasts:
-        return f"C({text}, contr.sum)"
-    return "{" + text + "}" if factor.eval_method.value == "python" else text
+    return {name: M[columns[name]] for name in terms}

@@ -4,13 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from formulaic import Formula
 from scipy.special import ndtri
 
 from glmmlib.design.arguments import argument, check_weights
-from glmmlib.design.columns import as_frame, clean
-from glmmlib.design.matrices import materialise, needed_columns
+from glmmlib.design.frames import as_frame
 from glmmlib.design.newdata import new_design
+from glmmlib.design.recoding import effect_names
 from glmmlib.display.words import listed
 from glmmlib.errors import DataError, ModelError
 from glmmlib.families.links import Identity
@@ -176,9 +175,7 @@ def _effect_names(design, group, term):
             return list(group.columns[columns])
     if term.lhs == "1":
         return ["Intercept"]
-    part = {"re_form": Formula(term.lhs)}
-    columns = {name: clean(design.data, name) for name in needed_columns(part, design.data.columns)}
-    return list(materialise(part, columns, design.index)["re_form"].columns)
+    return list(effect_names(design, term.lhs))
 
 
 def _check_options(kind, interval, level):

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from glmmlib.design.matrices import needed_columns
 from glmmlib.design.newdata import new_design
 from glmmlib.display.words import listed
 from glmmlib.errors import DataError, ModelError
@@ -155,8 +154,9 @@ class Place:
 
 def covariates(fit, parts=("random",)):
     """Return the names of the data columns that the random (and fixed) terms read."""
-    specs = {key: spec for key, spec in fit.design.specs.items() if key.startswith(tuple(parts))}
-    return needed_columns(specs, fit.design.data.columns)
+    recipe = fit.design.recipe
+    keys = [key for key in recipe.parts if key.startswith(tuple(parts))]
+    return recipe.columns(keys, fit.design.data.columns)
 
 
 def _by_name(at, variables):

@@ -40,7 +40,11 @@ MEANINGS = {
     "(scale(log(x)) + C(f, contr.sum) | g)": ("1", ["(scale(log(x)) + C(f, contr.sum) | g)"]),
     "((x) | g)": ("1", ["(x | g)"]),
     "I(x^2) + (I(x^2) | g)": ("I(x**2)", ["(I(x ** 2) | g)"]),
-    "I(x | z) + (1 | g)": ("I(x | z)", ["(1 | g)"]),
+    "I((x > 1) & (z > 1)) + (1 | g)": ("I((x > 1) & (z > 1))", ["(1 | g)"]),
+    "log (x) + (1 | g)": ("log (x)", ["(1 | g)"]),
+    "a %in% b + (b | g)": ("a %in% b", ["(b | g)"]),
+    "(µ + log(µ) | g)": ("1", ["(µ + log(µ) | g)"]),
+    "x + --z - -w + (1 | g)": ("x + z + w", ["(1 | g)"]),
     "{x + z} + (1 | g)": ("{x + z}", ["(1 | g)"]),
     "`my x` + (`my x` | `my g`)": ("`my x`", ["(`my x` | `my g`)"]),
     "`a|b` + (1 | `x + y`)": ("`a|b`", ["(1 | `x + y`)"]),
@@ -96,7 +100,7 @@ def test_response(text):
 def test_offsets_anywhere_on_the_right():
     formula = parse_formula("y ~ offset(log(n)) + x + (1 | g) + offset(z^2)")
     assert formula.fixed == "x"
-    assert formula.offsets == ("log(n)", "z**2")
+    assert formula.offsets == ("log(n)", "z ** 2")
 
 
 # Each mistake with a caret under the place that the error must point at, and words it must say.
@@ -131,10 +135,33 @@ MISTAKES = [
     ("y ~ x + offset() + z", "               ^", "is empty"),
     ("cbind(a) ~ x", "      ^", "cbind takes two columns"),
     ("y z ~ x", "^", "not a valid expression"),
-    ("y ~ x z + (1 | g)", "    ^", "Missing operator"),
-    ("y ~ (1 | g) + x == 2", "                ^", "Unknown operator"),
-    ("y ~ (1 | g) + 2*x", "              ^", "literals"),
-    ("y ~ (x z | g)", "     ^", "Missing operator"),
+    ("y ~ x z + (1 | g)", "      ^", "operator is missing"),
+    ("y ~ (1 | g) + x == 2", "                ^", "inside a call"),
+    ("y ~ (1 | g) + 2*x", "              ^", "I(2 * x)"),
+    ("y ~ (x z | g)", "       ^", "operator is missing"),
+    ("y ~ x$z", "     ^", "names the columns"),
+    ("y ~ x + * z", "        ^", "missing before"),
+    ("y ~ x:(z + )", "         ^", "nothing follows"),
+    ("y ~ x:()", "      ^", "nothing in these brackets"),
+    ("y ~ x + 'z'", "        ^", "in backticks"),
+    ("y ~ (x + z)^x", "           ^", "whole number"),
+    ("y ~ x + ``", "        ^", "no name between"),
+    ("y ~ x @ z", "      ^", "no operator of formulas"),
+    ("y ~ (a + b)(c)", "           ^", "operator is missing"),
+    ("y | n ~ x", "  ^", "cbind"),
+    # a bar inside a call is structure or an error
+    ("y ~ exp(t + 0 | g)", "    ^", "inside exp() means nothing"),
+    ("y ~ x + zz(1 + x | g)", "        ^", "inside zz() means nothing"),
+    ("y ~ I((x > 1) | (z > 1)) + (1 | g)", "    ^", "np.logical_or"),
+    ("y ~ x + log({x | z})", "        ^", "Python's Set"),
+    ("y ~ x + {x | z}", "        ^", "a bar inside a call"),
+    ("y ~ (log(x | z) | g)", "           ^", "stands on its own"),
+    ("y ~ x * us(x | g)", "             ^", "stands on its own"),
+    ("log(y | z) ~ x", "      ^", "left of '~'"),
+    # R's habits
+    ("y ~ is.na(x)", "    ^", "x.isna()"),
+    ("y ~ x + as.numeric(k)", "        ^", "x.astype(float)"),
+    ("y ~ log(Petal.Length)", "    ^", "`Petal.Length`"),
     ("y ~ z + I(x +) + (1 | g)", "        ^", "not a valid expression"),
     ("y ~ as.factor(k) + (1 | g)", "    ^", "write C(x)"),
     ("y ~ . + (1 | g)", "    ^", "name the columns"),

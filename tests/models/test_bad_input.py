@@ -6,7 +6,7 @@ import pytest
 
 from glmmlib.design.build import build_design, check_lmm_sizes
 from glmmlib.design.newdata import new_design
-from glmmlib.errors import DataError, GlmmlibError, ModelError
+from glmmlib.errors import DataError, FormulaError, GlmmlibError, ModelError
 
 
 @pytest.fixture
@@ -64,7 +64,8 @@ def test_misspelt_weights_column(data):
 
 
 def test_unknown_function(data):
-    refused(DataError, "calls 'foo()'", "Reaction ~ foo(Days) + (1 | Subject)", data)
+    refused(FormulaError, "calls 'foo()'", "Reaction ~ foo(Days) + (1 | Subject)", data)
+    refused(FormulaError, "cr(x, df=4)", "Reaction ~ ns(Days, 4) + (1 | Subject)", data)
 
 
 def test_a_name_with_a_dot_inside_a_function(data):
@@ -316,7 +317,7 @@ def test_unseen_level_of_a_fixed_factor(data, new):
 
 def test_unseen_level_of_numbers_taken_as_factor(data):
     new_data_refused(
-        "column 'k' of the new data has levels that the fit has not seen in C(k) (7); the fit knows 1, 2, 3",
+        "'C(k)' of the new data has levels that the fit has not seen (7); the fit knows 1, 2, 3",
         "Reaction ~ C(k) + (1 | Subject)",
         data,
         {"k": [1, 7]},

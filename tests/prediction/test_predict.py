@@ -308,12 +308,18 @@ def test_quantiles_with_scatter_by_simulation(name):
 
 
 def test_index_and_missing_rows(fit):
-    new = pd.DataFrame({"Days": [1.0, np.nan, 3.0], "Subject": ["308", "309", None]}, index=list("abc"))
-    found = fit.predict(new)
-    assert list(found.index) == list("abc") and found.isna().tolist() == [False, True, True]
-    assert fit.predict(new, re_form="~0").isna().tolist() == [False, True, False]
-    band = fit.predict(new, interval="prediction")
-    assert band.isna().all(axis=1).tolist() == [False, True, True]
+    new = pd.DataFrame({"Days": [1.0, np.nan, 3.0], "Subject": ["308", None, None]}, index=list("abc"))
+    with pytest.raises(DataError, match=r"'Subject' is missing in 1 row of the new data \(first at row c\)"):
+        fit.predict(new)  # a row that misses more than its group is NaN in any case
+    found = fit.predict(new, allow_new_levels=True)
+    assert list(found.index) == list("abc") and found.isna().tolist() == [False, True, False]
+    typical = fit.predict(new, re_form="~0")
+    assert typical.isna().tolist() == [False, True, False]
+    assert found["c"] == typical["c"]  # as lme4 has it: a missing group is an unknown one
+    band = fit.predict(new, allow_new_levels=True, interval="prediction")
+    assert band.isna().all(axis=1).tolist() == [False, True, False]
+    stranger = new.assign(Subject=["308", None, "a new one"])
+    close(band, fit.predict(stranger, allow_new_levels=True, interval="prediction"))
 
 
 def test_left_out_groups_need_no_column():
