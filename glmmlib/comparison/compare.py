@@ -11,9 +11,12 @@ from glmmlib.comparison.nesting import check_same_data, check_same_quadrature
 from glmmlib.display.tables import Table, fixed
 from glmmlib.display.words import listed, wrapped
 from glmmlib.errors import ModelError
+from glmmlib.families.base import Family
+from glmmlib.families.binomial import Binomial
+from glmmlib.families.counts import NegativeBinomial, Poisson
+from glmmlib.families.gaussian import Gaussian
+from glmmlib.families.links import Probit
 from glmmlib.models.results import MixedModelFit
-
-_DISCRETE = ("binomial", "poisson", "negbinomial")
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,7 +153,7 @@ def compare(*fits):
 @dataclass(frozen=True, eq=False)
 class _Entry:
     formula: str
-    family: str
+    family: Family
     y: np.ndarray
     k: int
     llf: float
@@ -158,24 +161,23 @@ class _Entry:
 
 
 def _mixed(fit):
-    family = "gaussian" if fit.family is None else fit.family.name
-    return _Entry(fit.formula, family, fit.design.y, fit.n_parameters, fit.llf, fit.reml)
+    return _Entry(fit.formula, fit.family, fit.design.y, fit.n_parameters, fit.llf, fit.reml)
 
 
 def _conditional(fit, aic):
     if isinstance(fit, MixedModelFit):
-        return np.nan if fit.family is not None else conditional_aic(fit).value
+        return conditional_aic(fit).value if fit.is_linear else np.nan
     return aic if type(fit.model).__name__ == "OLS" else np.nan
 
 
 _POOLED = {
-    "OLS": "gaussian",
-    "Logit": "binomial",
-    "Probit": "binomial",
-    "Poisson": "poisson",
-    "NegativeBinomial": "negbinomial",
+    "OLS": Gaussian(),
+    "Logit": Binomial(),
+    "Probit": Binomial(Probit()),
+    "Poisson": Poisson(),
+    "NegativeBinomial": NegativeBinomial(),
 }
-_GLM_FAMILIES = {"Binomial": "binomial", "Poisson": "poisson", "NegativeBinomial": "negbinomial"}
+_GLM_FAMILIES = {"Binomial": Binomial(), "Poisson": Poisson(), "NegativeBinomial": NegativeBinomial()}
 
 
 def _pooled(fit):
@@ -186,10 +188,9 @@ def _pooled(fit):
             f"compare takes fits of glmmlib and results of statsmodels, not a {type(fit).__name__}"
         )
     kind = type(model).__name__
-    family = _POOLED.get(kind)
-    if kind == "GLM":
-        family = _GLM_FAMILIES.get(type(model.family).__name__)
-    if family is None:
+    known = _POOLED if kind != "GLM" else _GLM_FAMILIES
+    theirs = kind if kind != "GLM" else type(model.family).__name__
+    if theirs not in known:
         raise ModelError(
             f"the likelihood of statsmodels' {kind} is not known to be on the same scale here: OLS, Logit, "
             "Probit, Poisson,"
@@ -199,10 +200,15 @@ def _pooled(fit):
         getattr(model, "formula", None) or f"{model.endog_names} ~ {' + '.join(map(str, model.exog_names))}"
     )
     y = np.asarray(model.endog, dtype=float)
-    if kind == "GLM" and family == "binomial":
+    if kind == "GLM" and known[theirs].support.in_trials:
         y = y * np.asarray(model.n_trials, dtype=float)
     return _Entry(
-        f"{formula} (statsmodels {kind})", family, y, len(fit.params) + (kind == "OLS"), float(fit.llf), False
+        f"{formula} (statsmodels {kind})",
+        known[theirs],
+        y,
+        len(fit.params) + (kind == "OLS"),
+        float(fit.llf),
+        False,
     )
 
 
@@ -218,11 +224,10 @@ def _check(entries, mixed):
                 f"the fits {first.formula!r} and {e.formula!r} have different responses: their likelihoods "
                 "cannot be compared"
             )
-        if (e.family in _DISCRETE) != (first.family in _DISCRETE):
+        if e.family.support.is_discrete != first.family.support.is_discrete:
             raise ModelError(
-                f"the likelihoods of {first.family} and {e.family} models are of different kinds (a density "
-                "and a"
-                " probability) and cannot be compared"
+                f"the likelihoods of {first.family.name} and {e.family.name} models are of different kinds "
+                "(a density and a probability) and cannot be compared"
             )
     for other in mixed[1:]:
         check_same_data(mixed[0], other)

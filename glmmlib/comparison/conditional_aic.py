@@ -98,7 +98,7 @@ def conditional_aic(fit):
     >>> gl.conditional_aic(fit)
     conditional AIC = 1767.10: ...
     """
-    if fit.family is not None:
+    if not fit.is_linear:
         raise ModelError(
             "the conditional AIC is computed for linear mixed models; for generalised ones compare AIC, "
             "gl.anova(m0, m1), or"

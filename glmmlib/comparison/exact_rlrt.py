@@ -156,7 +156,7 @@ def exact_rlrt(fit, n=10_000, rng=None):
 
 def _check(fit, n):
     bootstrap = "simulate from the smaller fit and refit both models instead (a parametric bootstrap)"
-    if fit.family is not None:
+    if not fit.is_linear:
         raise ModelError(f"the exact test is for linear mixed models; for a generalised one {bootstrap}")
     sizes = {g.name: g.q for g in fit.groups}
     if sum(sizes.values()) != 1:

@@ -77,7 +77,7 @@ def _same(a, b, default):
 
 
 def _family(fit):
-    return "gaussian" if fit.family is None else f"{fit.family.name} ({fit.family.link.name})"
+    return "gaussian" if fit.is_linear else f"{fit.family.name} ({fit.family.link.name})"
 
 
 def one_criterion(fits, refit):
@@ -177,7 +177,7 @@ def _expansion(m0, m1):
     probes = np.random.default_rng(20).standard_normal((m0.nobs, 2))
     places = [(k, K) for k, g in enumerate(m1.groups) for K in g.covariance.covariance_basis()]
     columns = [_product(m1.groups[k], K, probes) for k, K in places]
-    if m1.sigma is not None:
+    if m1.is_linear:
         weights = 1.0 if m1.design.weights is None else m1.design.weights[:, None]
         columns.append((probes / weights).ravel())
     basis = np.stack(columns, axis=1)

@@ -144,19 +144,16 @@ def calibrate(fit, n, rng):
     from tqdm import tqdm
 
     patterns = Patterns.of(fit)
-    dispersion = None if fit.family is None or not fit.has_dispersion else np.array([fit.dispersion])
-    sigma = None if fit.sigma is None else np.array([fit.sigma])
+    auxiliary = np.array([fit.auxiliary]) if fit.has_dispersion else None
     y = fit.design.y[:, None]
-    found, values, scores = _statistics(
-        fit, patterns, y, fit._linear_predictor()[:, None], sigma, dispersion, rng
-    )
+    found, values, scores = _statistics(fit, patterns, y, fit._linear_predictor()[:, None], auxiliary, rng)
     pieces = []
     with tqdm(total=n, desc="refits", delay=2, leave=False, disable=None) as bar:
         for start in range(0, n, AT_A_TIME):
             Y = fit.simulate(min(AT_A_TIME, n - start), rng=rng)
             refits = fit.refit_many(Y)
             eta = conditional_predictors(fit, refits, Y)
-            pieces.append(_statistics(fit, patterns, Y, eta, refits.sigma, refits.dispersion, rng)[0])
+            pieces.append(_statistics(fit, patterns, Y, eta, refits.auxiliary, rng)[0])
             bar.update(Y.shape[1])
     drawn = {name: np.concatenate([piece[name] for piece in pieces]) for name in found}
     return Calibration(
@@ -164,14 +161,14 @@ def calibrate(fit, n, rng):
     )
 
 
-def _statistics(fit, patterns, Y, eta, sigma, dispersion, rng):
+def _statistics(fit, patterns, Y, eta, auxiliary, rng):
     """Return the statistics of R responses (n, R), by name and with R along the first axis, and u and z of
     the last chunk.
     """
     step, parts = max(1, CHUNK_NUMBERS // len(Y)), []
     for start in range(0, Y.shape[1], step):
         piece = slice(start, start + step)
-        row = Rows.of(fit, Y[:, piece], eta[:, piece], _column(sigma, piece), _column(dispersion, piece))
+        row = Rows.of(fit, Y[:, piece], eta[:, piece], _column(auxiliary, piece))
         u, z = row.quantile_residuals(rng)
         parts.append(row.statistics(patterns, u, z))
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}, u, z
@@ -189,18 +186,15 @@ class Rows:
     y: np.ndarray
     eta: np.ndarray
     weights: np.ndarray | None
-    sigma: np.ndarray | None
     dispersion: np.ndarray | None
 
     @classmethod
-    def of(cls, fit, Y, eta, sigma, dispersion):
-        if fit.family is None:
-            return cls(fit, Y.T, eta.T, fit.design.weights, sigma, None)
+    def of(cls, fit, Y, eta, dispersion):
         y = np.array([response_of(fit, column)[0] for column in Y.T])
-        return cls(fit, y, eta.T, fit._response[1], None, dispersion)
+        return cls(fit, y, eta.T, fit.observations[1], dispersion)
 
     def quantile_residuals(self, rng):
-        found = tails(self.fit.family, self.y, self.eta, self.weights, self.sigma, self.dispersion)
+        found = tails(self.fit.family, self.y, self.eta, self.weights, self.dispersion)
         u, complement = found.randomised(rng)
         return u, normal_scores(u, complement)
 
@@ -229,9 +223,6 @@ class Rows:
         return found
 
     def _scores(self):
-        if self.fit.family is None:
-            residual = (self.y - self.eta) / self.sigma**2
-            return residual if self.weights is None else residual * self.weights
         return self.fit.family.derivatives(self.y, self.eta, self.weights, self.dispersion, order=1).score
 
     def _pearson_squares(self):

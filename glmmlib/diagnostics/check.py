@@ -11,7 +11,8 @@ from glmmlib.diagnostics.calibration import calibrate
 from glmmlib.diagnostics.fit_lines import fit_lines
 from glmmlib.diagnostics.residual_lines import residual_lines
 from glmmlib.diagnostics.verdict import FINE, LOOK, PROBLEM, Line
-from glmmlib.display.tables import WIDTH, Table, shortened
+from glmmlib.display.tables import Table, shortened
+from glmmlib.display.words import WIDTH
 from glmmlib.errors import GlmmlibError, ModelError
 from glmmlib.prediction.simulate import require_generator
 

@@ -14,7 +14,7 @@ COLLINEAR = 30.0  # condition number of the standardised columns (Belsley, Kuh a
 def fit_lines(fit):
     """Return the lines that come before those of the residuals, and those that come after."""
     start = [_convergence(fit), _singularity(fit), _scaling(fit)]
-    if fit.family is not None and (line := _quadrature(fit)):
+    if not fit.is_linear and (line := _quadrature(fit)):
         start.append(line)
     return tuple(start), (_influence(fit),) if len(fit.params) else ()
 

@@ -127,12 +127,8 @@ def influence(fit, group=None, n_refits=REFITTED):
 
 def _score_contributions(fit):
     """Return x_i s_i of each row, (p, n)."""
-    if fit.family is None:
-        w = 1.0 if fit.design.weights is None else fit.design.weights
-        s = fit.resid.to_numpy() * w / fit.sigma**2
-    else:
-        y, weights = fit._response
-        s = fit.family.derivatives(y, fit.linear_predictor.to_numpy(), weights, fit.dispersion, order=1).score
+    y, weights = fit.observations
+    s = fit.family.derivatives(y, fit._linear_predictor(), weights, fit.auxiliary, order=1).score
     return fit.X.T * s
 
 
@@ -150,8 +146,8 @@ def _without(fit, keep):
 
 
 def _fitted(fit, design):
-    groups, names = arrange(design.random, design.weights if fit.family is None else None)
-    if fit.family is None:
+    groups, names = arrange(design.random, design.weights if fit.is_linear else None)
+    if fit.is_linear:
         with one_blas_thread():
             return _fit(design, groups, names, fit.reml)
     y, prior = fit.family.check_response(

@@ -32,17 +32,16 @@ def normal_scores(u, complement):
     return np.where(u < 0.5, sp.ndtri(np.maximum(u, tiny)), -sp.ndtri(np.maximum(complement, tiny)))
 
 
-def tails(family, y, eta, weights=None, sigma=None, dispersion=None):
+def tails(family, y, eta, weights=None, dispersion=None):
     """Return the :class:`Tails` of responses around their linear predictors.
 
     Parameters
     ----------
-    family : Family or None
-        None for the normal distribution.
+    family : Family
     y, weights : (n,) arrays
         As the family takes them; weights may be None.  Those of counts have no part in their distribution.
     eta : (n,) array
-    sigma, dispersion : float
+    dispersion : float
 
     Examples
     --------
@@ -51,9 +50,6 @@ def tails(family, y, eta, weights=None, sigma=None, dispersion=None):
     >>> found.below.round(3), found.at.round(3), found.above.round(3)
     (array([0.   , 0.736]), array([0.368, 0.184]), array([0.632, 0.08 ]))
     """
-    if family is None:
-        z = (y - eta) / sigma if weights is None else (y - eta) * np.sqrt(weights) / sigma
-        return Tails(sp.ndtr(z), np.zeros_like(z), sp.ndtr(-z))
     mu = family.link.inverse(eta)
     above = family.sf(y, mu, weights, dispersion)
     if not family.support.is_discrete:

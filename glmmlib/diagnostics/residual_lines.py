@@ -51,11 +51,7 @@ def _spread(fit, c):
     if by_p(p) == FINE:
         sentence = f"the residuals are spread alike at low and high fitted values ({_p(p)})"
     else:
-        remedy = (
-            "a log of the response, weights, or another family"
-            if fit.family is None
-            else "another family or link"
-        )
+        remedy = fit.family.remedy_for_spread
         sentence = (
             f"the residuals are spread {'more' if more else 'less'} where fitted values are high ({_p(p)}): "
             f"try {remedy}"
@@ -64,7 +60,7 @@ def _spread(fit, c):
 
 
 def _zeros(fit, c):
-    p, y = c.p_two_sided("zeros"), fit._response[0]
+    p, y = c.p_two_sided("zeros"), fit.observations[0]
     count = int((y == 0).sum())
     expected = count - float(c.found["zeros"] - c.drawn["zeros"].mean())
     if by_p(p) == FINE:

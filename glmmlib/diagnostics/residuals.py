@@ -317,7 +317,7 @@ def counts_zeros(fit):
     """Can the response be zero, and is a surplus of zeros a fault of its own?  Not for 0/1 data: there it is
     the mean.
     """
-    return fit.family is not None and fit.family.counts_zeros(fit._response[1])
+    return fit.family.counts_zeros(fit.observations[1])
 
 
 def _outliers(below, ties, n):

@@ -7,9 +7,8 @@ from html import escape
 import numpy as np
 import pandas as pd
 
+from glmmlib.display.words import WIDTH
 from glmmlib.types import FloatArray
-
-WIDTH = 80
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import difflib
 import textwrap
 from collections.abc import Collection, Sequence
 
-from glmmlib.display.tables import WIDTH
+WIDTH = 80
 
 
 def listed(items: Sequence, limit: int = 6) -> str:

@@ -45,6 +45,8 @@ class Family(MeanRange, ResidualVariance, ABC):
     weights_scatter : bool
         Do prior weights change how a response scatters (trials, precisions)? Otherwise they say how often its
         log-density counts.
+    is_linear : bool
+        Is the model linear with normal errors, so that the integral over the random effects is exact?
     is_log_concave : bool
         Is the log-density concave in eta for every response, so that the observed information is never
         negative?
@@ -56,6 +58,10 @@ class Family(MeanRange, ResidualVariance, ABC):
         What a reader of a report has to know about it; empty where there is nothing.
     remedy : str
         What to try where responses scatter more than it allows.
+    remedy_for_spread : str
+        What to try where they scatter more at some means than at others.
+    noise : str
+        What an interval for a new observation adds to that of its mean.
     """
 
     link: Link
@@ -65,11 +71,14 @@ class Family(MeanRange, ResidualVariance, ABC):
     support: ClassVar[Support]
     auxiliary: ClassVar[tuple[Auxiliary, ...]] = ()
     weights_scatter: ClassVar[bool] = False
+    is_linear: ClassVar[bool] = False
     is_log_concave: ClassVar[bool] = True
     ratios: ClassVar[dict[type[Link], str]] = {}
     law: ClassVar[str] = ""
     caveat: ClassVar[str] = ""
     remedy: ClassVar[str] = "a random effect for each row"
+    remedy_for_spread: ClassVar[str] = "another family or link"
+    noise: ClassVar[str] = "distribution of the response"
 
     def __post_init__(self):
         if self.link not in self.links:

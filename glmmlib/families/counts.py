@@ -108,6 +108,8 @@ class NegativeBinomial(_Counts):
     auxiliary = (
         Auxiliary(
             symbol="k",
+            sentence="The dispersion was k = {}, where the variance given the random effects is "
+            "mean + mean²/k.",
             boundary="the dispersion k runs to infinity: the counts scatter as a Poisson model has it "
             "(family='poisson')",
         ),

@@ -35,6 +35,7 @@ class Gamma(Family):
     auxiliary = (
         Auxiliary(
             symbol="phi",
+            sentence="The dispersion was phi = {}, where the variance given the random effects is phi mean².",
             allowed=(1e-10, np.inf),  # a coefficient of variation of 1e-5
             boundary="the dispersion phi runs to zero: the random effects take up all variation of the "
             "response",

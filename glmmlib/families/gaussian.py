@@ -43,8 +43,10 @@ class Gaussian(Family):
         ),
     )
     weights_scatter = True
+    is_linear = True
     law = "sigma²"
-    remedy = "a log of the response, weights, or another family"
+    remedy_for_spread = "a log of the response, weights, or another family"
+    noise = "residual"
 
     def derivatives(self, y, eta, weights=None, dispersion=None, order=3):
         precision = self._precision(weights, dispersion)

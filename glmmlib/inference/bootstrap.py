@@ -241,12 +241,9 @@ def _of_refits(fit, many):
 
 
 def _of_fit(fit):
-    found = values_of(fit.groups, fit.theta.to_numpy(), 1.0 if fit.sigma is None else fit.sigma)
+    found = values_of(fit.groups, fit.theta.to_numpy(), fit.scale)
     values = {place.name: value for place, value in zip(places_of(fit.groups), found, strict=True)}
-    if fit.sigma is not None:
-        values[_free_name("sigma", fit)] = fit.sigma
-    elif fit.has_dispersion:
-        values[_free_name("dispersion", fit)] = fit.dispersion
+    values |= {_free_name(auxiliary.name, fit): value for auxiliary, value in fit.named_auxiliary()}
     return pd.Series({**values, **fit.params}, dtype=float, name="estimate")
 
 

@@ -101,7 +101,7 @@ class Means:
         return Table(self._title(), header, tuple(zip(*columns, strict=True)), n_labels=t.index.nlevels)
 
     def _title(self):
-        if self._fit.family is None:
+        if self._fit.is_linear:
             return f"Marginal means ({DDF_TITLE[self.ddf]}{'' if self.ddf == 'z' else ' degrees of freedom'})"
         scale = "response" if self.kind == "response" else f"{self._fit.family.link.name} link"
         return f"Marginal means on the scale of the {scale}"
@@ -130,6 +130,8 @@ class Differences:
     level : float
     ddf : {"satterthwaite", "kenward-roger", "z"}
     notes : tuple of str
+    ratio : str or None
+        The name of the column with exp() of the differences.
     """
 
     table: pd.DataFrame
@@ -137,6 +139,7 @@ class Differences:
     level: float
     ddf: str
     notes: tuple
+    ratio: str | None
 
     def _table(self):
         t, letter = self.table, "z" if self.ddf == "z" else "t"
@@ -149,7 +152,7 @@ class Differences:
             + ([] if self.ddf == "z" else ["df"])
             + [letter, "p"]
         )
-        ratio = [] if self._fit.family is None else [c for c in t.columns if c == self._fit.family.ratio]
+        ratio = [self.ratio] if self.ratio else []
         columns += [aligned(t[c]) for c in ratio]
         return Table(
             "Differences of marginal means",
@@ -235,7 +238,7 @@ def means(fit, by, at=None, kind="response", level=0.95, ddf=None):
     table = _estimates(fit, L, offset, kind, level, ddf).set_index(index)
     if fit.design.offset is not None:
         averaged.append(f"the offset is at its mean, {offset:.4g}")
-    if fit.family is not None:
+    if not fit.is_linear:
         scale = fit.family.link.name
         what = (
             f"averaged on the {scale} scale, then transformed"
@@ -256,7 +259,7 @@ def _estimates(fit, L, offset, kind, level, ddf):
     table["mean"] += offset
     half = -quantile(0.5 * (1.0 - level), table["df"].to_numpy()) * table["se"]
     table["lower"], table["upper"] = table["mean"] - half, table["mean"] + half
-    if fit.family is not None and kind == "response":
+    if kind == "response":
         link = fit.family.link
         eta = table["mean"].to_numpy()
         ends = np.sort(
@@ -303,7 +306,7 @@ def differences(means, within=None, adjust=None):
         here = of == k
         table.loc[here, "p"] = _adjusted(table[here], len(block), adjust)
     family = means._fit.family
-    ratio = None if family is None else family.ratio
+    ratio = family.ratio
     if ratio:
         table[ratio] = np.exp(table["estimate"])
     text = keys[free].astype(str).agg(" ".join, axis=1) if len(free) > 1 else keys[free[0]].astype(str)
@@ -314,7 +317,7 @@ def differences(means, within=None, adjust=None):
         if within
         else pd.Index(names, name="difference")
     )
-    where = "" if family is None else f" on the {family.link.name} scale"
+    where = "" if means._fit.is_linear else f" on the {family.link.name} scale"
     how = ADJUSTMENTS[adjust] + (
         f", within each level of {', '.join(within)}" if within and adjust else f" ({len(pairs)})"
     )
@@ -324,7 +327,8 @@ def differences(means, within=None, adjust=None):
         adjust,
         means.level,
         means.ddf,
-        (note, *means.averaged[: len(means.averaged) - (family is not None)]),
+        (note, *means.averaged[: len(means.averaged) - (not means._fit.is_linear)]),
+        ratio,
     )
 
 

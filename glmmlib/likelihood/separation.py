@@ -72,7 +72,7 @@ def find_separation(fit):
     mean = family.link.inverse(fit._fixed_predictor())
     if fit.X.shape[1] == 0 or not family.distance_from_ends(mean).min() < SUSPECT:
         return None
-    sign, counts = family.extreme(*fit._response), not family.support.in_trials
+    sign, counts = family.extreme(*fit.observations), not family.support.in_trials
     if sign[0] != 0 and (sign == sign[0]).all():
         return Separation(tuple(fit.params.index), True, counts, family.all_alike(sign[0]))
     rows = np.unique(np.column_stack([fit.X, sign]), axis=0)

@@ -254,11 +254,24 @@ class GeneralizedMixedModelFit(MixedModelFit):
         )
         super().__init__(design, groups, theta_names, self._estimate(groups, convergence))
 
-    reml = False
+    kind = "generalised linear mixed model"
+    title = "Generalised linear mixed model by maximum likelihood"
 
     @property
-    def has_dispersion(self):
-        return self.family.has_dispersion
+    def estimation(self):
+        """How the parameters were estimated, in words."""
+        how = "maximum likelihood, the random effects integrated out by"
+        if self.n_agq == 1:
+            return f"{how} Laplace's approximation"
+        return f"{how} adaptive Gauss-Hermite quadrature with {self.n_agq} points"
+
+    @property
+    def facts(self):
+        """What a summary says of the distribution and of the integral: pairs of a name and a text."""
+        found = [("Family", f"{self.family.name}, {self.family.link.name} link")]
+        found += [(a.title.capitalize(), f"{value:.5g}") for a, value in self.named_auxiliary()]
+        how = f"adaptive Gauss-Hermite quadrature, {self.n_agq} points"
+        return (*found, ("Integral", "Laplace approximation" if self.n_agq == 1 else how))
 
     @property
     def _standard_theta(self):
@@ -271,12 +284,12 @@ class GeneralizedMixedModelFit(MixedModelFit):
 
     @property
     def dispersion(self):
-        return self._parts[2]
+        return self.auxiliary
 
     def _estimate(self, groups, convergence):
         """Map the solution in standardised columns back to the user's."""
         problem = self._problem
-        beta, Lambdas, _ = self._parts
+        beta, Lambdas, dispersion = self._parts
         mode = self._mode
         modes = [None] * len(groups)
         for k, L, u in zip(problem.structure.order, Lambdas, mode.u, strict=True):
@@ -285,7 +298,7 @@ class GeneralizedMixedModelFit(MixedModelFit):
         T = np.linalg.inv(problem.R) if problem.p else np.zeros((0, 0))
         covariance = T @ self._joint_covariance[: problem.p, : problem.p] @ T.T
         return Estimates(
-            theta, T @ beta, covariance, None, tuple(modes), float(self._optimum.value), convergence
+            theta, T @ beta, covariance, dispersion, tuple(modes), float(self._optimum.value), convergence
         )
 
     @cached_property
@@ -351,7 +364,7 @@ class GeneralizedMixedModelFit(MixedModelFit):
 
     def _draw(self, eta, rng):
         as_proportions = self.design.trials is None
-        return draw_responses(eta, rng, self.family, None, self._response[1], self.dispersion, as_proportions)
+        return draw_responses(eta, rng, self.family, self.observations[1], self.dispersion, as_proportions)
 
     def refit(self, y):
         """Fit the same model to another response; formula and design are not read again.
@@ -479,7 +492,7 @@ class GeneralizedMixedModelFit(MixedModelFit):
         return self._series(self.family.link.inverse(self.linear_predictor.to_numpy()), "fitted")
 
     @cached_property
-    def _response(self):
+    def observations(self):
         """Response and prior weights as the family takes them, in the order of the data."""
         problem = self._problem
         y, weights = np.empty(self.nobs), None
@@ -494,20 +507,20 @@ class GeneralizedMixedModelFit(MixedModelFit):
         """Response residuals: observed minus fitted, on the scale of the mean (proportions for binomial
         data).
         """
-        y, weights = self._response
+        y, weights = self.observations
         return self._series(self.family.observed(y, weights) - self.fittedvalues.to_numpy(), "resid")
 
     @property
     def resid_pearson(self):
         """Residuals divided by the SD of the response given the random effects."""
-        weights = self._response[1]
+        weights = self.observations[1]
         variance = self.family.variance(self.fittedvalues.to_numpy(), weights, self.dispersion)
         return self._series(self.resid.to_numpy() / np.sqrt(variance), "resid_pearson")
 
     @property
     def resid_deviance(self):
         """Signed roots of each row's contribution to the deviance."""
-        y, weights = self._response
+        y, weights = self.observations
         mu = self.fittedvalues.to_numpy()
         unit = self.family.unit_deviance(y, mu, weights, self.dispersion)
         return self._series(np.sign(self.resid.to_numpy()) * np.sqrt(np.maximum(unit, 0.0)), "resid_deviance")

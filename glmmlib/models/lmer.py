@@ -13,6 +13,7 @@ from glmmlib.design.arguments import new_response
 from glmmlib.design.arrays import frozen
 from glmmlib.design.build import build_design, check_lmm_sizes
 from glmmlib.errors import ConvergenceWarning, ModelError, SingularFitWarning
+from glmmlib.families.gaussian import Gaussian
 from glmmlib.likelihood.lmm import ProfiledDeviance
 from glmmlib.likelihood.lmm_minimise import minimise_deviance
 from glmmlib.linalg import blocks
@@ -136,8 +137,35 @@ class LinearMixedModelFit(MixedModelFit):
         Covariances of the random effects given y and the parameters, for each grouping factor.
     """
 
-    has_dispersion = True
+    family = Gaussian()
+    kind = "linear mixed model"
     _statistic = "t"
+
+    @property
+    def sigma(self):
+        return self.auxiliary
+
+    @property
+    def scale(self):
+        return self.auxiliary
+
+    @property
+    def title(self):
+        return f"Linear mixed model by {'REML' if self.reml else 'maximum likelihood'}"
+
+    @property
+    def estimation(self):
+        """How the parameters were estimated, in words."""
+        return "restricted maximum likelihood (REML)" if self.reml else "maximum likelihood"
+
+    @property
+    def facts(self):
+        """What a summary says of the distribution: nothing, for the title does."""
+        return ()
+
+    @property
+    def observations(self):
+        return self.design.y, self.design.weights
 
     def __init__(self, design, groups, theta_names, problem, optimum):
         self._problem, self._standard_theta = problem, optimum.x
@@ -247,7 +275,7 @@ class LinearMixedModelFit(MixedModelFit):
         return lmer, {"reml": self.reml}
 
     def _draw(self, eta, rng):
-        return draw_responses(eta, rng, None, self.sigma, self.design.weights)
+        return draw_responses(eta, rng, self.family, self.design.weights, self.sigma)
 
     def refit(self, y):
         """Fit the same model to another response; formula and design are not read again.

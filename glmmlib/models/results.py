@@ -55,7 +55,7 @@ class Estimates:
     theta: np.ndarray
     beta: np.ndarray
     beta_cov: np.ndarray
-    sigma: float | None
+    auxiliary: float | None
     modes: tuple
     deviance: float
     convergence: Convergence
@@ -100,17 +100,25 @@ class MixedModelFit:
         How the optimiser ended.
     reml : bool
         Was the fit by restricted maximum likelihood?
-    family : Family or None
-        Distribution and link; None for a linear model.
+    family : Family
+        Distribution and link; the normal distribution with the identity link for a linear model.
+    is_linear : bool
+        Is it a linear model with normal errors, whose conditional modes are linear in the response?
+    scale : float
+        The SD of a random effect whose relative SD is one: sigma of a linear model, else 1.
+    auxiliary : float or None
+        What the family has to estimate beside the mean: sigma, or the dispersion.
+    observations : tuple of arrays
+        Response and prior weights (or None) as the family takes them.
     has_dispersion : bool
         Does k count a residual SD or a dispersion?
     X, Z, Lambda : read-only arrays (Z and Lambda sparse)
         The matrices of the model; columns of Z run level by level within each grouping factor.
     """
 
-    has_dispersion = False
     reml = False
-    family = None  # the normal distribution, with the identity link
+    scale = 1.0
+    sigma = None
     is_refit = False  # is the response that of refit(), not that of the data?
 
     def __init__(self, design, groups, theta_names, estimates):
@@ -236,8 +244,22 @@ class MixedModelFit:
         return pd.Series(self._estimates.theta, list(self._theta_names), name="theta")
 
     @property
-    def sigma(self):
-        return self._estimates.sigma
+    def auxiliary(self):
+        return self._estimates.auxiliary
+
+    @property
+    def is_linear(self):
+        return self.family.is_linear
+
+    @property
+    def has_dispersion(self):
+        return self.family.has_dispersion
+
+    def named_auxiliary(self):
+        """Return what the family has to estimate beside the mean: pairs of an
+        :class:`~glmmlib.families.auxiliary.Auxiliary` and its value.
+        """
+        return tuple((auxiliary, self.auxiliary) for auxiliary in self.family.auxiliary)
 
     @cached_property
     def _Lambdas(self):
@@ -246,10 +268,9 @@ class MixedModelFit:
     @cached_property
     def varcorr(self):
         """SDs and correlations of the random effects: a :class:`~glmmlib.models.varcorr.VarCorr`."""
-        scale = 1.0 if self.sigma is None else self.sigma
         return VarCorr(
-            [group_covariance(g, L, scale) for g, L in zip(self.groups, self._Lambdas, strict=True)],
-            self.sigma,
+            [group_covariance(g, L, self.scale) for g, L in zip(self.groups, self._Lambdas, strict=True)],
+            {"Residual": self.sigma} if self.is_linear else {},
         )
 
     @cached_property

@@ -57,34 +57,17 @@ def summary(fit, ddf=None):
     """Summarise a fit; see :meth:`glmmlib.models.results.MixedModelFit.summary`."""
     ddf = check_ddf(fit, ddf)
     tables = (_random_effects(fit), *([_fixed_effects(fit, ddf)] if len(fit.params) else []))
-    return Summary(_title(fit), _facts(fit), tables, tuple(_notes(fit)))
+    return Summary(fit.title, _facts(fit), tables, tuple(_notes(fit)))
 
 
 def one_line(fit):
     """Return the short representation of a fit."""
-    return f"<{_title(fit)}: {fit.formula}; {fit.nobs:,} rows; {_groups(fit)}>"
-
-
-def _title(fit):
-    if fit.family is None:
-        return f"Linear mixed model by {'REML' if fit.reml else 'maximum likelihood'}"
-    return "Generalised linear mixed model by maximum likelihood"
+    return f"<{fit.title}: {fit.formula}; {fit.nobs:,} rows; {_groups(fit)}>"
 
 
 def _facts(fit):
     d = fit.design
-    facts = [("Formula", fit.formula)]
-    if fit.family is not None:
-        facts.append(("Family", f"{fit.family.name}, {fit.family.link.name} link"))
-        if fit.has_dispersion:
-            facts.append(("Dispersion", f"{fit.dispersion:.5g}"))
-        n = getattr(fit, "n_agq", 1)
-        facts.append(
-            (
-                "Integral",
-                "Laplace approximation" if n == 1 else f"adaptive Gauss-Hermite quadrature, {n} points",
-            )
-        )
+    facts = [("Formula", fit.formula), *fit.facts]
     dropped = "" if not d.n_missing else f" ({d.n_missing:,} more left out: missing values)"
     facts += [("Rows", f"{fit.nobs:,}{dropped}"), ("Groups", _groups(fit))]
     if d.weights is not None:
@@ -114,9 +97,9 @@ def _random_effects(fit):
             rows.append(("" if i else g.name, name))
             sds.append(g.sd.iloc[i])
             correlations.append([g.corr.iloc[i, j] if g.free[i, j] else np.nan for j in range(i)])
-    if fit.sigma is not None:
-        rows.append(("Residual", ""))
-        sds.append(fit.sigma)
+    for name, sd in fit.varcorr.residual.items():
+        rows.append((name, ""))
+        sds.append(sd)
         correlations.append([])
     width = max(map(len, correlations))
     cells = [[_correlation(c, j) for j in range(width)] for c in correlations]

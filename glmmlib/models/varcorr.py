@@ -40,12 +40,14 @@ class VarCorr(Mapping):
     Attributes
     ----------
     sigma : float or None
-        Residual SD.
+        Residual SD; None where the distribution has none.
+    residual : dict
+        The SDs that belong to no grouping factor: ``{"Residual": sigma}`` or nothing.
     """
 
-    def __init__(self, groups, sigma):
+    def __init__(self, groups, residual):
         self._groups = {g.name: g for g in groups}
-        self.sigma = sigma
+        self.residual, self.sigma = residual, residual.get("Residual")
 
     def __getitem__(self, name):
         if name not in self._groups:
@@ -82,8 +84,8 @@ class VarCorr(Mapping):
                 row = {"group": g.name, "name": column, "variance": g.sd.iloc[i] ** 2, "sd": g.sd.iloc[i]}
                 row |= {f"corr {g.sd.index[j]}": g.corr.iloc[i, j] for j in range(i) if g.free[i, j]}
                 rows.append(row)
-        if self.sigma is not None:
-            rows.append({"group": "Residual", "name": "", "variance": self.sigma**2, "sd": self.sigma})
+        for name, sd in self.residual.items():
+            rows.append({"group": name, "name": "", "variance": sd**2, "sd": sd})
         return pd.DataFrame(rows)
 
     def __repr__(self):

@@ -11,6 +11,7 @@ import pandas as pd
 
 from glmmlib.display.words import did_you_mean, listed
 from glmmlib.errors import GlmmlibWarning, ModelError
+from glmmlib.families.registry import any_family
 from glmmlib.formula.parser import parse_formula
 from glmmlib.models.glmer import glmer
 from glmmlib.models.lmer import lmer
@@ -69,7 +70,7 @@ class Study:
     def fit(self, data, y):
         """Fit the model to one response, so that it can be refitted to many."""
         data, formula = data.assign(response=y), f"response {self.formula}"
-        if self.family == "gaussian":
+        if any_family(self.family, self.link).is_linear:
             return lmer(formula, data)
         return glmer(formula, data, self.family, self.link)
 

@@ -89,7 +89,7 @@ def _inverse(fit, kind):
     """The function from the linear predictor to the scale that is drawn."""
     if kind not in ("link", "response"):
         raise ModelError(f"kind is 'link' or 'response', not {kind!r}")
-    return _same if kind == "link" or fit.family is None else fit.family.link.inverse
+    return _same if kind == "link" or fit.family.link.is_straight else fit.family.link.inverse
 
 
 def _coefficients(fit, x, group):

@@ -3,6 +3,7 @@
 import numpy as np
 
 from glmmlib.errors import ModelError
+from glmmlib.families.support import Support
 from glmmlib.palette import DATA, MODEL, TRUTH
 from glmmlib.plots._group_lines import group_lines
 
@@ -73,7 +74,7 @@ def ingredients(fit, x, level, at, ax=None):
 
 def _check(fit, level):
     family = getattr(fit, "family", None)
-    is_continuous = family is None or not family.support.is_discrete
+    is_continuous = not getattr(family, "support", Support()).is_discrete
     if is_continuous or fit.design.trials is not None or len(fit.groups) > 1:
         raise ModelError(
             "ingredients draws a generalised model of 0/1 responses or counts with one grouping factor, "

@@ -85,7 +85,7 @@ def likelihood_surface(fit, path=True, start=None, x=None, y=None, ax=None):
 
 
 def _check(fit, start):
-    if fit.family is not None:
+    if not fit.is_linear:
         raise ModelError(
             "the surface is drawn for linear mixed models; for a generalised one see gl.plots.profile(fit)"
         )

@@ -54,7 +54,7 @@ def variance_function(fit, x=None, group=None, ax=None):
     between = between_variance(fit, at=at, group=group).to_numpy()
     ax = plt.gca() if ax is None else ax
     ax.plot(values, between, color=MODEL, label="between groups")
-    if fit.sigma is not None:
+    if fit.is_linear:
         residual = np.full(len(values), fit.sigma**2)
         ax.plot(values, residual, color=DATA, ls="--", label="residual")
         ax.plot(values, between + residual, color=POOLED, ls="-.", label="sum" if group else "total")

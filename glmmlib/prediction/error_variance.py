@@ -84,7 +84,7 @@ def linear_variance(fit, X, effects):
     inverse = _Inverse(factorisation, effects)
     # a generalised model takes the covariance of beta from the joint Hessian in (beta, theta): add the
     # difference
-    more = None if fit.family is None else problem.R @ fit._estimates.beta_cov @ problem.R.T - inverse.XX
+    more = None if fit.is_linear else problem.R @ fit._estimates.beta_cov @ problem.R.T - inverse.XX
     total = np.empty(len(X))
     for first in range(0, len(X), CHUNK_ROWS):
         rows = slice(first, first + CHUNK_ROWS)
@@ -92,7 +92,7 @@ def linear_variance(fit, X, effects):
         x = solve_triangular(problem.R, X[rows].T, trans=1, check_finite=False) if problem.p else X[rows].T
         a = [np.where(e.known, T @ e.Z, 0.0) for T, e in zip(maps, here, strict=True)]
         total[rows] = inverse.form(x, a, [e.codes for e in here], more)
-    return (1.0 if fit.sigma is None else fit.sigma**2) * total
+    return fit.scale**2 * total
 
 
 def mode_error_variances(fit, k):

@@ -1,7 +1,6 @@
 """The distribution of a new observation: its own scatter on top of an uncertain linear predictor."""
 
 import numpy as np
-from scipy import special as sp
 
 
 def response_ends(fit, eta, variance, weights, probability):
@@ -20,19 +19,12 @@ def response_ends(fit, eta, variance, weights, probability):
     Returns
     -------
     list of two (n,) arrays
-        Normal quantiles for a linear model. Otherwise quantiles of the response's distribution averaged over
-        a normal linear predictor (for a binomial response as proportions): the smallest value whose
-        probability is reached.
+        Quantiles of the response's distribution averaged over a normal linear predictor (for a binomial
+        response as proportions): the smallest value whose probability is reached.
     """
-    if fit.family is None:
-        half = sp.ndtri(probability) * np.sqrt(
-            variance + fit.sigma**2 / (1.0 if weights is None else weights)
-        )
-        return [eta - half, eta + half]
     ends = [np.full(len(eta), np.nan) for _ in range(2)]
     ok = np.isfinite(eta)
-    dispersion = getattr(fit, "dispersion", None)
     own = None if weights is None else weights[ok]
     for end, p in zip(ends, (1.0 - probability, probability), strict=True):
-        end[ok] = fit.family.predictive_quantile(eta[ok], np.sqrt(variance[ok]), p, own, dispersion)
+        end[ok] = fit.family.predictive_quantile(eta[ok], np.sqrt(variance[ok]), p, own, fit.auxiliary)
     return ends

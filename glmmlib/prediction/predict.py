@@ -12,7 +12,6 @@ from glmmlib.design.newdata import new_design
 from glmmlib.design.recoding import effect_names
 from glmmlib.display.words import listed
 from glmmlib.errors import DataError, ModelError
-from glmmlib.families.links import Identity
 from glmmlib.formula.parser import random_only
 from glmmlib.prediction.error_variance import Effects, linear_variance
 from glmmlib.prediction.new_observation import response_ends
@@ -103,7 +102,7 @@ def predict(
     """
     _check_options(kind, interval, level)
     used = chosen_effects(fit, re_form)
-    link = Identity() if fit.family is None else fit.family.link
+    link = fit.family.link
     is_marginal = re_form == "marginal" and not link.is_straight
     is_prediction = interval == "prediction"
     if is_prediction:
@@ -122,7 +121,7 @@ def predict(
     if interval is None:
         return _table(rows, prediction=on_scale(eta))["prediction"]
     variance = linear_variance(fit, rows.X, rows.effects)
-    has_noise = is_prediction and (fit.family is None or kind == "response")
+    has_noise = is_prediction and (kind == "response" or link.is_straight)
     tail = 0.5 + 0.5 * level
     if has_noise:
         ends = response_ends(fit, eta, variance + unknown, own, tail)
@@ -286,5 +285,5 @@ def _holds(fit, rows, is_prediction, has_noise):
         if is_prediction and not known.all():
             holds.append(f"new levels of {g.name}")
     if has_noise:
-        holds.append("residual" if fit.family is None else "distribution of the response")
+        holds.append(fit.family.noise)
     return tuple(holds)

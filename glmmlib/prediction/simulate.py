@@ -9,7 +9,7 @@ from glmmlib.covariance.groups import arrange
 from glmmlib.design.build import build_design
 from glmmlib.display.words import listed
 from glmmlib.errors import ModelError
-from glmmlib.families.registry import family as find_family
+from glmmlib.families.registry import any_family
 
 
 def simulate(
@@ -91,11 +91,11 @@ def simulate(
     beta = _fixed_effects(fixef, design.coef_names)
     groups = arrange(design.random)[0]
     roots = _covariance_roots(groups, sd or {}, corr or {})
-    chosen = _checked_family(family, link, sigma, dispersion)
+    chosen, auxiliary = _checked_family(family, link, sigma=sigma, dispersion=dispersion)
     eta = design.X @ beta if design.offset is None else design.X @ beta + design.offset
     eta = eta[:, None] + random_part(groups, roots, 1 if n is None else _count(n), rng, design.nobs)
     as_proportions = not hasattr(design.formula.response, "successes")
-    y = draw_responses(eta, rng, chosen, sigma, design.weights, dispersion, as_proportions)
+    y = draw_responses(eta, rng, chosen, design.weights, auxiliary, as_proportions)
     return pd.Series(y[:, 0], design.index, name=_response_name(text, design)) if n is None else y
 
 
@@ -106,8 +106,7 @@ def simulate_fit(fit, n=None, rng=None, conditional=False):
     eta = fit._linear_predictor() if conditional else fit._fixed_predictor()
     eta = np.broadcast_to(eta[:, None], (fit.nobs, count))
     if not conditional:
-        scale = 1.0 if fit.sigma is None else fit.sigma
-        eta = eta + random_part(fit.groups, [scale * L for L in fit._Lambdas], count, rng, fit.nobs)
+        eta = eta + random_part(fit.groups, [fit.scale * L for L in fit._Lambdas], count, rng, fit.nobs)
     y = fit._draw(eta, rng)
     return pd.Series(y[:, 0], fit.design.index, name=fit.design.response_name) if n is None else y
 
@@ -126,14 +125,9 @@ def random_part(groups, roots, n, rng, nobs):
     return total
 
 
-def draw_responses(eta, rng, family=None, sigma=None, weights=None, dispersion=None, as_proportions=False):
-    """Draw responses (nobs, n) around the linear predictors ``eta`` (nobs, n); ``family=None`` is the normal
-    one.
-    """
+def draw_responses(eta, rng, family, weights=None, dispersion=None, as_proportions=False):
+    """Draw responses (nobs, n) around the linear predictors ``eta`` (nobs, n)."""
     column = None if weights is None else weights[:, None]
-    if family is None:
-        scale = sigma if weights is None else sigma / np.sqrt(column)
-        return eta + scale * rng.standard_normal(eta.shape)
     y = family.draw(eta, column, dispersion, rng)
     is_share = family.support.in_trials and as_proportions and weights is not None
     return y / column if is_share else y
@@ -268,21 +262,15 @@ def _correlation(group, corr):
     return matrix
 
 
-def _checked_family(family, link, sigma, dispersion):
-    """Return the family, or None for the normal one, after a look at the parameters that it has."""
-    is_gaussian = family == "gaussian"
-    chosen = None if is_gaussian else find_family(family, link)
-    name = "gaussian" if is_gaussian else chosen.name
-    if is_gaussian and link not in (None, "identity"):
-        raise ModelError(f"the gaussian family has the identity link only, not {link!r}")
-    for what, value, wanted in (
-        ("sigma", sigma, is_gaussian),
-        ("dispersion", dispersion, not is_gaussian and chosen.has_dispersion),
-    ):
-        if value is None and wanted:
-            raise ModelError(f"the {name} family needs {what}=, a positive number")
-        if value is not None and not wanted:
-            raise ModelError(f"the {name} family has no {what}: leave it out")
+def _checked_family(family, link, **given):
+    """Return the family and its auxiliary parameter; refuse parameters that are missing or too many."""
+    chosen = any_family(family, link)
+    wanted = [auxiliary.name for auxiliary in chosen.auxiliary]
+    for what, value in given.items():
+        if value is None and what in wanted:
+            raise ModelError(f"the {chosen.name} family needs {what}=, a positive number")
+        if value is not None and what not in wanted:
+            raise ModelError(f"the {chosen.name} family has no {what}: leave it out")
         if value is not None and not (np.isscalar(value) and np.isfinite(value) and value > 0):
             raise ModelError(f"{what} is a positive number, not {value!r}")
-    return chosen
+    return chosen, next((given[name] for name in wanted), None)

@@ -32,6 +32,8 @@ class Refits:
     params, bse : DataFrame (R, p)
         Fixed effects and their standard errors.
     theta : DataFrame (R, k)
+    auxiliary : (R,) array, or None
+        What the family has to estimate beside the mean: sigma, or the dispersion.
     sigma : (R,) array, or None for a distribution without residual SD
     deviance : (R,) array
     is_singular : (R,) array of bool
@@ -47,12 +49,22 @@ class Refits:
     params: pd.DataFrame
     bse: pd.DataFrame
     theta: pd.DataFrame
-    sigma: np.ndarray
+    auxiliary: np.ndarray | None
     deviance: np.ndarray
     is_singular: np.ndarray
     _groups: tuple
     _df: object
-    dispersion: np.ndarray | None = None
+    _is_linear: bool
+
+    @property
+    def sigma(self):
+        """Residual SDs; None for a distribution without."""
+        return self.auxiliary if self._is_linear else None
+
+    @property
+    def dispersion(self):
+        """k of the negative binomial, phi of the gamma distribution; None for others."""
+        return None if self._is_linear else self.auxiliary
 
     def __len__(self):
         return len(self.params)
@@ -95,12 +107,12 @@ class Refits:
         {'Intercept': 1.0, 'Days': 1.0}
         """
         t = -self.tvalues.abs()
-        if self.sigma is None and ddf == "satterthwaite":
+        if not self._is_linear and ddf == "satterthwaite":
             raise ModelError(
                 "Satterthwaite degrees of freedom belong to linear mixed models; for this one tests are "
                 "normal"
             )
-        if ddf == "z" or (ddf is None and self.sigma is None):
+        if ddf == "z" or (ddf is None and not self._is_linear):
             return 2.0 * t.map(ndtr)
         if ddf not in (None, "satterthwaite"):
             raise DataError(f"ddf is 'satterthwaite' or 'z', not {ddf!r}")
@@ -125,7 +137,7 @@ class Refits:
         """What each entry of theta stands for (R, k): SDs, correlations ..., in columns such as
         ``"sd Subject.Days"``.
         """
-        values = values_of(self._groups, self.theta.to_numpy(), 1.0 if self.sigma is None else self.sigma)
+        values = values_of(self._groups, self.theta.to_numpy(), self.auxiliary if self._is_linear else 1.0)
         return pd.DataFrame(values, columns=[place.name for place in places_of(self._groups)])
 
 
@@ -147,7 +159,7 @@ def refit_many(fit, Y):
     with one_blas_thread(), np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         if not _fit_together(fit):
             return _one_by_one(fit, Y)
-        return _vectorised(fit, Y) if fit.family is None else _vectorised_glmm(fit, Y)
+        return _vectorised(fit, Y) if fit.is_linear else _vectorised_glmm(fit, Y)
 
 
 def _fit_together(fit):
@@ -181,6 +193,7 @@ def _vectorised(fit, Y):
         problem.covariance.is_singular(theta),
         fit.groups,
         partial(_satterthwaite, all_replicates, [f.theta for f in found], to_user),
+        True,
     )
 
 
@@ -243,12 +256,12 @@ def _vectorised_glmm(fit, Y):
         pd.DataFrame(beta @ T.T, columns=fit.params.index),
         pd.DataFrame(np.sqrt(np.where(variance > 0, variance, np.inf)), columns=fit.params.index),
         pd.DataFrame(problem.covariance.to_user(theta), columns=fit.theta.index),
-        None,
+        None if dispersion is None else dispersion[:, 0].copy(),
         value,
         problem.covariance.is_singular(theta),
         fit.groups,
         partial(np.full, (len(x), p), np.inf),
-        None if dispersion is None else dispersion[:, 0].copy(),
+        False,
     )
     return _with_singles(fit, refits, Y, np.flatnonzero(~converged | _looks_separated(everything, beta)))
 
@@ -285,8 +298,8 @@ def _with_singles(fit, refits, Y, which):
         refits.params.iloc[r], refits.bse.iloc[r] = single.params.to_numpy(), single.bse.to_numpy()
         refits.theta.iloc[r] = single.theta.to_numpy()
         refits.deviance[r], refits.is_singular[r] = single.deviance, single.is_singular
-        if refits.dispersion is not None:
-            refits.dispersion[r] = single.dispersion
+        if fit.has_dispersion:
+            refits.auxiliary[r] = single.auxiliary
     return refits
 
 
@@ -299,19 +312,19 @@ def _single(fit, y, r):
 
 def _one_by_one(fit, Y):
     rows = _in_parallel(fit, Y, _numbers)
-    params, bse, theta, sigma, deviance, is_singular, dispersion = (
-        np.array([row[i] for row in rows]) for i in range(7)
+    params, bse, theta, auxiliary, deviance, is_singular = (
+        np.array([row[i] for row in rows]) for i in range(6)
     )
     return Refits(
         pd.DataFrame(params, columns=fit.params.index),
         pd.DataFrame(bse, columns=fit.params.index),
         pd.DataFrame(theta, columns=fit.theta.index),
-        None if fit.sigma is None else sigma.astype(float),
+        auxiliary.astype(float) if fit.has_dispersion else None,
         deviance,
         is_singular,
         fit.groups,
         partial(_in_parallel, fit, Y, _degrees_of_freedom),
-        None if fit.family is None or not fit.has_dispersion else dispersion.astype(float),
+        fit.is_linear,
     )
 
 
@@ -321,7 +334,7 @@ def each_fit(fit, Y, statistic):
     Linear models with one grouping factor find all optima together first; otherwise joblib shares the fits
     out.
     """
-    if fit.family is not None or not _fit_together(fit):
+    if not fit.is_linear or not _fit_together(fit):
         return _in_parallel(fit, Y, statistic)
     many = refit_many(fit, Y)
     with one_blas_thread():
@@ -355,7 +368,7 @@ def _fit_each(fit, Y, first, statistic):
 
 def _numbers(fit):
     arrays = (fit.params.to_numpy(), fit.bse.to_numpy(), fit.theta.to_numpy())
-    return *arrays, fit.sigma, fit.deviance, fit.is_singular, getattr(fit, "dispersion", None)
+    return *arrays, fit.auxiliary, fit.deviance, fit.is_singular
 
 
 def _degrees_of_freedom(fit):

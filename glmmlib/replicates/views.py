@@ -18,20 +18,16 @@ def view_at(fit, refits, r):
     view = object.__new__(type(fit))
     kept = ("design", "groups", "_theta_names", "_problem", "family", "n_agq", "reml")
     view.__dict__.update({name: fit.__dict__[name] for name in kept if name in fit.__dict__})
-    sigma = None if refits.sigma is None else float(refits.sigma[r])
-    dispersion = None if refits.dispersion is None else float(refits.dispersion[r])
     view._estimates = replace(
         fit._estimates,
         theta=refits.theta.to_numpy()[r],
         beta=refits.params.to_numpy()[r],
-        sigma=sigma,
+        auxiliary=float(refits.auxiliary[r]) if fit.has_dispersion else None,
         beta_cov=None,
         modes=None,
         deviance=np.nan,
         convergence=None,
     )
-    if fit.family is not None:
-        view._parts = (None, None, dispersion)
     return view
 
 
@@ -39,9 +35,9 @@ def conditional_predictors(fit, refits, Y):
     """Return ``X beta + Z b + offset`` (n, R) for R responses and their own estimates, b the conditional
     modes of each.
     """
-    if fit.family is not None and len(fit.groups) == 1 and fit._problem.covariance.is_linear:
+    if not fit.is_linear and len(fit.groups) == 1 and fit._problem.covariance.is_linear:
         return _all_at_once(fit, refits, Y)
-    one = _linear if fit.family is None else _generalised
+    one = _linear if fit.is_linear else _generalised
     return np.stack([one(view_at(fit, refits, r), y) for r, y in enumerate(Y.T)], axis=1)
 
 
@@ -60,7 +56,7 @@ def _linear(view, y):
 
 def _generalised(view, y):
     problem = view._problem.with_response(*response_of(view, y))
-    mode = problem.mode(problem.R @ view.params.to_numpy(), _standard_Lambdas(view), view.dispersion)
+    mode = problem.mode(problem.R @ view.params.to_numpy(), _standard_Lambdas(view), view.auxiliary)
     eta = np.empty(view.nobs)
     eta[problem.rows] = mode.eta
     return eta
@@ -71,7 +67,7 @@ def _all_at_once(fit, refits, Y):
     responses = np.array([response_of(fit, y)[0] for y in Y.T])[:, problem.rows]
     everything = LaplaceBatch(problem, responses)
     theta = problem.covariance.to_standardised(refits.theta.to_numpy())
-    tau = None if refits.dispersion is None else np.log(refits.dispersion)
+    tau = None if refits.auxiliary is None else np.log(refits.auxiliary)
     x = everything.join(refits.params.to_numpy() @ problem.R.T, theta, tau)
     eta = np.empty_like(Y)
     step = max(1, CHUNK_NUMBERS // fit.nobs)

@@ -9,7 +9,7 @@ import re
 import textwrap
 from html import escape
 
-from glmmlib.display.tables import WIDTH
+from glmmlib.display.words import WIDTH
 
 _START, _END = "\x02", "\x03"
 _CODE = re.compile(f"{_START}(.*?){_END}", re.DOTALL)

@@ -17,10 +17,10 @@ def methods(fit, numbers):
         f"{_groups(fit)}, with {_version()}"
         f" and the formula {code(fit.formula)}."
     )
-    yield _estimation(fit)
+    yield f"Parameters were estimated by {fit.estimation}."
     yield from _random_effects(fit)
     if d.weights is not None:
-        trials = fit.family is not None and fit.family.support.in_trials
+        trials = fit.family.support.in_trials
         yield f"{'The numbers of trials' if trials else 'Known weights of the rows'} were given as weights."
     if d.offset is not None:
         yield "The linear predictor held a known offset."
@@ -49,26 +49,12 @@ def _version():
 
 
 def _model(fit):
-    if fit.family is None:
-        return "A linear mixed model"
-    return f"A generalised linear mixed model ({fit.family.title} distribution, {fit.family.link.name} link)"
+    details = "" if fit.is_linear else f" ({fit.family.title} distribution, {fit.family.link.name} link)"
+    return f"A {fit.kind}{details}"
 
 
 def _groups(fit):
     return joined([f"{counted(n, 'level')} of {code(name)}" for name, n in fit.ngroups.items()])
-
-
-def _estimation(fit):
-    if fit.family is None:
-        how = "restricted maximum likelihood (REML)" if fit.reml else "maximum likelihood"
-        return f"Parameters were estimated by {how}."
-    if fit.n_agq == 1:
-        how = "the random effects integrated out by Laplace's approximation"
-    else:
-        how = (
-            f"the random effects integrated out by adaptive Gauss-Hermite quadrature with {fit.n_agq} points"
-        )
-    return f"Parameters were estimated by maximum likelihood, {how}."
 
 
 def _random_effects(fit):
@@ -107,7 +93,7 @@ def _references(fit):
 
 def _tests(fit, numbers):
     if numbers.ddf == "z":
-        how = "Wald z tests" if fit.family is not None else "z tests (normal approximation)"
+        how = "z tests (normal approximation)" if fit.is_linear else "Wald z tests"
     else:
         how = f"t tests with {DDF_TITLE[numbers.ddf]} degrees of freedom"
     terms = ""
@@ -145,7 +131,7 @@ def caveats(fit, numbers):
         yield f"The fit is singular: {text}; tests of the fixed effects take that as known."
     if fit.is_refit:
         yield "The response was given to refit, so it is not the one in the data."
-    if fit.family is not None and fit.family.caveat:
+    if fit.family.caveat:
         yield fit.family.caveat
     for note in numbers.notes:
         yield f"{sentence(note)}."
@@ -160,5 +146,4 @@ def _were(n):
 
 def ratio_name(fit):
     """Return what exp(coefficient) is, such as "odds ratio", or None; the intercept's is none."""
-    is_none = fit.family is None or not any(name != "Intercept" for name in fit.params.index)
-    return None if is_none else fit.family.ratio
+    return fit.family.ratio if any(name != "Intercept" for name in fit.params.index) else None

@@ -99,11 +99,10 @@ def report(fit, level=0.95, method="wald", ddf=None, **options):
     ...
     """
     numbers = Numbers.of(fit, level, method, ddf, options)
-    kind = "linear" if fit.family is None else "generalised linear"
     sections = [("Methods", tuple(methods(fit, numbers))), ("Results", tuple(results(fit, numbers)))]
     if found := tuple(caveats(fit, numbers)):
         sections.append(("What to keep in mind", found))
     tables = [random_effects_table(numbers), model_table(fit, numbers)]
     if len(fit.params):
         tables.insert(0, fixed_effects_table(numbers))
-    return Report(f"A {kind} mixed model of {fit.design.response_name}", tuple(sections), tuple(tables))
+    return Report(f"A {fit.kind} of {fit.design.response_name}", tuple(sections), tuple(tables))

@@ -156,7 +156,7 @@ def results(fit, numbers):
     if "Intercept" in numbers.tests.index and not names:
         yield (
             f"The mean over groups was {_estimate(numbers, 'Intercept')}."
-            if fit.family is None
+            if fit.family.link.is_straight
             else (f"The mean of the linear predictor was {_estimate(numbers, 'Intercept')}.")
         )
     for term, row in numbers.terms.iterrows() if numbers.terms is not None else ():
@@ -184,7 +184,7 @@ def _coefficient(fit, numbers, name):
         value = f"{numbers.percent} CI {_ratio_interval(lower, upper, ratio * row['se'])}; {test}"
         what = "one unit more of " if is_slope else ""
         return f"The {numbers.ratio} of {what}{code(name)} was {_ratio(ratio, ratio * row['se'])} ({value})."
-    if is_slope and fit.family is None:
+    if is_slope and fit.family.link.is_straight:
         change = "rose" if row["estimate"] >= 0 else "fell"
         size = row.copy()
         if row["estimate"] < 0:
@@ -248,14 +248,8 @@ def _variation(fit):
         elif pairs:
             tie = "; their correlations are in the table"
         yield f"Between the levels of {code(name)} the SD was {joined(sds)}{tie}."
-    if fit.sigma is not None:
-        yield f"The residual SD was {_significant(fit.sigma)}."
-    elif fit.has_dispersion:
-        symbol = fit.family.auxiliary[0].symbol
-        yield (
-            f"The dispersion was {symbol} = {_significant(fit.dispersion)}, where the "
-            f"variance given the random effects is {fit.family.law}."
-        )
+    for auxiliary, value in fit.named_auxiliary():
+        yield auxiliary.sentence.format(_significant(value))
 
 
 def _shares(fit, numbers):

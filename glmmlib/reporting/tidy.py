@@ -82,7 +82,7 @@ def tidy(fit, conf_int=False, effects=("fixed", "ran_pars"), level=0.95, method=
         found = intervals.reindex(table["_parameter"])
         table["conf_low"], table["conf_high"] = found["lower"].to_numpy(), found["upper"].to_numpy()
         _add_normal_intervals(table, level)
-    table = table[[c for c in _ORDER if c in table and (c != "df" or fit.family is None)]]
+    table = table[[c for c in _ORDER if c in table and (c != "df" or fit.is_linear)]]
     table.attrs["notes"] = notes
     return table
 
@@ -116,10 +116,7 @@ def _parameters(fit):
                     rows.append(
                         (name, f"cor__{earlier}.{later}", g.corr.iloc[i, j], f"corr {name}.{later}.{earlier}")
                     )
-    if fit.sigma is not None:
-        rows.append(("Residual", "sd__Observation", fit.sigma, "sigma"))
-    elif fit.has_dispersion:
-        rows.append(("Residual", "dispersion", fit.dispersion, "dispersion"))
+    rows += [("Residual", a.term, value, a.name) for a, value in fit.named_auxiliary()]
     return _frame("ran_pars", rows, ["group", "term", "estimate", "_parameter"])
 
 
@@ -238,7 +235,7 @@ def augment(fit):
         "_resid": fit.resid,
         "_pearson": fit.resid_pearson,
     }
-    if fit.family is None:
+    if fit.is_linear:
         columns["_hat"] = hat_values(fit)
     if fit.design.offset is not None:
         columns["_offset"] = fit.design.offset

@@ -90,7 +90,7 @@ def correlation(fit, x1=None, x2=None, group=None):
     >>> round(gl.correlation(fit, 0, 9), 3), round(gl.correlation(fit, 8, 9), 3)
     (0.3, 0.833)
     """
-    if fit.family is not None:
+    if not fit.is_linear:
         raise ModelError(
             "correlations of the responses are computed for linear mixed models; for other families see"
             " gl.icc(fit, scale='observation')"
@@ -193,15 +193,14 @@ def loadings(fit, place):
     """Return ``sigma Lambda'z`` (q, ...) for each group: variances are its sums of squares over the first
     axis.
     """
-    scale = 1.0 if fit.sigma is None else fit.sigma
     if place.rows is None:
         columns = [g.factor.Z for g in fit.groups]
-        return [scale * L.T @ Z for L, Z in zip(fit._Lambdas, columns, strict=True)]
+        return [fit.scale * L.T @ Z for L, Z in zip(fit._Lambdas, columns, strict=True)]
     new = new_rows(fit, place)
     found = []
     for g, L in zip(fit.groups, fit._Lambdas, strict=True):
         Z = np.concatenate([new.random[position].Z for position, _ in g.parts])
-        found.append((scale * L.T @ Z).reshape(g.q, *place.shape))
+        found.append((fit.scale * L.T @ Z).reshape(g.q, *place.shape))
     return found
 
 

@@ -168,7 +168,7 @@ def icc(fit, at=None, kind="adjusted", group=None, scale=None):
         float(np.squeeze(pieces.residual)),
         float(pieces.fixed),
         kind,
-        "" if fit.family is None else f"{scale or 'latent'} scale",
+        "" if fit.is_linear else f"{scale or 'latent'} scale",
         _where(fit, place),
         partial(icc_conf_int, fit, at, kind, group, scale),
     )
@@ -295,12 +295,7 @@ class _Pieces:
 
 
 def _pieces(fit, at, kind, scale):
-    if fit.family is None:
-        place = Place.of(fit, at)
-        between = variances(fit, place)
-        fixed = np.var(fit.X @ fit.params.to_numpy(), ddof=1) if kind == "unadjusted" else 0.0
-        return place, _Pieces(between, sum(between), fit.sigma**2, fixed)
-    on_responses = scale == "observation"
+    on_responses = scale == "observation" and not fit.is_linear
     parts = ("random", "fixed") if on_responses or fit.family.residual_needs_mean else ("random",)
     place = Place.of(fit, at, parts)
     return place, (_observation if on_responses else _latent)(fit, place, kind)
@@ -327,7 +322,7 @@ def _latent(fit, place, kind):
         eta, by_group = _linear_predictor(fit, place)
         mu = fit.family.link.average(eta, sum(by_group))
         mu = mu.mean() if place.rows is None else mu
-    residual = fit.family.residual_variance(mu, fit.dispersion)
+    residual = fit.family.residual_variance(mu, fit.auxiliary)
     fixed = np.var(fit.X @ fit.params.to_numpy(), ddof=1) if kind == "unadjusted" else 0.0
     return _Pieces(between, sum(between), residual, fixed)
 
@@ -343,7 +338,7 @@ def _observation(fit, place, kind):
     everything = _variance_over_groups(link, eta, total, 0.0 * total)
     sd = np.sqrt(total)
     residual = sum(
-        w * fit.family.variance(link.inverse(eta + z * sd), None, fit.dispersion)
+        w * fit.family.variance(link.inverse(eta + z * sd), None, fit.auxiliary)
         for z, w in zip(_NODES, _WEIGHTS, strict=True)
     )
     if place.rows is not None:

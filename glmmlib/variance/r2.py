@@ -153,7 +153,7 @@ def _shares(found):
 
 
 def _scale_words(fit, scale):
-    if fit.family is None:
+    if fit.is_linear:
         return ""
     if scale == "observation":
         return "observation scale"

@@ -60,7 +60,7 @@ def median_odds_ratio(fit):
     {'herd': 1.85}
     """
     family = getattr(fit, "family", None)
-    if family is None or family.ratio != "odds ratio":
+    if getattr(family, "ratio", None) != "odds ratio":
         raise ModelError(
             "the median odds ratio belongs to a binomial model with the logit link, for odds are what it "
             "compares"

@@ -101,7 +101,7 @@ def shrinkage(fit, group=None):
     308  10  43.626    40.784   0.935
     309  10 -83.275   -77.850   0.935
     """
-    if fit.family is not None:
+    if not fit.is_linear:
         raise ModelError(
             "in a generalised model the conditional modes are no linear function of raw estimates, so there"
             " is no shrinkage factor; compare fit.ranef() with a fit of each group by itself"

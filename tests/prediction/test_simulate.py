@@ -176,7 +176,7 @@ REFUSED = {
     "the poisson family has no sigma": {"family": "poisson"},
     "the gamma family needs dispersion=": {"family": "gamma", "sigma": None},
     "There is no family 'student'": {"family": "student"},
-    "the gaussian family has the identity link only": {"link": "log"},
+    "The gaussian family has no link 'log'; it has 'identity'": {"link": "log"},
     "random draws need a numpy Generator": {"rng": 1},
     "n is the number of responses": {"n": 0},
 }

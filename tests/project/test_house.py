@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from glmmlib.families.registry import ALL_FAMILIES
+
 ROOT = Path(__file__).parents[2]
 FILES = {
     str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")
@@ -82,7 +84,30 @@ def circles(files):
     return sorted(start for start in graph if start in reached[start])
 
 
-RULES = [relative_imports, late_imports, circles]
+def names_of_families(files):
+    """A comparison, or a look-up, by the name of a family or a link: the object knows."""
+    return [
+        f"{path}:{part.lineno} {ast.unparse(part)}"
+        for path, tree in parsed(files)
+        if "/families/" not in path
+        for part in decisions(tree)
+        if any(is_name_of_family(element) for element in elements(part))
+    ]
+
+
+def absent_families(files):
+    """A question whether there is a family, or a sigma, at all: the normal distribution is a family."""
+    return [
+        f"{path}:{node.lineno} {ast.unparse(node)}"
+        for path, tree in parsed(files)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Compare)
+        and isinstance(node.ops[0], ast.Is | ast.IsNot)
+        and getattr(node.left, "attr", getattr(node.left, "id", None)) in ("family", "sigma")
+    ]
+
+
+RULES = [relative_imports, late_imports, circles, names_of_families, absent_families]
 
 BROKEN = {
     relative_imports: {"glmmlib/models/a.py": "from .b import c"},
@@ -96,7 +121,20 @@ BROKEN = {
         "glmmlib/models/b.py": "from glmmlib.design import c",
         "glmmlib/design/c.py": "import glmmlib.models.a",
     },
+    names_of_families: {"glmmlib/variance/a.py": "family.name == 'beta'"},
+    absent_families: {"glmmlib/variance/a.py": "if fit.sigma is not None: pass"},
 }
+
+#: Each of these decides something by a name.
+BY_NAME = (
+    "family.name == 'beta'",
+    "fit.family.link.name in ('identity', 'sqrt')",
+    "name != 'poisson'",
+    "WORDS[family.name]",
+    "WORDS.get((family.name, family.link.name))",
+    "name in ('poisson', 'negbinomial')",
+    "match name:\n    case 'gamma': pass",
+)
 
 SOUND = {
     relative_imports: {"glmmlib/models/a.py": "from glmmlib.models.b import c"},
@@ -109,6 +147,8 @@ SOUND = {
         "glmmlib/models/a.py": "from glmmlib.models.b import x",
         "glmmlib/models/b.py": "import numpy",
     },
+    names_of_families: {"glmmlib/models/a.py": "print(f'{family.name}, {family.link.name} link', 'poisson')"},
+    absent_families: {"glmmlib/models/a.py": "fit.family == other.family or weights is None"},
 }
 
 
@@ -121,6 +161,11 @@ def test_the_library_keeps_the_rule(rule):
 def test_the_rule_sees_what_breaks_it_and_nothing_else(rule):
     assert rule(BROKEN[rule])
     assert not rule(SOUND[rule])
+
+
+@pytest.mark.parametrize("source", BY_NAME)
+def test_the_rule_about_names_sees_every_way_to_decide_by_one(source):
+    assert names_of_families({"glmmlib/variance/a.py": source})
 
 
 # --- import contracts ------------------------------------------------------------------------------------
@@ -187,6 +232,32 @@ def imported(node):
     if isinstance(node, ast.ImportFrom):
         return [f"{node.module}.{alias.name}" for alias in node.names]
     return []
+
+
+def decisions(tree):
+    """What comparisons, look-ups and patterns compare."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Compare):
+            yield from (node.left, *node.comparators)
+        elif isinstance(node, ast.Subscript):
+            yield node.slice
+        elif isinstance(node, ast.Call) and getattr(node.func, "attr", None) in ("get", "startswith"):
+            yield from node.args
+        elif isinstance(node, ast.match_case):
+            yield from (part for part in ast.walk(node.pattern) if isinstance(part, ast.expr))
+
+
+def elements(node):
+    return node.elts if isinstance(node, ast.Tuple | ast.List | ast.Set) else [node]
+
+
+def is_name_of_family(node):
+    """Is it ``family.name`` or ``fit.family.link.name``, or a name that could be nothing else?"""
+    if isinstance(node, ast.Constant):
+        return node.value in {*ALL_FAMILIES, "logit", "probit", "cloglog"}
+    owner = getattr(node, "value", None)
+    is_owner = getattr(owner, "attr", getattr(owner, "id", None)) in ("family", "link")
+    return isinstance(node, ast.Attribute) and node.attr == "name" and is_owner
 
 
 def is_private(name):

@@ -215,7 +215,7 @@ def test_laplace_values_and_gradients_are_those_of_the_single_problem(name):
     x = fit._optimum.x + rng.uniform(-0.1, 0.1, (3, problem.n_parameters))
     points = replicates.evaluate(x, np.zeros((replicates.q, 3, replicates.J)), tolerance=1e-14)
     for r in range(3):
-        single = problem.with_response(Y[:, r], fit._response[1])
+        single = problem.with_response(Y[:, r], fit.observations[1])
         single.pirls_tolerance = 1e-14
         value, gradient, _ = single.evaluate(x[r])
         assert abs(points.value[r] - value) < 1e-9 * abs(value)

@@ -260,16 +260,16 @@ def held_parameters(fit):
 
     SDs and correlations come in the order of theta, then sigma or the dispersion, then the fixed effects.
     """
-    make = LinearDeviance if fit.family is None else GeneralisedDeviance
+    make = LinearDeviance if fit.is_linear else GeneralisedDeviance
     deviance = make(fit)
     free = Free(fit._problem.covariance, deviance.theta)
     covariances = list(_held_covariances(fit, deviance))
     undefined = [name for name, held in covariances if held is None]
     found = [held for _, held in covariances if held is not None]
-    if fit.has_dispersion:
-        name, estimate = ("sigma", fit.sigma) if fit.family is None else ("dispersion", fit.dispersion)
+    for auxiliary, estimate in fit.named_auxiliary():
+        name = auxiliary.name
         name = f"{name} of the residuals" if name in fit.params.index else name
-        scale = estimate if fit.family is None else 1.0
+        scale = estimate if fit.is_linear else 1.0
         found.append(Held(name, estimate, (0.0, np.inf), deviance, free, estimate, scale))
     for k, (name, estimate) in enumerate(fit.params.items()):
         unit = fit.bse[name] if np.isfinite(fit.bse[name]) else 0.1 * abs(estimate)  # separated data
@@ -282,14 +282,13 @@ def _held_covariances(fit, deviance):
     zero.
     """
     covariance, order = fit._problem.covariance, fit._problem.structure.order
-    scale = 1.0 if fit.sigma is None else fit.sigma
-    values = values_of(fit.groups, fit.theta.to_numpy(), scale)
+    values = values_of(fit.groups, fit.theta.to_numpy(), fit.scale)
     for place, estimate in zip(places_of(fit.groups), values, strict=True):
         if np.isnan(estimate):
             yield place.name, None
             continue
         block, theta = place.block, deviance.theta
-        inside = block.structure.held(place.k, theta[block.index], block.to_standard, scale)
+        inside = block.structure.held(place.k, theta[block.index], block.to_standard, fit.scale)
         if inside.is_perfect:
             estimate = np.sign(estimate)  # without rounding
         coordinates = HeldBlock(covariance, theta, order.index(place.position), block, inside)
