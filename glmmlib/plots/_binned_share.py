@@ -4,6 +4,7 @@ import numpy as np
 
 from glmmlib.errors import DataError
 from glmmlib.palette import DATA, POOLED
+from glmmlib.plots._axes import axes
 
 
 def binned_share(data, x, y, bins=10, ax=None):
@@ -36,10 +37,9 @@ def binned_share(data, x, y, bins=10, ax=None):
     >>> ax.lines[-1].get_ydata().round(2).tolist()
     [0.2, 0.38, 0.43, 0.56]
     """
-    import matplotlib.pyplot as plt
     from scipy.stats import rankdata
 
-    ax = plt.gca() if ax is None else ax
+    ax = axes(ax)
     covariate, response = data[x].to_numpy(float), data[y].to_numpy(float)
     if not np.isin(response, (0.0, 1.0)).all():
         raise DataError(f"{y!r} holds values other than 0 and 1, and a share of ones needs no other")

@@ -4,6 +4,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from glmmlib.palette import MODEL, POOLED
+from glmmlib.plots._axes import axes
 from glmmlib.plots._effects import one_effect
 
 
@@ -43,9 +44,7 @@ def caterpillar(fit, group=None, effect=None, level=0.95, ax=None):
     >>> [label.get_text() for label in ax.get_yticklabels()]
     ['F', 'D', 'A', 'B', 'C', 'E']
     """
-    import matplotlib.pyplot as plt
-
-    ax = plt.gca() if ax is None else ax
+    ax = axes(ax)
     group, effect = one_effect(fit, group, effect)
     modes = fit.ranef(cond_sd=True)[group].sort_values(effect, kind="stable")
     rows, reach = np.arange(len(modes)), ndtri((1 + level) / 2) * modes[f"sd {effect}"]

@@ -3,6 +3,7 @@
 import numpy as np
 
 from glmmlib.palette import DATA, MODEL, TRUTH
+from glmmlib.plots._axes import axes
 from glmmlib.theory.deviations import deviations
 
 
@@ -41,9 +42,7 @@ def fan(slope, sd, corr, intercept=0.0, x=(0.0, 10.0), groups=24, highlight=4, a
     >>> len(ax.lines)
     25
     """
-    import matplotlib.pyplot as plt
-
-    ax = plt.gca() if ax is None else ax
+    ax = axes(ax)
     ends = np.array(x, dtype=float)
     a0, a1 = deviations(sd, corr, groups)
     highest = a0 >= np.sort(a0)[-highlight] if highlight else np.zeros(groups, bool)

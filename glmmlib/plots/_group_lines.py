@@ -4,6 +4,7 @@ import numpy as np
 
 from glmmlib.errors import ModelError
 from glmmlib.palette import DATA, MODEL, group_colours
+from glmmlib.plots._axes import axes
 
 
 def group_lines(fit, x, highlight=(), colours=None, group=None, labels=False, kind="link", ax=None):
@@ -51,9 +52,7 @@ def group_lines(fit, x, highlight=(), colours=None, group=None, labels=False, ki
     >>> len(ax.lines)
     19
     """
-    import matplotlib.pyplot as plt
-
-    ax = plt.gca() if ax is None else ax
+    ax = axes(ax)
     inverse = _inverse(fit, kind)
     coefficients = _coefficients(fit, x, group)
     column = fit.X[:, list(fit.params.index).index(x)]

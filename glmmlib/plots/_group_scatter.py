@@ -2,6 +2,7 @@
 
 from glmmlib.errors import DataError
 from glmmlib.palette import DATA, group_colours
+from glmmlib.plots._axes import axes
 
 
 def group_scatter(data, x, y, group, highlight=(), colours=None, ax=None):
@@ -36,9 +37,7 @@ def group_scatter(data, x, y, group, highlight=(), colours=None, ax=None):
     >>> len(ax.collections)
     3
     """
-    import matplotlib.pyplot as plt
-
-    ax = plt.gca() if ax is None else ax
+    ax = axes(ax)
     levels = data[group].astype(str)
     unknown = [str(level) for level in highlight if str(level) not in set(levels)]
     if unknown:

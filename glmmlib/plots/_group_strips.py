@@ -3,6 +3,7 @@
 import numpy as np
 
 from glmmlib.palette import DATA, POOLED
+from glmmlib.plots._axes import axes
 
 
 def group_strips(data, y, group, ax=None):
@@ -29,9 +30,7 @@ def group_strips(data, y, group, ax=None):
     >>> [label.get_text() for label in ax.get_xticklabels()]
     ['A', 'B', 'C', 'D', 'E', 'F']
     """
-    import matplotlib.pyplot as plt
-
-    ax = plt.gca() if ax is None else ax
+    ax = axes(ax)
     groups = data.groupby(group, observed=True)[y]
     means = groups.mean().loc[groups.size().sort_values(kind="stable").index]
     position = dict(zip(means.index, range(len(means)), strict=True))

@@ -2,6 +2,7 @@
 
 from glmmlib.palette import MODEL
 from glmmlib.plots._along import along
+from glmmlib.plots._axes import axes
 from glmmlib.variance.icc import icc, icc_conf_int
 
 
@@ -43,11 +44,9 @@ def icc_curve(fit, x=None, group=None, scale=None, rng=None, n=499, level=0.95, 
     >>> ax.lines[0].get_ydata().round(2).tolist()
     [0.48, 0.66, 0.85]
     """
-    import matplotlib.pyplot as plt
-
     name, values, at = along(fit, x)
     curve = icc(fit, at=at, group=group, scale=scale)
-    ax = plt.gca() if ax is None else ax
+    ax = axes(ax)
     if rng is not None:
         band = icc_conf_int(fit, at=at, group=group, scale=scale, level=level, n=n, rng=rng)
         ax.fill_between(

@@ -9,6 +9,7 @@ from glmmlib.likelihood.lmm_start import first_theta
 from glmmlib.likelihood.optimise import minimise
 from glmmlib.linalg.resources import one_blas_thread
 from glmmlib.palette import POOLED
+from glmmlib.plots._axes import axes
 
 LEVELS = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0)  # contour lines: how far the deviance is above its minimum
 REACH = 8.0  # the picture ends about where the deviance has risen by this much
@@ -60,8 +61,6 @@ def likelihood_surface(fit, path=True, start=None, x=None, y=None, ax=None):
     >>> ax.get_xlabel(), ax.get_ylabel()
     ('θ of Batch.Intercept', 'σ')
     """
-    import matplotlib.pyplot as plt
-
     _check(fit, start)
     with one_blas_thread():
         surface = (_OneTheta if len(fit.theta) == 1 else _TwoThetas)(fit)
@@ -69,7 +68,7 @@ def likelihood_surface(fit, path=True, start=None, x=None, y=None, ax=None):
         x, y = surface.axes(x, y, way)
         rise = surface.values(x, y) - fit.deviance
         ridge = surface.ridge(x)
-    ax = plt.gca() if ax is None else ax
+    ax = axes(ax)
     ax.contourf(x, y, rise, levels=[-1.0, *LEVELS], cmap="cividis_r", extend="max", alpha=0.85)
     lines = ax.contour(x, y, rise, levels=LEVELS, colors=POOLED, linewidths=0.8)
     ax.clabel(lines, fmt="%g", fontsize=9)

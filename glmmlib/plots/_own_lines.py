@@ -4,6 +4,7 @@ import numpy as np
 
 from glmmlib.errors import DataError
 from glmmlib.palette import DATA, group_colours
+from glmmlib.plots._axes import axes
 
 
 def own_lines(data, x, y, group, highlight=(), colours=None, ax=None):
@@ -40,9 +41,7 @@ def own_lines(data, x, y, group, highlight=(), colours=None, ax=None):
     >>> len(ax.lines)
     18
     """
-    import matplotlib.pyplot as plt
-
-    ax = plt.gca() if ax is None else ax
+    ax = axes(ax)
     names = [str(level) for level in highlight]
     colour = dict(zip(names, colours or group_colours(len(names)), strict=True))
     levels = data[group].astype(str)

@@ -4,6 +4,7 @@ import numpy as np
 
 from glmmlib.errors import ModelError
 from glmmlib.palette import POOLED
+from glmmlib.plots._axes import axes
 
 _WORDS = {
     "power": "power",
@@ -46,12 +47,11 @@ def power_map(table, value="power", wanted=0.8, ax=None):
     >>> [text.get_text() for text in ax.texts], len(ax.patches)
     (['0.30', '0.85', '0.35', '0.90'], 2)
     """
-    import matplotlib.pyplot as plt
     from matplotlib.patches import Rectangle
 
     if value not in _WORDS:
         raise ModelError(f"value is {', '.join(map(repr, _WORDS))}, not {value!r}")
-    ax = plt.gca() if ax is None else ax
+    ax = axes(ax)
     grid = table.pivot(index="group_size", columns="groups", values=value)
     numbers = grid.to_numpy()
     top = 1.0 if value == "power" else max(np.nanmax(numbers), 1e-12)

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from glmmlib.palette import DATA, POOLED
+from glmmlib.plots._axes import axes
 
 
 def residuals_by_group(residuals, groups, ax=None):
@@ -31,9 +32,7 @@ def residuals_by_group(residuals, groups, ax=None):
     >>> [label.get_text() for label in ax.get_yticklabels()]
     ['a', 'b']
     """
-    import matplotlib.pyplot as plt
-
-    ax = plt.gca() if ax is None else ax
+    ax = axes(ax)
     table = pd.DataFrame({"residual": np.asarray(residuals), "group": np.asarray(groups).astype(str)})
     means = table.groupby("group")["residual"].mean().sort_values()
     height = dict(zip(means.index, range(len(means)), strict=True))

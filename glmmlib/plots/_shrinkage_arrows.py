@@ -3,6 +3,7 @@
 import numpy as np
 
 from glmmlib.palette import DATA, MODEL, POOLED
+from glmmlib.plots._axes import axes
 from glmmlib.plots._effects import one_effect
 from glmmlib.variance.shrinkage import shrinkage
 
@@ -41,9 +42,7 @@ def shrinkage_arrows(fit, group=None, effect=None, ax=None):
     >>> [label.get_text() for label in ax.get_yticklabels()]
     ['A (5)', 'B (5)', 'C (5)', 'D (5)', 'E (5)', 'F (5)']
     """
-    import matplotlib.pyplot as plt
-
-    ax = plt.gca() if ax is None else ax
+    ax = axes(ax)
     group, effect = one_effect(fit, group, effect)
     table = shrinkage(fit, group).table.sort_values("n", kind="stable")
     raw, shrunken = (table[w] if w in table else table[f"{w} {effect}"] for w in ("raw", "shrunken"))

@@ -3,6 +3,7 @@
 import numpy as np
 
 from glmmlib.palette import POOLED
+from glmmlib.plots._axes import axes
 from glmmlib.theory.type_one_rate import NOMINAL, type_one_rate
 
 
@@ -31,9 +32,7 @@ def type_one_curve(icc, group_size, n_groups, ax=None):
     >>> float(ax.lines[0].get_ydata()[-1].round(2))
     0.49
     """
-    import matplotlib.pyplot as plt
-
-    ax = plt.gca() if ax is None else ax
+    ax = axes(ax)
     share = np.linspace(0.0, 1.0, 201)
     ax.plot(share, type_one_rate(share, icc, group_size, n_groups), color=POOLED)
     ax.axhline(NOMINAL, color=POOLED, lw=1, ls=(0, (5, 4)))

@@ -4,6 +4,7 @@ import numpy as np
 
 from glmmlib.palette import DATA, MODEL, POOLED
 from glmmlib.plots._along import along
+from glmmlib.plots._axes import axes
 from glmmlib.variance.between import between_variance
 
 
@@ -48,11 +49,9 @@ def variance_function(fit, x=None, group=None, ax=None):
     >>> ax.lines[0].get_ydata().round(1).tolist()
     [612.1, 3625.8]
     """
-    import matplotlib.pyplot as plt
-
     name, values, at = along(fit, x)
     between = between_variance(fit, at=at, group=group).to_numpy()
-    ax = plt.gca() if ax is None else ax
+    ax = axes(ax)
     ax.plot(values, between, color=MODEL, label="between groups")
     if fit.is_linear:
         residual = np.full(len(values), fit.sigma**2)

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.special import chdtrc
 
 from glmmlib.palette import DATA, MODEL, POOLED, TRUTH
-from glmmlib.sliders._slider import Slider, altair, finish, slider
+from glmmlib.sliders._slider import Slider, altair, finish, row_of_data, slider, written
 from glmmlib.types import FloatArray, Numbers
 
 LOWEST, HIGHEST = -12, 10  # of the axis of the difference
@@ -130,17 +130,15 @@ def chart(delta: float = 0.0, extra: int = 1) -> Slider:
         .mark_line(color=MODEL, strokeWidth=3)
         .encode(x, y)
     )
-    level = alt.Chart(alt.InlineData([{"p": 0.05}])).mark_rule(color=POOLED, strokeDash=[5, 4]).encode(y)
-    equal = alt.Chart(alt.InlineData([{"d": 0}])).mark_rule(color=DATA, strokeDash=[2, 3]).encode(x)
-    here = alt.Chart(alt.InlineData([{}])).transform_calculate(d="max(delta, -2 * extra)", p=p_value("delta"))
+    level = row_of_data(p=0.05).mark_rule(color=POOLED, strokeDash=[5, 4]).encode(y)
+    equal = row_of_data(d=0).mark_rule(color=DATA, strokeDash=[2, 3]).encode(x)
+    here = row_of_data().transform_calculate(d="max(delta, -2 * extra)", p=p_value("delta"))
     point = here.mark_point(color=TRUTH, filled=True, size=140, opacity=1).encode(x, y)
-    corner = alt.Chart(alt.InlineData([{"d": LOWEST, "p": SMALLEST}]))
+    corner = row_of_data(d=LOWEST, p=SMALLEST)
 
     def line(row: int, source: Any, words: str) -> Any:
-        text = source.transform_calculate(words=words).mark_text(
-            align="left", dx=6, dy=-12 - 20 * row, fontWeight="bold"
-        )
-        return text.encode(x, y, text="words:N")
+        here = source.transform_calculate(words=words)
+        return written(here, row, x, y, align="left", top=-12, gap=-20)
 
     lines = [
         line(1, corner, f"'here p = ' + format({p_value('delta')}, '.4f')"),

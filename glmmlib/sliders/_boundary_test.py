@@ -9,7 +9,7 @@ from scipy.optimize import brentq
 from scipy.stats import beta, chi2
 
 from glmmlib.palette import MODEL, POOLED, TRUTH
-from glmmlib.sliders._slider import Slider, altair, finish, slider
+from glmmlib.sliders._slider import Slider, altair, finish, row_of_data, slider, written
 from glmmlib.types import FloatArray, Numbers
 
 LARGEST = 8.0  # of the horizontal axis
@@ -190,7 +190,7 @@ def chart(groups: int = 20, size: int = 5) -> Slider:
         scale=alt.Scale(type="log", domain=[LOWEST, 1]),
         axis=percent,
     )
-    one = alt.Chart(alt.InlineData([{}]))
+    one = row_of_data()
     level = one.transform_calculate(p="0.05").mark_rule(color=POOLED, strokeDash=[2, 3]).encode(y)
     grid = alt.Chart(alt.sequence(0, LARGEST + 0.01, 0.05, as_="at"))
     claims = [
@@ -213,8 +213,7 @@ def chart(groups: int = 20, size: int = 5) -> Slider:
 
     def words(row, colour, chart, text):
         here = chart.transform_calculate(at=str(LARGEST), p="1", words=text)
-        style = {"align": "right", "dx": -4, "dy": 10 + 20 * row, "fontWeight": "bold", "color": colour}
-        return here.mark_text(**style).encode(x, y, text="words:N")
+        return written(here, row, x, y, align="right", colour=colour)
 
     share = "format(100 * datum.part / datum.total, '.1f') + ' %'"
     names = [

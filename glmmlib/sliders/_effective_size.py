@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from glmmlib.palette import DATA, MODEL, POOLED
-from glmmlib.sliders._slider import Slider, altair, finish, slider
+from glmmlib.sliders._slider import Slider, altair, finish, row_of_data, slider, written
 from glmmlib.types import FloatArray, Numbers
 
 LARGEST, HIGHEST, TOP_OF_DIAGONAL = 40, 26, 15  # of the axes, and where the line of independent pupils stops
@@ -113,10 +113,10 @@ def chart(sd_group: float = 6.2, sd_residual: float = 8.8, size: int = 18) -> Sl
     y = alt.Y(
         "worth:Q", title="Worth, in independent pupils", scale=alt.Scale(domain=[0, HIGHEST], nice=False)
     )
-    one = alt.Chart(alt.InlineData([{}]))
+    one = row_of_data()
     diagonal = alt.InlineData([{"n": 1, "worth": 1}, {"n": TOP_OF_DIAGONAL, "worth": TOP_OF_DIAGONAL}])
     independent = alt.Chart(diagonal).mark_line(color=DATA, strokeDash=[5, 4]).encode(x, y)
-    end = alt.Chart(alt.InlineData([{"n": TOP_OF_DIAGONAL, "worth": TOP_OF_DIAGONAL}]))
+    end = row_of_data(n=TOP_OF_DIAGONAL, worth=TOP_OF_DIAGONAL)
     independent += end.mark_text(align="left", dx=6, fontSize=12).encode(
         x, y, text=alt.value("independent pupils")
     )
@@ -137,8 +137,7 @@ def chart(sd_group: float = 6.2, sd_residual: float = 8.8, size: int = 18) -> Sl
 
     def words(row, text):
         here = one.transform_calculate(n=str(LARGEST), worth=str(HIGHEST), words=text)
-        style = {"align": "right", "dx": -4, "dy": 10 + 19 * row, "fontWeight": "bold", "color": MODEL}
-        return here.mark_text(**style).encode(x, y, text="words:N")
+        return written(here, row, x, y, align="right", gap=19, colour=MODEL)
 
     names = [
         words(0, f"'ICC ' + format({ICC}, '.2f')"),

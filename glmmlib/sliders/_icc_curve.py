@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from glmmlib.palette import DATA, MODEL
-from glmmlib.sliders._slider import Slider, altair, finish, slider
+from glmmlib.sliders._slider import Slider, altair, finish, row_of_data, slider, written
 from glmmlib.types import ArrayLike, FloatArray
 
 LOW, ORIGIN, HIGH = 10.0, 15.0, 20.0
@@ -117,7 +117,7 @@ def chart(
     ]
     x = alt.X("x:Q", title="Temperature of both plots (°C)", scale=alt.Scale(domain=[LOW, HIGH], nice=False))
     y = alt.Y("icc:Q", title="ICC", scale=alt.Scale(domain=[0, 1], nice=False))
-    one = alt.Chart(alt.InlineData([{}]))
+    one = row_of_data()
 
     def icc(at):
         away = f"({at} - {ORIGIN:g})"
@@ -141,8 +141,7 @@ def chart(
 
     def words(row, text):
         here = one.transform_calculate(x=str(LOW), icc="1", words=text)
-        style = {"align": "left", "dx": 6, "dy": 12 + 19 * row, "fontWeight": "bold", "color": MODEL}
-        return here.mark_text(**style).encode(x, y, text="words:N")
+        return written(here, row, x, y, align="left", top=12, gap=19, colour=MODEL)
 
     low, mid, high = (f"format({icc(str(at))}, '.2f')" for at in (LOW, ORIGIN, HIGH))
     named = [

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.special import expit
 
 from glmmlib.palette import DATA, MODEL, TRUTH
-from glmmlib.sliders._slider import Slider, altair, finish, slider
+from glmmlib.sliders._slider import Slider, altair, finish, row_of_data, slider, written
 from glmmlib.types import Numbers
 
 FAR = 6.0  # log-odds, to either side
@@ -114,9 +114,7 @@ def chart(start: float = -0.5, change: float = 1.0) -> Slider:
     )
     ends = alt.InlineData([{"eta": -2, "p": 0}, {"eta": 2, "p": 1}])
     quarter = alt.Chart(ends).mark_line(color=DATA, strokeDash=[5, 4], strokeWidth=1.5).encode(x, y)
-    one = alt.Chart(alt.InlineData([{}])).transform_calculate(
-        eta="start", to="start + change", p=BEFORE, up=AFTER
-    )
+    one = row_of_data().transform_calculate(eta="start", to="start + change", p=BEFORE, up=AFTER)
     style = {"color": TRUTH, "strokeWidth": 3}
     across = one.mark_rule(**style).encode(x, y, x2="to:Q")
     upwards = one.mark_rule(**style).encode(alt.X("to:Q"), y, y2="up:Q")
@@ -126,12 +124,10 @@ def chart(start: float = -0.5, change: float = 1.0) -> Slider:
     )
 
     def words(row, text):
-        here = alt.Chart(alt.InlineData([{"eta": -FAR, "p": 1.4}])).transform_calculate(words=text)
-        return here.mark_text(align="left", dx=6, dy=10 + 20 * row, fontWeight="bold").encode(
-            x, y, text="words:N"
-        )
+        here = row_of_data(eta=-FAR, p=1.4).transform_calculate(words=text)
+        return written(here, row, x, y, align="left")
 
-    written = [
+    named = [
         words(
             0,
             f"'probability ' + format({BEFORE}, '.2f') + ' to ' + format({AFTER}, '.2f')"
@@ -152,5 +148,5 @@ def chart(start: float = -0.5, change: float = 1.0) -> Slider:
         .replace("-0", MINUS + "0")
         .replace(" -", " " + MINUS)
     )
-    layers = alt.layer(quarter, curve, across, upwards, dots, *written).add_params(*sliders)
+    layers = alt.layer(quarter, curve, across, upwards, dots, *named).add_params(*sliders)
     return finish(layers, "log_odds", "One step in log-odds, many in probability", description)

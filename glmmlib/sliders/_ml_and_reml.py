@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from glmmlib.palette import GROUPS, MODEL, TRUTH
-from glmmlib.sliders._slider import Slider, altair, finish, slider
+from glmmlib.sliders._slider import Slider, altair, finish, row_of_data, slider, written
 from glmmlib.theory.ml_and_reml import maxima
 
 ML = GROUPS[2]
@@ -85,7 +85,7 @@ def chart(groups: int = 6, size: int = 5, ratio: float = 1.0) -> Slider:
         scale=alt.Scale(domain=[0, 1.3]),
         axis=alt.Axis(values=[0, 0.5, 1]),
     )
-    one = alt.Chart(alt.InlineData([{}]))
+    one = row_of_data()
     grid = alt.Chart(alt.sequence(0, LARGEST + STEP / 2, STEP, as_="theta"))
     hills, peaks = [], []
     for best, reml, colour in ((BEST_ML, False, ML), ("ratio", True, MODEL)):
@@ -101,8 +101,7 @@ def chart(groups: int = 6, size: int = 5, ratio: float = 1.0) -> Slider:
 
     def words(row, colour, text):
         here = one.transform_calculate(theta=str(LARGEST), likelihood="1.3", words=text)
-        style = {"align": "right", "dx": -4, "dy": 10 + 20 * row, "fontWeight": "bold", "color": colour}
-        return here.mark_text(**style).encode(x, y, text="words:N")
+        return written(here, row, x, y, align="right", colour=colour)
 
     names = [
         words(0, ML, f"groups + ' groups: ML peaks at ' + format({BEST_ML}, '.2f')"),

@@ -7,7 +7,7 @@ from __future__ import annotations
 import numpy as np
 
 from glmmlib.palette import DATA, MODEL, TRUTH
-from glmmlib.sliders._slider import Slider, altair, finish, slider
+from glmmlib.sliders._slider import Slider, altair, finish, row_of_data, slider, written
 from glmmlib.theory.deviations import deviations
 from glmmlib.types import ArrayLike, FloatArray
 
@@ -127,12 +127,8 @@ def chart(
     typical = (
         alt.Chart(middle).transform_calculate(y=height).mark_line(color=MODEL, strokeWidth=3).encode(x, y)
     )
-    measured = (
-        alt.Chart(alt.InlineData([{"x": 10, "end": 20}]))
-        .mark_rect(color=DATA, opacity=0.15)
-        .encode(x, x2="end")
-    )
-    one = alt.Chart(alt.InlineData([{}])).transform_calculate(x="zero")
+    measured = row_of_data(x=10, end=20).mark_rect(color=DATA, opacity=0.15).encode(x, x2="end")
+    one = row_of_data().transform_calculate(x="zero")
     axis = one.mark_rule(color=TRUTH, strokeWidth=2).encode(x)
     at_zero = alt.Chart(alt.InlineData(sites)).transform_calculate(x="zero").transform_calculate(y=height)
     dots = at_zero.mark_circle(color=TRUTH, size=60, opacity=1).encode(x, y)
@@ -142,13 +138,11 @@ def chart(
     rho = f"(({cov!r} + {c} * {sd[1] ** 2!r}) / (sqrt({variance}) * {sd[1]!r}))"
 
     def words(row, text):
-        here = alt.Chart(alt.InlineData([{"x": LOW, "y": 3.6}])).transform_calculate(words=text)
-        return here.mark_text(align="left", dx=6, dy=10 + 20 * row, fontWeight="bold").encode(
-            x, y, text="words:N"
-        )
+        here = row_of_data(x=LOW, y=3.6).transform_calculate(words=text)
+        return written(here, row, x, y, align="left")
 
     share = f"{variance} / ({variance} + {sigma**2!r})"
-    written = [
+    named = [
         words(
             0,
             f"'zero at ' + format(zero, '.1f') + ' °C: SD of intercepts ' + format(sqrt({variance}), '.2f')",
@@ -161,5 +155,5 @@ def chart(
     description = DESCRIPTION.format(narrow=narrow, cold=cold, mid=mid, warm=warm).replace(
         "-", "\N{MINUS SIGN}"
     )
-    layers = alt.layer(measured, drawn, typical, axis, dots, *written).add_params(control)
+    layers = alt.layer(measured, drawn, typical, axis, dots, *named).add_params(control)
     return finish(layers, "moving_zero", "The zero moves, the lines stay", description)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from glmmlib.palette import DATA, MODEL, POOLED, TRUTH
-from glmmlib.sliders._slider import Slider, altair, finish, slider
+from glmmlib.sliders._slider import Slider, altair, finish, row_of_data, slider
 from glmmlib.types import FloatArray, Numbers
 
 LARGEST = 25  # count on the axis
@@ -133,13 +133,13 @@ def chart(mean: float = 3.0, k: float = 5.3) -> Slider:
     path = probabilities("poisson").mark_line(color=DATA, strokeWidth=1.2).encode(x, height)
 
     def words(row, text, tint):
-        here = alt.Chart(alt.InlineData([{"y": LARGEST}])).transform_calculate(words=text)
+        here = row_of_data(y=LARGEST).transform_calculate(words=text)
         style = {"align": "right", "baseline": "top", "fontWeight": "bold", "color": tint}
         return here.mark_text(**style).encode(x, y=alt.value(4 + 20 * row), text="words:N")
 
     percent = "format(100 * {p} + " + repr(HALF_UP) + ", '.1f')"
     none = percent.format(p="pow(k / (k + mean), k)"), percent.format(p="exp(-mean)")
-    written = [
+    named = [
         words(0, f"'variance ' + format(1 + mean / k + {HALF_UP!r}, '.1f') + ' times the mean'", MODEL),
         words(1, f"'no bird: ' + {none[0]} + ' % (Poisson ' + {none[1]} + ' %)'", TRUTH),
     ]
@@ -152,5 +152,5 @@ def chart(mean: float = 3.0, k: float = 5.3) -> Slider:
         zeros=[100 * float(p) for p in at_start[1:]],
         small=(small[0] / mean, 100 * float(small[1])),
     )
-    layers = alt.layer(*room, bars, path, dots, *written).add_params(*controls)
+    layers = alt.layer(*room, bars, path, dots, *named).add_params(*controls)
     return finish(layers, "overdispersion", "One mean, more scatter, more zeros", description)

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from glmmlib.palette import GROUPS, MODEL, group_colours
-from glmmlib.sliders._slider import Slider, altair, finish, slider
+from glmmlib.sliders._slider import Slider, altair, finish, row_of_data, slider
 from glmmlib.types import FloatArray
 
 SITES, PLOTS = 6, 8
@@ -144,7 +144,7 @@ def chart(sd_group: float = 0.21, sd_residual: float = 0.36) -> Slider:
     middle = alt.Chart(alt.InlineData([{"x": LOW}, {"x": HIGH}])).transform_calculate(y=typical)
     middle = middle.mark_line(color=MODEL, strokeWidth=3).encode(x, y)
     share = "groups * groups / (groups * groups + residual * residual)"
-    words = alt.Chart(alt.InlineData([{"x": (LOW + HIGH) / 2, "y": 2.7}])).transform_calculate(
+    words = row_of_data(x=(LOW + HIGH) / 2, y=2.7).transform_calculate(
         words=f"'correlation of two plots of a site: ' + format({share}, '.2f')"
     )
     words = words.mark_text(fontWeight="bold").encode(x, y, text="words:N")

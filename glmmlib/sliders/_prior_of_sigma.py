@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from glmmlib.palette import DATA, MODEL, TRUTH
-from glmmlib.sliders._slider import Slider, altair, finish, slider
+from glmmlib.sliders._slider import Slider, altair, finish, row_of_data, slider
 from glmmlib.types import FloatArray
 
 #: The grid of sigma_a on which both Python and the chart add up the posterior.
@@ -164,7 +164,7 @@ def chart(groups: int = 5, scale: float = 1.0, best: float = 0.0) -> Slider:
         .mark_text(align="right", fontWeight="bold", color=MODEL)
         .encode(x, y, text="text:N")
     )
-    here = alt.Chart(alt.InlineData([{}])).transform_calculate(sigma="best", height="0")
+    here = row_of_data().transform_calculate(sigma="best", height="0")
     point = here.mark_point(color=TRUTH, filled=True, size=120, opacity=1, clip=False).encode(x, y)
     name = here.mark_text(color=TRUTH, align="left", dx=9, dy=-10, fontSize=12).encode(
         x, y, text=alt.value("fits best")
@@ -172,9 +172,7 @@ def chart(groups: int = 5, scale: float = 1.0, best: float = 0.0) -> Slider:
     a, b, c = (interval(groups, s, best) for s in (scale, 0.2, 3))
     d, e = (interval(60, s, 0.5) for s in (0.2, 3))
     description = DESCRIPTION.format(few=groups, best=best, scale=scale, many=60, a=a, b=b, c=c, d=d, e=e)
-    beside = alt.Chart(alt.InlineData([{}])).transform_calculate(
-        sigma="min(scale * 1.01, 2.2)", height=PRIOR_LABEL
-    )
+    beside = row_of_data().transform_calculate(sigma="min(scale * 1.01, 2.2)", height=PRIOR_LABEL)
     label = beside.mark_text(align="left", dx=6, dy=-6, fontSize=12).encode(x, y, text=alt.value("prior"))
     layers = alt.layer(prior, curve, words, point, name, label).add_params(*sliders)
     return finish(layers, "prior_of_sigma", "What the data say, and what the prior adds", description)

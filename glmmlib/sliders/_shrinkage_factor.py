@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from glmmlib.palette import DATA, MODEL
-from glmmlib.sliders._slider import Slider, altair, finish, slider
+from glmmlib.sliders._slider import Slider, altair, finish, row_of_data, slider, written
 from glmmlib.types import FloatArray, Numbers
 
 LARGEST = 40  # of the axis
@@ -100,7 +100,7 @@ def chart(sd_group: float = 6.2, sd_residual: float = 8.8, size: int = 3) -> Sli
     ]
     x = alt.X("n:Q", title="Pupils in the class", scale=alt.Scale(domain=[0, LARGEST]))
     y = alt.Y("kept:Q", title="Share kept", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="%"))
-    one = alt.Chart(alt.InlineData([{}]))
+    one = row_of_data()
     half = (
         one.transform_calculate(kept="0.5")
         .mark_rule(color=DATA, strokeDash=[5, 4], strokeWidth=1.5)
@@ -120,8 +120,7 @@ def chart(sd_group: float = 6.2, sd_residual: float = 8.8, size: int = 3) -> Sli
 
     def words(row, text):
         here = one.transform_calculate(n=str(LARGEST), kept="0", words=text)
-        style = {"align": "right", "dx": -4, "dy": -34 + 20 * row, "fontWeight": "bold", "color": MODEL}
-        return here.mark_text(**style).encode(x, y, text="words:N")
+        return written(here, row, x, y, align="right", top=-34, colour=MODEL)
 
     names = [
         words(0, f"'a class of ' + size + ' keeps ' + format(100 * {FACTOR.format(n='size')}, '.1f') + ' %'"),

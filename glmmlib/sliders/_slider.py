@@ -58,6 +58,29 @@ def slider(name: str, label: str, value: float, low: float, high: float, step: f
     return alt.param(name=name, value=value, bind=alt.binding_range(min=low, max=high, step=step, name=label))
 
 
+def row_of_data(**fields: Any) -> Any:
+    """An Altair chart of one row of data, to which formulas add what they compute."""
+    alt = altair()
+    return alt.Chart(alt.InlineData([fields]))
+
+
+def written(
+    chart: Any,
+    line: int,
+    x: Any,
+    y: Any,
+    *,
+    align: str,
+    top: int = 10,
+    gap: int = 20,
+    colour: str | None = None,
+) -> Any:
+    """The field ``words`` of `chart`, bold, as the given line of several below each other beside (x, y)."""
+    style = {"align": align, "dx": {"left": 6, "right": -4}[align], "dy": top + gap * line}
+    colours = {} if colour is None else {"color": colour}
+    return chart.mark_text(**style, fontWeight="bold", **colours).encode(x=x, y=y, text="words:N")
+
+
 def finish(chart: Any, name: str, title: str, description: str, height: int = 280) -> Slider:
     """Give `chart` the course's look, the `name` of its module, and wrap it.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from glmmlib.palette import DATA, MODEL, POOLED
-from glmmlib.sliders._slider import Slider, altair, finish, slider
+from glmmlib.sliders._slider import Slider, altair, finish, row_of_data, slider
 from glmmlib.types import Numbers
 
 
@@ -116,15 +116,15 @@ def chart(between: float = 0.4, icc: float = 0.3, group_size: int = 4, slope_bet
         .mark_line(color=MODEL, strokeWidth=3)
         .encode(x, y)
     )
-    end = alt.Chart(alt.InlineData([{"n": 60}])).transform_calculate(slope="steep * share")
+    end = row_of_data(n=60).transform_calculate(slope="steep * share")
     pooled = end.mark_rule(color=POOLED, strokeWidth=2).encode(y)
     name = end.mark_text(align="right", dy=-10).encode(x, y, text=alt.value("pooled fit"))
-    zero = alt.Chart(alt.InlineData([{"n": 60, "slope": 0}]))
+    zero = row_of_data(n=60, slope=0)
     truth = zero.mark_rule(color=DATA, strokeDash=[5, 4]).encode(y)
     within = zero.mark_text(align="right", dy=10, fontSize=12).encode(
         x, y, text=alt.value("slope within groups")
     )
-    here = alt.Chart(alt.InlineData([{}])).transform_calculate(
+    here = row_of_data().transform_calculate(
         n="size", slope=MIXED.format(n="size"), words="'random intercept ' + format(datum.slope, '.3f')"
     )
     point = here.mark_point(color=MODEL, filled=True, size=140, opacity=1).encode(x, y)

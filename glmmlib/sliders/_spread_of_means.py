@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from glmmlib.palette import DATA, MODEL, TRUTH
-from glmmlib.sliders._slider import Slider, altair, finish, slider
+from glmmlib.sliders._slider import Slider, altair, finish, row_of_data, slider, written
 from glmmlib.types import FloatArray, Numbers
 
 LARGEST, HIGHEST = 40, 18  # of the axes
@@ -110,7 +110,7 @@ def chart(sd_group: float = 6.0, sd_residual: float = 9.0, size: int = 5) -> Sli
         .mark_line(color=MODEL, strokeWidth=3)
         .encode(x, y)
     )
-    one = alt.Chart(alt.InlineData([{}]))
+    one = row_of_data()
     truth = (
         one.transform_calculate(sd="groups")
         .mark_rule(color=TRUTH, strokeDash=[5, 4], strokeWidth=2)
@@ -124,9 +124,7 @@ def chart(sd_group: float = 6.0, sd_residual: float = 9.0, size: int = 5) -> Sli
     def words(row, name, formula, colour):
         line = f"'{name} ' + format({formula.format(n='size')}, '.1f')"
         here = one.transform_calculate(n=str(LARGEST), sd=str(HIGHEST), words=line)
-        return here.mark_text(align="right", dx=-4, dy=14 + 19 * row, fontWeight="bold", color=colour).encode(
-            x, y, text="words:N"
-        )
+        return written(here, row, x, y, align="right", top=14, gap=19, colour=colour)
 
     names = [
         words(0, "raw means", RAW, DATA),

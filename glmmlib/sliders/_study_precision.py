@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from glmmlib.palette import GROUPS, MODEL, POOLED
-from glmmlib.sliders._slider import Slider, altair, finish, slider
+from glmmlib.sliders._slider import Slider, altair, finish, row_of_data, slider, written
 from glmmlib.theory.study_precision import study_precision
 
 FEWEST, MOST, HIGHEST = 3, 60, 0.6  # of the axes
@@ -80,13 +80,13 @@ def chart(groups: int = 20, size: int = 6, sd_group: float = 0.7, sd_slope: floa
     ]
     x = alt.X("J:Q", title="Number of groups", scale=alt.Scale(domain=[0, MOST]))
     y = alt.Y("se:Q", title="Standard error (residual SD = 1)", scale=alt.Scale(domain=[0, HIGHEST]))
-    one = alt.Chart(alt.InlineData([{}]))
+    one = row_of_data()
     words = [
         "'SD of slopes ' + format(slope, '.2f') + ', give or take ' + format(datum.se, '.2f')",
         "'mean, give or take ' + format(datum.se, '.2f')",
         "'mean slope, give or take ' + format(datum.se, '.2f')",
     ]
-    layers = []
+    corner, layers = (alt.value("width"), alt.value(0)), []
     for row, ((formula, text), colour) in enumerate(
         zip(zip(CURVES.values(), words, strict=True), (SPREAD, MEAN, SLOPE), strict=True)
     ):
@@ -97,9 +97,9 @@ def chart(groups: int = 20, size: int = 6, sd_group: float = 0.7, sd_slope: floa
         here = one.transform_calculate(J="groups", se=formula.format(J="groups"))
         layers.append(here.mark_point(color=colour, filled=True, size=120, opacity=1, clip=True).encode(x, y))
         there = one.transform_calculate(se=formula.format(J="groups")).transform_calculate(words=text)
-        layers.append(_words(there, row, colour).encode(text="words:N"))
+        layers.append(written(there, row, *corner, align="right", gap=19, colour=colour))
     rows = one.transform_calculate(words="groups + ' x ' + size + ' = ' + groups * size + ' rows'")
-    layers.append(_words(rows, 3, POOLED).encode(text="words:N"))
+    layers.append(written(rows, 3, *corner, align="right", gap=19, colour=POOLED))
     values = dict(
         zip(("mean", "slope", "spread"), study_precision(groups, size, sd_group, sd_slope), strict=True)
     )
@@ -116,10 +116,3 @@ def chart(groups: int = 20, size: int = 6, sd_group: float = 0.7, sd_slope: floa
     )
     drawn = alt.layer(*layers).add_params(*sliders)
     return finish(drawn, "study_precision", "What a study of this size would know", description)
-
-
-def _words(chart, row, colour):
-    alt = altair()
-    return chart.mark_text(align="right", dx=-4, dy=10 + 19 * row, fontWeight="bold", color=colour).encode(
-        x=alt.value("width"), y=alt.value(0)
-    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from glmmlib.palette import MODEL, POOLED
-from glmmlib.sliders._slider import Slider, altair, finish, slider
+from glmmlib.sliders._slider import Slider, altair, finish, row_of_data, slider
 from glmmlib.theory.type_one_rate import NOMINAL, type_one_rate
 
 
@@ -69,10 +69,10 @@ def chart(between: float = 0.5, icc: float = 0.3, group_size: int = 24, n_groups
         .mark_line(color=MODEL, strokeWidth=3)
         .encode(x, y)
     )
-    level = alt.Chart(alt.InlineData([{"b": 1, "rate": NOMINAL}]))
+    level = row_of_data(b=1, rate=NOMINAL)
     nominal = level.mark_rule(color=POOLED, strokeDash=[5, 4]).encode(y)
     name = level.mark_text(align="right", dy=10, fontSize=12).encode(x, y, text=alt.value("nominal 5 %"))
-    here = alt.Chart(alt.InlineData([{}])).transform_calculate(
+    here = row_of_data().transform_calculate(
         b="share", rate=RATE.format(b="share"), words="format(100 * datum.rate, '.1f') + ' %'"
     )
     point = here.mark_point(color=MODEL, filled=True, size=140, opacity=1).encode(x, y)

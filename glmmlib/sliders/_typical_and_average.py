@@ -7,7 +7,7 @@ from scipy.special import expit, ndtri
 
 from glmmlib.families.links import Logit
 from glmmlib.palette import DATA, MODEL, POOLED, TRUTH
-from glmmlib.sliders._slider import Slider, altair, finish, slider
+from glmmlib.sliders._slider import Slider, altair, finish, row_of_data, slider
 from glmmlib.types import ArrayLike, FloatArray
 
 LOW, HIGH, ZERO, AT = 0.1, 2.5, 1.3, 2.3
@@ -117,9 +117,9 @@ def chart(sd: float = 1.5, slope: float = 1.0) -> Slider:
     typical = typical.mark_line(color=MODEL, strokeWidth=3).encode(x, y)
     average = _average(alt.Chart(depths), eta).mark_line(color=TRUTH, strokeWidth=3).encode(x, y)
 
-    here = _average(alt.Chart(alt.InlineData([{"depth": AT}])), eta)
+    here = _average(row_of_data(depth=AT), eta)
     point = here.mark_point(color=TRUTH, filled=True, size=90, opacity=1).encode(x, y)
-    dot = alt.Chart(alt.InlineData([{"depth": AT}])).transform_calculate(p=f"1 / (1 + exp(-{eta}))")
+    dot = row_of_data(depth=AT).transform_calculate(p=f"1 / (1 + exp(-{eta}))")
     dot = dot.mark_point(color=MODEL, filled=True, size=90, opacity=1).encode(x, y)
     words = (
         here.transform_calculate(
