@@ -1,4 +1,4 @@
-"""How many examples a property is tried on: few and always the same, or with `make long` many and new ones."""
+"""How many examples a property is tried on: few and the same in each run, or with `make long` many and new."""
 
 from __future__ import annotations
 
