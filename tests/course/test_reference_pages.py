@@ -9,7 +9,7 @@ import pytest
 from bs4 import BeautifulSoup
 
 import glmmlib as gl
-from book.contents import pages
+from book.contents import ROOT, pages
 from book.reference import CLASSES
 from glmmlib import sliders
 from glmmlib.models.glmer import GeneralizedMixedModelFit
@@ -114,6 +114,16 @@ def named_in(section: str) -> set[str]:
     """What a section names: ``name : type`` and ``x1, x2 : type`` begin a line that is not indented."""
     lines = re.findall(r"^(\S[^:\n]*)", section, re.MULTILINE)
     return {name.strip(" *") for line in lines for name in line.split(",")}
+
+
+def test_methods_are_explained_by_modules_that_exist():
+    named = [
+        name
+        for path in (ROOT / "chapters").glob("reference*.md")
+        for name in re.findall(r"automodule:: (\S+)", path.read_text(encoding="utf-8"))
+    ]
+    assert len(named) > 10
+    assert all(inspect.getdoc(import_module(name)) for name in named)
 
 
 @pytest.mark.site

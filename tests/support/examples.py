@@ -1,4 +1,4 @@
-"""How many examples a property is tried on: few and the same in each run, or with `make long` many and new."""
+"""How many examples a property is tried on: few and the same in each run; many and new with `make long`."""
 
 from __future__ import annotations
 
