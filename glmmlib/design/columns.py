@@ -65,7 +65,7 @@ def clean(data: pd.DataFrame, name: str, *, where: str = "the data") -> pd.Serie
         return _numpy(column, np.dtype(bool))
     if pd.api.types.is_numeric_dtype(dtype):
         return _finite(_wide(column), what)
-    if dtype.kind in "mM" or isinstance(dtype, pd.PeriodDtype):
+    if is_time(column):
         return column
     if dtype == np.dtype(object):
         return _of_objects(column, what)
@@ -81,9 +81,15 @@ def _of_objects(column: pd.Series, what: str) -> pd.Series:
         return _finite(column.astype(float), what)
     if kind in ("complex", "bytes"):
         raise DataError(f"{what} holds {'complex numbers' if kind == 'complex' else 'bytes'}")
-    if kind in _TIMES:
-        return column
     return factor_of(column, what)
+
+
+def is_time(values) -> bool:
+    """Tell whether values are dates, durations or periods, however they are stored."""
+    dtype = values.dtype
+    if dtype == np.dtype(object):
+        return pd.api.types.infer_dtype(values, skipna=True) in _TIMES
+    return dtype.kind in "mM" or isinstance(dtype, pd.PeriodDtype)
 
 
 def _numpy(column: pd.Series, dtype: np.dtype) -> pd.Series:

@@ -11,9 +11,10 @@ import pandas as pd
 
 from glmmlib.design.arrays import RandomDesign
 from glmmlib.design.rank import independent_rows
-from glmmlib.design.recipe import Recipe
+from glmmlib.design.recipe import Recipe, shown_as
 from glmmlib.display.words import listed
 from glmmlib.errors import DataError, ModelError, RankDeficientWarning
+from glmmlib.formula.algebra import Factor
 from glmmlib.formula.terms import RandomTerm
 
 
@@ -45,11 +46,12 @@ def explained(missing: Mapping[str, int], n: int) -> Iterator[None]:
 
 def check_no_constant(columns: dict[str, pd.Series], names: Sequence[str], x: np.ndarray) -> None:
     """Refuse a constant covariate beside an intercept: more likely a slip than a wish."""
+    shown = {shown_as(Factor(column)): column for column in columns}
     for name, row in zip(names, x, strict=True):
-        if name in columns and "Intercept" in names and (row == row[0]).all():
+        if name in shown and "Intercept" in names and (row == row[0]).all():
             raise DataError(
-                f"column '{name}' is constant ({row[0]:g}), which the intercept covers already: leave it "
-                "out of the formula"
+                f"column '{shown[name]}' is constant ({row[0]:g}), which the intercept covers already: leave "
+                "it out of the formula"
             )
 
 

@@ -17,6 +17,7 @@ from formulaic.errors import FormulaicError
 from formulaic.materializers.pandas import PandasMaterializer
 from formulaic.materializers.types import FactorValues
 
+from glmmlib.design.columns import is_time
 from glmmlib.design.levels import IT, check_room, coded, factor_of
 from glmmlib.errors import DataError, GlmmlibError
 
@@ -67,7 +68,8 @@ class Materialiser(PandasMaterializer):
         dtype = getattr(values, "dtype", None)
         if dtype is None or getattr(values, "ndim", 1) != 1:
             return super()._is_categorical(values)
-        return dtype.kind in "bOUST" or isinstance(dtype, pd.CategoricalDtype | pd.StringDtype)
+        is_factor = dtype.kind in "bOUST" or isinstance(dtype, pd.CategoricalDtype | pd.StringDtype)
+        return is_factor and not is_time(values)
 
     @PandasMaterializer.override
     def _encode_categorical(self, values, metadata, encoder_state, spec, drop_rows, reduced_rank=False):
@@ -80,8 +82,7 @@ class Materialiser(PandasMaterializer):
 
     @PandasMaterializer.override
     def _encode_numerical(self, values, metadata, encoder_state, spec, drop_rows):
-        dtype = getattr(values, "dtype", None)
-        if dtype is not None and (dtype.kind in "mM" or isinstance(dtype, pd.PeriodDtype)):
+        if hasattr(values, "dtype") and is_time(values):
             raise DataError(
                 f"{IT} is a date or a duration, which has no unit of its own: turn it into a number first, "
                 "such as x.dt.total_seconds() / 86400 for days"

@@ -23,6 +23,7 @@ import pandas as pd
 from formulaic import ModelMatrix, ModelSpec, ModelSpecs, SimpleFormula
 from formulaic.parser.types import Factor as FormulaicFactor
 from formulaic.parser.types import Term as FormulaicTerm
+from joblib import wrap_non_picklable_objects
 
 from glmmlib.design.columns import require
 from glmmlib.design.functions import KEPT, MEANINGS, NUMBER, check_called
@@ -97,6 +98,11 @@ class Recipe:
     aliases: dict[tuple[str, str], str] = field(repr=False)
     shown: dict[str, str] = field(repr=False)
     specs: dict[str, ModelSpec] = field(repr=False)
+
+    def __getstate__(self) -> dict:
+        """Return what pickle keeps: functions by value, for those of a script have no name to be found by."""
+        by_value = {n: wrap_non_picklable_objects(f, keep_wrapper=False) for n, f in self.functions.items()}
+        return self.__dict__ | {"functions": by_value}
 
     def columns(self, keys: Iterable[str], columns: pd.Index, where: str = "the data") -> list[str]:
         """List the columns that some of the parts read."""
@@ -245,6 +251,7 @@ class _Writer:
 
     def alias(self, name: str, use: str) -> str:
         """Return what formulaic is told for a column."""
+        name = require(name, pd.Index(list(self.variables)))
         way = self.variables[name].way(use)
         if (name, way) not in self.aliases:
             self.aliases[name, way] = name if way == AS_IS and _is_safe(name) else self._fresh()

@@ -33,7 +33,9 @@ INFINITE_SD = (
 FLAT = 10.0  # a standard error of the log dispersion that only an infinite or a zero dispersion has
 
 
-def glmer(formula, data, family, link=None, n_agq=1, weights=None, offset=None, na_action="drop"):
+def glmer(
+    formula, data, family, link=None, n_agq=1, weights=None, offset=None, na_action="drop", functions=None
+):
     r"""Fit a generalised linear mixed model by maximum likelihood.
 
     .. math:: y_i \mid b \sim \text{family}(\mu_i), \quad g(\mu) = X\beta + Zb + \text{offset}, \quad b \sim
@@ -57,6 +59,8 @@ def glmer(formula, data, family, link=None, n_agq=1, weights=None, offset=None, 
         Otherwise they multiply the log-density.
     offset : column name or array, optional
     na_action : {"drop", "raise"}
+    functions : dict of str to callable, optional
+        As for :func:`lmer`.
 
     Returns
     -------
@@ -87,7 +91,9 @@ def glmer(formula, data, family, link=None, n_agq=1, weights=None, offset=None, 
     0.642
     """
     family = find_family(family, link)
-    design = build_design(formula, data, weights, offset, na_action, binary=family.support.in_trials)
+    design = build_design(
+        formula, data, weights, offset, na_action, binary=family.support.in_trials, functions=functions
+    )
     if not design.random:
         raise ModelError(
             f"{design.formula.text!r} has no random-effects term; add one such as (1 | group), or fit it as "

@@ -23,7 +23,7 @@ from glmmlib.prediction.simulate import draw_responses
 from glmmlib.replicates.refits import refit_many
 
 
-def lmer(formula, data, reml=True, weights=None, offset=None, na_action="drop"):
+def lmer(formula, data, reml=True, weights=None, offset=None, na_action="drop", functions=None):
     r"""Fit a linear mixed model.
 
     .. math:: y = X\beta + Z b + \epsilon, \quad b \sim N(0, \sigma^2 \Lambda\Lambda'), \;
@@ -35,7 +35,8 @@ def lmer(formula, data, reml=True, weights=None, offset=None, na_action="drop"):
         As in R's lme4: ``"y ~ x + (x | group)"``. On the left of a bar stands what varies, on its right the
         grouping factor; ``||`` leaves correlations out; ``(1 | a/b)`` is ``(1 | a) + (1 | a:b)``.
     data : DataFrame
-        One row for each observation.  Rows with missing values in the columns used are dropped and counted.
+        One row for each observation; also a dict of columns, a polars frame or an Arrow table. Rows with
+        missing values in the columns used are dropped and counted. Text and True/False are factors.
     reml : bool
         Restricted maximum likelihood (the default, as in lme4) or maximum likelihood.
     weights : column name or array, optional
@@ -43,6 +44,9 @@ def lmer(formula, data, reml=True, weights=None, offset=None, na_action="drop"):
     offset : column name or array, optional
         A known part of the mean; terms ``offset(...)`` of the formula are added to it.
     na_action : {"drop", "raise"}
+    functions : dict of str to callable, optional
+        Your own functions, by the names under which the formula calls them: ``{"f": f}``. The fit keeps them
+        for new data. Without them a formula calls only what the page Security lists.
 
     Returns
     -------
@@ -74,7 +78,7 @@ def lmer(formula, data, reml=True, weights=None, offset=None, na_action="drop"):
     >>> round(fit.sigma, 3)
     25.592
     """
-    design = build_design(formula, data, weights, offset, na_action)
+    design = build_design(formula, data, weights, offset, na_action, functions=functions)
     if design.trials is not None:
         raise ModelError(
             "cbind(successes, failures) is a binomial response: fit it with glmer(..., family='binomial')"

@@ -7,6 +7,7 @@ from glmmlib.formula.update import changed_formula
 def update(fit, formula=None, data=None, **changes):
     """Fit a changed model; see :meth:`glmmlib.models.results.MixedModelFit.update`."""
     fitter, arguments = fit._call()
+    arguments |= {"functions": fit.design.recipe.functions}
     text = fit.formula if formula is None else changed_formula(fit.design.formula, formula)
     if data is None:
         if fit.is_refit:

@@ -59,6 +59,7 @@ class Study:
     test: str
     alpha: float
     ddf: str | None
+    functions: dict | None
 
     def data(self, n_groups, group_size, rng):
         """Draw the covariates of one study."""
@@ -71,13 +72,14 @@ class Study:
         """Fit the model to one response, so that it can be refitted to many."""
         data, formula = data.assign(response=y), f"response {self.formula}"
         if any_family(self.family, self.link).is_linear:
-            return lmer(formula, data)
-        return glmer(formula, data, self.family, self.link)
+            return lmer(formula, data, functions=self.functions)
+        return glmer(formula, data, self.family, self.link, functions=self.functions)
 
     def draw(self, data, n, rng, effect):
         """Draw n responses; without the effect, the tested coefficient is zero."""
         truth = self.truth if effect else {**self.truth, "fixef": {**self.truth["fixef"], self.test: 0.0}}
-        return simulate(self.formula, data, family=self.family, link=self.link, n=n, rng=rng, **truth)
+        options = {"family": self.family, "link": self.link, "functions": self.functions}
+        return simulate(self.formula, data, n=n, rng=rng, **options, **truth)
 
 
 def power(
@@ -98,6 +100,7 @@ def power(
     alpha=0.05,
     ddf=None,
     rng=None,
+    functions=None,
 ):
     """Simulate studies of several sizes: precision, power and Type I error of one test.
 
@@ -130,6 +133,8 @@ def power(
         As for :meth:`~glmmlib.replicates.refits.Refits.pvalues`.
     rng : numpy.random.Generator
         The source of randomness, always to be given.
+    functions : dict of str to callable, optional
+        As for :func:`lmer`.
 
     Returns
     -------
@@ -164,7 +169,9 @@ def power(
     {10: 0.3, 40: 0.9}
     """
     rng = require_generator(rng)
-    study = _study(formula, fixef, test, sd, corr, sigma, family, link, dispersion, covariates, alpha, ddf)
+    study = _study(
+        formula, fixef, test, sd, corr, sigma, family, link, dispersion, covariates, alpha, ddf, functions
+    )
     cells = [(J, m) for J in _sizes(groups, "groups", 2) for m in _sizes(group_sizes, "group_sizes", 1)]
     if not isinstance(n, int | np.integer) or n < N_DESIGNS:
         raise ModelError(f"n is the number of simulated responses, {N_DESIGNS} or more, not {n!r}")
@@ -241,7 +248,9 @@ def _quiet():
 # --- what was asked for -----------------------------------------------------------------------------
 
 
-def _study(formula, fixef, test, sd, corr, sigma, family, link, dispersion, covariates, alpha, ddf):
+def _study(
+    formula, fixef, test, sd, corr, sigma, family, link, dispersion, covariates, alpha, ddf, functions
+):
     if not isinstance(formula, str) or "~" not in formula:
         raise ModelError(f"the formula of a study has a ~, such as '~ x + (1 | site)', not {formula!r}")
     right = "~" + formula.split("~", 1)[1]
@@ -262,7 +271,7 @@ def _study(formula, fixef, test, sd, corr, sigma, family, link, dispersion, cova
         raise ModelError(f"alpha is a probability between 0 and 1, such as 0.05, not {alpha!r}")
     truth = {"fixef": dict(fixef), "sd": sd, "corr": corr, "sigma": sigma, "dispersion": dispersion}
     drawn = {name: _covariate(name, kind) for name, kind in (covariates or {}).items()}
-    return Study(right, names[0], truth, family, link, drawn, test, alpha, ddf)
+    return Study(right, names[0], truth, family, link, drawn, test, alpha, ddf, functions)
 
 
 def _covariate(name, kind):

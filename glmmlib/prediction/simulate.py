@@ -27,6 +27,7 @@ def simulate(
     offset=None,
     n=None,
     rng=None,
+    functions=None,
 ):
     r"""Draw responses from the parameters of a mixed model: no fit, and no response, is needed.
 
@@ -60,6 +61,8 @@ def simulate(
         How many responses.  All of them share the data and draw their own random effects.
     rng : numpy.random.Generator
         The source of randomness, always to be given.
+    functions : dict of str to callable, optional
+        As for :func:`lmer`.
 
     Returns
     -------
@@ -87,7 +90,7 @@ def simulate(
     """
     rng = require_generator(rng)
     text = f"response {formula}" if isinstance(formula, str) and formula.lstrip().startswith("~") else formula
-    design = build_design(text, data, weights, offset, na_action="raise", response=False)
+    design = build_design(text, data, weights, offset, na_action="raise", response=False, functions=functions)
     beta = _fixed_effects(fixef, design.coef_names)
     groups = arrange(design.random)[0]
     roots = _covariance_roots(groups, sd or {}, corr or {})
