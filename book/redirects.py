@@ -25,9 +25,9 @@ STUB = """<!DOCTYPE html>
 """
 
 
-def redirects() -> dict[str, str]:
+def redirects(table: Path = TABLE) -> dict[str, str]:
     """Each page that once was, and the page that took its place, both without suffix."""
-    with open(TABLE, encoding="utf-8", newline="") as file:
+    with open(table, encoding="utf-8", newline="") as file:
         return {row["old"]: row["new"] for row in csv.DictReader(file)}
 
 
