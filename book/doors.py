@@ -1,26 +1,30 @@
 """Doors: a folded block of prose and cells whose title says what is behind it.
 
-A door begins and ends in Markdown cells, so that code cells with their outputs can stand between::
+A door begins with a box of class `door`, which JupyterLab shows as it stands, and ends with a comment::
 
-    ```{door-start} A true null is rejected in 35 % of studies: see it simulated
-    ```
-    ...
-    ```{door-end}
-    ```
+    :::{admonition} A true null is rejected in 35 % of studies: see it simulated
+    :class: door
+
+    Words, if any. Code cells with their outputs, and more Markdown cells, may follow.
+    :::
+
+    % door-end
 
 With `:class: guess-result` it holds what follows a guess: part of the chapter's line, folded until the reader
-has chosen. On a page a door is the browser's own `<details>`. JupyterLab shows where it begins and ends.
+has chosen. On a page a door is the browser's own `<details>`.
 """
 
 from __future__ import annotations
 
 from docutils import nodes
-from docutils.parsers.rst import directives
 from sphinx.application import Sphinx
 from sphinx.transforms import SphinxTransform
 from sphinx.util import logging
-from sphinx.util.docutils import SphinxDirective
 
+from book.quiz import AdmonitionOrQuiz
+
+KINDS = {"door", "guess-result"}
+END = "door-end"
 logger = logging.getLogger(__name__)
 
 
@@ -37,32 +41,28 @@ class door_content(nodes.General, nodes.Element):
 
 
 class door_start(nodes.Invisible, nodes.Element):
-    """Stands where a door begins, until the page has been read; its children are those of the title."""
+    """Stands where a door begins, until the page has been read; its children are those of the door."""
 
 
-class door_end(nodes.Invisible, nodes.Element):
-    """Stands where a door ends."""
-
-
-class DoorStart(SphinxDirective):
-    """`{door-start} Title`: what follows, up to `{door-end}`, is behind a door."""
-
-    required_arguments = 1
-    final_argument_whitespace = True
-    option_spec = {"class": directives.class_option}
+class AdmonitionOrDoor(AdmonitionOrQuiz):
+    """The directive `admonition`, which begins a door if it is of one of the two classes."""
 
     def run(self) -> list[nodes.Node]:
+        classes = self.options.get("class", ())
+        if not KINDS & set(classes):
+            return super().run()
         title, messages = self.state.inline_text(self.arguments[0], self.lineno)
-        start = door_start("", *title, classes=["door", *self.options.get("class", ())])
+        content = door_content()
+        self.state.nested_parse(self.content, self.content_offset, content)
+        start = door_start("", door_title("", "", *title), content, classes=["door", *classes])
+        start["classes"] = list(dict.fromkeys(start["classes"]))
         self.set_source_info(start)
         return [start, *messages]
 
 
-class DoorEnd(SphinxDirective):
-    def run(self) -> list[nodes.Node]:
-        end = door_end()
-        self.set_source_info(end)
-        return [end]
+def is_end(node: nodes.Node) -> bool:
+    """Whether a node is the comment that ends a door."""
+    return isinstance(node, nodes.comment) and node.astext().strip() == END
 
 
 class HangDoors(SphinxTransform):
@@ -73,23 +73,24 @@ class HangDoors(SphinxTransform):
     def apply(self, **kwargs) -> None:
         for start in list(self.document.findall(door_start)):
             self._hang(start)
-        for end in list(self.document.findall(door_end)):
-            logger.error("This {door-end} ends no door.", location=end)
-            end.parent.remove(end)
+        for end in list(self.document.findall(is_end)):
+            logger.error("This `% door-end` ends no door.", location=end)
 
     def _hang(self, start: door_start) -> None:
         siblings = start.parent.children[start.parent.index(start) + 1 :]
-        stop = next((i for i, node in enumerate(siblings) if isinstance(node, door_start | door_end)), None)
-        if stop is None or isinstance(siblings[stop], door_start):
+        stop = next(
+            (i for i, node in enumerate(siblings) if is_end(node) or isinstance(node, door_start)), None
+        )
+        if stop is None or not is_end(siblings[stop]):
             logger.error(
-                "This door has no {door-end} before the next heading or door: "
+                "This door has no `% door-end` before the next heading or door: "
                 "a door holds neither a heading nor another door.",
                 location=start,
             )
             start.parent.remove(start)
             return
-        content = door_content()
-        hung = door("", door_title("", "", *start.children), content, **start.attributes)
+        title, content = start.children
+        hung = door("", title, content, **start.attributes)
         hung.source, hung.line = start.source, start.line
         for node in siblings[: stop + 1]:
             start.parent.remove(node)
@@ -126,8 +127,7 @@ def _pass(self, node: nodes.Node) -> None:
 
 
 def add_doors(app: Sphinx) -> None:
-    app.add_directive("door-start", DoorStart)
-    app.add_directive("door-end", DoorEnd)
+    app.add_directive("admonition", AdmonitionOrDoor, override=True)
     app.add_transform(HangDoors)
     plain = dict.fromkeys(("latex", "text"), (_pass, _pass))
     app.add_node(door, html=(_visit_door, _depart_door), **plain)

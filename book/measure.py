@@ -24,6 +24,7 @@ from sphinx.util.docutils import SphinxDirective
 
 from book.charts import VEGALITE
 from book.contents import chapters, read, title
+from book.doors import END, KINDS
 
 WORDS_A_MINUTE, LINES_A_MINUTE, FIGURE_MINUTES, QUESTION_MINUTES = 200, 7, 0.5, 1 / 3
 FENCE = re.compile(r"^\s*(`{3,}|:{3,})(?:\{([\w-]+)\}(.*)|([\w-]*))?\s*$")
@@ -82,6 +83,7 @@ class Walk:
     """Where a reader of the source is: which gates and fences are open."""
 
     gate: str = ""
+    title: str = ""
     after_line: bool = False
     fences: tuple[tuple[str, str], ...] = ()
 
@@ -90,7 +92,7 @@ class Walk:
         """`line`, `box` (read too), or `behind` (not met by a reader who opens nothing)."""
         if self.gate in ("door", "solution") or self.after_line:
             return "behind"
-        kinds = {kind for _, kind in self.fences}
+        kinds = {kind for _, kind in self.fences} - KINDS
         if kinds & {"exercise", "quiz", "dropdown", "math"}:
             return "behind"
         return "box" if kinds else "line"
@@ -100,32 +102,31 @@ class Walk:
         if heading := re.match(r"#{1,4} (.+)", line) if not self.fences else None:
             self.after_line |= heading[1] in ("Quiz", "Exercises")
             return True
-        fence = FENCE.match(line)
-        if not fence:
-            if self.fences and line.startswith(":class:"):
-                mark, kind = self.fences[-1]
-                classes = line.split()[1:]
-                self._gate_class(kind, classes)
-                kind = "quiz" if "quiz" in classes else "dropdown" if "dropdown" in classes else kind
-                self.fences = (*self.fences[:-1], (mark, kind))
-            return not re.match(r"^(:\w|\(|%)", line)
-        mark, directive = fence[1], fence[2]
-        if self.fences and not directive and not fence[4] and mark == self.fences[-1][0]:
-            self.fences = self.fences[:-1]
-        else:
-            self.fences = (*self.fences, (mark, directive or "code"))
-            self._gate(directive)
-        return False
-
-    def _gate(self, directive: str | None) -> None:
-        if directive in ("door-start", "solution-start"):
-            self.gate = directive.removesuffix("-start")
-        elif directive in ("door-end", "solution-end"):
+        if fence := FENCE.match(line):
+            self._fence(*fence.groups())
+            return False
+        if line.strip() == f"% {END}":
             self.gate = ""
+        elif self.fences and line.startswith(":class:"):
+            self._classes(set(line.split()[1:]))
+        return not re.match(r"^(:\w|\(|%)", line)
 
-    def _gate_class(self, kind: str, classes: list[str]) -> None:
-        if kind == "door-start" and "guess-result" in classes:
-            self.gate = "result"
+    def _fence(self, mark: str, directive: str | None, title: str | None, language: str | None) -> None:
+        if self.fences and not directive and not language and mark == self.fences[-1][0]:
+            self.fences = self.fences[:-1]
+            return
+        self.fences = (*self.fences, (mark, directive or "code"))
+        self.title = title or ""
+        if directive in ("solution-start", "solution-end"):
+            self.gate = "solution" if directive == "solution-start" else ""
+
+    def _classes(self, classes: set[str]) -> None:
+        """What a box is, its class says: a door, a quiz, a box that is closed until it is opened."""
+        kind = next((k for k in ("door", "guess-result", "quiz", "dropdown") if k in classes), None)
+        if kind:
+            self.fences = (*self.fences[:-1], (self.fences[-1][0], kind))
+        if kind in KINDS:
+            self.gate = kind
 
 
 def measure(notebook: NotebookNode) -> Measure:
@@ -160,9 +161,9 @@ def _read_markdown(source: str, walk: Walk, count: Counter) -> None:
             count[place] += words(line)
         elif line.startswith(":class: quiz"):
             count["questions"] += 1
-        elif "{door-start}" in line:
+        elif line.startswith(":class:") and walk.gate in KINDS:
             count["doors"] += 1
-            count["line"] += words(line.split("}", 1)[1])
+            count["line"] += words(walk.title)
 
 
 def words(line: str) -> int:

@@ -114,8 +114,11 @@ def test_slider_directive_draws_the_chart_of_that_name_and_refuses_another(build
 
 
 DOOR = """(slide-S02)=
-```{door-start} A *true* null is rejected in 35 % of studies
-```
+:::{admonition} A *true* null is rejected in 35 % of studies
+:class: door
+
+Words.
+:::
 
 Behind it.
 
@@ -126,8 +129,7 @@ A place.
 A box.
 :::
 
-```{door-end}
-```
+% door-end
 
 After it.
 """
@@ -138,15 +140,18 @@ def test_door_holds_what_stands_between_its_two_ends(build):
     assert not warnings
     (door,) = page.select("details.door")
     assert not door.has_attr("open")
-    assert door.summary.text.strip() == "A true null is rejected in 35 % of studies" and door.summary.em
-    assert "Behind it." in door.text and "A box." in door.text and "After it." not in door.text
-    assert door["id"] == "slide-S02" and door.find(id="slide-S03")
+    assert door.summary.text.strip() == "A true null is rejected in 35 % of studies"
+    assert door.summary.em
+    behind = door.select_one(".door-content").text
+    assert "Words." in behind and "Behind it." in behind and "A box." in behind and "After it." not in behind
+    assert door["id"] == "slide-S02"
+    assert door.find(id="slide-S03")
     assert "doors.js" in str(page.select("script[src]"))
 
 
 def test_result_of_a_guess_is_a_door_of_its_own_class(build):
     page, warnings = build(
-        "```{door-start} See what happens\n:class: guess-result\n```\n\nSo.\n\n```{door-end}\n```\n"
+        ":::{admonition} See what happens\n:class: guess-result\n:::\n\nSo.\n\n% door-end\n"
     )
     assert not warnings
     assert page.select_one("details.door.guess-result .door-content").text.strip() == "So."
@@ -156,19 +161,16 @@ def test_page_without_a_door_needs_no_script_for_it(build):
     assert "doors.js" not in str(build("Text.")[0].select("script[src]"))
 
 
+BEGIN = ":::{admonition} A\n:class: door\n:::\n\n"
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("```{door-start} A\n```\n\nText.\n", "has no {door-end}"),
-        (
-            "```{door-start} A\n```\n\n## Heading\n\n```{door-end}\n```\n",
-            "neither a heading nor another door",
-        ),
-        (
-            "```{door-start} A\n```\n\n```{door-start} B\n```\n\n```{door-end}\n```\n\n```{door-end}\n```\n",
-            "nor another door",
-        ),
-        ("Text.\n\n```{door-end}\n```\n", "ends no door"),
+        (BEGIN + "Text.\n", "has no `% door-end`"),
+        (BEGIN + "## Heading\n\n% door-end\n", "neither a heading nor another door"),
+        (BEGIN + BEGIN + "% door-end\n\n% door-end\n", "nor another door"),
+        ("Text.\n\n% door-end\n", "ends no door"),
     ],
 )
 def test_door_without_both_ends_side_by_side_is_refused(build, text, complaint):

@@ -7,6 +7,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from book.contents import chapters, lessons, markdown, read, stored_text
+from book.doors import END, KINDS
 from book.measure import LIMITS, Measure, first_edition, is_recut, measure
 
 FIRST = [
@@ -30,7 +31,7 @@ FIRST = [
 RECUT = [path for path in chapters() if is_recut(path)]
 by_chapter = pytest.mark.parametrize("path", RECUT, ids=[path.stem for path in RECUT])
 TIME = re.compile(r"^Time: (\d+) minutes to read", re.MULTILINE)
-DOOR = re.compile(r"^`{3,}\{door-start\} ([^\n]+)\n(.*?)^`{3,}$", re.MULTILINE | re.DOTALL)
+DOOR = re.compile(r"^:{3,}\{admonition\} ([^\n]+)\n:class: (door|guess-result)$", re.MULTILINE)
 
 
 @by_chapter
@@ -45,9 +46,7 @@ def test_minutes_are_stated_honestly(path):
 
 @by_chapter
 def test_chapter_has_a_door_and_a_result_to_guess(path):
-    doors = DOOR.findall(markdown(path))
-    assert any(":class: guess-result" not in options for _, options in doors)
-    assert any(":class: guess-result" in options for _, options in doors)
+    assert {kind for _, kind in DOOR.findall(markdown(path))} == KINDS
 
 
 @by_chapter
@@ -63,22 +62,10 @@ def test_title_of_a_door_is_the_result_with_a_number_that_stands_behind_it(path)
 
 def doors_of(notebook):
     """The title of each door that proves something, and the text and outputs behind it."""
-    title, behind = None, []
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            behind.append(stored_text(cell))
-            continue
-        for line in cell.source.splitlines():
-            if start := re.match(r"`{3,}\{door-start\} (.+)", line):
-                title, behind = start[1], []
-            elif line.startswith(":class: guess-result"):
-                title = None
-            elif re.match(r"`{3,}\{door-end\}", line):
-                if title:
-                    yield title, "\n".join(behind)
-                title = None
-            else:
-                behind.append(line)
+    cells = [c.source if c.cell_type == "markdown" else stored_text(c) for c in notebook.cells]
+    for found in re.finditer(DOOR, text := "\n\n".join(cells)):
+        if found[2] == "door":
+            yield found[1], text[found.end() : text.index(f"% {END}", found.end())]
 
 
 def test_first_edition_only_shrinks():
@@ -120,11 +107,10 @@ $$
 
 Six seven.
 :::"""
-DOOR_BEGINS = "```{door-start} Eight nine\n```\n\nNot this."
-DOOR_ENDS = "Nor this.\n\n```{door-end}\n```"
-RESULT = "```{door-start} Ten\n:class: guess-result\n```\n\nEleven."
-REST = """```{door-end}
-```
+DOOR_BEGINS = ":::{admonition} Eight nine\n:class: door\n\nNot this.\n:::\n\nNor that."
+DOOR_ENDS = "Nor this.\n\n% door-end"
+RESULT = ":::{admonition} Ten\n:class: guess-result\n:::\n\nEleven."
+REST = """% door-end
 
 ## Quiz
 
@@ -156,11 +142,10 @@ $$
 
 Six seven.
 :::"""
-DOOR_BEGINS = "```{door-start} Eight nine\n```\n\nNot this."
-DOOR_ENDS = "Nor this.\n\n```{door-end}\n```"
-RESULT = "```{door-start} Ten\n:class: guess-result\n```\n\nEleven."
-REST = """```{door-end}
-```
+DOOR_BEGINS = ":::{admonition} Eight nine\n:class: door\n\nNot this.\n:::\n\nNor that."
+DOOR_ENDS = "Nor this.\n\n% door-end"
+RESULT = ":::{admonition} Ten\n:class: guess-result\n:::\n\nEleven."
+REST = """% door-end
 
 ## Quiz
 
