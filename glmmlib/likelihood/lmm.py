@@ -26,6 +26,11 @@ from glmmlib.linalg.conditioning import triangular_factor
 from glmmlib.linalg.crossing import Structure
 from glmmlib.linalg.pls import Factorisation, cross_products, log_det_gradient
 
+EXACT_MEAN = 1e-13  # residual SD over that of the response: below this the fixed effects leave only rounding
+CANCELLED = (
+    1e-8  # a residual sum of squares below this share of the response's is summed over the rows instead
+)
+
 
 @dataclass(frozen=True, eq=False)
 class Point:
@@ -55,7 +60,7 @@ class ProfiledDeviance:
 
     def __init__(self, y, X, groups, reml, weights=None, offset=None):
         self.n, self.p = X.shape
-        self.X, self.weights, self.offset = X, weights, offset
+        self.y, self.X, self.weights, self.offset = y, X, weights, offset
         self.reml = reml
         self.df = self.n - self.p if reml else self.n
         self.groups = groups
@@ -81,7 +86,6 @@ class ProfiledDeviance:
         scale = np.ones(p) if p == 0 else np.sqrt(np.einsum("np,np->p", X, X) / n)
         R = triangular_factor(lambda rows: weighted(rows) / np.append(scale, 1.0)[:, None], n)
         self.R = R[:p, :p] * scale
-        self.total = R[:, p] @ R[:, p]
         self.beta_ols = solve_triangular(R[:p, :p], R[:p, p]) / scale if p else np.zeros(0)
 
         def columns(rows):
@@ -96,6 +100,8 @@ class ProfiledDeviance:
         self.Zy = [ZX[:, p] for ZX in cross.ZX]
         self.Xy, self.yy = cross.XX[:p, p], cross.XX[p, p]
         self.cross = type(cross)(cross.A, cross.C, [ZX[:, :p] for ZX in cross.ZX], cross.XX[:p, :p])
+        self.column_squares = np.array([_square(x, weights) for x in X.T])
+        self.rounding = self.least_square(R[:, p] @ R[:, p], self.beta_ols)
         if self.reml:
             self._check_room_for_random_effects()
 
@@ -112,6 +118,21 @@ class ProfiledDeviance:
                     "the random term"
                 )
 
+    def least_square(self, total, beta):
+        """Return the sum of squares below which a least squares residual is rounding.
+
+        ``total`` is that of the response (without the offset), ``beta`` the coefficients; for R responses
+        (R,) and (R, p). What is subtracted leaves its rounding behind, however small the difference.
+        """
+        known = 0.0 if self.offset is None else _square(self.offset, self.weights)
+        return EXACT_MEAN**2 * (total + known + beta**2 @ self.column_squares)
+
+    def varying(self):
+        """Return the residual sum of squares around the residuals' own mean."""
+        w = np.ones(self.n) if self.weights is None else self.weights
+        residual = self._fixed_residual(np.zeros(self.p))
+        return float(w @ (residual - np.average(residual, weights=w)) ** 2)
+
     def with_response(self, y):
         """Return the same model for another response: only the products with y are summed again.
 
@@ -121,13 +142,14 @@ class ProfiledDeviance:
         X, w = self.X, 1.0 if self.weights is None else self.weights
         residual = np.array(y, dtype=float) if self.offset is None else y - self.offset
         other = copy(self)
-        other.total = residual @ (w * residual)
+        other.y, total = y, residual @ (w * residual)
         other.beta_ols = np.zeros(self.p)
         for _ in range(2 if self.p else 0):
             Xy = solve_triangular(self.R, X.T @ (w * residual), trans=1)
             step = solve_triangular(self.R, Xy)
             other.beta_ols = other.beta_ols + step
             residual = residual - X @ step
+        other.rounding = self.least_square(total, other.beta_ols)
         weighted = w * residual
         other.Xy = solve_triangular(self.R, X.T @ weighted, trans=1) if self.p else np.zeros(0)
         other.yy = residual @ weighted
@@ -151,12 +173,30 @@ class ProfiledDeviance:
         rhs = [L.T @ Zy for L, Zy in zip(Lambdas, self.Zy, strict=True)]
         u, beta, explained = factorisation.solve(rhs, self.Xy)
         r2 = self.yy - explained
+        if r2 < CANCELLED * self.yy:
+            r2 = self._penalised_square(Lambdas, u, beta)
         if not r2 > 0:
             raise np.linalg.LinAlgError("the residual sum of squares is zero")
         value = factorisation.log_det_Z + self.df * (1.0 + np.log(2.0 * np.pi * r2 / self.df)) + self.constant
         if self.reml:
             value += factorisation.log_det_X
         return Point(Lambdas, float(value), factorisation, u, beta, r2)
+
+    def _fixed_residual(self, beta):
+        """Return ``y - X beta - offset`` for beta beyond least squares."""
+        beta = self.beta_ols + (solve_triangular(self.R, beta) if self.p else 0.0)
+        residual = self.y - self.X @ beta
+        return residual if self.offset is None else residual - self.offset
+
+    def _penalised_square(self, Lambdas, u, beta):
+        """Return ``|W^1/2 (y - X beta - Z Lambda u)|^2 + |u|^2`` from the rows: no difference of large
+        sums.
+        """
+        residual = self._fixed_residual(beta)
+        for f, L, v in zip(self.structure.factors, Lambdas, u, strict=True):
+            for z, b in zip(f.Z, f.to_standard @ L @ v, strict=True):
+                residual -= z * b[f.codes]
+        return _square(residual, self.weights) + sum(np.vdot(v, v) for v in u)
 
     def residual_products(self, point):
         """Return ``Z_f'W(y - X beta - Z Lambda u)`` (q, J) for each factor."""
@@ -201,3 +241,7 @@ class ProfiledDeviance:
 
     def gradient(self, theta):
         return self.objective(theta)[1]()
+
+
+def _square(values, weights):
+    return values @ (values if weights is None else weights * values)

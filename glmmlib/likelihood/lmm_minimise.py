@@ -1,35 +1,134 @@
-"""Minimise the profiled deviance (or the REML criterion) of a linear model over theta."""
+"""Minimise the profiled deviance (or the REML criterion) of a linear model over theta.
+
+The criterion may have several minima: with few groups, with one that holds most rows, with weights over many
+orders. So a small model is looked at over all sizes of its random effects before anything is polished, and a
+large one, whose criterion is close to a parabola, where an estimate ends near zero, which is always a
+stationary point.
+"""
 
 from dataclasses import replace
 
 import numpy as np
 
 from glmmlib.errors import ModelError
-from glmmlib.likelihood.lmm_start import first_theta
-from glmmlib.likelihood.optimise import gradient_hessian, minimise
+from glmmlib.likelihood import lmm_dense
+from glmmlib.likelihood.candidates import spread_out
+from glmmlib.likelihood.lmm_batch import LinearBatch
+from glmmlib.likelihood.lmm_newton import minimise_all
+from glmmlib.likelihood.lmm_reduced import ReducedDesign
+from glmmlib.likelihood.lmm_start import curvature_guess, first_theta
+from glmmlib.likelihood.optimise import Optimum, gradient_hessian, minimise
 
-EXACT_MEAN = 1e-13  # residual SD over that of the response: below this the fixed effects leave only rounding
-EXACT_GROUPS = 1e-6  # below this the residual sum of squares has lost most of its digits
+EXACT_GROUPS = 1e-6  # below this share of the response's SD the residual one is none
+FEW_ROWS, FEW_EFFECTS = 20_000, 4_000  # up to here a model with one factor is small
+FEW_COLUMNS = 120  # of the whole matrix, up to where a model with several factors is
+MOST_STARTS = 5
+NO_RESIDUAL = (
+    "the random effects reproduce the response to six digits: without residual variation the likelihood has "
+    "no maximum; is the response constant within groups, or has each group too few rows?"
+)
 
 
 def minimise_deviance(problem):
-    """Minimise over theta; returns the :class:`~glmmlib.likelihood.optimise.Optimum` (in standardised
-    coordinates).
+    """Minimise over theta.
 
-    ``theta = 0`` is always a stationary point, no gradient can tell whether it is a minimum, and with few
-    groups there may be a lower one elsewhere. So where a column of some Lambda ends near zero the search
-    looks around, and goes on from a lower point if there is one.
+    Returns
+    -------
+    Optimum
+        In standardised coordinates.
+
+    Raises
+    ------
+    ModelError
+        If no residual variation is left.
     """
-    if problem.yy <= EXACT_MEAN**2 * problem.total:
+    if problem.yy <= problem.rounding:
         raise ModelError(
             "the fixed effects reproduce the response exactly, so nothing is left for random effects to "
-            "explain:"
-            " is the response, or a copy of it, among the predictors?"
+            "explain: is the response, or a copy of it, among the predictors?"
         )
-    theta, H = first_theta(problem)
+    factors = problem.structure.factors
+    is_small = problem.n <= FEW_ROWS and factors[0].n_columns <= FEW_EFFECTS
+    if len(factors) == 1 and is_small and problem.covariance.is_linear:
+        optimum = _by_newton(problem)
+    else:
+        optimum = _by_quasi_newton(problem)
+    r2 = problem.at(problem.Lambdas(optimum.x)).r2
+    if r2 <= EXACT_GROUPS**2 * problem.yy and r2 <= EXACT_GROUPS**2 * problem.varying():
+        raise ModelError(NO_RESIDUAL)
+    return _snap(problem, optimum)
+
+
+# -- one grouping factor -----------------------------------------------------------------------------
+
+
+def _by_newton(problem):
+    """Look at all sizes, and go on with Newton's method: for one factor either costs little."""
+    design = ReducedDesign(problem)
+    if design.is_saturated and not problem.reml:
+        raise ModelError(NO_RESIDUAL)
+    y = np.asarray(problem.y, dtype=float)[:, None]
+    found = minimise_all(LinearBatch(design, design.responses(y)))
+    theta, n_evaluations = found.theta[0], int(found.evaluations[0])
+    value, get_gradient = problem.objective(theta)
+    if not found.converged[0] or get_gradient is None:
+        return _from_several(problem, [theta], n_evaluations)
+    inverse = _inverse(found.hessian[0])
+    gradient = get_gradient()
+    decrement = float(gradient @ inverse @ gradient)
+    return Optimum(
+        theta, value, gradient, decrement, n_evaluations, True, "converged", inverse, ((theta, value),)
+    )
+
+
+def _inverse(hessian):
+    scale = 1.0 / np.sqrt(np.maximum(np.abs(np.diag(hessian)), 1e-300))
+    return np.linalg.pinv(hessian * np.outer(scale, scale), rcond=1e-10, hermitian=True) * np.outer(
+        scale, scale
+    )
+
+
+# -- several factors, or many groups -----------------------------------------------------------------
+
+
+def _by_quasi_newton(problem):
+    if len(problem.structure.factors) > 1 and lmm_dense.n_dense_columns(problem) <= FEW_COLUMNS:
+        return _from_several(problem, _low_places(problem))
     is_large = problem.structure.m > 300 or max(f.n_columns for f in problem.structure.factors) > 20_000
-    tolerance = 1e-7 if is_large else 1e-10
-    optimum = _descend(problem, theta, H, tolerance)
+    optimum = _descend(problem, *first_theta(problem), 1e-7 if is_large else 1e-10)
+    return _away_from_zero(problem, optimum, is_large)
+
+
+def _low_places(problem):
+    information = [np.einsum("aaj->aj", A) for A in problem.cross.A]
+    candidates = spread_out(problem.covariance, information)
+    values = lmm_dense.scan(problem, candidates.theta)
+    order, is_low = candidates.lowest(values[None], MOST_STARTS)
+    return candidates.theta[order[0][is_low[0]]]
+
+
+def _from_several(problem, starts, n_evaluations=0):
+    """Return the lowest of the optima that the method of moments and some other places lead to."""
+    optima = [_descend(problem, *first_theta(problem), 1e-10)]
+    for theta in starts:
+        try:
+            H = curvature_guess(problem, theta)
+        except np.linalg.LinAlgError:
+            continue
+        optima.append(_descend(problem, theta, H, 1e-10))
+    lowest = min(optima, key=lambda optimum: optimum.value)
+    lowest = replace(lowest, n_evaluations=n_evaluations + sum(o.n_evaluations for o in optima))
+    return _away_from_zero(problem, lowest)
+
+
+def _descend(problem, theta, H, tolerance):
+    return minimise(problem.objective, theta, H, tolerance=tolerance)
+
+
+def _away_from_zero(problem, optimum, is_large=False):
+    """Look around where a column of some Lambda ends near zero, and go on from a lower point if there is
+    one.
+    """
     for _ in range(5):
         candidates = _curvature_candidates(problem, optimum.x)
         if not is_large:
@@ -37,18 +136,7 @@ def minimise_deviance(problem):
         lower = min(candidates, key=lambda x: problem.objective(x)[0], default=None)
         if lower is None or problem.objective(lower)[0] >= optimum.value - 1e-9:
             break
-        optimum = _descend(problem, lower, H, tolerance)
-    return _snap(problem, optimum)
-
-
-def _descend(problem, theta, H, tolerance):
-    optimum = minimise(problem.objective, theta, H, tolerance=tolerance)
-    if problem.at(problem.Lambdas(optimum.x)).r2 <= EXACT_GROUPS**2 * problem.yy:
-        raise ModelError(
-            "the random effects reproduce the response to six digits: without residual variation the "
-            "likelihood has no"
-            " maximum; is the response constant within groups, or has each group too few rows?"
-        )
+        optimum = _descend(problem, lower, first_theta(problem)[1], 1e-7 if is_large else 1e-10)
     return optimum
 
 

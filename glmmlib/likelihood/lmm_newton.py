@@ -1,20 +1,32 @@
-"""Newton's method for many replicates at once, each with a trust radius and an end of its own."""
+"""The lowest point of many one-factor models at once: a look at the whole parameter space, then Newton's
+method from the lowest places, each with a trust radius and an end of its own.
 
-from dataclasses import dataclass, fields
+A profile in theta may have several minima, and ``theta = 0`` is a stationary point of every one. So each
+model is looked at over all sizes of its random effects (:mod:`glmmlib.likelihood.candidates`), and polished
+from each place that is lower than its neighbours.
+"""
+
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
 from glmmlib.covariance.base import NEAR_BOUNDARY
+from glmmlib.likelihood.candidates import spread_out
 from glmmlib.likelihood.lmm_batch import State
 
-TOLERANCE = 1e-8  # of g' H^-1 g, in units of the deviance
-MAX_ITERATIONS = 60
+TOLERANCE = 1e-10  # of g' H^-1 g, in units of the deviance
+MAX_ITERATIONS = 100
+MOST_STARTS = 8  # of each model
+MOST_STALLED = 8  # steps without descent: the precision of the criterion is reached
+SAME_PLACE = 0.03
+MOST_NUMBERS = 400_000  # of a look at all sizes
 
 
 @dataclass(frozen=True, eq=False)
 class Solutions:
-    """Optima of R replicates in standardised coordinates: ``theta`` (R, k), ``value`` (R,), ``converged``
-    (R,), ``beta`` (R, p) relative to orthonormal X, ``XX`` (R, p, p) = X'V^-1X there, and ``r2`` (R,).
+    """Optima of R models in standardised coordinates: ``theta`` (R, k), ``value`` (R,), ``converged`` (R,),
+    ``beta`` (R, p) relative to orthonormal X and beyond least squares, ``XX`` (R, p, p) = X'V^-1X there,
+    ``r2`` (R,), ``hessian`` (R, k, k), and the ``evaluations`` (R,) that they took.
     """
 
     theta: np.ndarray
@@ -23,103 +35,145 @@ class Solutions:
     beta: np.ndarray
     XX: np.ndarray
     r2: np.ndarray
+    hessian: np.ndarray
+    evaluations: np.ndarray
 
 
-def minimise_all(replicates):
-    """Minimise the criterion of every replicate.
+def joined(parts):
+    """Return the solutions of several batches as those of one."""
+    return Solutions(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(Solutions)))
 
-    As for a single fit, a replicate that ends near the boundary looks for a lower point elsewhere, and one
-    that is singular but for rounding is put on the boundary itself.
+
+def minimise_all(batch):
+    """Minimise the criterion of every model of the batch.
+
+    A Lambda that is singular but for rounding is put on the boundary itself.
 
     Returns
     -------
     Solutions
-        ``converged`` is False where the caller should fit that replicate by itself.
+        ``converged`` is False where the caller should fit that model by itself.
     """
-    found = _descend(replicates, replicates.start())
-    zero = replicates.covariance.collapsed(found.theta)  # (R, k)
-    near = np.flatnonzero(zero.any(axis=1) & found.converged)
-    if near.size:
-        some = replicates.subset(near)
-        theta, value = _distant(some, found.theta[near], zero[near])
-        lower = value < found.value[near] - 1e-9
-        if lower.any():
-            again = _descend(some.subset(lower), theta[lower])
-            for f in fields(again):
-                getattr(found, f.name)[near[lower]] = getattr(again, f.name)
-    _snap(replicates, found)
-    return found
+    model, theta = _starts(batch)
+    found = _lowest(_descend(batch.subset(model), theta, model), model)
+    _snap(batch, found)
+    root = np.sqrt(batch.yy)
+    return replace(found, beta=found.beta * root[:, None], r2=found.r2 * batch.yy)
 
 
-def _distant(replicates, theta, zero):
-    """Return the lowest of the points at which parameters near zero are large, and its value."""
-    best, lowest, sizes = theta.copy(), np.full(len(theta), np.inf), replicates.covariance.sizes
-    for raised in [*sizes[:, None], *([sizes] if len(sizes) > 1 else [])]:
-        for size in (0.5, 1.0, 2.0, 4.0):
-            trial = theta.copy()
-            trial[:, raised] = np.where(zero[:, raised], size, trial[:, raised])
-            value = replicates.state(trial).value
-            better = (value < lowest) & zero[:, raised].any(axis=1)
-            best[better], lowest[better] = trial[better], value[better]
-    return best, lowest
+def _starts(batch):
+    """Return from where to descend: the numbers of the models, sorted, and thetas.
+
+    Where a look at all sizes would cost more than the descent, that is the method of moments.
+    """
+    size = batch.q**2 * batch.K.shape[2]
+    for step in (None, 4.0, 12.0):
+        candidates = spread_out(batch.covariance, [batch.information()], step)
+        if len(candidates) * size <= MOST_NUMBERS:
+            break
+    else:
+        return np.arange(len(batch.yy)), batch.moments()
+    order, is_low = candidates.lowest(batch.scan(candidates.theta), MOST_STARTS)
+    is_low[:, 0] = True
+    model, rank = np.nonzero(is_low)
+    return model, candidates.theta[order[model, rank]]
 
 
-def _snap(replicates, found):
+def _lowest(found, model):
+    """Return of each model the lowest of its solutions, and what all of them cost."""
+    order = np.lexsort((np.where(np.isfinite(found.value), found.value, np.inf), model))
+    first = order[np.flatnonzero(np.diff(model[order], prepend=-1))]
+    evaluations = np.bincount(model, found.evaluations).astype(int)
+    best = {f.name: getattr(found, f.name)[first] for f in fields(found)}
+    return Solutions(**best | {"evaluations": evaluations})
+
+
+def _snap(batch, found):
     """Put a Lambda with a tiny singular value on the boundary, where that costs nothing."""
-    covariance = replicates.covariance
+    covariance = batch.covariance
     near = np.flatnonzero(covariance.boundary_distance(found.theta) < NEAR_BOUNDARY)
     if not near.size:
         return
     theta = np.stack([covariance.snapped(found.theta[r]) for r in near])
-    state = replicates.subset(near).state(theta)
+    state = batch.subset(near).state(theta)
     free = state.value <= found.value[near] + 1e-8
     found.theta[near[free]] = theta[free]
-    for name in ("value", "beta", "XX", "r2"):
+    for name in ("value", "beta", "XX", "r2", "hessian"):
         getattr(found, name)[near[free]] = getattr(state, name)[free]
 
 
-def _descend(replicates, theta):
-    """Newton's method with a trust radius for each replicate."""
+def _descend(batch, theta, model):
+    """Newton's method with a trust radius for each start; ``model`` (R,) says which starts compete.
+
+    A start that cannot come down to the lowest value of its model any more, or that meets another, is given
+    up.
+    """
     R = len(theta)
-    radius = np.full(R, 1.0)
-    state = replicates.state(theta)
+    radius = np.maximum(1.0, np.linalg.norm(theta, axis=1))
+    state = batch.state(theta)
     found = Solutions(
         theta.copy(),
-        state.value.copy(),
+        np.where(np.isfinite(state.value), state.value, np.inf),
         np.zeros(R, bool),
         state.beta.copy(),
         state.XX.copy(),
         state.r2.copy(),
+        state.hessian.copy(),
+        np.ones(R, int),
     )
-    active = np.arange(R)
+    lowest = np.full(model.max(initial=0) + 1, np.inf)
+    np.minimum.at(lowest, model, found.value)
+    active, stalled = np.arange(R), np.zeros(R, int)
     for _ in range(MAX_ITERATIONS):
         step, decrement, is_convex = _newton_step(state, radius)
         done = (decrement < TOLERANCE) & is_convex
-        if done.any():
-            _store(found, active, theta, state, done)
-            keep = ~done
-            active, theta, radius = active[keep], theta[keep], radius[keep]
+        hopeless = is_convex & (state.value - 4.0 * decrement > lowest[model[active]] + 1e-6)
+        leaving = done | hopeless | (stalled > MOST_STALLED) | _joins_another(model[active], theta, is_convex)
+        if leaving.any():
+            _store(found, active, theta, state, leaving, done)
+            keep = ~leaving
+            active, theta, radius, stalled = active[keep], theta[keep], radius[keep], stalled[keep]
             step, state = step[keep], _take(state, keep)
-            replicates = replicates.subset(keep)
+            batch = batch.subset(keep)
         if not active.size:
             break
         candidate = theta + step
-        new = replicates.state(candidate)
+        new = batch.state(candidate)
+        found.evaluations[active] += 1
         with np.errstate(invalid="ignore"):
             better = new.value <= state.value + 1e-12 * np.abs(state.value)
+        with np.errstate(invalid="ignore"):
+            stalled = np.where(new.value < state.value - 1e-9, 0, stalled + 1)
         length = np.linalg.norm(step, axis=1)
         radius = np.where(better, np.maximum(radius, 2.0 * length), 0.25 * length)
         theta = np.where(better[:, None], candidate, theta)
         state = _choose(better, new, state)
-    _store(found, active, theta, state, np.zeros(active.size, bool))
+        np.minimum.at(lowest, model[active], state.value)
+    _store(found, active, theta, state, np.ones(active.size, bool), np.zeros(active.size, bool))
     return found
 
 
+def _joins_another(model, theta, is_convex):
+    """Which starts have come close to one before them that belongs to the same model, both in convex
+    places.
+    """
+    joins, size = np.zeros(len(model), bool), np.abs(theta)
+    for lag in range(1, min(MOST_STARTS, len(model))):
+        apart = np.abs(size[lag:] - size[:-lag]) > SAME_PLACE * (1.0 + size[lag:])
+        joins[lag:] |= (model[lag:] == model[:-lag]) & is_convex[lag:] & is_convex[:-lag] & ~apart.any(axis=1)
+    return joins
+
+
 def _newton_step(state, radius):
-    values, vectors = np.linalg.eigh(state.hessian)
-    projected = np.einsum("rak,ra->rk", vectors, state.gradient)
-    size = np.maximum(np.abs(values), 1e-8 * np.abs(values).max(axis=1, keepdims=True) + 1e-12)
-    step = -np.einsum("rak,rk->ra", vectors, projected / size)
+    """Return steps no longer than the radii, their decrements, and where the Hessian is convex.
+
+    A direction of negative curvature is taken with the curvature's absolute value.
+    """
+    scale = 1.0 / np.sqrt(np.maximum(np.abs(np.einsum("raa->ra", state.hessian)), 1e-300))
+    values, vectors = np.linalg.eigh(state.hessian * scale[:, :, None] * scale[:, None, :])
+    projected = np.einsum("rak,ra->rk", vectors, scale * state.gradient)
+    size = np.maximum(np.abs(values), 1e-10 * np.abs(values).max(axis=1, keepdims=True))
+    step = -scale * np.einsum("rak,rk->ra", vectors, projected / size)
     length = np.linalg.norm(step, axis=1)
     step *= np.minimum(1.0, radius / np.maximum(length, 1e-300))[:, None]
     return step, (projected**2 / size).sum(axis=1), values[:, 0] > -1e-6 * np.abs(values[:, -1])
@@ -138,11 +192,10 @@ def _choose(which, new, old):
     return State(*(np.where(which.reshape(-1, *[1] * (a.ndim - 1)), a, b) for a, b in pairs))
 
 
-def _store(found, active, theta, state, done):
-    """Write the finished replicates (all of them, if none is marked) into the result."""
-    chosen = done if done.any() else np.ones(active.size, bool)
+def _store(found, active, theta, state, chosen, converged):
+    """Write the starts that leave into the result."""
     here = active[chosen]
     found.theta[here] = theta[chosen]
-    found.converged[here] = done.any()
-    for name in ("value", "beta", "XX", "r2"):
+    found.converged[here] = converged[chosen]
+    for name in ("value", "beta", "XX", "r2", "hessian"):
         getattr(found, name)[here] = getattr(state, name)[chosen]

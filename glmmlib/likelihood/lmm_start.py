@@ -2,6 +2,8 @@
 
 import numpy as np
 
+SMALL = 0.1  # the SD that a guess of the curvature takes in the place of a smaller one
+
 
 def first_theta(problem, n_steps=1):
     """Return a first theta and a guess of the inverse Hessian there.
@@ -20,14 +22,23 @@ def first_theta(problem, n_steps=1):
             for block, u in zip(inverse.block, point.u, strict=True)
         ]
         theta = covariance.em_step(theta, moments)
+    return theta, _guess(problem, theta, inverse)
+
+
+def curvature_guess(problem, theta):
+    """Return a guess of the inverse Hessian at any theta."""
+    return _guess(problem, theta, problem.at(problem.Lambdas(theta)).factorisation.inverse(problem.reml))
+
+
+def _guess(problem, theta, inverse):
     guess = []
-    for L, block, factor in zip(
-        problem.Lambdas(theta), inverse.block, problem.structure.factors, strict=True
-    ):
-        r = np.clip(1.0 - np.einsum("aaj->a", block) / factor.n_levels, 0.1, 1.0)
-        scale = np.outer(np.diag(L) / r, np.diag(L) / r) / factor.n_levels
+    factors = zip(problem.Lambdas(theta), inverse.block, problem.structure.factors, strict=True)
+    for L, block, factor in factors:
+        size = np.maximum(np.sqrt((L**2).sum(axis=1)), SMALL)
+        ratio = size / np.clip(1.0 - np.einsum("aaj->a", block) / factor.n_levels, 0.1, 1.0)
+        scale = np.outer(ratio, ratio) / factor.n_levels
         guess.append(np.where(np.eye(len(L)) > 0, scale / 4.0, scale / 2.0))
-    return theta, np.diag(covariance.inverse_curvature(theta, guess))
+    return np.diag(problem.covariance.inverse_curvature(theta, guess))
 
 
 def _moments(problem):

@@ -368,8 +368,8 @@ class LinearMixedModelFit(MixedModelFit):
         Notes
         -----
         With one grouping factor all replicates share each step of the optimiser; each has its own theta and
-        its own end, and equals the single fit (module ``glmmlib.likelihood.lmm_batch``). Otherwise they are fitted
-        one by one.
+        its own end, and equals the single fit (module ``glmmlib.likelihood.lmm_batch``). Otherwise they are
+        fitted one by one.
 
         Examples
         --------

@@ -5,7 +5,6 @@ from functools import cached_property, partial
 
 import numpy as np
 import pandas as pd
-from scipy import sparse
 from scipy.linalg import solve_triangular
 from scipy.special import ndtr, stdtr
 
@@ -15,8 +14,9 @@ from glmmlib.likelihood.glmm_batch import CHUNK_NUMBERS as GLMM_CHUNK_NUMBERS
 from glmmlib.likelihood.glmm_batch import LaplaceBatch
 from glmmlib.likelihood.glmm_batch_descent import minimise_all as minimise_all_glmm
 from glmmlib.likelihood.lmm_batch import CHUNK_NUMBERS, LinearBatch
-from glmmlib.likelihood.lmm_minimise import minimise_deviance
-from glmmlib.likelihood.lmm_newton import minimise_all
+from glmmlib.likelihood.lmm_minimise import EXACT_GROUPS
+from glmmlib.likelihood.lmm_newton import joined, minimise_all
+from glmmlib.likelihood.lmm_reduced import ReducedDesign
 from glmmlib.likelihood.optimise import Optimum
 from glmmlib.likelihood.separation import SUSPECT
 from glmmlib.linalg.resources import keep_memory, one_blas_thread
@@ -169,69 +169,46 @@ def _fit_together(fit):
 
 def _vectorised(fit, Y):
     problem = fit._problem
-    projected = _project(problem, fit.X, Y, fit.design.weights, fit.design.offset)
-    beta_ols, Zy, yy = projected
-    everything = LinearBatch(problem, Zy, yy)
-    step = max(1, CHUNK_NUMBERS // everything.numbers)
-    parts = pieces(len(yy), step)
-    all_replicates = [everything.subset(part) for part in parts]
-    steps = progress(zip(all_replicates, parts, strict=True), len(parts), "refits")
-    found = [_checked(fit, r, minimise_all(r), Y[:, part]) for r, part in steps]
-    theta = np.concatenate([f.theta for f in found])
+    design = ReducedDesign(problem)
+    responses = design.responses(Y)
+    everything = LinearBatch(design, responses)
+    parts = pieces(len(everything.yy), max(1, CHUNK_NUMBERS // everything.numbers))
+    batches = [everything.subset(part) for part in parts]
+    found = joined([minimise_all(batch) for batch in progress(batches, len(parts), "refits")])
+    is_odd = ~found.converged | responses.is_exact | (found.r2 <= EXACT_GROUPS**2 * everything.yy)
+    found = _with_single_fits(fit, everything, found, Y, np.flatnonzero(is_odd))
     to_user = solve_triangular(problem.R, np.eye(problem.p)) if problem.p else np.zeros((0, 0))
-
-    sigma = np.sqrt(np.concatenate([f.r2 for f in found]) / problem.df)
-    beta = beta_ols + np.concatenate([f.beta for f in found]) @ to_user.T
-    inverse = np.concatenate([np.linalg.inv(f.XX) for f in found])
+    sigma = np.sqrt(found.r2 / problem.df)
+    beta = responses.beta + found.beta @ to_user.T
+    inverse = np.linalg.inv(found.XX)
     bse = sigma[:, None] * np.sqrt(np.einsum("cx,rxy,cy->rc", to_user, inverse, to_user, optimize=True))
     return Refits(
         pd.DataFrame(beta, columns=fit.params.index),
         pd.DataFrame(bse, columns=fit.params.index),
-        pd.DataFrame(problem.covariance.to_user(theta), columns=fit.theta.index),
+        pd.DataFrame(problem.covariance.to_user(found.theta), columns=fit.theta.index),
         sigma,
-        np.concatenate([f.value for f in found]),
-        problem.covariance.is_singular(theta),
+        found.value,
+        problem.covariance.is_singular(found.theta),
         fit.groups,
-        partial(_satterthwaite, all_replicates, [f.theta for f in found], to_user),
+        partial(_satterthwaite, batches, [found.theta[part] for part in parts], to_user),
         True,
     )
 
 
-def _satterthwaite(replicates, thetas, to_user):
+def _satterthwaite(batches, thetas, to_user):
     return np.concatenate(
-        [r.satterthwaite(theta, to_user)[1] for r, theta in zip(replicates, thetas, strict=True)]
+        [batch.satterthwaite(theta, to_user) for batch, theta in zip(batches, thetas, strict=True)]
     )
 
 
-def _project(problem, X, Y, weights, offset):
-    """Least squares of all responses on X: its coefficients (R, p), Z'W residual (R, q, J) and the sums of
-    squares.
-    """
-    factor = problem.structure.factors[0]
-    if offset is not None:
-        Y = Y - offset[:, None]
-    w = np.ones(len(Y)) if weights is None else weights
-    Q = solve_triangular(problem.R, X.T, trans=1).T if problem.p else X
-    coefficients = (Q * w[:, None]).T @ Y
-    residual = Y - Q @ coefficients
-    n, J = len(Y), factor.n_levels
-    Zy = np.empty((Y.shape[1], factor.q, J))
-    for a, z in enumerate(factor.columns()):
-        Zt = sparse.csr_array((z * w, (factor.codes, np.arange(n))), shape=(J, n))
-        Zy[:, a] = (Zt @ residual).T
-    beta = solve_triangular(problem.R, coefficients).T if problem.p else coefficients.T
-    return beta, Zy, np.einsum("nr,nr,n->r", residual, residual, w)
-
-
-def _checked(fit, replicates, found, Y):
-    """Fit the few replicates again, one by one, whose Newton iterations did not end."""
-    for r in np.flatnonzero(~found.converged):
-        single = fit._problem.with_response(Y[:, r])
-        optimum = minimise_deviance(single)
-        point = single.at(single.Lambdas(optimum.x))
-        found.theta[r], found.value[r], found.r2[r] = optimum.x, point.value, point.r2
-        state = replicates.subset(np.array([r])).state(optimum.x[None])
-        found.beta[r], found.XX[r] = state.beta[0], state.XX[0]
+def _with_single_fits(fit, batch, found, Y, which):
+    """Fit by itself each response whose Newton iterations did not end, or that should be refused."""
+    for r in which:
+        single = _single(fit, Y[:, r], r)
+        point, theta = single._point, single._standard_theta
+        state = batch.subset(np.array([r])).state(theta[None])
+        found.theta[r], found.value[r], found.r2[r] = theta, point.value, point.r2
+        found.beta[r], found.XX[r] = state.beta[0] * np.sqrt(batch.yy[r]), state.XX[0]
     return found
 
 

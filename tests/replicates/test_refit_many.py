@@ -10,7 +10,7 @@ import glmmlib as gl
 from glmmlib.errors import DataError, ModelError
 from glmmlib.likelihood.glmm_batch import LaplaceBatch
 from glmmlib.likelihood.lmm_batch import LinearBatch
-from glmmlib.replicates.refits import _project
+from glmmlib.likelihood.lmm_reduced import ReducedDesign
 from glmmlib.replicates.views import conditional_predictors
 
 pytestmark = pytest.mark.filterwarnings("ignore::glmmlib.errors.GlmmlibWarning")
@@ -80,8 +80,8 @@ def test_gradient_and_hessian_are_the_derivatives_of_the_value(name, data):
     fit, rng = linear_case(name, balanced() if data == "balanced" else None)
     Y = fit.simulate(3, rng)
     problem = fit._problem
-    _, Zy, yy = _project(problem, fit.X, Y, fit.design.weights, fit.design.offset)
-    replicates = LinearBatch(problem, Zy, yy)
+    design = ReducedDesign(problem)
+    replicates = LinearBatch(design, design.responses(Y))
     theta = rng.uniform(0.2, 0.9, (3, problem.n_theta))
     state, h = replicates.state(theta), 1e-5
     for r in range(3):

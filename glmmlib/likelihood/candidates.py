@@ -1,0 +1,156 @@
+"""Where a look at the whole parameter space begins: sizes of the random effects over all orders that the
+design can tell apart, each with each, and correlations.
+"""
+
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+
+BELOW, BEYOND = 0.1, 100.0  # of 1 / sqrt(information): smaller is zero, larger is one asymptote
+STEPS = {1: 1.6, 2: 2.2, 3: 4.0}  # ratio of neighbouring sizes on a full grid, by the number of effects
+CORRELATIONS = (-0.95, -0.6, 0.0, 0.6, 0.95)
+RANDOM = 250  # candidates with more effects than a full grid serves
+NEIGHBOUR = 1.05  # distance
+STRATUM = (
+    4.0  # places of correlations 0.3 apart are no neighbours: a shallow valley may end at plus or minus one
+)
+NEAR_ZERO = 0.3  # an effect "of size zero" has this share of the smallest size: zero itself is stationary
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """Relative covariance factors to look at, and where they lie.
+
+    ``theta`` (S, k) are the parameters, and ``places`` (S, d) coordinates in which neighbours are about one
+    unit apart.
+    """
+
+    theta: np.ndarray
+    places: np.ndarray
+
+    def __len__(self):
+        return len(self.theta)
+
+    def lowest(self, values, most):
+        """Return which candidates are lower than their neighbours: (R, most) numbers, the lowest first, and
+        whether each counts.
+
+        ``values`` (R, S) holds one criterion a row.
+        """
+        order = np.argsort(values, axis=1)[:, : 3 * most]
+        seen, place = np.unique(order, return_inverse=True)
+        beside = np.empty((len(values), len(seen)))
+        for column, i in zip(beside.T, seen, strict=True):
+            near = np.abs(self.places - self.places[i]).max(axis=1) < NEIGHBOUR
+            column[:] = values[:, near].min(axis=1)
+        found = np.take_along_axis(values, order, axis=1)
+        is_low = np.isfinite(found) & (
+            found <= np.take_along_axis(beside, place.reshape(order.shape), axis=1)
+        )
+        first = np.argsort(~is_low, axis=1, kind="stable")[:, :most]
+        return np.take_along_axis(order, first, axis=1), np.take_along_axis(is_low, first, axis=1)
+
+
+def spread_out(covariance, information, step=None):
+    """Return :class:`Candidates` for the covariance factors of all grouping factors together.
+
+    Parameters
+    ----------
+    covariance : CovarianceParameters
+    information : sequence of (q, J) arrays
+        For each column of each factor, what each level tells about its effect: the diagonal of ``Z_j'WZ_j``.
+    step : float, optional
+        The ratio of neighbouring sizes; by the number of sizes otherwise.
+    """
+    blocks = [block for _, block in covariance.places]
+    ranges = [r for f, block in covariance.places for r in _ranges(block, information[f])]
+    is_full = len(ranges) <= 3 and all(b.structure.q <= 2 for b in blocks if _is_correlated(b))
+    step = step or STEPS.get(len(ranges) if is_full else 3)
+    grids = [_grid(low, high, step) for low, high in ranges]
+    positions, correlations = _full(blocks, grids) if is_full else _some(blocks, grids)
+    sizes = np.stack(
+        [np.append(grid, NEAR_ZERO * grid[0])[k] for grid, k in zip(grids, positions.T, strict=True)], axis=1
+    )
+    theta = np.empty((len(sizes), covariance.size))
+    places, R = [positions.astype(float)], iter(correlations)
+    for block, columns in zip(blocks, _columns(blocks), strict=True):
+        theta[:, block.index] = _parameters(
+            block.structure, sizes[:, columns], next(R) if _is_correlated(block) else None
+        )
+    for R in correlations:
+        i, j = np.tril_indices(R.shape[1], -1)
+        places.append(STRATUM * R[:, i, j])
+    return Candidates(theta, np.concatenate(places, axis=1))
+
+
+def _is_correlated(block):
+    return block.structure.has_free_correlations and block.structure.q > 1
+
+
+def _columns(blocks):
+    """Yield which of all sizes belong to each block."""
+    start = 0
+    for block in blocks:
+        end = start + len(block.structure.sizes)
+        yield np.arange(start, end)
+        start = end
+
+
+def _parameters(structure, sizes, R):
+    """Return the parameters (S, k) for sizes (S, s) and, where they are free, correlations R."""
+    if R is not None:
+        return structure.parameters(sizes[:, :, None] * np.linalg.cholesky(R))
+    return structure.start(np.broadcast_to(sizes**2, (len(sizes), structure.q)))
+
+
+def _ranges(block, information):
+    """Return the smallest and the largest size for each of a block's own sizes."""
+    rows = information[list(block.columns)]
+    for a in rows if len(block.structure.sizes) == len(rows) else [rows.mean(axis=0)]:
+        a = a[a > 0]
+        yield ((BELOW / np.sqrt(a.max()), BEYOND / np.sqrt(np.quantile(a, 0.05))) if a.size else (0.1, 1.0))
+
+
+def _grid(low, high, step):
+    return np.geomspace(low, high, 1 + int(np.ceil(np.log(high / low) / np.log(step))))
+
+
+def _full(blocks, grids):
+    """Every size (-1: none) with every other, and for each pair in a block every correlation."""
+    positions = np.array(list(product(*[range(-1, len(g)) for g in grids])))
+    correlations = []
+    for block, columns in zip(blocks, _columns(blocks), strict=True):
+        if not _is_correlated(block):
+            continue
+        both = (positions[:, columns] >= 0).all(axis=1)
+        repeats = np.where(both, len(CORRELATIONS), 1)
+        which = np.arange(repeats.sum()) - np.repeat(np.cumsum(repeats) - repeats, repeats)
+        r = np.where(np.repeat(both, repeats), np.array(CORRELATIONS)[which], 0.0)
+        correlations = [np.repeat(c, repeats, axis=0) for c in correlations]
+        R = np.tile(np.eye(2), (len(r), 1, 1))
+        R[:, 0, 1] = R[:, 1, 0] = r
+        correlations.append(R)
+        positions = np.repeat(positions, repeats, axis=0)
+    return positions, correlations
+
+
+def _some(blocks, grids):
+    """None, each effect alone, all together, and random ones, the same every time."""
+    rng, K = np.random.default_rng(20), len(grids)
+    most = np.array([len(g) for g in grids])
+    chosen = [np.full((1, K), -1)]
+    for share in np.linspace(0.0, 1.0, 6):
+        everything = np.round(share * (most - 1)).astype(int)
+        chosen += [everything[None], np.where(np.eye(K, dtype=bool), everything, -1)]
+    random = np.floor(rng.uniform(size=(RANDOM, K)) * most).astype(int)
+    chosen.append(np.where(rng.uniform(size=random.shape) < 0.25, -1, random))
+    positions = np.concatenate(chosen)
+    correlations = []
+    for block in filter(_is_correlated, blocks):
+        q = block.structure.q
+        root = np.tril(rng.normal(size=(len(positions), q, q)))
+        root[: len(positions) - RANDOM] = np.eye(q)
+        root /= np.linalg.norm(root, axis=2, keepdims=True)
+        correlations.append(root @ root.swapaxes(1, 2))
+    return positions, correlations
