@@ -11,10 +11,13 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from glmmlib.likelihood.glmm import MODE_FOUND
 from glmmlib.linalg import blocks
 
 CHUNK_NUMBERS = 150_000  # replicates times rows that are worked on at a time
-MAX_PIRLS = 50
+MAX_PIRLS = 60
+SUFFICIENT = 2e-4  # of the decrement, times the length of the step: less descent than this is none
+SHORTEST = 1e-8
 ROUGH, TIGHT = 1e-7, 1e-13  # g' H^-1 g of PIRLS, during the descent and for the last steps
 
 
@@ -145,45 +148,42 @@ class LaplaceBatch:
     # -- PIRLS -----------------------------------------------------------------------------------------
 
     def modes(self, x, u, tolerance):
-        """Find the conditional modes from ``u`` on; a replicate without a value there has an infinite
-        ``penalised``.
+        """Find the conditional modes from ``u`` on; a replicate without a mode has an infinite ``penalised``.
+
+        Newton's method, each group of each replicate with a length of its own: a step that does not lower the
+        group's part enough is halved, any other is followed by the next.
         """
         beta, L, dispersion = self.split(x)
-        fixed = self.fixed_part(beta)
-        active, replicates, found = np.arange(len(x)), self, None
-        step, length, value = np.zeros_like(u), np.ones(len(x)), np.full(len(x), np.inf)
-        trial = u
+        fixed, trial = self.fixed_part(beta), u
+        active, batch, found = np.arange(len(x)), self, None
+        search = _Search.begin(u)
         for iteration in range(MAX_PIRLS):
-            eta = fixed + replicates.row_effects(left(L, trial))
-            d = replicates.derivatives(eta, dispersion)
-            new = -2.0 * d.kernel.sum(axis=1) + np.einsum("arj,arj->r", trial, trial)
-            rose = ~(new <= value + 1e-12 * np.abs(new))
-            if iteration == 0:
-                rose = ~np.isfinite(new)
-            u = trial
-            gradient = left(L.swapaxes(1, 2), replicates.Z_products(d.score)) - u
-            A = replicates.weighted_blocks(d.weight)
+            eta = fixed + batch.row_effects(left(L, trial))
+            d = batch.derivatives(eta, dispersion)
+            kernel = np.broadcast_to(d.kernel, eta.shape)
+            value = np.einsum("arj,arj->rj", trial, trial) - 2.0 * batch.by_group(kernel)
+            gradient = left(L.swapaxes(1, 2), batch.Z_products(d.score)) - trial
+            A = batch.weighted_blocks(d.weight)
             C = cholesky(A, L)
             newton = solve(C, gradient)
-            decrement = np.einsum("arj,arj->r", newton, gradient)
-            done = (~rose & (decrement < tolerance)) | (iteration == MAX_PIRLS - 1) | (rose & (length < 1e-8))
-            done |= rose & (iteration == 0)
+            decrement = np.einsum("arj,arj->rj", newton, gradient)
+            ended = search.judge(trial, value, newton, decrement, iteration)
+            left_over = decrement.sum(axis=1)
+            done = ended & ~(left_over >= tolerance) | search.is_stuck | (iteration == MAX_PIRLS - 1)
             if found is None or done.any():
-                penalised = np.where(rose, np.inf, new - decrement)
-                parts = Modes(u, d.score, d.weight, d.dweight, eta, penalised, gradient, A, C)
+                total = value.sum(axis=1)
+                is_mode = ended & (left_over < MODE_FOUND * (1.0 + 1e-9 * np.abs(total)))
+                penalised = np.where(is_mode, total - left_over, np.inf)
+                parts = Modes(trial, d.score, d.weight, d.dweight, eta, penalised, gradient, A, C)
                 found = _copied(parts) if found is None else _written(found, parts, active, done)
             if done.all():
                 break
-            # a step that rose is taken back by half; any other is followed by the next Newton step
-            step = np.where(rose[:, None], 0.5 * step, newton)
-            length = np.where(rose, 0.5 * length, 1.0)
-            trial = np.where(rose[:, None], u - step, u + step)
-            value = np.where(rose, value, new)
             if done.any():
                 keep = ~done
-                active, replicates, L, fixed = active[keep], replicates.subset(keep), L[keep], fixed[keep]
+                active, batch, L, fixed = active[keep], batch.subset(keep), L[keep], fixed[keep]
                 dispersion = None if dispersion is None else dispersion[keep]
-                step, length, value, trial = step[:, keep], length[keep], value[keep], trial[:, keep]
+                search = search.subset(keep)
+            trial = search.next_trial()
         return found
 
     # -- value and gradient ----------------------------------------------------------------------------
@@ -247,6 +247,58 @@ class LaplaceBatch:
     def _gradient_tau(self, m, leverage, V_kappa, dispersion):
         d = self.family.dispersion_derivatives(self.Y, m.eta, self.weights, dispersion)
         return (-2.0 * d.logpdf + leverage * d.weight + V_kappa * d.score).sum(axis=1)
+
+
+@dataclass(eq=False)
+class _Search:
+    """Where the search for the modes stands: the best u (q, R, J) of each group with its value and decrement
+    (R, J), and the step (q, R, J) that is tried from it with a length (R, J). ``is_stuck`` (R,) says which
+    replicates have no way to go.
+    """
+
+    u: np.ndarray
+    value: np.ndarray
+    decrement: np.ndarray
+    step: np.ndarray
+    length: np.ndarray
+    is_stuck: np.ndarray
+
+    @classmethod
+    def begin(cls, u):
+        shape = u.shape[1:]
+        return cls(
+            u,
+            np.full(shape, np.inf),
+            np.zeros(shape),
+            np.zeros_like(u),
+            np.ones(shape),
+            np.zeros(shape[0], bool),
+        )
+
+    def judge(self, trial, value, newton, decrement, iteration):
+        """Take the trials that are good enough; return the replicates whose groups are all at their best."""
+        with np.errstate(invalid="ignore"):
+            rounding = 1e-12 * (1.0 + np.abs(value))
+            enough = self.value - SUFFICIENT * self.length * self.decrement + rounding
+        good = np.isfinite(value) & (value <= enough)
+        is_short = ~good & (self.length < SHORTEST)
+        lost = ~good & np.isinf(self.value)  # no value where the search begins, nor at zero
+        self.u = np.where(good, trial, 0.0 if iteration == 0 else self.u)
+        self.step = np.where(good, newton, self.step)
+        self.value, self.decrement = (
+            np.where(good, value, self.value),
+            np.where(good, decrement, self.decrement),
+        )
+        self.length = np.where(good, 1.0, np.where(lost, 1.0, 0.5 * self.length))
+        self.is_stuck = is_short.any(axis=1) | (lost.any(axis=1) if iteration else False)
+        return (good | is_short).all(axis=1)
+
+    def next_trial(self):
+        return self.u + self.length * self.step
+
+    def subset(self, keep):
+        parts = (self.u[:, keep], self.value[keep], self.decrement[keep], self.step[:, keep])
+        return _Search(*parts, self.length[keep], self.is_stuck[keep])
 
 
 # --- blocks (q, q, R, J) ----------------------------------------------------------------------------
