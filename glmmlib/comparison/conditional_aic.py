@@ -3,16 +3,20 @@ r"""The conditional AIC: how well would the model predict new observations of th
 AIC counts the random effects as integrated out, and asks about new groups. The conditional AIC takes the
 likelihood at the conditional modes and counts how freely the fitted values follow the response,
 
-.. math:: \mathrm{cAIC} = -2 \log f(y \mid \hat\beta, \hat b, \hat\sigma) + 2 (\rho + 1),
-          \qquad \rho = \sum_i \frac{\partial \hat y_i}{\partial y_i} .
+.. math::
+
+    \mathrm{cAIC} = -2 \log f(y \mid \hat\beta, \hat b, \hat\sigma) + 2 (\rho + 1),
+    \qquad \rho = \sum_i \frac{\partial \hat y_i}{\partial y_i} .
 
 For known variance ratios :math:`\rho` is the trace of the hat matrix (Vaida and Blanchard 2005); that they
 are estimated from the same response adds (Greven and Kneib 2010), by the implicit function theorem at the
 optimum of the criterion D,
 
-.. math:: \rho = \operatorname{tr} H - \sum_{kl} (D'')^{-1}_{kl} \,
-          \frac{\partial^2 D}{\partial\theta_l \partial y'} \, \frac{\partial \hat y}{\partial\theta_k},
-          \qquad \frac{\partial D}{\partial y} = \frac{2\,\mathrm{df}}{r^2}\, W (y - \hat y) .
+.. math::
+
+    \rho = \operatorname{tr} H - \sum_{kl} (D'')^{-1}_{kl} \,
+    \frac{\partial^2 D}{\partial\theta_l \partial y'} \, \frac{\partial \hat y}{\partial\theta_k},
+    \qquad \frac{\partial D}{\partial y} = \frac{2\,\mathrm{df}}{r^2}\, W (y - \hat y) .
 
 Without that term the larger model nearly always wins.
 """

@@ -5,9 +5,11 @@ variance component the distribution for the data at hand is known. With the eige
 :math:`Z'PZ` (P projects off X), K of them positive, and independent standard normal :math:`w_s`, the
 restricted likelihood-ratio statistic is distributed as
 
-.. math:: \sup_{\lambda \ge 0} \Big\{ (n - p) \log\frac{\sum_s w_s^2}{D(\lambda)} - \sum_{s=1}^K \log(1 +
-\lambda\mu_s) \Big\},
-          \quad D(\lambda) = \sum_{s=1}^K \frac{w_s^2}{1 + \lambda\mu_s} + \sum_{s=K+1}^{n-p} w_s^2,
+.. math::
+
+    \sup_{\lambda \ge 0} \Big\{ (n - p) \log\frac{\sum_s w_s^2}{D(\lambda)} - \sum_{s=1}^K \log(1 +
+    \lambda\mu_s) \Big\},
+    \quad D(\lambda) = \sum_{s=1}^K \frac{w_s^2}{1 + \lambda\mu_s} + \sum_{s=K+1}^{n-p} w_s^2,
 
 :math:`\lambda = \sigma_b^2 / \sigma^2`. For the likelihood-ratio statistic n takes the place of n - p in
 front of the logarithm, and the eigenvalues of :math:`Z'Z` that of :math:`\mu_s` in the last sum. A draw costs

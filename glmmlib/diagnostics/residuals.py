@@ -4,8 +4,10 @@ In a generalised model the raw residuals of a right model look wrong: discrete, 
 Compared with n draws from the fit, every observation has a residual that is uniform on (0, 1) under the
 model, whatever its family,
 
-.. math:: u_i = \frac{\#\{k: y_{ik} < y_i\} + v_i \left(1 + \#\{k: y_{ik} = y_i\}\right)}{n + 1}, \quad v_i
-\sim U(0, 1).
+.. math::
+
+    u_i = \frac{\#\{k: y_{ik} < y_i\} + v_i \left(1 + \#\{k: y_{ik} = y_i\}\right)}{n + 1}, \quad v_i
+    \sim U(0, 1).
 
 The idea of randomising is that of Dunn and Smyth (1996, *Journal of Computational and Graphical Statistics*
 5(3)); simulating it from the mixed model is that of Hartig's R package DHARMa.

@@ -5,8 +5,10 @@ the last
 :math:`G_0 = W^{-1}` belongs to the residuals, every other is :math:`Z K_i Z'`. With :math:`\Phi =
 (X'V^{-1}X)^{-1}`,
 
-.. math:: P_i = -X'V^{-1}G_iV^{-1}X, \quad Q_{ij} = X'V^{-1}G_iV^{-1}G_jV^{-1}X, \quad
-          t_{ij} = \mathrm{tr}(V^{-1}G_iV^{-1}G_j),
+.. math::
+
+    P_i = -X'V^{-1}G_iV^{-1}X, \quad Q_{ij} = X'V^{-1}G_iV^{-1}G_jV^{-1}X, \quad
+    t_{ij} = \mathrm{tr}(V^{-1}G_iV^{-1}G_j),
 
 the expected information of :math:`\gamma` is half of :math:`t_{ij} - 2\,\mathrm{tr}(\Phi Q_{ij}) +
 \mathrm{tr}(\Phi P_i \Phi P_j)`; W is its inverse, and the adjusted covariance

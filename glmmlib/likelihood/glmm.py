@@ -1,7 +1,9 @@
 r"""The generalised linear mixed model: Laplace's approximation and adaptive Gauss-Hermite quadrature.
 
-.. math:: y_i \mid u \sim \text{family}(\eta_i), \quad \eta = X\beta + Z\Lambda u + \text{offset}, \quad u
-\sim N(0, I).
+.. math::
+
+    y_i \mid u \sim \text{family}(\eta_i), \quad \eta = X\beta + Z\Lambda u + \text{offset}, \quad u
+    \sim N(0, I).
 
 The likelihood integrates u out. With the conditional mode :math:`\hat u`, the score :math:`r =
 \partial\ell/\partial\eta` and the observed weights :math:`w = -\partial^2\ell/\partial\eta^2` there, and
@@ -12,7 +14,7 @@ The likelihood integrates u out. With the conditional mode :math:`\hat u`, the s
 Quadrature adds a correction for each group: the integrand is evaluated at points around its mode, in the
 metric of H. With one point it is Laplace's approximation. The mode comes from penalised iteratively
 reweighted least squares (PIRLS): Newton's method, each step a penalised least squares problem
-(``glmmlib.pls``).
+(``glmmlib.linalg.pls``).
 
 Value and gradient in :math:`(\beta, \theta, \tau)` are exact; the mode's dependence on the parameters enters
 by implicit differentiation. :math:`\tau` is the logarithm of the family's dispersion, where it has one.

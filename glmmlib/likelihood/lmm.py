@@ -1,7 +1,9 @@
 r"""The linear mixed model: its profiled deviance and REML criterion as functions of theta.
 
-.. math:: y = X\beta + Z\Lambda u + \epsilon, \quad u \sim N(0, \sigma^2 I), \; \epsilon \sim N(0, \sigma^2
-W^{-1}).
+.. math::
+
+    y = X\beta + Z\Lambda u + \epsilon, \quad u \sim N(0, \sigma^2 I), \; \epsilon \sim N(0, \sigma^2
+    W^{-1}).
 
 For given :math:`\theta`, penalised least squares gives :math:`\hat\beta`, :math:`\hat u` and the penalised
 residual sum of squares :math:`r^2`; with :math:`M = \Lambda'Z'WZ\Lambda + I`, minus twice the log-likelihood

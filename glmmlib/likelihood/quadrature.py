@@ -3,8 +3,10 @@ r"""Adaptive Gauss-Hermite quadrature for one grouping factor with one or two ra
 The integral over a group's random effects u (standardised, q of them) is a weighted sum of the integrand at
 points around its mode, scaled by the Cholesky factor of :math:`H_j = C_j C_j'`:
 
-.. math:: \int e^{\ell_j(u) - |u|^2/2}\,\frac{du}{(2\pi)^{q/2}} \approx |C_j|^{-1} \sum_k \omega_k\,
-          e^{\ell_j(u_k) - |u_k|^2/2 + |t_k|^2/2}, \quad u_k = \hat u_j + C_j'^{-1} t_k.
+.. math::
+
+    \int e^{\ell_j(u) - |u|^2/2}\,\frac{du}{(2\pi)^{q/2}} \approx |C_j|^{-1} \sum_k \omega_k\,
+    e^{\ell_j(u_k) - |u_k|^2/2 + |t_k|^2/2}, \quad u_k = \hat u_j + C_j'^{-1} t_k.
 
 With one point, t = 0, this is Laplace's approximation (Pinheiro and Bates 1995, *Journal of Computational and
 Graphical Statistics* 4(1)).

@@ -38,8 +38,10 @@ def glmer(
 ):
     r"""Fit a generalised linear mixed model by maximum likelihood.
 
-    .. math:: y_i \mid b \sim \text{family}(\mu_i), \quad g(\mu) = X\beta + Zb + \text{offset}, \quad b \sim
-              N(0, \Lambda\Lambda').
+    .. math::
+
+        y_i \mid b \sim \text{family}(\mu_i), \quad g(\mu) = X\beta + Zb + \text{offset}, \quad b \sim
+        N(0, \Lambda\Lambda').
 
     Parameters
     ----------

@@ -26,8 +26,10 @@ from glmmlib.replicates.refits import refit_many
 def lmer(formula, data, reml=True, weights=None, offset=None, na_action="drop", functions=None):
     r"""Fit a linear mixed model.
 
-    .. math:: y = X\beta + Z b + \epsilon, \quad b \sim N(0, \sigma^2 \Lambda\Lambda'), \;
-              \epsilon \sim N(0, \sigma^2 W^{-1}).
+    .. math::
+
+        y = X\beta + Z b + \epsilon, \quad b \sim N(0, \sigma^2 \Lambda\Lambda'), \;
+        \epsilon \sim N(0, \sigma^2 W^{-1}).
 
     Parameters
     ----------

@@ -14,8 +14,10 @@ WIDTH = 3.2  # SDs on either side of the middle of the random effects
 def ingredients(fit, x, level, at, ax=None):
     r"""Follow one group through the model, from its random effect to the distribution of its response.
 
-    .. math:: a_{0j} \sim N(0, \sigma_a^2) \to \eta = \beta_0 + \beta_1 x + a_{0j} \to \mu = g^{-1}(\eta) \to
-              y \sim \text{family}(\mu).
+    .. math::
+
+        a_{0j} \sim N(0, \sigma_a^2) \to \eta = \beta_0 + \beta_1 x + a_{0j} \to \mu = g^{-1}(\eta) \to
+        y \sim \text{family}(\mu).
 
     Parameters
     ----------

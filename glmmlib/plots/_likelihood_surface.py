@@ -20,8 +20,10 @@ def likelihood_surface(fit, path=True, start=None, x=None, y=None, ax=None):
 
     With one parameter in theta the axes are theta, the ratio :math:`\sigma_b/\sigma`, and sigma:
 
-    .. math:: d(\theta, \sigma) = \log|M(\theta)| + \mathrm{df} \log(2\pi\sigma^2) + r^2(\theta) / \sigma^2 +
-              \text{constant};
+    .. math::
+
+        d(\theta, \sigma) = \log|M(\theta)| + \mathrm{df} \log(2\pi\sigma^2) + r^2(\theta) / \sigma^2 +
+        \text{constant};
 
     a dashed line shows the best sigma for each theta, along which the optimiser moves, for it sees the
     *profiled* deviance. With two parameters in theta these are the axes, and sigma is profiled out.

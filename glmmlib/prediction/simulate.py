@@ -31,8 +31,10 @@ def simulate(
 ):
     r"""Draw responses from the parameters of a mixed model: no fit, and no response, is needed.
 
-    .. math:: \eta = X\beta + Z b + \mathrm{offset}, \quad b_j \sim N(0, \Sigma), \quad
-              y \sim N(\eta, \sigma^2 / w) \text{ or } y \sim \mathrm{family}(g^{-1}(\eta)).
+    .. math::
+
+        \eta = X\beta + Z b + \mathrm{offset}, \quad b_j \sim N(0, \Sigma), \quad
+        y \sim N(\eta, \sigma^2 / w) \text{ or } y \sim \mathrm{family}(g^{-1}(\eta)).
 
     Parameters
     ----------

@@ -16,9 +16,11 @@ def effective_size(
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     r"""Correlation of two members of a group, and what it costs a mean over groups of equal size.
 
-    .. math:: \rho = \frac{\sigma_a^2}{\sigma_a^2 + \sigma^2}, \qquad
-              \text{design effect} = 1 + (n - 1) \rho, \qquad
-              \text{effective size} = \frac{n}{1 + (n - 1) \rho} < \frac{1}{\rho}.
+    .. math::
+
+        \rho = \frac{\sigma_a^2}{\sigma_a^2 + \sigma^2}, \qquad
+        \text{design effect} = 1 + (n - 1) \rho, \qquad
+        \text{effective size} = \frac{n}{1 + (n - 1) \rho} < \frac{1}{\rho}.
 
     Exact when the groups are of equal size and the variances are known.
 

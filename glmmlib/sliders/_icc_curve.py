@@ -16,9 +16,11 @@ def icc_curve(
 ) -> tuple[FloatArray, float]:
     r"""Correlation of two members of a group at the same x, and the x where it is lowest.
 
-    .. math:: \mathrm{ICC}(x) = \frac{v(x)}{v(x) + \sigma^2}, \qquad
-              v(x) = \sigma_0^2 + 2 x \sigma_{01} + x^2 \sigma_1^2, \qquad
-              x_{\min} = -\frac{\sigma_{01}}{\sigma_1^2}.
+    .. math::
+
+        \mathrm{ICC}(x) = \frac{v(x)}{v(x) + \sigma^2}, \qquad
+        v(x) = \sigma_0^2 + 2 x \sigma_{01} + x^2 \sigma_1^2, \qquad
+        x_{\min} = -\frac{\sigma_{01}}{\sigma_1^2}.
 
     Parameters
     ----------

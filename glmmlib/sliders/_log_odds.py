@@ -16,8 +16,10 @@ MINUS = "\N{MINUS SIGN}"
 def log_odds(start: Numbers, change: Numbers) -> tuple[Numbers, Numbers, Numbers, Numbers]:
     r"""Probabilities before and after a change in log-odds, with the two ratios.
 
-    .. math:: p(\eta) = \frac{1}{1 + e^{-\eta}}, \quad \frac{p_1 / (1 - p_1)}{p_0 / (1 - p_0)} =
-              e^{\text{change}}.
+    .. math::
+
+        p(\eta) = \frac{1}{1 + e^{-\eta}}, \quad \frac{p_1 / (1 - p_1)}{p_0 / (1 - p_0)} =
+        e^{\text{change}}.
 
     Parameters
     ----------

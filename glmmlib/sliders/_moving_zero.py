@@ -20,9 +20,11 @@ def moving_zero(
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     r"""What a random-slope model says at a zero of x that lies `shift` further along the axis.
 
-    .. math:: \sigma_0^2(c) = \sigma_0^2 + 2 c \sigma_{01} + c^2 \sigma_1^2, \quad
-              \rho(c) = \frac{\sigma_{01} + c \sigma_1^2}{\sigma_0(c)\,\sigma_1}, \quad
-              \mathrm{ICC}(c) = \frac{\sigma_0^2(c)}{\sigma_0^2(c) + \sigma^2}.
+    .. math::
+
+        \sigma_0^2(c) = \sigma_0^2 + 2 c \sigma_{01} + c^2 \sigma_1^2, \quad
+        \rho(c) = \frac{\sigma_{01} + c \sigma_1^2}{\sigma_0(c)\,\sigma_1}, \quad
+        \mathrm{ICC}(c) = \frac{\sigma_0^2(c)}{\sigma_0^2(c) + \sigma^2}.
 
     Parameters
     ----------

@@ -17,8 +17,10 @@ def overdispersion(mean: Numbers, k: Numbers, count: Numbers = 0) -> tuple[Numbe
     r"""Variance of a negative binomial count, and how probable one count is beside a Poisson count of equal
     mean.
 
-    .. math:: \operatorname{Var}(y) = \mu + \mu^2 / k, \qquad P(0) = \Bigl(\frac{k}{k + \mu}\Bigr)^{k}, \qquad
-              \frac{P(y)}{P(y - 1)} = \frac{k + y - 1}{y} \cdot \frac{\mu}{k + \mu}.
+    .. math::
+
+        \operatorname{Var}(y) = \mu + \mu^2 / k, \qquad P(0) = \Bigl(\frac{k}{k + \mu}\Bigr)^{k}, \qquad
+        \frac{P(y)}{P(y - 1)} = \frac{k + y - 1}{y} \cdot \frac{\mu}{k + \mu}.
 
     Parameters
     ----------

@@ -23,9 +23,11 @@ def posterior(
     The estimates are :math:`N(\mu, v)` with :math:`v = \sigma_a^2 + \tau^2`. With a flat prior on
     :math:`\mu`, integrated out,
 
-    .. math:: p(\sigma_a \mid y) \propto p(\sigma_a)\, v^{-(J-1)/2} \exp\left(-\frac{J - 1}{2}\, \frac{\hat
-              v}{v}\right),
-              \quad p(\sigma_a) \propto \exp\left(-\frac{\sigma_a^2}{2 s^2}\right),
+    .. math::
+
+        p(\sigma_a \mid y) \propto p(\sigma_a)\, v^{-(J-1)/2} \exp\left(-\frac{J - 1}{2}\, \frac{\hat
+        v}{v}\right),
+        \quad p(\sigma_a) \propto \exp\left(-\frac{\sigma_a^2}{2 s^2}\right),
 
     where :math:`\hat v = \hat\sigma_a^2 + \tau^2` is the variance of the estimates: the (restricted)
     likelihood peaks at

@@ -25,8 +25,10 @@ def profiled_deviance(
 
     With :math:`V = I + Z \Lambda \Lambda' Z'`, so that the response has covariance :math:`\sigma^2 V`:
 
-    .. math:: d(\theta) = \log|V| + n \left[1 + \log(2\pi r^2/n)\right], \quad r^2 = (y - X\hat\beta)'V^{-1}(y
-              - X\hat\beta).
+    .. math::
+
+        d(\theta) = \log|V| + n \left[1 + \log(2\pi r^2/n)\right], \quad r^2 = (y - X\hat\beta)'V^{-1}(y
+        - X\hat\beta).
 
     The REML criterion adds :math:`\log|X'V^{-1}X|` and has n - p in the place of n.
 

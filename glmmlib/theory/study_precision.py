@@ -16,10 +16,12 @@ def study_precision(
     With :math:`J` groups of :math:`n`, the least-squares slopes of the groups have variance
     :math:`v = \sigma_1^2 + \sigma^2 / n`, and
 
-    .. math:: SE(\hat\beta_0) = \sqrt{(\sigma_0^2 + \sigma^2 / n) / J}, \qquad
-              SE(\hat\beta_1) = \sqrt{v / J}, \qquad
-              SE(\hat\sigma_1) \approx \frac{1}{2 \sigma_1}
-              \sqrt{\frac{2 v^2}{J - 1} + \frac{2 (\sigma^2 / n)^2}{J (n - 2)}}.
+    .. math::
+
+        SE(\hat\beta_0) = \sqrt{(\sigma_0^2 + \sigma^2 / n) / J}, \qquad
+        SE(\hat\beta_1) = \sqrt{v / J}, \qquad
+        SE(\hat\sigma_1) \approx \frac{1}{2 \sigma_1}
+        \sqrt{\frac{2 v^2}{J - 1} + \frac{2 (\sigma^2 / n)^2}{J (n - 2)}}.
 
     The first two are exact for known variances. The third takes the exact variance of REML's
     :math:`\hat\sigma_1^2`, as long as no estimate stops at the boundary, to the SD by the delta method.

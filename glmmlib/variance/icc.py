@@ -88,8 +88,10 @@ class ICC:
 def icc(fit, at=None, kind="adjusted", group=None, scale=None):
     r"""Return the intraclass correlation: the share of the variance that lies between the groups.
 
-    .. math:: \text{adjusted} = \frac{z'\Sigma z}{z'\Sigma z + \sigma^2}, \qquad
-              \text{unadjusted} = \frac{z'\Sigma z}{z'\Sigma z + \sigma^2 + \operatorname{Var}(X\beta)}.
+    .. math::
+
+        \text{adjusted} = \frac{z'\Sigma z}{z'\Sigma z + \sigma^2}, \qquad
+        \text{unadjusted} = \frac{z'\Sigma z}{z'\Sigma z + \sigma^2 + \operatorname{Var}(X\beta)}.
 
     The adjusted one is a share of the variance *not explained by the fixed effects*, and the correlation of
     two observations of a group with the same x; adding a predictor changes it.

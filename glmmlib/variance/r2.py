@@ -75,8 +75,10 @@ class RSquared:
 def r2(fit, scale=None):
     r"""Return the marginal and the conditional R2 of Nakagawa and Schielzeth.
 
-    .. math:: R^2_m = \frac{\sigma^2_f}{\sigma^2_f + \sigma^2_b + \sigma^2_\epsilon}, \qquad
-              R^2_c = \frac{\sigma^2_f + \sigma^2_b}{\sigma^2_f + \sigma^2_b + \sigma^2_\epsilon},
+    .. math::
+
+        R^2_m = \frac{\sigma^2_f}{\sigma^2_f + \sigma^2_b + \sigma^2_\epsilon}, \qquad
+        R^2_c = \frac{\sigma^2_f + \sigma^2_b}{\sigma^2_f + \sigma^2_b + \sigma^2_\epsilon},
 
     with :math:`\sigma^2_f = \operatorname{Var}(X\hat\beta)` over the data (n - 1), :math:`\sigma^2_b` the
     mean of

@@ -52,8 +52,10 @@ def shrinkage(fit, group=None):
     :math:`r` be what is left of the response.  The raw effect of group j is least squares of :math:`r_j` on
     :math:`Z_j`: no pooling.  The conditional mode is, exactly,
 
-    .. math:: \tilde b_j = W_j \, b_j^{raw}, \qquad W_j = \Lambda (I + \Lambda'Z_j'Z_j\Lambda)^{-1} \Lambda'
-              Z_j'Z_j .
+    .. math::
+
+        \tilde b_j = W_j \, b_j^{raw}, \qquad W_j = \Lambda (I + \Lambda'Z_j'Z_j\Lambda)^{-1} \Lambda'
+        Z_j'Z_j .
 
     For a random intercept the raw effect is the mean residual :math:`\bar y_j - \bar x_j'\hat\beta`, and the
     factor is

@@ -116,6 +116,14 @@ def named_in(section: str) -> set[str]:
     return {name.strip(" *") for line in lines for name in line.split(",")}
 
 
+def test_a_formula_of_more_than_a_line_stands_in_a_block_of_its_own():
+    """Behind ``.. math::`` a second line that the formatter moved would end the formula."""
+    for path in (ROOT / "glmmlib").rglob("*.py"):
+        assert not re.findall(
+            r"^ *\.\. math:: \S.*\n *\S.*", path.read_text(encoding="utf-8"), re.MULTILINE
+        ), path
+
+
 def test_methods_are_explained_by_modules_that_exist():
     named = [
         name
