@@ -16,6 +16,7 @@ telling                     `report`, `tidy`, `glance`, `augment`
 from glmmlib import errors as errors
 from glmmlib import palette as palette
 from glmmlib import plots, sliders
+from glmmlib._version import __version__ as __version__
 from glmmlib.catalogue import codebook, datasets, load, load_truth
 from glmmlib.comparison.anova import anova
 from glmmlib.comparison.bootstrap_test import bootstrap_test
@@ -40,8 +41,6 @@ from glmmlib.variance.icc import design_effect, icc, icc_conf_int
 from glmmlib.variance.r2 import r2
 from glmmlib.variance.ratios import median_odds_ratio
 from glmmlib.variance.shrinkage import shrinkage
-
-__version__ = "0.1.0"
 
 __all__ = [
     "anova",

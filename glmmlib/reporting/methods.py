@@ -1,7 +1,6 @@
 """The methods section of a report, and what a reader must know before trusting its numbers."""
 
-from importlib.metadata import PackageNotFoundError, version
-
+from glmmlib._version import __version__
 from glmmlib.display.words import counted, joined, sentence
 from glmmlib.inference.contrasts import DDF_TITLE
 from glmmlib.reporting.formats import code
@@ -14,7 +13,7 @@ def methods(fit, numbers):
     d = fit.design
     yield (
         f"{_model(fit)} was fitted to {counted(fit.nobs, 'row')} of {code(d.response_name)} in "
-        f"{_groups(fit)}, with {_version()}"
+        f"{_groups(fit)}, with glmmlib {__version__}"
         f" and the formula {code(fit.formula)}."
     )
     yield f"Parameters were estimated by {fit.estimation}."
@@ -39,13 +38,6 @@ def methods(fit, numbers):
         yield _tests(fit, numbers)
     if len(fit.params) or numbers.method != "wald":
         yield from _intervals(fit, numbers)
-
-
-def _version():
-    try:
-        return f"glmmlib {version('glmmlib')}"
-    except PackageNotFoundError:
-        return "glmmlib"
 
 
 def _model(fit):

@@ -3,7 +3,6 @@
 import csv
 import importlib.util
 import json
-import re
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +15,13 @@ from glmmlib.errors import DataError
 
 datasets = importlib.import_module("glmmlib.catalogue")  # gl.datasets is the function that lists them
 
-ROOT = Path(__file__).resolve().parents[2]
-DATA = ROOT / "data"
+DATA = Path(__file__).resolve().parents[2] / "data"
 BOOK = json.loads((DATA / "codebook.json").read_text(encoding="utf-8"))
 SIMULATED = [name for name, about in BOOK.items() if about["simulated"]]
 
 
 def program(name):
-    """One of the two programs of the data folder, imported from its file."""
+    """A program of the data folder, imported from its file."""
     spec = importlib.util.spec_from_file_location(f"data_{name}", DATA / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -58,11 +56,6 @@ def test_another_seed_gives_other_data_of_the_same_truth():
     other, other_truth = generate.draw("soil_pH", seed=1)
     assert not stored["ph_change"].equals(other["ph_change"])
     assert truth["parameters"] == other_truth["parameters"]
-
-
-def test_the_codebook_page_is_current():
-    page = (ROOT / "chapters" / "data_sets.md").read_text(encoding="utf-8")
-    assert page == program("codebook_page").page(), "run: python data/codebook_page.py"
 
 
 def test_every_file_has_a_codebook_entry_and_terms():
@@ -437,9 +430,3 @@ def test_birds_the_random_intercept_and_the_site_mean_find_nothing_within_sites(
     null = gl.lmer("np.log(count + 1) ~ 1 + (1 | site)", birds)
     between = null.varcorr["site"].sd["Intercept"] ** 2
     assert 0.4 < between / (between + null.sigma**2) < 0.7
-
-
-def test_sets_named_in_chapters_exist():
-    for path in (ROOT / "chapters").glob("*.ipynb"):
-        named = set(re.findall(r"gl\.load\(\\?[\"'](\w+)", path.read_text(encoding="utf-8")))
-        assert named <= set(BOOK), path.name
