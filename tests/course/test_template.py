@@ -5,6 +5,7 @@ import nbformat
 import pytest
 import test_chapters as shape
 import test_live as live
+import test_measure as measure
 
 from book.contents import ROOT
 from book.store import problems, store
@@ -16,6 +17,8 @@ SHAPE = [
     shape.test_code_of_a_solution_ends_in_an_assertion,
     shape.test_every_picture_says_in_words_what_it_shows,
     shape.test_every_sharpening_box_has_its_parts,
+    measure.test_chapter_has_a_door_and_a_result_to_guess,
+    measure.test_title_of_a_door_is_the_result_with_a_number_that_stands_behind_it,
     live.test_live_part_takes_about_ten_minutes,
     live.test_every_live_cell_says_what_it_is_for_and_most_ask_the_room,
 ]
