@@ -16,6 +16,7 @@ from packaging.licenses import canonicalize_license_expression
 from packaging.metadata import Metadata
 
 import glmmlib as gl
+from book.install import repository
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -130,3 +131,13 @@ def test_version_stands_in_one_place_and_in_what_tells_its_story():
     released = next((version, day) for version, day in said if day != "unreleased")
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert (citation["version"], str(citation["date-released"])) == released
+
+
+def test_readme_renders_where_the_repository_is_not():
+    """On a package's page a link or a picture without an address leads nowhere."""
+    targets = re.findall(r"\]\(([^)\s]+)\)", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert len(targets) > 10
+    assert not [target for target in targets if not target.startswith("https://")]
+    here = f"{repository()}/blob/main/"
+    files = [target.removeprefix(here) for target in targets if target.startswith(here)]
+    assert files and all((ROOT / name).is_file() for name in files)
