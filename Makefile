@@ -44,9 +44,9 @@ book: $(READY)
 	$(BIN)/jupyter-book build . -W --keep-going -n --quiet
 	@echo "The book is built. Open $(CURDIR)/_build/html/index.html"
 
-test: $(READY)
+test: style
 	$(BIN)/python -m book.store --check chapters/*.ipynb
-	$(MAKE) --jobs 2 book without-site
+	$(MAKE) --jobs 2 book types without-site
 	$(PYTEST) -n 2 --dist worksteal -m site tests
 
 check: style

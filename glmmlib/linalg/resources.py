@@ -18,8 +18,8 @@ class _OneThread:
     """The limit on BLAS, shared by all fits that run at once.
 
     BLAS has one number of threads for the whole process. Each fit that saved and restored it by itself would,
-    where fits overlap, restore another's limit and leave it behind: so the first one in sets it, the last one out
-    puts back what was there.
+    where fits overlap, restore another's limit and leave it behind: so the first one in sets it, the last one
+    out puts back what was there.
     """
 
     def __init__(self):

@@ -203,7 +203,10 @@ def test_a_contract_sees_what_breaks_it(contract, tmp_path):
 
 
 def lint_imports(folder):
-    code = "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports(sys.argv[1], no_cache=True))"
+    code = (
+        "import sys; from importlinter.cli import lint_imports;"
+        " sys.exit(lint_imports(sys.argv[1], no_cache=True))"
+    )
     command = [sys.executable, "-c", code, str(ROOT / ".importlinter")]
     return subprocess.run(
         command, cwd=folder, capture_output=True, text=True, env={"PYTHONPATH": str(folder), "COLUMNS": "200"}
