@@ -34,8 +34,10 @@ def read_parts(formula: MixedFormula, response: bool) -> Parts:
 def _one(text: str) -> tuple[Term, ...]:
     """Return the only term of a response or an offset."""
     name = plain_name(text)
-    expression = None if name else read_expression(text)
-    return (Term((Factor(name or expression.text, expression),)),)
+    if name:
+        return (Term((Factor(name),)),)
+    expression = read_expression(text)
+    return (Term((Factor(expression.text, expression),)),)
 
 
 def stack(matrix: pd.DataFrame, index: pd.Index) -> np.ndarray:

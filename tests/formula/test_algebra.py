@@ -2,11 +2,12 @@
 
 import pytest
 from formulaic import Formula
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from glmmlib.errors import FormulaError
 from glmmlib.formula.algebra import read_terms
+from support.examples import examples
 
 NAMES = st.sampled_from(["a", "b", "c", "d", "log(a)", "I(b ** 2)", "`my c`", "a.b"])
 
@@ -24,7 +25,7 @@ SUMS = st.lists(st.tuples(st.sampled_from(["+", "-"]), st.recursive(NAMES, neste
 INTERCEPTS = st.sampled_from(["", "0 + ", "1 + ", "-1 + "])
 
 
-@settings(max_examples=400, deadline=None)
+@examples(200)
 @given(INTERCEPTS, st.recursive(NAMES, nested, max_leaves=4), SUMS)
 def test_the_terms_are_those_of_formulaic(intercept, first, rest):
     text = intercept + first + "".join(f" {sign} {piece}" for sign, piece in rest)
