@@ -93,7 +93,7 @@ def bootstrap_test(m0, m1, n=1000, rng=None, refit=True):
     chi2 = 42.139, p = 0.0020 (Monte Carlo SE 0.0020)
     null distribution: 500 responses simulated from the smaller model
     """
-    require_generator(rng)
+    rng = require_generator(rng)
     check_count(n)
     check_comparable((m0, m1))
     (m0, m1), criterion, _ = one_criterion((m0, m1), refit)

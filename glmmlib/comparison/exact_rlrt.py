@@ -138,7 +138,7 @@ def exact_rlrt(fit, n=10_000, rng=None):
         = 0.006
     """
     _check(fit, n)
-    require_generator(rng)
+    rng = require_generator(rng)
     problem, group = fit._problem, fit.groups[0]
     statistic = problem.at([np.zeros((1, 1))]).value - fit.deviance
     statistic = statistic if statistic > 1e-8 else 0.0

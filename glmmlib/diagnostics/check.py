@@ -202,7 +202,7 @@ def check(fit, n=199, rng=None):
     the slopes of Days vary between levels of Subject more than the model allows (p = 0.005): try a random
     slope, and test it with gl.anova
     """
-    require_generator(rng)
+    rng = require_generator(rng)
     if not isinstance(n, int | np.integer) or n < MIN_REFITS:
         raise ModelError(
             f"n is the number of refits, {MIN_REFITS} or more, so that p-values can get small; not {n!r}"

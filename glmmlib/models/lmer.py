@@ -80,6 +80,8 @@ def lmer(formula, data, reml=True, weights=None, offset=None, na_action="drop", 
     >>> round(fit.sigma, 3)
     25.592
     """
+    if not isinstance(reml, bool | np.bool_):
+        raise ModelError(f"reml is True or False, not {reml!r}: reml=False fits by maximum likelihood")
     design = build_design(formula, data, weights, offset, na_action, functions=functions)
     if design.trials is not None:
         raise ModelError(

@@ -139,13 +139,19 @@ def draw_responses(eta, rng, family, weights=None, dispersion=None, as_proportio
 
 
 def require_generator(rng):
-    """Return `rng` if it is a numpy Generator; randomness without a source that can be named is refused."""
-    if not isinstance(rng, np.random.Generator):
+    """Return a numpy Generator: the one given, or one made of what ``numpy.random.default_rng`` takes.
+
+    Randomness without a source that can be named is refused.
+    """
+    try:
+        if rng is None or isinstance(rng, bool | str):
+            raise TypeError
+        return np.random.default_rng(rng)
+    except (TypeError, ValueError):
         raise ModelError(
-            "random draws need a numpy Generator, so that they can be repeated: pass "
-            f"rng=np.random.default_rng(1), not {rng!r}"
-        )
-    return rng
+            "random draws need a numpy Generator or a seed, so that they can be repeated: pass "
+            f"rng=np.random.default_rng(1) or rng=1, not {rng!r}"
+        ) from None
 
 
 # --- parameters -----------------------------------------------------------------------------------

@@ -323,3 +323,9 @@ def test_a_factor_that_is_fixed_and_random_is_refused():
     with pytest.raises(ModelError, match="a column for every level of 'g' already"):
         gl.lmer("y ~ x + g + (1 | g)", data)
     assert gl.lmer("y ~ x + (1 | g)", data).nobs == 24
+
+
+@pytest.mark.parametrize("reml", ["ML", "False", None, 0, 1, "REML"])
+def test_reml_is_true_or_false(reml):
+    with pytest.raises(ModelError, match="reml is True or False, not"):
+        gl.lmer("Yield ~ 1 + (1 | Batch)", gl.load("Dyestuff"), reml=reml)

@@ -177,7 +177,11 @@ REFUSED = {
     "the gamma family needs dispersion=": {"family": "gamma", "sigma": None},
     "There is no family 'student'": {"family": "student"},
     "The gaussian family has no link 'log'; it has 'identity'": {"link": "log"},
-    "random draws need a numpy Generator": {"rng": 1},
+    "random draws need a numpy Generator": {"rng": None},
+    "random draws need a numpy Generator or a seed": {"rng": True},
+    "not 'seed'": {"rng": "seed"},
+    "not 1.5": {"rng": 1.5},
+    "not -1": {"rng": -1},
     "n is the number of responses": {"n": 0},
 }
 
@@ -186,6 +190,15 @@ REFUSED = {
 def test_refusals(message):
     with pytest.raises(ModelError, match=message):
         draw(**REFUSED[message])
+
+
+SOURCES = [7, np.int64(7), np.random.SeedSequence(7), np.random.PCG64(7), np.random.default_rng(7)]
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda source: type(source).__name__)
+def test_what_numpy_takes_for_a_generator_is_taken_here(source):
+    fit = gl.lmer("Yield ~ 1 + (1 | Batch)", gl.load("Dyestuff"))
+    assert fit.simulate(rng=source).equals(fit.simulate(rng=np.random.default_rng(7)))
 
 
 def test_more_refusals():
