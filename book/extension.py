@@ -8,7 +8,19 @@ from docutils import nodes
 from myst_nb.core.render import load_mime_renders
 from sphinx.application import Sphinx
 
-from book import doors, execution, labels, lite, measure, offline, quiz, redirects, reference, teaching
+from book import (
+    discovery,
+    doors,
+    execution,
+    labels,
+    lite,
+    measure,
+    offline,
+    quiz,
+    redirects,
+    reference,
+    teaching,
+)
 from book.charts import SliderDirective, SliderRenderer
 
 ASSETS = Path(__file__).parent / "assets"
@@ -35,7 +47,9 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("builder-inited", teaching.write_downloads)
     app.connect("env-before-read-docs", execution.run_side_by_side)
     app.connect("html-page-context", _finish_page)
+    app.connect("html-page-context", discovery.add_description)
     app.connect("build-finished", redirects.write_stubs)
+    app.connect("build-finished", discovery.write_maps)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 

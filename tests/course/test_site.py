@@ -6,12 +6,14 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
+import yaml
 from bs4 import BeautifulSoup
 
-from book.contents import notebooks, pages
+from book.contents import ROOT, notebooks, pages
 
 pytestmark = pytest.mark.site
 PAGES = pages()
+BASE = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["html"]["baseurl"]
 by_page = pytest.mark.parametrize("page", PAGES)
 # What a browser fetches by itself, as opposed to a link that a reader may follow.
 FETCHED = {
@@ -59,7 +61,9 @@ def test_links_and_anchors_within_the_site_lead_somewhere(site, page):
 @by_page
 def test_page_fetches_nothing_from_elsewhere(site, page):
     text = html(site / f"{page}.html")
-    urls = [element.get(FETCHED[element.name], "") for element in text.find_all(list(FETCHED))]
+    # The address of the page itself is told to search engines, and no browser fetches it.
+    fetching = [e for e in text.find_all(list(FETCHED)) if e.get("rel") != ["canonical"]]
+    urls = [element.get(FETCHED[element.name], "") for element in fetching]
     assert not [url for url in urls if url.startswith(("http:", "https:", "//"))]
     scripts = " ".join(
         element.text for element in text.find_all("script", type=lambda kind: kind != "application/json")
@@ -100,6 +104,23 @@ def test_scripts_for_charts_and_quizzes_only_where_they_are_used(site, page):
     assert bool(text.select("form.quiz")) == ("quiz.js" in sources)
     assert bool(text.select("details.door")) == ("doors.js" in sources)
     assert "vega.js" not in sources, "the Vega bundle must not hold up the page"
+
+
+@by_page
+def test_page_tells_search_engines_what_it_is_and_where(site, page):
+    head = html(site / f"{page}.html").head
+    (words,) = (meta["content"] for meta in head.select('meta[name="description"]'))
+    assert 40 <= len(words) <= 160
+    (address,) = (link["href"] for link in head.select('link[rel="canonical"]'))
+    assert address == f"{BASE}{page}.html"
+    (shared,) = (meta["content"] for meta in head.select('meta[property="og:url"]'))
+    assert shared == address
+
+
+def test_maps_name_every_page(site):
+    places = re.findall(r"<loc>(.+?)</loc>", (site / "sitemap.xml").read_text(encoding="utf-8"))
+    assert places == [f"{BASE}{page}.html" for page in PAGES]
+    assert f"Sitemap: {BASE}sitemap.xml" in (site / "robots.txt").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("chapter", notebooks(), ids=lambda path: path.stem)
