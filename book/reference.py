@@ -16,7 +16,8 @@ from book.contents import chapters, read
 CLASSES = {
     name: f"glmmlib.{module}.{name}"
     for module, names in {
-        "models.results": "MixedModelFit Convergence",
+        "models.results": "MixedModelFit",
+        "likelihood.solution": "Convergence Estimates",
         "models.lmer": "LinearMixedModelFit",
         "models.glmer": "GeneralizedMixedModelFit",
         "families.base": "Family",

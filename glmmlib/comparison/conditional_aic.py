@@ -24,7 +24,6 @@ Without that term the larger model nearly always wins.
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import solve_triangular
 
 from glmmlib.covariance.tangent import Tangent
 from glmmlib.diagnostics.leverage import hat_values
@@ -108,10 +107,10 @@ def conditional_aic(fit):
             "gl.anova(m0, m1), or"
             " predictions of rows held out"
         )
-    if "conditional_aic" not in fit._kept:
+    if "conditional_aic" not in fit.memory:
         with one_blas_thread():
-            fit._kept["conditional_aic"] = _conditional_aic(fit)
-    return fit._kept["conditional_aic"]
+            fit.memory["conditional_aic"] = _conditional_aic(fit)
+    return fit.memory["conditional_aic"]
 
 
 def _conditional_aic(fit):
@@ -125,8 +124,8 @@ def _conditional_aic(fit):
 
 def _for_estimated_variances(fit, w, r):
     """Return what the estimation of theta adds to the degrees of freedom."""
-    problem = fit._problem
-    tangent = Tangent(problem.covariance, fit._standard_theta)
+    problem = fit.solution.problem
+    tangent = Tangent(problem.covariance, fit.solution.standard_theta)
     k, point = len(tangent), problem.at(tangent.factors)
     hessian, moves = np.empty((k, k)), np.empty((k, fit.nobs))
     for row, step in enumerate(_STEP * tangent.size):
@@ -151,8 +150,8 @@ def _fitted(fit, point):
     """Return ``X beta + Z b`` (n,) at a point of the profiled deviance, but for what is the same at all
     points.
     """
-    problem = fit._problem
-    fitted = fit.X @ solve_triangular(problem.R, point.beta) if problem.p else np.zeros(fit.nobs)
+    problem = fit.solution.problem
+    fitted = fit.X @ fit.solution.coordinates.beta(point.beta)
     for f, L, u in zip(problem.structure.factors, point.Lambda, point.u, strict=True):
         for z, effect in zip(f.columns(), L @ u, strict=True):
             fitted += z * effect[f.codes]

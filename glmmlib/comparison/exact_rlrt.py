@@ -139,7 +139,7 @@ def exact_rlrt(fit, n=10_000, rng=None):
     """
     _check(fit, n)
     rng = require_generator(rng)
-    problem, group = fit._problem, fit.groups[0]
+    problem, group = fit.solution.problem, fit.groups[0]
     statistic = problem.at([np.zeros((1, 1))]).value - fit.deviance
     statistic = statistic if statistic > 1e-8 else 0.0
     draws = _null_draws(Spectrum.of(problem), int(n), rng)

@@ -146,7 +146,9 @@ def calibrate(fit, n, rng):
     patterns = Patterns.of(fit)
     auxiliary = np.array([fit.auxiliary]) if fit.has_dispersion else None
     y = fit.design.y[:, None]
-    found, values, scores = _statistics(fit, patterns, y, fit._linear_predictor()[:, None], auxiliary, rng)
+    found, values, scores = _statistics(
+        fit, patterns, y, fit.solution.linear_predictor()[:, None], auxiliary, rng
+    )
     pieces = []
     with tqdm(total=n, desc="refits", delay=2, leave=False, disable=None) as bar:
         for start in range(0, n, AT_A_TIME):
@@ -206,7 +208,7 @@ class Rows:
         }
         if is_free_of_dispersion(self.fit):
             found["dispersion"] = self._pearson_squares()
-        elif np.ptp(self.fit._fixed_predictor()) > 0:
+        elif np.ptp(self.fit.solution.fixed_predictor()) > 0:
             found["spread"] = _correlations(np.abs(z), self.eta)
         if counts_zeros(self.fit):
             p0 = zero_probability(self.fit.family, self.eta, self.weights, self.dispersion)

@@ -4,7 +4,7 @@ import numpy as np
 
 from glmmlib.diagnostics.influence import influence
 from glmmlib.diagnostics.verdict import FINE, LOOK, PROBLEM, Line, by_size
-from glmmlib.likelihood.quadrature import VISIBLE_SHIFT, quadrature_shift
+from glmmlib.models.fit_warnings import VISIBLE_SHIFT, quadrature_shift
 
 SCALES = 1e4  # ratio of the SDs of two columns from which coefficients are hard to read side by side
 FAR = 100.0  # mean over SD of a column: the intercept then describes a place far from the data
@@ -43,7 +43,7 @@ def _convergence(fit):
 
 
 def _singularity(fit):
-    theta = fit._problem.covariance.to_standardised(fit.theta.to_numpy())
+    theta = fit.solution.standard_theta
     blocks = [(b.structure, theta[b.index]) for g in fit.groups for b in g.covariance.blocks]
     smallest, structure = min(
         ((s.boundary_distance(par), s) for s, par in blocks), key=lambda distance_of: distance_of[0]

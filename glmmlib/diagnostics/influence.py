@@ -13,13 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from glmmlib.covariance.groups import arrange
 from glmmlib.design.subset import kept_rows
 from glmmlib.errors import GlmmlibError, GlmmlibWarning, ModelError
-from glmmlib.likelihood.glmm import LaplaceDeviance
-from glmmlib.linalg.resources import one_blas_thread
-from glmmlib.models.glmer import _solve
-from glmmlib.models.lmer import _fit
 
 REFITTED = 10
 
@@ -128,7 +123,7 @@ def influence(fit, group=None, n_refits=REFITTED):
 def _score_contributions(fit):
     """Return x_i s_i of each row, (p, n)."""
     y, weights = fit.observations
-    s = fit.family.derivatives(y, fit._linear_predictor(), weights, fit.auxiliary, order=1).score
+    s = fit.family.derivatives(y, fit.solution.linear_predictor(), weights, fit.auxiliary, order=1).score
     return fit.X.T * s
 
 
@@ -140,18 +135,6 @@ def _without(fit, keep):
             return None
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", GlmmlibWarning)
-            return _fitted(fit, design).params.to_numpy()
+            return fit.with_design(design).params.to_numpy()
     except (GlmmlibError, np.linalg.LinAlgError):
         return None
-
-
-def _fitted(fit, design):
-    groups, names = arrange(design.random, design.weights if fit.is_linear else None)
-    if fit.is_linear:
-        with one_blas_thread():
-            return _fit(design, groups, names, fit.reml)
-    y, prior = fit.family.check_response(
-        design.y, design.trials, design.weights, design.response_name, design.index
-    )
-    problem = LaplaceDeviance(fit.family, y, design.X, groups, prior, design.offset, fit._problem.quadrature)
-    return _solve(design, groups, names, problem)

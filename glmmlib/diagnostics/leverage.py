@@ -10,18 +10,17 @@ shrunken away (Hodges and Sargent 2001, *Biometrika* 88).
 """
 
 import numpy as np
-from scipy.linalg import solve_triangular
 
 
 def hat_values(fit):
     """Return the diagonal of H (n,) of a linear mixed model, from the entries of the inverse that its groups
     touch.
     """
-    problem, structure = fit._problem, fit._problem.structure
-    inverse = fit._point.factorisation.inverse()
-    columns = [L.T @ f.columns() for L, f in zip(fit._standard, structure.factors, strict=True)]
+    solution, structure = fit.solution, fit.solution.problem.structure
+    inverse = solution.joint_precision().inverse()
+    columns = [L.T @ f.columns() for L, f in zip(solution.standard_Lambdas, structure.factors, strict=True)]
     codes = [f.codes for f in structure.factors]
-    x = solve_triangular(problem.R, fit.X.T, trans=1) if problem.p else np.zeros((0, fit.nobs))
+    x = solution.coordinates.orthonormal(fit.X)
     found = np.einsum("an,ab,bn->n", x, inverse.XX, x)
     for f, v in enumerate(columns):
         found += np.einsum("an,abn,bn->n", v, inverse.block[f][:, :, codes[f]], v)

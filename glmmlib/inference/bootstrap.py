@@ -22,7 +22,6 @@ from glmmlib.errors import ModelError
 from glmmlib.inference.choice import chosen
 from glmmlib.prediction.simulate import require_generator
 from glmmlib.replicates.refits import each_fit, refit_many
-from glmmlib.replicates.views import view_at
 
 KINDS = ("percentile", "basic")
 
@@ -201,13 +200,13 @@ def bootstrap_of(fit, function, n, rng):
     """Return the :class:`~glmmlib.inference.bootstrap.Bootstrap` of ``function(fit)``, a Series, over n
     refits to simulated responses.
 
-    ``function`` is called with views of the fit at the refits' parameters, so that all refits can be made at
+    ``function`` is called with the fit at the refits' parameters, so that all refits can be made at
     once.
     """
     check_count(n)
     estimates = function(fit)
     refits = refit_many(fit, fit.simulate(n, require_generator(rng)))
-    rows = [function(view_at(fit, refits, r)).to_numpy() for r in range(n)]
+    rows = [function(fit.at(refits.estimates(r))).to_numpy() for r in range(n)]
     replicates = pd.DataFrame(rows, columns=estimates.index)
     return Bootstrap(estimates, replicates, int(refits.is_singular.sum()), fit.formula)
 

@@ -39,10 +39,10 @@ class Test:
 def check_ddf(fit, ddf):
     """Return the name of the degrees of freedom to use: the model's default for None."""
     if ddf is None:
-        return "satterthwaite" if fit._statistic == "t" else "z"
+        return "satterthwaite" if fit.statistic == "t" else "z"
     if ddf not in DDF:
         raise ModelError(f"ddf is {', '.join(map(repr, DDF[:-1]))} or {DDF[-1]!r}, not {ddf!r}")
-    if fit._statistic == "z" and ddf != "z":
+    if fit.statistic == "z" and ddf != "z":
         raise ModelError(
             f"{DDF_TITLE[ddf]} degrees of freedom belong to linear mixed models; for this one tests are "
             "normal (ddf='z'),"
@@ -66,9 +66,9 @@ def covariance(fit, ddf):
 def _source(fit, ddf):
     """Compute once what the degrees of freedom rest on, and keep it with the fit."""
     make = {"satterthwaite": variance_information, "kenward-roger": kenward_roger}[ddf]
-    if ddf not in fit._kept:
-        fit._kept[ddf] = make(fit)
-    return fit._kept[ddf]
+    if ddf not in fit.memory:
+        fit.memory[ddf] = make(fit)
+    return fit.memory[ddf]
 
 
 def single_tests(fit, L, rhs=0.0, ddf=None):

@@ -28,10 +28,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import sparse
-from scipy.linalg import cho_factor, cho_solve, solve_triangular
+from scipy.linalg import cho_factor, cho_solve
 from scipy.sparse.csgraph import connected_components
 
 from glmmlib.errors import ModelError
+from glmmlib.likelihood.coordinates import Coordinates
 from glmmlib.linalg.resources import one_blas_thread
 
 LARGEST_BLOCK = (
@@ -51,27 +52,26 @@ class KenwardRoger:
         Derivatives of ``X'V^-1 X`` in the variance parameters.
     W : (k, k) array
         Covariance of the variance parameters.
-    R : (p, p) array
-        Upper triangular: a contrast l of the user's coefficients is ``R'^-1 l`` here.
+    coordinates : Coordinates
+        They turn contrasts of the user's coefficients into contrasts here.
     """
 
     Phi: np.ndarray
     adjusted: np.ndarray
     P: np.ndarray
     W: np.ndarray
-    R: np.ndarray
+    coordinates: Coordinates
 
     @property
     def cov_params(self):
         """The adjusted covariance of the user's coefficients, (p, p)."""
-        half = solve_triangular(self.R, np.eye(len(self.R)))
-        return half @ self.adjusted @ half.T
+        return self.coordinates.covariance(self.adjusted)
 
     def f_test(self, L):
         """Return the denominator df of the joint test of the rows of L, and the factor lambda of its F
         statistic.
         """
-        L = solve_triangular(self.R, np.atleast_2d(L).T, trans=1).T
+        L = self.coordinates.orthonormal(np.atleast_2d(L)).T
         q = len(L)
         Theta = L.T @ np.linalg.solve(L @ self.Phi @ L.T, L)
         TPPP = np.array([Theta @ self.Phi @ P @ self.Phi for P in self.P])
@@ -103,7 +103,7 @@ def kenward_roger(fit):
         For a fit by ML, for a covariance structure that is not linear in its parameters, and where crossed
         factors tie more than ``LARGEST_BLOCK`` random effects together.
     """
-    if any(member.covariance_basis() is None for member in fit._problem.covariance.members):
+    if any(member.covariance_basis() is None for member in fit.solution.problem.covariance.members):
         raise ModelError(
             "Kenward and Roger's adjustment is worked out for covariances linear in their parameters,"
             f" and those of {_nonlinear_terms(fit)} are not: use ddf='satterthwaite'"
@@ -127,8 +127,8 @@ def _sums(fit):
     """Return ``tr(V^-1 G_i)``, ``t``, ``P`` and ``Q`` for the parameters of the random effects, summed over
     blocks.
     """
-    problem, sigma2 = fit._problem, fit.sigma**2
-    Z, Q = _columns(problem), solve_triangular(problem.R, fit.X.T, trans=1).T
+    problem, sigma2 = fit.solution.problem, fit.sigma**2
+    Z, Q = _columns(problem), fit.solution.coordinates.orthonormal(fit.X).T
     w = np.ones(fit.nobs) if fit.design.weights is None else fit.design.weights
     ZZ, ZX = (Z.T @ (Z * w[:, None])).tocsr(), Z.T @ (w[:, None] * Q)
     factor, column, level = _places(problem)
@@ -142,7 +142,9 @@ def _sums(fit):
     P, QQ = np.zeros((k, p, p)), np.zeros((k, k, p, p))
     for members in _components(ZZ, factor, level):
         A, B0 = ZZ[members][:, members].toarray(), np.asarray(ZX[members])
-        Lambda = _block_Lambda(fit._standard, factor[members], column[members], level[members])
+        Lambda = _block_Lambda(
+            fit.solution.standard_Lambdas, factor[members], column[members], level[members]
+        )
         AL = A @ Lambda
         M = cho_factor(Lambda.T @ AL + np.eye(len(members)))
         S = (A - AL @ cho_solve(M, AL.T)) / sigma2
@@ -158,7 +160,7 @@ def _sums(fit):
     for i in range(k):
         for j in range(i):
             double[j, i], QQ[j, i] = double[i, j], QQ[i, j].T
-    Sigmas = [sigma2 * L @ L.T for L in fit._standard]
+    Sigmas = [sigma2 * L @ L.T for L in fit.solution.standard_Lambdas]
     gamma = np.concatenate(
         [member.coefficients(S) for member, S in zip(problem.covariance.members, Sigmas, strict=True)]
     )
@@ -169,9 +171,8 @@ def _adjustment(fit, gamma, single, double, P, Q):
     """Add the residual variance to the parameters, by ``G_0 = (V - sum gamma_i G_i) / sigma^2``, and put all
     together.
     """
-    problem, sigma2, n = fit._problem, fit.sigma**2, fit.nobs
-    R = problem.R
-    Phi = R @ fit.cov_params().to_numpy() @ R.T
+    sigma2, n = fit.sigma**2, fit.nobs
+    Phi = fit.solution.coordinates.orthonormal_covariance(fit.solution.beta_cov)
     information = np.linalg.inv(Phi)
     k = len(gamma) + 1
     t, PP, QQ = np.zeros((k, k)), np.zeros((k, *Phi.shape)), np.zeros((k, k, *Phi.shape))
@@ -187,7 +188,7 @@ def _adjustment(fit, gamma, single, double, P, Q):
     W = 2.0 * np.linalg.pinv(0.5 * (expected + expected.T), rcond=1e-12, hermitian=True)
     inner = QQ - np.einsum("ipq,jqr->ijpr", PP, PhiP)
     U = np.einsum("ij,ijpq->pq", W, inner)
-    return KenwardRoger(Phi, Phi + Phi @ (U + U.T) @ Phi, PP, W, R)
+    return KenwardRoger(Phi, Phi + Phi @ (U + U.T) @ Phi, PP, W, fit.solution.coordinates)
 
 
 def _columns(problem):

@@ -23,6 +23,7 @@ import numpy as np
 from scipy.linalg import solve_triangular
 
 from glmmlib.covariance.tangent import Tangent
+from glmmlib.likelihood.coordinates import Coordinates
 from glmmlib.linalg.resources import one_blas_thread
 
 _STEP = 1e-4  # half-width of the differences, relative to the (standardised) column of Lambda
@@ -43,18 +44,18 @@ class VarianceInformation:
         Covariance of the fixed effects.
     gradient : (k + 1, p, p) array
         Derivatives of C.
-    R : (p, p) array
-        Upper triangular: a contrast l of the user's coefficients is ``R'^-1 l`` here.
+    coordinates : Coordinates
+        They turn contrasts of the user's coefficients into contrasts here.
     """
 
     A: np.ndarray
     C: np.ndarray
     gradient: np.ndarray
-    R: np.ndarray
+    coordinates: Coordinates
 
     def df(self, L):
         """Return the degrees of freedom of each row of L (r, p): shape (r,)."""
-        L = solve_triangular(self.R, np.atleast_2d(L).T, trans=1).T
+        L = self.coordinates.orthonormal(np.atleast_2d(L)).T
         variance = np.einsum("rp,pq,rq->r", L, self.C, L)
         g = np.einsum("rp,kpq,rq->rk", L, self.gradient, L)
         return 2.0 * variance**2 / np.einsum("rk,kl,rl->r", g, self.A, g)
@@ -68,9 +69,9 @@ def variance_information(fit):
     boundary: only directions that keep its rank are free. (lmerTest differentiates across the boundary and so
     gets other numbers.)
     """
-    problem = fit._problem
+    problem = fit.solution.problem
     with one_blas_thread():
-        tangent = Tangent(problem.covariance, fit._standard_theta)
+        tangent = Tangent(problem.covariance, fit.solution.standard_theta)
         k, p = len(tangent), problem.p
         point = problem.at(tangent.factors)
         sigma2 = point.r2 / problem.df
@@ -91,7 +92,7 @@ def variance_information(fit):
     hessian[:k, k] = hessian[k, :k] = b
     hessian[k, k] = problem.df
     gradient[k] = C
-    return VarianceInformation(2.0 * _positive_inverse(hessian), C, gradient, problem.R)
+    return VarianceInformation(2.0 * _positive_inverse(hessian), C, gradient, fit.solution.coordinates)
 
 
 def multiple_df(nu):

@@ -83,7 +83,7 @@ class LaplaceDeviance:
     """
 
     def __init__(self, family, y, X, groups, weights=None, offset=None, quadrature=None):
-        self.family, self.groups, self.quadrature = family, groups, quadrature
+        self.family, self.X, self.groups, self.quadrature = family, X, groups, quadrature
         self.n, self.p = X.shape
         largest = max(groups, key=lambda g: g.factor.n_columns).factor
         self.rows = np.argsort(largest.codes, kind="stable")
@@ -114,6 +114,23 @@ class LaplaceDeviance:
         other._last, other._anchor = [np.zeros_like(u) for u in self._last], None
         other._set_constant()
         return other
+
+    def as_in_data(self, values):
+        """Return values (n,) of the rows, which are sorted here, in the order of the data."""
+        found = np.empty(self.n)
+        found[self.rows] = values
+        return found
+
+    def precise(self, u):
+        """Return a copy that finds modes to the last digits, and looks for the next one from u on."""
+        other = copy(self)
+        other.pirls_tolerance = POLISH_TOLERANCE
+        other.begin_at([x.copy() for x in u])
+        return other
+
+    def begin_at(self, u):
+        """Look for the next mode from u on."""
+        self._last = u
 
     # -- parameters ------------------------------------------------------------------------------------
 

@@ -12,7 +12,6 @@ With one point, t = 0, this is Laplace's approximation (Pinheiro and Bates 1995,
 Graphical Statistics* 4(1)).
 """
 
-from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +19,6 @@ from numpy.polynomial.hermite_e import hermegauss
 
 from glmmlib.linalg import blocks
 
-VISIBLE_SHIFT = 0.1  # standard errors
 STORE_NUMBERS = 20_000_000  # keep the scores of all points when they fit; compute them twice otherwise
 
 
@@ -142,39 +140,3 @@ def _metric(C, spread):
             G[a, b] = G[b, a] = 0.5 * spread[a, b]
     half = blocks.solve_upper(C, 2.0 * G)
     return blocks.solve_upper(C, half.swapaxes(0, 1))
-
-
-@dataclass(frozen=True)
-class Shift:
-    """The parameter that a finer rule would move most, and by how many standard errors."""
-
-    parameter: str
-    size: float
-    n_points: int
-
-
-def quadrature_shift(fit, n_points=None):
-    """Estimate what more quadrature points would change, by one Newton step with the finer rule's gradient.
-
-    Returns None where there is no quadrature (several factors, or more than two random effects) and where the
-    check would cost more than the fit (over five million evaluations of the density).
-    """
-    problem, q = fit._problem, fit.groups[0].q
-    if len(fit.groups) > 1 or q > 2:
-        return None
-    if n_points is None:
-        n_points = (5 if q == 1 else 3) if fit.n_agq == 1 else 2 * fit.n_agq + 1
-    if n_points**q * fit.nobs > 5_000_000:
-        return None
-    finer = copy(problem)
-    finer.quadrature = Quadrature(n_points, q)
-    covariance, p = fit._joint_covariance, problem.p
-    step = 0.5 * covariance @ finer.gradient(fit._optimum.x)
-    T = np.eye(len(step))
-    if p:
-        T[:p, :p] = np.linalg.inv(problem.R)
-    moved = np.abs(T @ step) / np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", T, covariance, T), 1e-300))
-    spread = f"the random effects' spread between the levels of {fit.groups[0].name}"
-    names = [*fit.params.index, *[spread] * problem.n_theta, "the dispersion"]
-    worst = int(np.argmax(moved))
-    return Shift(names[worst], float(moved[worst]), n_points)

@@ -64,20 +64,31 @@ class Separation:
         )
 
 
-def find_separation(fit):
-    """Return the :class:`Separation` of a fit, or None; cheap unless the fit shows signs of it."""
-    family = fit.family
+def find_separation(family, predictor, X, y, weights, names):
+    """Return the :class:`Separation` of a response, or None; cheap unless the means show signs of it.
+
+    Parameters
+    ----------
+    family : Family
+    predictor : (n,) array
+        The fixed part of the linear predictor, as it was fitted.
+    X : (n, p) array
+    y, weights : (n,) arrays
+        As the family takes them; weights may be None.
+    names : list of str
+        Of the columns of X.
+    """
     if not family.separable:
         return None
-    mean = family.link.inverse(fit._fixed_predictor())
-    if fit.X.shape[1] == 0 or not family.distance_from_ends(mean).min() < SUSPECT:
+    mean = family.link.inverse(predictor)
+    if X.shape[1] == 0 or not family.distance_from_ends(mean).min() < SUSPECT:
         return None
-    sign, counts = family.extreme(*fit.observations), not family.support.in_trials
+    sign, counts = family.extreme(y, weights), not family.support.in_trials
     if sign[0] != 0 and (sign == sign[0]).all():
-        return Separation(tuple(fit.params.index), True, counts, family.all_alike(sign[0]))
-    rows = np.unique(np.column_stack([fit.X, sign]), axis=0)
+        return Separation(tuple(names), True, counts, family.all_alike(sign[0]))
+    rows = np.unique(np.column_stack([X, sign]), axis=0)
     scale = np.maximum(np.abs(rows[:, :-1]).max(axis=0), 1e-300)
-    return _direction(rows[:, :-1] / scale, rows[:, -1], list(fit.params.index), counts)
+    return _direction(rows[:, :-1] / scale, rows[:, -1], names, counts)
 
 
 def _direction(X, sign, names, counts):

@@ -1,6 +1,5 @@
 """``glmer``: generalised linear mixed models from a formula and a data frame."""
 
-import warnings
 from dataclasses import replace
 from functools import cached_property
 
@@ -10,26 +9,20 @@ import pandas as pd
 from glmmlib.covariance.groups import arrange
 from glmmlib.covariance.identifiability import check_covariances
 from glmmlib.design.arguments import new_response
-from glmmlib.design.arrays import frozen
 from glmmlib.design.build import build_design
-from glmmlib.errors import ConvergenceWarning, ModelError, QuadratureWarning, SeparationWarning
+from glmmlib.errors import ModelError
 from glmmlib.families.registry import family as find_family
 from glmmlib.likelihood.glmm import ExactFitError, LaplaceDeviance, RangeError
 from glmmlib.likelihood.glmm_minimise import minimise_deviance
-from glmmlib.likelihood.quadrature import VISIBLE_SHIFT, Quadrature, quadrature_shift
+from glmmlib.likelihood.quadrature import Quadrature
 from glmmlib.likelihood.separation import find_separation
-from glmmlib.linalg import blocks
-from glmmlib.linalg.pls import Factorisation
+from glmmlib.likelihood.solution import Convergence, LaplaceSolution
 from glmmlib.linalg.resources import keep_memory, one_blas_thread
-from glmmlib.models.lmer import warn_about
-from glmmlib.models.results import Convergence, Estimates, MixedModelFit
-from glmmlib.prediction.simulate import draw_responses
+from glmmlib.models.fit_warnings import warn_about_estimates
+from glmmlib.models.results import MixedModelFit
 from glmmlib.replicates.refits import refit_many
 from glmmlib.variance.ratios import exp_table
 
-INFINITE_SD = (
-    15.0  # on a logit or log scale: odds or means that differ by a factor of millions between groups
-)
 FLAT = 10.0  # a standard error of the log dispersion that only an infinite or a zero dispersion has
 
 
@@ -102,19 +95,26 @@ def glmer(
             "a generalised"
             " linear model with statsmodels"
         )
-    y, prior = family.check_response(
-        design.y, design.trials, design.weights, design.response_name, design.index
-    )
+    _checked(family, design)
     groups, theta_names = arrange(design.random)
     check_covariances(groups)
-    quadrature = _quadrature(n_agq, groups)
-    problem = LaplaceDeviance(family, y, design.X, groups, prior, design.offset, quadrature)
-    fit = _solve(design, groups, theta_names, problem)
-    _warn(fit)
+    problem = _problem(family, design, groups, _quadrature(n_agq, groups))
+    fit = GeneralizedMixedModelFit(design, theta_names, _solution(problem))
+    warn_about_estimates(fit)
     return fit
 
 
-def _solve(design, groups, theta_names, problem):
+def _checked(family, design):
+    """Return response and prior weights as the family takes them."""
+    return family.check_response(design.y, design.trials, design.weights, design.response_name, design.index)
+
+
+def _problem(family, design, groups, quadrature):
+    y, prior = _checked(family, design)
+    return LaplaceDeviance(family, y, design.X, groups, prior, design.offset, quadrature)
+
+
+def _solution(problem):
     family = problem.family
     keep_memory()
     # a step that leaves the floating-point numbers has an infinite value and is shortened
@@ -127,58 +127,10 @@ def _solve(design, groups, theta_names, problem):
             raise ModelError(_range_sentence(family) if family.limited_range else RUN_OFF) from None
         if family.limited_range and not optimum.converged:
             raise ModelError(_range_sentence(family))
-        return GeneralizedMixedModelFit(design, groups, theta_names, problem, optimum, hessian)
-
-
-def _warn(fit):
-    """Warn of what makes the estimates doubtful, the gravest first and alone."""
-    if fit.separation is not None:
-        warnings.warn(f"{fit.formula!r}: {fit.separation}.", SeparationWarning, stacklevel=3)
-        return
-    warn_about(fit, stacklevel=4)
-    if fit.convergence.converged and not _warn_about_infinite_spread(fit):
-        _warn_about_quadrature(fit)
-
-
-def _warn_about_infinite_spread(fit):
-    """Warn where an SD on the scale of the link has no finite estimate."""
-    if fit.family.limited_range:
-        return False
-    for g, L in zip(fit.groups, fit._Lambdas, strict=True):
-        sd = np.sqrt(
-            np.mean((L.T @ g.factor.Z) ** 2) * g.q
-        )  # of the group's part of the linear predictor, in a typical row
-        if sd > INFINITE_SD:
-            warnings.warn(
-                f"The effects of {g.name} have an SD of {sd:.3g} on the {fit.family.link.name} scale, which "
-                "runs to infinity:"
-                " within most groups all responses are alike, so the data say only that it is large; "
-                "describe the"
-                " groups instead of their rows, or use a prior (a Bayesian model).",
-                ConvergenceWarning,
-                stacklevel=4,
-            )
-            return True
-    return False
-
-
-def _warn_about_quadrature(fit):
-    """Warn where more quadrature points would visibly move an estimate."""
-    shift = quadrature_shift(fit)
-    if shift is None or shift.size < VISIBLE_SHIFT:
-        return
-    found = (
-        "Laplace's approximation is rough here"
-        if fit.n_agq == 1
-        else f"{fit.n_agq} quadrature points are too few here"
-    )
-    warnings.warn(
-        f"{found}: more points would move the estimate of {shift.parameter} by about {shift.size:.1g} "
-        "standard errors;"
-        f" refit with n_agq={max(9, 2 * fit.n_agq + 1)}, then with more, until the answer stays.",
-        QuadratureWarning,
-        stacklevel=4,
-    )
+        convergence = Convergence.of(optimum)
+        solution = LaplaceSolution(problem, optimum.x, convergence, hessian=hessian, value=optimum.value)
+        _ = solution.mode  # now, while the search for it begins nearby
+    return solution
 
 
 def _quadrature(n_agq, groups):
@@ -249,19 +201,6 @@ class GeneralizedMixedModelFit(MixedModelFit):
         Covariances of the random effects given y and the parameters, for each grouping factor.
     """
 
-    def __init__(self, design, groups, theta_names, problem, optimum, hessian):
-        self._problem, self._optimum, self._hessian = problem, optimum, hessian
-        self.family = problem.family
-        self.n_agq = 1 if problem.quadrature is None else problem.quadrature.n_points
-        convergence = Convergence(
-            optimum.converged,
-            optimum.message,
-            0.5 * optimum.decrement,
-            float(np.abs(optimum.gradient).max()),
-            optimum.n_evaluations,
-        )
-        super().__init__(design, groups, theta_names, self._estimate(groups, convergence))
-
     kind = "generalised linear mixed model"
     title = "Generalised linear mixed model by maximum likelihood"
 
@@ -282,53 +221,28 @@ class GeneralizedMixedModelFit(MixedModelFit):
         return (*found, ("Integral", "Laplace approximation" if self.n_agq == 1 else how))
 
     @property
-    def _standard_theta(self):
-        return self._problem.theta(self._optimum.x)
+    def family(self):
+        return self.solution.problem.family
 
-    @cached_property
-    def _parts(self):
-        """Beta, Lambdas and dispersion at the optimum, standardised."""
-        return self._problem.split(self._optimum.x)
+    @property
+    def n_agq(self):
+        quadrature = self.solution.problem.quadrature
+        return 1 if quadrature is None else quadrature.n_points
 
     @property
     def dispersion(self):
         return self.auxiliary
 
-    def _estimate(self, groups, convergence):
-        """Map the solution in standardised columns back to the user's."""
-        problem = self._problem
-        beta, Lambdas, dispersion = self._parts
-        mode = self._mode
-        modes = [None] * len(groups)
-        for k, L, u in zip(problem.structure.order, Lambdas, mode.u, strict=True):
-            modes[k] = groups[k].factor.to_standard @ L @ u
-        theta = problem.covariance.to_user(self._standard_theta)
-        T = np.linalg.inv(problem.R) if problem.p else np.zeros((0, 0))
-        covariance = T @ self._joint_covariance[: problem.p, : problem.p] @ T.T
-        return Estimates(
-            theta, T @ beta, covariance, dispersion, tuple(modes), float(self._optimum.value), convergence
-        )
-
-    @cached_property
-    def _joint_covariance(self):
-        """Covariance matrix of all parameters (standardised): twice the inverse Hessian of -2 log L."""
-        H = 0.5 * (self._hessian + self._hessian.T)
-        scale = 1.0 / np.sqrt(np.maximum(np.abs(np.diag(H)), 1e-300))
-        return (
-            2.0
-            * np.linalg.pinv(H * np.outer(scale, scale), rcond=1e-12, hermitian=True)
-            * np.outer(scale, scale)
-        )
-
     @cached_property
     def separation(self):
         """The :class:`~glmmlib.likelihood.separation.Separation` of the data, or None."""
-        return find_separation(self)
+        predictor, names = self.solution.fixed_predictor(), list(self.params.index)
+        return find_separation(self.family, predictor, self.X, *self.observations, names)
 
     @cached_property
     def bse(self):
         """Standard errors; infinite for a coefficient without a finite estimate."""
-        variance = pd.Series(np.diag(self._estimates.beta_cov), self.params.index, name="se")
+        variance = pd.Series(np.diag(self.solution.beta_cov), self.params.index, name="se")
         lost = ~(variance > 0)
         if self.separation:
             lost |= variance.index.isin(self.separation.coefficients)
@@ -338,43 +252,21 @@ class GeneralizedMixedModelFit(MixedModelFit):
     def singular_terms(self):
         """One sentence for each random-effects term, and for the dispersion, that is on the boundary."""
         found = super().singular_terms
-        if not self.has_dispersion or np.sqrt(abs(self._joint_covariance[-1, -1])) < FLAT:
+        if not self.has_dispersion or np.sqrt(abs(self.solution.joint_covariance[-1, -1])) < FLAT:
             return found
         return (*found, *(auxiliary.boundary for auxiliary in self.family.auxiliary))
 
-    @cached_property
-    def _mode(self):
-        beta, Lambdas, dispersion = self._parts
-        return self._problem.mode(beta, Lambdas, dispersion)
-
-    @cached_property
+    @property
     def conditional_covariances(self):
         """Covariances of the random effects given y and the parameters: for each group an array (q, q, J)."""
-        inverse = self._mode.factorisation.inverse()
-        found = [None] * len(self.groups)
-        for k, L, block in zip(self._problem.structure.order, self._parts[1], inverse.block, strict=True):
-            T = self.groups[k].factor.to_standard @ L
-            found[k] = blocks.right(blocks.left(T, block), T.T)
-        return found
-
-    def _joint(self):
-        """Penalised least squares at the modes with X in it, and its factors: the joint precision of beta and
-        u.
-        """
-        Lambdas = self._parts[1]
-        cross = self._problem.cross_products(self._mode.weight, with_X=True)
-        return Factorisation(self._problem.structure, cross, Lambdas), Lambdas
+        return self.solution.conditional_covariances
 
     # -- again -----------------------------------------------------------------------------------------
 
     def _call(self):
         return glmer, {"family": self.family, "n_agq": self.n_agq}
 
-    def _draw(self, eta, rng):
-        as_proportions = self.design.trials is None
-        return draw_responses(eta, rng, self.family, self.observations[1], self.dispersion, as_proportions)
-
-    def refit(self, y):
+    def refit(self, y, warn=True):
         """Fit the same model to another response; formula and design are not read again.
 
         Parameters
@@ -382,6 +274,8 @@ class GeneralizedMixedModelFit(MixedModelFit):
         y : (nobs,) array, or Series with the index of the rows
             As ``fit.simulate`` returns it: successes for a ``cbind`` response, proportions for one with
             weights.
+        warn : bool
+            Warn of what makes the estimates doubtful?
 
         Returns
         -------
@@ -402,21 +296,37 @@ class GeneralizedMixedModelFit(MixedModelFit):
         >>> fit.refit(cbpp["incidence"]).deviance == fit.deviance
         True
         """
-        fit = self._refit(y)
-        _warn(fit)
+        y = new_response(y, self.design.data)
+        response, prior = _checked(self.family, replace(self.design, y=y))
+        fit = self.with_solution(_solution(self.solution.problem.with_response(response, prior)), y)
+        if warn:
+            warn_about_estimates(fit)
         return fit
 
-    def _refit(self, y):
-        """Fit to another response without a warning."""
-        design = self.design
-        y = new_response(y, design.data)
-        response, prior = self.family.check_response(
-            y, design.trials, design.weights, design.response_name, design.index
-        )
-        problem = self._problem.with_response(response, prior)
-        fit = _solve(replace(design, y=frozen(y)), self.groups, self._theta_names, problem)
-        fit.is_refit = True
-        return fit
+    def with_design(self, design):
+        """Fit the same model to other rows, without a warning.
+
+        Parameters
+        ----------
+        design : Design
+            With the columns and the random-effects terms of this model.
+
+        Returns
+        -------
+        GeneralizedMixedModelFit
+
+        Examples
+        --------
+        >>> import glmmlib as gl
+        >>> cbpp = gl.load("cbpp")
+        >>> formula = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
+        >>> fit = gl.glmer(formula, cbpp, family="binomial")
+        >>> fit.with_design(fit.design).deviance == fit.deviance
+        True
+        """
+        groups, theta_names = arrange(design.random)
+        problem = _problem(self.family, design, groups, self.solution.problem.quadrature)
+        return GeneralizedMixedModelFit(design, theta_names, _solution(problem))
 
     def refit_many(self, Y):
         """Fit this model to R responses at once.
@@ -492,23 +402,17 @@ class GeneralizedMixedModelFit(MixedModelFit):
     @cached_property
     def linear_predictor(self):
         """X beta + Z b + offset, on the scale of the link."""
-        return self._series(self._linear_predictor(), "linear_predictor")
+        return self._series(self.solution.linear_predictor(), "linear_predictor")
 
     @cached_property
     def fittedvalues(self):
         """Means given the conditional modes: probabilities, or expected counts."""
         return self._series(self.family.link.inverse(self.linear_predictor.to_numpy()), "fitted")
 
-    @cached_property
+    @property
     def observations(self):
         """Response and prior weights as the family takes them, in the order of the data."""
-        problem = self._problem
-        y, weights = np.empty(self.nobs), None
-        y[problem.rows] = problem.y
-        if problem.weights is not None:
-            weights = np.empty(self.nobs)
-            weights[problem.rows] = problem.weights
-        return y, weights
+        return self.solution.observations
 
     @property
     def resid(self):

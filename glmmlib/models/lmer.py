@@ -1,25 +1,22 @@
 """``lmer``: linear mixed models from a formula and a data frame."""
 
-import warnings
 from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
-from scipy.linalg import solve_triangular
 
 from glmmlib.covariance.groups import arrange
 from glmmlib.covariance.identifiability import check_covariances
 from glmmlib.design.arguments import new_response
-from glmmlib.design.arrays import frozen
 from glmmlib.design.build import build_design, check_lmm_sizes
-from glmmlib.errors import ConvergenceWarning, ModelError, SingularFitWarning
+from glmmlib.errors import ModelError
 from glmmlib.families.gaussian import Gaussian
 from glmmlib.likelihood.lmm import ProfiledDeviance
 from glmmlib.likelihood.lmm_minimise import minimise_deviance
-from glmmlib.linalg import blocks
+from glmmlib.likelihood.solution import Convergence, LinearSolution
 from glmmlib.linalg.resources import keep_memory, one_blas_thread
-from glmmlib.models.results import Convergence, Estimates, MixedModelFit
-from glmmlib.prediction.simulate import draw_responses
+from glmmlib.models.fit_warnings import warn_about
+from glmmlib.models.results import MixedModelFit
 from glmmlib.replicates.refits import refit_many
 
 
@@ -105,28 +102,12 @@ def lmer(formula, data, reml=True, weights=None, offset=None, na_action="drop", 
 
 def _fit(design, groups, theta_names, reml):
     problem = ProfiledDeviance(design.y, design.X, groups, reml, design.weights, design.offset)
+    return LinearMixedModelFit(design, theta_names, _solution(problem))
+
+
+def _solution(problem):
     optimum = minimise_deviance(problem)
-    return LinearMixedModelFit(design, groups, theta_names, problem, optimum)
-
-
-def warn_about(fit, stacklevel=3):
-    """Warn where an estimate is on the boundary, or where the optimiser gave up."""
-    if not fit.convergence.converged:
-        warnings.warn(
-            f"The fit of {fit.formula!r} has not converged: {fit.convergence}; look at gl.check(fit, "
-            "rng=rng), and try fewer"
-            " random effects or rescaled columns.",
-            ConvergenceWarning,
-            stacklevel=stacklevel,
-        )
-    if fit.singular_terms:
-        warnings.warn(
-            f"Singular fit: {'; '.join(fit.singular_terms)}.  The estimates are valid maximum likelihood "
-            "answers, but"
-            " the data do not support this much variation; consider a simpler random-effects term.",
-            SingularFitWarning,
-            stacklevel=stacklevel,
-        )
+    return LinearSolution(problem, optimum.x, Convergence.of(optimum))
 
 
 class LinearMixedModelFit(MixedModelFit):
@@ -147,7 +128,7 @@ class LinearMixedModelFit(MixedModelFit):
 
     family = Gaussian()
     kind = "linear mixed model"
-    _statistic = "t"
+    statistic = "t"
 
     @property
     def sigma(self):
@@ -175,49 +156,14 @@ class LinearMixedModelFit(MixedModelFit):
     def observations(self):
         return self.design.y, self.design.weights
 
-    def __init__(self, design, groups, theta_names, problem, optimum):
-        self._problem, self._standard_theta = problem, optimum.x
-        self._standard = problem.Lambdas(optimum.x)
-        self.reml = problem.reml
-        convergence = Convergence(
-            optimum.converged,
-            optimum.message,
-            0.5 * optimum.decrement,
-            float(np.abs(optimum.gradient).max()),
-            optimum.n_evaluations,
-        )
-        super().__init__(design, groups, theta_names, self._estimate(groups, convergence))
+    @property
+    def reml(self):
+        return self.solution.problem.reml
 
-    def _estimate(self, groups, convergence):
-        """Map the solution in standardised columns back to the user's."""
-        problem, point = self._problem, self._point
-        R = problem.R
-        sigma = np.sqrt(point.r2 / problem.df)
-        beta = problem.beta_ols + solve_triangular(R, point.beta) if problem.p else np.zeros(0)
-        m = problem.structure.m
-        half = solve_triangular(point.factorisation.L[m:, m:], np.eye(problem.p), lower=True)
-        half = half @ solve_triangular(R, np.eye(problem.p)).T if problem.p else half
-        modes = [None] * len(groups)
-        for k, L, u in zip(problem.structure.order, point.Lambda, point.u, strict=True):
-            modes[k] = groups[k].factor.to_standard @ L @ u
-        theta = problem.covariance.to_user(self._standard_theta)
-        return Estimates(
-            theta, beta, sigma**2 * half.T @ half, float(sigma), tuple(modes), point.value, convergence
-        )
-
-    @cached_property
-    def _point(self):
-        return self._problem.at(self._standard)
-
-    @cached_property
+    @property
     def conditional_covariances(self):
         """Covariances of the random effects given y, theta and beta: for each group an array (q, q, J)."""
-        inverse = self._point.factorisation.inverse(with_X=False)
-        found = [None] * len(self.groups)
-        for k, L, block in zip(self._problem.structure.order, self._standard, inverse.block, strict=True):
-            T = self.sigma * self.groups[k].factor.to_standard @ L
-            found[k] = blocks.right(blocks.left(T, block), T.T)
-        return found
+        return self.solution.conditional_covariances
 
     def objective(self, theta):
         """Return the profiled deviance (or the REML criterion) at any theta.
@@ -251,12 +197,13 @@ class LinearMixedModelFit(MixedModelFit):
             raise ModelError(
                 f"theta has {len(self.theta)} entries ({', '.join(self.theta.index)}), not {theta.size}"
             )
-        return self._problem.at(self._problem.Lambdas(self._problem.covariance.to_standardised(theta))).value
+        problem = self.solution.problem
+        return problem.at(problem.Lambdas(problem.covariance.to_standardised(theta))).value
 
     @cached_property
     def fittedvalues(self):
         """Fitted values given the conditional modes, X beta + Z b + offset."""
-        return self._series(self._linear_predictor(), "fitted")
+        return self._series(self.solution.linear_predictor(), "fitted")
 
     @property
     def resid(self):
@@ -275,22 +222,17 @@ class LinearMixedModelFit(MixedModelFit):
         w = 1.0 if self.design.weights is None else np.sqrt(self.design.weights)
         return self._series(self.resid.to_numpy() * w, "resid_deviance")
 
-    def _joint(self):
-        """Penalised least squares at the optimum, and its factors: the joint precision of beta and u."""
-        return self._point.factorisation, self._standard
-
     def _call(self):
         return lmer, {"reml": self.reml}
 
-    def _draw(self, eta, rng):
-        return draw_responses(eta, rng, self.family, self.design.weights, self.sigma)
-
-    def refit(self, y):
+    def refit(self, y, warn=True):
         """Fit the same model to another response; formula and design are not read again.
 
         Parameters
         ----------
         y : (nobs,) array, or Series with the index of the rows
+        warn : bool
+            Warn of singular fits and of those that have not converged?
 
         Returns
         -------
@@ -314,23 +256,36 @@ class LinearMixedModelFit(MixedModelFit):
         >>> fit.refit(y).params.round(1).to_dict()
         {'Intercept': 249.1, 'Days': 11.1}
         """
-        fit = self._refit(y)
-        warn_about(fit)
-        return fit
-
-    def _refit(self, y):
-        """Fit to another response without a warning."""
         y = new_response(y, self.design.data)
         check_lmm_sizes(replace(self.design, y=y))
         with one_blas_thread():
-            problem = self._problem.with_response(y)
-            return self._refitted(y, problem, minimise_deviance(problem))
-
-    def _refitted(self, y, problem, optimum):
-        design = replace(self.design, y=frozen(y))
-        fit = LinearMixedModelFit(design, self.groups, self._theta_names, problem, optimum)
-        fit.is_refit = True
+            fit = self.with_solution(_solution(self.solution.problem.with_response(y)), y)
+        if warn:
+            warn_about(fit)
         return fit
+
+    def with_design(self, design):
+        """Fit the same model to other rows, without a warning.
+
+        Parameters
+        ----------
+        design : Design
+            With the columns and the random-effects terms of this model.
+
+        Returns
+        -------
+        LinearMixedModelFit
+
+        Examples
+        --------
+        >>> import glmmlib as gl
+        >>> fit = gl.lmer("Yield ~ 1 + (1 | Batch)", gl.load("Dyestuff"))
+        >>> fit.with_design(fit.design).deviance == fit.deviance
+        True
+        """
+        groups, theta_names = arrange(design.random, design.weights)
+        with one_blas_thread():
+            return _fit(design, groups, theta_names, self.reml)
 
     def with_criterion(self, reml):
         """Return the fit of the same model by REML or by maximum likelihood.

@@ -1,12 +1,13 @@
 """What a fitted mixed model knows: the part that linear and generalised models share."""
 
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from glmmlib.design.arrays import frozen
 from glmmlib.inference.bootstrap import bootstrap as bootstrap_fit
 from glmmlib.inference.contrasts import coef_tests
 from glmmlib.inference.intervals import conf_int
@@ -16,49 +17,6 @@ from glmmlib.models.varcorr import VarCorr, group_covariance
 from glmmlib.prediction.error_variance import mode_error_variances
 from glmmlib.prediction.predict import predict as predict_rows
 from glmmlib.prediction.simulate import simulate_fit
-
-
-@dataclass(frozen=True)
-class Convergence:
-    """How the optimiser ended.
-
-    Attributes
-    ----------
-    converged : bool
-    message : str
-        Why the optimiser stopped.
-    promise : float
-        The decrease that a further step could still bring, on the scale of -2 log L itself.
-    gradient : float
-        The largest entry of the gradient in standardised parameters.
-    n_evaluations : int
-        How often the deviance was computed.
-    """
-
-    converged: bool
-    message: str
-    promise: float
-    gradient: float
-    n_evaluations: int
-
-    def __str__(self):
-        return (
-            f"{self.message} after {self.n_evaluations} evaluations (a further step would gain "
-            f"{self.promise:.1e})"
-        )
-
-
-@dataclass(frozen=True, eq=False)
-class Estimates:
-    """The numbers an optimiser found, on the scale of the user's columns and in the order of ``groups``."""
-
-    theta: np.ndarray
-    beta: np.ndarray
-    beta_cov: np.ndarray
-    auxiliary: float | None
-    modes: tuple
-    deviance: float
-    convergence: Convergence
 
 
 class MixedModelFit:
@@ -114,6 +72,18 @@ class MixedModelFit:
         Does k count a residual SD or a dispersion?
     X, Z, Lambda : read-only arrays (Z and Lambda sparse)
         The matrices of the model; columns of Z run level by level within each grouping factor.
+    statistic : {"t", "z"}
+        With which distribution coefficients are tested.
+    groups : tuple of Group
+        The random effects by grouping factor, in the order of the formula.
+    title, estimation : str
+        What a summary is headed with, and how the parameters were estimated, in words.
+    facts : tuple
+        What a summary says of distribution and integral: pairs of a name and a text.
+    solution : Solution
+        The likelihood at the estimates, in its own coordinates.
+    memory : dict
+        What tests rest on and is dear to compute, kept from its first use on.
     """
 
     reml = False
@@ -121,9 +91,16 @@ class MixedModelFit:
     sigma = None
     is_refit = False  # is the response that of refit(), not that of the data?
 
-    def __init__(self, design, groups, theta_names, estimates):
-        self.design, self.groups = design, groups
-        self._theta_names, self._estimates = theta_names, estimates
+    statistic = "z"
+
+    def __init__(self, design, theta_names, solution):
+        self.design, self.solution, self.memory = design, solution, {}
+        self._theta_names = theta_names
+
+    @property
+    def groups(self):
+        """The random effects by grouping factor, in the order of the formula."""
+        return self.solution.groups
 
     # -- fixed effects -----------------------------------------------------------------------------------
 
@@ -138,7 +115,7 @@ class MixedModelFit:
     @cached_property
     def params(self):
         """Fixed effects: a Series by coefficient."""
-        return pd.Series(self._estimates.beta, self._names, name="estimate")
+        return pd.Series(self.solution.estimates.beta, self._names, name="estimate")
 
     @property
     def fixef(self):
@@ -158,18 +135,16 @@ class MixedModelFit:
         >>> fit.cov_params().loc["Days"].round(2).to_dict()
         {'Intercept': -1.45, 'Days': 2.39}
         """
-        return pd.DataFrame(self._estimates.beta_cov, self._names, self._names)
+        return pd.DataFrame(self.solution.beta_cov, self._names, self._names)
 
     @cached_property
     def bse(self):
         """Standard errors of the fixed effects."""
-        return pd.Series(np.sqrt(np.diag(self._estimates.beta_cov)), self._names, name="se")
+        return pd.Series(np.sqrt(np.diag(self.solution.beta_cov)), self._names, name="se")
 
     @property
     def tvalues(self):
-        return (self.params / self.bse).rename(self._statistic)
-
-    _statistic = "z"
+        return (self.params / self.bse).rename(self.statistic)
 
     @property
     def df(self):
@@ -186,11 +161,6 @@ class MixedModelFit:
     @cached_property
     def _tests(self):
         return coef_tests(self)
-
-    @cached_property
-    def _kept(self):
-        """What tests rest on and is dear to compute."""
-        return {}
 
     def conf_int(self, level=0.95, method="wald", parm=None, **options):
         """Return confidence intervals.
@@ -241,11 +211,11 @@ class MixedModelFit:
     @cached_property
     def theta(self):
         """Free entries of the relative covariance factor: a Series by random effect."""
-        return pd.Series(self._estimates.theta, list(self._theta_names), name="theta")
+        return pd.Series(self.solution.estimates.theta, list(self._theta_names), name="theta")
 
     @property
     def auxiliary(self):
-        return self._estimates.auxiliary
+        return self.solution.estimates.auxiliary
 
     @property
     def is_linear(self):
@@ -256,20 +226,30 @@ class MixedModelFit:
         return self.family.has_dispersion
 
     def named_auxiliary(self):
-        """Return what the family has to estimate beside the mean: pairs of an
-        :class:`~glmmlib.families.auxiliary.Auxiliary` and its value.
+        """Return what the family has to estimate beside the mean, with its name.
+
+        Returns
+        -------
+        tuple
+            Pairs of an :class:`~glmmlib.families.auxiliary.Auxiliary` and its value.
+
+        Examples
+        --------
+        >>> import glmmlib as gl
+        >>> fit = gl.lmer("Yield ~ 1 + (1 | Batch)", gl.load("Dyestuff"))
+        >>> [(auxiliary.name, round(value, 2)) for auxiliary, value in fit.named_auxiliary()]
+        [('sigma', 49.51)]
         """
         return tuple((auxiliary, self.auxiliary) for auxiliary in self.family.auxiliary)
-
-    @cached_property
-    def _Lambdas(self):
-        return [g.covariance.factor(self._estimates.theta) for g in self.groups]
 
     @cached_property
     def varcorr(self):
         """SDs and correlations of the random effects: a :class:`~glmmlib.models.varcorr.VarCorr`."""
         return VarCorr(
-            [group_covariance(g, L, self.scale) for g, L in zip(self.groups, self._Lambdas, strict=True)],
+            [
+                group_covariance(g, L, self.scale)
+                for g, L in zip(self.groups, self.solution.Lambdas, strict=True)
+            ],
             {"Residual": self.sigma} if self.is_linear else {},
         )
 
@@ -281,14 +261,14 @@ class MixedModelFit:
     @cached_property
     def singular_terms(self):
         """One sentence for each random-effects term that is on the boundary of its parameter space."""
-        theta = self._problem.covariance.to_standardised(self._estimates.theta)
+        theta = self.solution.standard_theta
         return tuple(sentence for g in self.groups for sentence in g.boundary_sentences(theta))
 
     # -- fit ---------------------------------------------------------------------------------------------
 
     @property
     def deviance(self):
-        return self._estimates.deviance
+        return self.solution.deviance
 
     @property
     def llf(self):
@@ -320,7 +300,7 @@ class MixedModelFit:
 
     @property
     def convergence(self):
-        return self._estimates.convergence
+        return self.solution.convergence
 
     # -- random effects ----------------------------------------------------------------------------------
 
@@ -358,7 +338,7 @@ class MixedModelFit:
         """
         tables = {}
         for k, g in enumerate(self.groups):
-            table = pd.DataFrame(self._estimates.modes[k].T, g.levels, list(g.columns))
+            table = pd.DataFrame(self.solution.modes[k].T, g.levels, list(g.columns))
             if cond_sd:
                 variances = np.einsum("aaj->ja", self.conditional_covariances[k])
                 for i, column in enumerate(g.columns):
@@ -448,6 +428,58 @@ class MixedModelFit:
 
     bootstrap.__doc__ = bootstrap_fit.__doc__
 
+    def at(self, estimates):
+        """Return the same model, with the same data, at other estimates.
+
+        Modes, standard errors and the deviance are those that belong to the data at these estimates; each is
+        computed when it is asked for.
+
+        Parameters
+        ----------
+        estimates : Estimates
+            Theta, beta, and what the family has beside the mean, such as sigma.
+
+        Returns
+        -------
+        MixedModelFit
+
+        Examples
+        --------
+        >>> from dataclasses import replace
+        >>> import glmmlib as gl
+        >>> fit = gl.lmer("Yield ~ 1 + (1 | Batch)", gl.load("Dyestuff"))
+        >>> half = fit.at(replace(fit.solution.estimates, theta=0.5 * fit.theta.to_numpy()))
+        >>> gl.icc(half), half.deviance > fit.deviance
+        (ICC = 0.152 (adjusted): variance 441 between levels of Batch, 2451 residual, True)
+        """
+        return self.with_solution(self.solution.at(estimates))
+
+    def with_solution(self, solution, y=None):
+        """Return the fit of the same model to another response, or at other estimates, that are known.
+
+        Parameters
+        ----------
+        solution : Solution
+            Of this model's likelihood, for the response `y`.
+        y : (nobs,) array, optional
+            The response, if it is not that of this fit.
+
+        Returns
+        -------
+        MixedModelFit
+
+        Examples
+        --------
+        >>> import glmmlib as gl
+        >>> fit = gl.lmer("Yield ~ 1 + (1 | Batch)", gl.load("Dyestuff"))
+        >>> fit.with_solution(fit.solution).deviance == fit.deviance
+        True
+        """
+        design = self.design if y is None else replace(self.design, y=frozen(y))
+        fit = type(self)(design, self._theta_names, solution)
+        fit.is_refit = self.is_refit or y is not None
+        return fit
+
     def update(self, formula=None, data=None, **changes):
         """Fit a changed model to the rows of this fit, or to other data.
 
@@ -533,23 +565,10 @@ class MixedModelFit:
         return sparse.block_diag(
             [
                 sparse.kron(sparse.eye_array(len(g.levels)), L)
-                for g, L in zip(self.groups, self._Lambdas, strict=True)
+                for g, L in zip(self.groups, self.solution.Lambdas, strict=True)
             ],
             format="csr",
         )
 
     def _series(self, values, name):
         return pd.Series(values, self.design.index, name=name)
-
-    def _fixed_predictor(self):
-        """``X beta + offset`` for the rows of the fit."""
-        eta = self.X @ self._estimates.beta
-        return eta if self.design.offset is None else eta + self.design.offset
-
-    def _linear_predictor(self, beta=None, modes=None):
-        """``X beta + Z b + offset`` for the rows of the fit."""
-        eta = self.X @ (self._estimates.beta if beta is None else beta)
-        for g, b in zip(self.groups, self._estimates.modes if modes is None else modes, strict=True):
-            for z, effect in zip(g.factor.Z, b, strict=True):
-                eta += z * effect[g.factor.codes]
-        return eta if self.design.offset is None else eta + self.design.offset

@@ -106,12 +106,12 @@ class _Surface:
     fit: object
 
     def point(self, theta):
-        problem = self.fit._problem
+        problem = self.fit.solution.problem
         return problem.at(problem.Lambdas(problem.covariance.to_standardised(theta)))
 
     def thetas(self, start):
         """Return the points of the optimiser's first descent (k, number of thetas), on the user's scale."""
-        problem = self.fit._problem
+        problem = self.fit.solution.problem
         x, inverse_hessian = first_theta(problem)
         if start is not None:
             x = problem.covariance.to_standardised(np.asarray(start, dtype=float))
@@ -131,13 +131,13 @@ class _OneTheta(_Surface):
         return self.fit.theta.iloc[0], self.fit.sigma
 
     def best_sigma(self, theta):
-        return np.sqrt(self.point(np.atleast_1d(theta)).r2 / self.fit._problem.df)
+        return np.sqrt(self.point(np.atleast_1d(theta)).r2 / self.fit.solution.problem.df)
 
     def path(self, start):
         return np.array([(theta[0], self.best_sigma(theta)) for theta in self.thetas(start)])
 
     def values(self, x, y):
-        df, columns = self.fit._problem.df, []
+        df, columns = self.fit.solution.problem.df, []
         for theta in x:
             point = self.point(np.array([theta]))
             profiled_out = df * (1.0 + np.log(2.0 * np.pi * point.r2 / df))

@@ -74,22 +74,18 @@ def linear_variance(fit, X, effects):
     ...             [1, 5] @ fit.cov_params() @ [1, 5])
     True
     """
-    problem, structure = fit._problem, fit._problem.structure
-    factorisation, Lambdas = fit._joint()
-    effects = [effects[k] for k in structure.order]
-    maps = [
-        (fit.groups[k].factor.to_standard @ L).T * e.used
-        for k, L, e in zip(structure.order, Lambdas, effects, strict=True)
-    ]
-    inverse = _Inverse(factorisation, effects)
+    solution, coordinates = fit.solution, fit.solution.coordinates
+    effects = coordinates.ordered(effects)
+    maps = [T.T * e.used for T, e in zip(coordinates.maps(solution.standard_Lambdas), effects, strict=True)]
+    inverse = _Inverse(solution.joint_precision(), effects)
     # a generalised model takes the covariance of beta from the joint Hessian in (beta, theta): add the
     # difference
-    more = None if fit.is_linear else problem.R @ fit._estimates.beta_cov @ problem.R.T - inverse.XX
+    more = None if fit.is_linear else coordinates.orthonormal_covariance(solution.beta_cov) - inverse.XX
     total = np.empty(len(X))
     for first in range(0, len(X), CHUNK_ROWS):
         rows = slice(first, first + CHUNK_ROWS)
         here = [e.select(rows) for e in effects]
-        x = solve_triangular(problem.R, X[rows].T, trans=1, check_finite=False) if problem.p else X[rows].T
+        x = coordinates.orthonormal(X[rows])
         a = [np.where(e.known, T @ e.Z, 0.0) for T, e in zip(maps, here, strict=True)]
         total[rows] = inverse.form(x, a, [e.codes for e in here], more)
     return fit.scale**2 * total

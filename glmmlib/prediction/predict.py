@@ -260,8 +260,8 @@ def _weights(fit, newdata, weights, complete):
 
 
 def _linear_predictor(fit, rows):
-    eta = rows.X @ fit._estimates.beta
-    for effects, modes in zip(rows.effects, fit._estimates.modes, strict=True):
+    eta = rows.X @ fit.solution.estimates.beta
+    for effects, modes in zip(rows.effects, fit.solution.modes, strict=True):
         eta = eta + effects.part(modes)
     return eta if rows.offset is None else eta + rows.offset
 

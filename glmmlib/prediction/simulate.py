@@ -108,11 +108,14 @@ def simulate_fit(fit, n=None, rng=None, conditional=False):
     """Draw responses from a fitted model; see :meth:`MixedModelFit.simulate`."""
     rng = require_generator(rng)
     count = 1 if n is None else _count(n)
-    eta = fit._linear_predictor() if conditional else fit._fixed_predictor()
+    eta = fit.solution.linear_predictor() if conditional else fit.solution.fixed_predictor()
     eta = np.broadcast_to(eta[:, None], (fit.nobs, count))
     if not conditional:
-        eta = eta + random_part(fit.groups, [fit.scale * L for L in fit._Lambdas], count, rng, fit.nobs)
-    y = fit._draw(eta, rng)
+        eta = eta + random_part(
+            fit.groups, [fit.scale * L for L in fit.solution.Lambdas], count, rng, fit.nobs
+        )
+    as_proportions = fit.design.trials is None
+    y = draw_responses(eta, rng, fit.family, fit.observations[1], fit.auxiliary, as_proportions)
     return pd.Series(y[:, 0], fit.design.index, name=fit.design.response_name) if n is None else y
 
 

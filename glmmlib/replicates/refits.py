@@ -17,8 +17,8 @@ from glmmlib.likelihood.lmm_batch import CHUNK_NUMBERS, LinearBatch
 from glmmlib.likelihood.lmm_minimise import EXACT_GROUPS
 from glmmlib.likelihood.lmm_newton import joined, minimise_all
 from glmmlib.likelihood.lmm_reduced import ReducedDesign
-from glmmlib.likelihood.optimise import Optimum
 from glmmlib.likelihood.separation import SUSPECT
+from glmmlib.likelihood.solution import Convergence, Estimates, LinearSolution, twice_inverse
 from glmmlib.linalg.resources import keep_memory, one_blas_thread
 from glmmlib.replicates.parallel import in_parallel, pieces, progress
 
@@ -44,6 +44,8 @@ class Refits:
     sd, corr : DataFrame
         SDs and correlations of the random effects, in columns ``"Subject.Days"`` and
         ``"Subject.Days.Intercept"``.
+    quantities : DataFrame (R, k)
+        What each entry of theta stands for, in columns such as ``"sd Subject.Days"``.
     """
 
     params: pd.DataFrame
@@ -68,6 +70,30 @@ class Refits:
 
     def __len__(self):
         return len(self.params)
+
+    def estimates(self, r):
+        """Return the parameters that one replicate estimates, as ``fit.at`` takes them.
+
+        Parameters
+        ----------
+        r : int
+            Which replicate, from 0 on.
+
+        Returns
+        -------
+        Estimates
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import glmmlib as gl
+        >>> fit = gl.lmer("Yield ~ 1 + (1 | Batch)", gl.load("Dyestuff"))
+        >>> many = fit.refit_many(fit.simulate(3, rng=np.random.default_rng(1)))
+        >>> bool(many.estimates(2).beta == many.params.iloc[2].to_numpy())
+        True
+        """
+        auxiliary = None if self.auxiliary is None else float(self.auxiliary[r])
+        return Estimates(self.theta.to_numpy()[r], self.params.to_numpy()[r], auxiliary)
 
     @property
     def tvalues(self):
@@ -164,11 +190,13 @@ def refit_many(fit, Y):
 
 def _fit_together(fit):
     """Can all responses share each step of the optimiser?"""
-    return len(fit.groups) == 1 and getattr(fit, "n_agq", 1) == 1 and fit._problem.covariance.is_linear
+    return (
+        len(fit.groups) == 1 and getattr(fit, "n_agq", 1) == 1 and fit.solution.problem.covariance.is_linear
+    )
 
 
 def _vectorised(fit, Y):
-    problem = fit._problem
+    problem = fit.solution.problem
     design = ReducedDesign(problem)
     responses = design.responses(Y)
     everything = LinearBatch(design, responses)
@@ -205,7 +233,7 @@ def _with_single_fits(fit, batch, found, Y, which):
     """Fit by itself each response whose Newton iterations did not end, or that should be refused."""
     for r in which:
         single = _single(fit, Y[:, r], r)
-        point, theta = single._point, single._standard_theta
+        point, theta = single.solution.point, single.solution.standard_theta
         state = batch.subset(np.array([r])).state(theta[None])
         found.theta[r], found.value[r], found.r2[r] = theta, point.value, point.r2
         found.beta[r], found.XX[r] = state.beta[0] * np.sqrt(batch.yy[r]), state.XX[0]
@@ -216,7 +244,7 @@ def _with_single_fits(fit, batch, found, Y, which):
 
 
 def _vectorised_glmm(fit, Y):
-    problem, p = fit._problem, fit._problem.p
+    problem, p = fit.solution.problem, fit.solution.problem.p
     everything = LaplaceBatch(problem, _responses(fit, Y)[:, problem.rows])
     step = max(1, GLMM_CHUNK_NUMBERS // fit.nobs)
     parts = pieces(Y.shape[1], step)
@@ -227,7 +255,7 @@ def _vectorised_glmm(fit, Y):
     beta, _, dispersion = everything.split(x)
     theta = everything.theta(x)
     T = np.linalg.inv(problem.R) if p else np.zeros((0, 0))
-    covariance = T @ _joint_covariances(hessian)[:, :p, :p] @ T.T
+    covariance = T @ twice_inverse(hessian)[:, :p, :p] @ T.T
     variance = np.einsum("rpp->rp", covariance)
     refits = Refits(
         pd.DataFrame(beta @ T.T, columns=fit.params.index),
@@ -261,13 +289,6 @@ def _responses(fit, Y):
     return np.array(list(checked))
 
 
-def _joint_covariances(hessian):
-    """Twice the inverse Hessians (R, P, P)."""
-    scale = 1.0 / np.sqrt(np.maximum(np.abs(np.einsum("raa->ra", hessian)), 1e-300))
-    outer = scale[:, :, None] * scale[:, None, :]
-    return 2.0 * np.linalg.pinv(hessian * outer, rcond=1e-12, hermitian=True) * outer
-
-
 def _with_singles(fit, refits, Y, which):
     """Fit by itself each replicate that the common iterations could not settle, or that looks separated."""
     for r in which:
@@ -282,7 +303,7 @@ def _with_singles(fit, refits, Y, which):
 
 def _single(fit, y, r):
     try:
-        return fit._refit(y)
+        return fit.refit(y, warn=False)
     except GlmmlibError as error:
         raise type(error)(f"response {r}: {error}") from None
 
@@ -325,13 +346,11 @@ def _at_optima(fit, Y, many, statistic):
 
 def _fit_at(fit, y, theta):
     """Return the linear fit whose optimum is known to be at ``theta``."""
-    problem = fit._problem.with_response(y)
+    problem = fit.solution.problem.with_response(y)
     x = problem.covariance.to_standardised(theta)
-    value, gradient = problem.objective(x)
-    optimum = Optimum(
-        x, value, gradient(), 0.0, 0, True, "converged together with other replicates", None, ()
-    )
-    return fit._refitted(y, problem, optimum)
+    slope = float(np.abs(problem.gradient(x)).max())
+    ended = Convergence(True, "converged together with other replicates", 0.0, slope, 0)
+    return fit.with_solution(LinearSolution(problem, x, ended), y)
 
 
 def _in_parallel(fit, Y, statistic):

@@ -195,10 +195,10 @@ def loadings(fit, place):
     """
     if place.rows is None:
         columns = [g.factor.Z for g in fit.groups]
-        return [fit.scale * L.T @ Z for L, Z in zip(fit._Lambdas, columns, strict=True)]
+        return [fit.scale * L.T @ Z for L, Z in zip(fit.solution.Lambdas, columns, strict=True)]
     new = new_rows(fit, place)
     found = []
-    for g, L in zip(fit.groups, fit._Lambdas, strict=True):
+    for g, L in zip(fit.groups, fit.solution.Lambdas, strict=True):
         Z = np.concatenate([new.random[position].Z for position, _ in g.parts])
         found.append((fit.scale * L.T @ Z).reshape(g.q, *place.shape))
     return found

@@ -117,10 +117,10 @@ def shrinkage(fit, group=None):
     position = group_positions(fit, group)[0]
     g = fit.groups[position]
     A, raw = _own_least_squares(fit, position)
-    L = np.linalg.solve(g.factor.to_standard, fit._Lambdas[position])
+    L = np.linalg.solve(g.factor.to_standard, fit.solution.Lambdas[position])
     weights = _weights(A, L)
     T = g.factor.to_standard
-    raw, modes = T @ raw, fit._estimates.modes[position]
+    raw, modes = T @ raw, fit.solution.modes[position]
     table = pd.DataFrame({"n": np.bincount(g.factor.codes, minlength=len(g.levels))}, g.levels)
     if g.q == 1:
         table["raw"], table["shrunken"], table["factor"] = raw[0], modes[0], weights[0, 0]
@@ -137,9 +137,9 @@ def _own_least_squares(fit, position):
     columns.
     """
     g = fit.groups[position]
-    modes = list(fit._estimates.modes)
+    modes = list(fit.solution.modes)
     modes[position] = np.zeros_like(modes[position])
-    residual = fit.design.y - fit._linear_predictor(modes=modes)
+    residual = fit.design.y - fit.solution.linear_predictor(modes)
     Z, w, J = g.factor.columns(), fit.design.weights, len(g.levels)
     wZ = Z if w is None else Z * w
 

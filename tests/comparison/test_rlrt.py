@@ -44,7 +44,7 @@ def test_a_draw_is_the_statistic_of_the_response_it_stands_for(reml):
     directions, root, _ = np.linalg.svd(PZ, full_matrices=False)
     residual = Y - Q @ (Q.T @ Y)
     rss, w2 = (residual**2).sum(axis=0), (directions.T @ Y)[root > 1e-9] ** 2
-    spectrum = Spectrum.of(fit._problem)
+    spectrum = Spectrum.of(fit.solution.problem)
     mu = np.sort(spectrum.mu)
     of = np.abs(np.subtract.outer(root[root > 1e-9] ** 2, spectrum.mu)).argmin(axis=1)
     np.testing.assert_allclose(mu, np.unique(np.round(root[root > 1e-9] ** 2, 8)), rtol=1e-7)

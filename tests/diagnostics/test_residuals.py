@@ -12,7 +12,7 @@ from glmmlib.diagnostics.quantile_residuals import normal_scores, tails, zero_pr
 from glmmlib.errors import DataError, GlmmlibWarning, ModelError
 from glmmlib.families.gaussian import Gaussian
 from glmmlib.families.registry import family
-from glmmlib.replicates.views import conditional_predictors, view_at
+from glmmlib.replicates.views import conditional_predictors
 from support import reference_values as rv
 
 COUNTS = np.array([0.0, 1.0, 2.0, 5.0, 40.0])
@@ -104,8 +104,8 @@ def test_views_and_modes_equal_those_of_refits(case):
         many = fit.refit_many(Y)
         single = fit.refit(Y[:, 2])
         eta = conditional_predictors(fit, many, Y)[:, 2]
-        np.testing.assert_allclose(eta, single._linear_predictor(), atol=2e-4)
-        view = view_at(fit, many, 2)
+        np.testing.assert_allclose(eta, single.solution.linear_predictor(), atol=2e-4)
+        view = fit.at(many.estimates(2))
         assert float(gl.icc(view)) == pytest.approx(float(gl.icc(single)), abs=1e-4)
         assert gl.r2(view).conditional == pytest.approx(gl.r2(single).conditional, abs=1e-4)
         draws = [one.simulate(rng=np.random.default_rng(9)) for one in (view, single)]

@@ -189,7 +189,7 @@ def test_a_singular_fit_has_the_degrees_of_freedom_of_the_model_without_the_term
 @pytest.mark.parametrize("L", [[[0.0, 0.0], [0.7, 0.4]], [[0.5, 0.0], [0.3, 0.0]], [[0.0, 0.0], [0.0, 0.0]]])
 def test_free_directions_of_a_singular_factor_keep_its_rank(sleep, L):
     L = np.array(L)
-    tangent = Tangent(sleep._problem.covariance, sleep._problem.covariance.parameters([L]))
+    tangent = Tangent(sleep.solution.problem.covariance, sleep.solution.problem.covariance.parameters([L]))
     (root,) = tangent.factors
     np.testing.assert_allclose(root @ root.T, L @ L.T, atol=1e-15)
     rank = np.linalg.matrix_rank(L)

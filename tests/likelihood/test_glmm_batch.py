@@ -42,7 +42,7 @@ def test_eight_groups_of_five_binary_rows_from_anywhere(seed):
     rng = np.random.default_rng([19, seed])
     table = pd.DataFrame({"y": BINARY, "g": np.repeat(np.arange(8), 5), "x": rng.normal(size=40)})
     table["z"] = rng.normal(size=40)
-    problem = gl.glmer("y ~ x + z + (1 | g)", table, family="binomial")._problem
+    problem = gl.glmer("y ~ x + z + (1 | g)", table, family="binomial").solution.problem
     x = 2.0 * rng.normal(size=(40, 4))
     x[:, 3] = np.exp(rng.uniform(-1.0, 2.5, 40))
     x[0] = 2.0185, 0.4322, 1.7586, 2.8625
@@ -60,9 +60,11 @@ def test_far_parameters_of_every_family(pair, formula):
     eta = 0.5 + 0.3 * table["x"].to_numpy() + 0.4 * rng.normal(size=8)[table["g"]]
     table["y"] = chosen.draw(np.maximum(eta + 3.0, 1.0) if chosen.limited_range else eta, None, 2.0, rng)
     fit = gl.glmer(formula, table, family=pair[0], link=pair[1])
-    spread = np.sqrt(np.maximum(np.diag(fit._joint_covariance), 1e-4))
-    x = fit._optimum.x + spread * rng.normal(size=(60, len(spread))) * rng.choice([1.0, 3.0, 8.0], (60, 1))
+    spread = np.sqrt(np.maximum(np.diag(fit.solution.joint_covariance), 1e-4))
+    x = fit.solution.parameters + spread * rng.normal(size=(60, len(spread))) * rng.choice(
+        [1.0, 3.0, 8.0], (60, 1)
+    )
     if chosen.has_dispersion:
         x[:, -1] = np.clip(x[:, -1], -5.0, 5.0)
-    values = assert_same_values(fit._problem, x, np.zeros((fit.groups[0].q, 60, 8)))
+    values = assert_same_values(fit.solution.problem, x, np.zeros((fit.groups[0].q, 60, 8)))
     assert np.isfinite(values).sum() > 10

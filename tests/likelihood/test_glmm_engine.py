@@ -249,7 +249,9 @@ FITS = {
 def test_quadrature_converges_to_the_integral(name):
     formula, fam = FITS[name]
     fit = gl.glmer(formula, gl.load(name), family=fam, n_agq=25)
-    assert -2.0 * exact_log_likelihood(fit._problem, fit._optimum.x) == pytest.approx(fit.deviance, abs=1e-6)
+    assert -2.0 * exact_log_likelihood(fit.solution.problem, fit.solution.parameters) == pytest.approx(
+        fit.deviance, abs=1e-6
+    )
 
 
 @pytest.mark.parametrize("pair", PAIRS, ids="-".join)
@@ -263,8 +265,8 @@ def test_quadrature_converges_with_two_random_effects():
     table = gl.load("Contraception")
     fit = gl.glmer("use ~ urban + (urban | district)", table, family="binomial")
     few = table[table["district"].astype(int).isin([2, 5, 13])]
-    part = gl.glmer("use ~ urban + (urban | district)", few, family="binomial", n_agq=25)._problem
-    x = fit._optimum.x
+    part = gl.glmer("use ~ urban + (urban | district)", few, family="binomial", n_agq=25).solution.problem
+    x = fit.solution.parameters
     assert -2.0 * exact_log_likelihood(part, x) == pytest.approx(part.evaluate(x)[0], abs=1e-6)
 
 
@@ -272,7 +274,7 @@ def test_toenail_at_each_number_of_points():
     """The table at the top of this file: errors of the log-likelihood at the estimates of 100 points."""
     toenail = gl.load("toenail")
     fit = gl.glmer("outcome ~ treatment * time + (1 | patientID)", toenail, family="binomial", n_agq=100)
-    problem, x = fit._problem, fit._optimum.x
+    problem, x = fit.solution.problem, fit.solution.parameters
     exact = exact_log_likelihood(problem, x)
     found = {}
     for points in (1, 5, 9, 25, 50, 100):

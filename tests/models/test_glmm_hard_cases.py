@@ -395,12 +395,12 @@ def test_no_start_finds_a_better_optimum(pair, formula, seed):
     fit = quiet(formula, data, pair)
     if fit.separation is not None:
         return
-    problem, x = fit._problem, fit._optimum.x
+    problem, x = fit.solution.problem, fit.solution.parameters
     H = np.diag(np.full(len(x), 0.05))
     for _ in range(6):
         start = x.copy()
         k = problem.p
-        start[:k] += rng.normal(size=k) * np.sqrt(np.diag(fit._joint_covariance)[:k])
+        start[:k] += rng.normal(size=k) * np.sqrt(np.diag(fit.solution.joint_covariance)[:k])
         start[k : k + problem.n_theta] = rng.normal(size=problem.n_theta)
         if problem.family.has_dispersion:
             start[-1] = rng.normal()

@@ -99,7 +99,7 @@ def test_conditional_modes_and_variances(pair):
     assert {frozenset(parts(e["group"])) for e in ref["ranef"]} == set(groups_by_name(fit))
     for entry, position, columns, rows in matched(ref, fit):
         sd = fit.varcorr[fit.groups[position].name].sd.to_numpy()[columns]
-        modes = fit._estimates.modes[position][columns][:, rows]
+        modes = fit.solution.modes[position][columns][:, rows]
         theirs = np.array(entry["modes"], dtype=float).reshape(len(rows), len(columns)).T
         assert np.abs((modes - theirs) / sd[:, None]).max() <= 1e-3
         if ref["link"] in ("probit", "cloglog") and ref["engine"].startswith("lme4"):
@@ -155,7 +155,7 @@ def test_lme4_differs_where_it_takes_the_expected_information(name):
     ours has observed ones.
     """
     ref, fit = fitted(name)
-    problem, family = fit._problem, fit.family
+    problem, family = fit.solution.problem, fit.family
     order = rv.positions(ref, fit.params.index)
     beta = problem.R @ np.array(ref["fixef"]["estimate"])[order]
     Lambda = [np.array([[ref["VarCorr"][0]["sd"][0]]])]
@@ -180,8 +180,8 @@ def test_lme4_differs_where_it_takes_the_expected_information(name):
 def test_standard_errors_of_grouseticks_come_from_our_own_likelihood(name):
     """Where lme4's numerical Hessian is off, second differences of the likelihood agree with ours."""
     _, fit = fitted(name)
-    problem, x = fit._problem, fit._optimum.x
-    step = 0.02 * np.sqrt(np.diag(fit._joint_covariance))
+    problem, x = fit.solution.problem, fit.solution.parameters
+    step = 0.02 * np.sqrt(np.diag(fit.solution.joint_covariance))
     problem.pirls_tolerance = 1e-15
     k = len(x)
     H = np.empty((k, k))

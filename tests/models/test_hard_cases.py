@@ -43,13 +43,13 @@ def best_of_many_starts(fit, n_starts=6):
         found = minimize(
             _value_and_gradient,
             scale * rng.normal(size=size),
-            args=(fit._problem,),
+            args=(fit.solution.problem,),
             jac=True,
             method="L-BFGS-B",
         )
         if best is None or found.fun < best.fun:
             best = found
-    return dense_objective(fit)(fit._problem.covariance.to_user(best.x))
+    return dense_objective(fit)(fit.solution.problem.covariance.to_user(best.x))
 
 
 def _value_and_gradient(theta, problem):

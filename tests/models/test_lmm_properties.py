@@ -180,9 +180,9 @@ def test_at_the_optimum(table, formula, reml):
                 fit.objective(theta + size * rng.normal(size=theta.size) * (0.1 + np.abs(theta)))
                 >= fit.deviance - 1e-7
             )
-    for L in fit._Lambdas:
+    for L in fit.solution.Lambdas:
         assert (np.diag(L) >= 0).all() and np.isfinite(L).all()
-    assert np.isfinite(fit._problem.covariance.to_standardised(theta)).all()
+    assert np.isfinite(fit.solution.problem.covariance.to_standardised(theta)).all()
 
 
 @quick

@@ -129,7 +129,7 @@ def test_conditional_modes_and_variances(pair):
     assert {frozenset(parts(e["group"])) for e in ref["ranef"]} == set(groups_by_name(fit))
     for entry, position, columns, rows in matched(ref, fit):
         sd = fit.varcorr[fit.groups[position].name].sd.to_numpy()[columns]
-        modes = fit._estimates.modes[position][columns][:, rows]
+        modes = fit.solution.modes[position][columns][:, rows]
         theirs = np.array(entry["modes"], dtype=float).reshape(len(rows), len(columns)).T
         scale = np.maximum(sd, 1e-3 * fit.sigma)[:, None]
         assert np.abs((modes - theirs) / scale).max() <= 1e-4

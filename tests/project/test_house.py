@@ -107,7 +107,7 @@ def absent_families(files):
     ]
 
 
-RULES = [relative_imports, late_imports, circles, names_of_families, absent_families]
+RULES = [relative_imports, late_imports, foreign_private_names, circles, names_of_families, absent_families]
 
 BROKEN = {
     relative_imports: {"glmmlib/models/a.py": "from .b import c"},

@@ -79,7 +79,7 @@ def test_each_replicate_is_its_single_linear_fit(name):
 def test_gradient_and_hessian_are_the_derivatives_of_the_value(name, data):
     fit, rng = linear_case(name, balanced() if data == "balanced" else None)
     Y = fit.simulate(3, rng)
-    problem = fit._problem
+    problem = fit.solution.problem
     design = ReducedDesign(problem)
     replicates = LinearBatch(design, design.responses(Y))
     theta = rng.uniform(0.2, 0.9, (3, problem.n_theta))
@@ -210,9 +210,9 @@ def test_the_linear_predictors_of_all_replicates_are_those_of_the_single_fits(na
 def test_laplace_values_and_gradients_are_those_of_the_single_problem(name):
     fit, rng = generalised_case(name)
     Y = fit.simulate(3, rng)
-    problem = fit._problem
+    problem = fit.solution.problem
     replicates = LaplaceBatch(problem, Y.T[:, problem.rows])
-    x = fit._optimum.x + rng.uniform(-0.1, 0.1, (3, problem.n_parameters))
+    x = fit.solution.parameters + rng.uniform(-0.1, 0.1, (3, problem.n_parameters))
     points = replicates.evaluate(x, np.zeros((replicates.q, 3, replicates.J)), tolerance=1e-14)
     for r in range(3):
         single = problem.with_response(Y[:, r], fit.observations[1])

@@ -14,7 +14,6 @@ Gradients are those of the model's own objective, by the chain rule; the derivat
 with them.
 """
 
-from copy import copy
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -40,8 +39,8 @@ class LinearDeviance:
     """
 
     def __init__(self, fit, coefficient=None):
-        self.problem, self.sigma = fit._problem, fit.sigma
-        self.theta, self.rest = fit._standard_theta, np.zeros(1)
+        self.problem, self.sigma = fit.solution.problem, fit.sigma
+        self.theta, self.rest = fit.solution.standard_theta, np.zeros(1)
         if coefficient is not None:
             self.origin = self.problem.beta_ols[coefficient]
             unit = np.eye(self.problem.p)[coefficient]
@@ -81,11 +80,10 @@ class GeneralisedDeviance:
     """
 
     def __init__(self, fit, coefficient=None):
-        problem = copy(fit._problem)
-        problem.pirls_tolerance = 1e-13
-        problem._last = [u.copy() for u in fit._mode.u]
-        self.problem, self.theta = problem, fit._standard_theta
-        beta, factors, dispersion = fit._parts
+        solution = fit.solution
+        problem = solution.problem.precise(solution.mode.u)
+        self.problem, self.theta = problem, solution.standard_theta
+        beta, factors, dispersion = problem.split(solution.parameters)
         self.tail = 0 if dispersion is None else 1
         tail = np.zeros(0) if dispersion is None else np.log([dispersion])
         self.across, self.along = np.eye(problem.p), np.zeros(problem.p)
@@ -108,7 +106,7 @@ class GeneralisedDeviance:
         deviance, (g_beta, G, g_tau), mode = problem.evaluate_at(beta, factors, dispersion)
 
         def derivatives():
-            problem._last = mode.u
+            problem.begin_at(mode.u)
             turned = [_turn_back(given[0], factors[0], G[0])] if self.needs_triangle else G
             tail = [] if g_tau is None else [g_tau]
             return turned, np.concatenate([self.across.T @ g_beta, tail]), self.along @ g_beta
@@ -262,7 +260,7 @@ def held_parameters(fit):
     """
     make = LinearDeviance if fit.is_linear else GeneralisedDeviance
     deviance = make(fit)
-    free = Free(fit._problem.covariance, deviance.theta)
+    free = Free(fit.solution.problem.covariance, deviance.theta)
     covariances = list(_held_covariances(fit, deviance))
     undefined = [name for name, held in covariances if held is None]
     found = [held for _, held in covariances if held is not None]
@@ -281,7 +279,7 @@ def _held_covariances(fit, deviance):
     """Yield the name of each SD and correlation with its Held, or with None for a correlation with an SD of
     zero.
     """
-    covariance, order = fit._problem.covariance, fit._problem.structure.order
+    covariance, order = fit.solution.problem.covariance, fit.solution.problem.structure.order
     values = values_of(fit.groups, fit.theta.to_numpy(), fit.scale)
     for place, estimate in zip(places_of(fit.groups), values, strict=True):
         if np.isnan(estimate):

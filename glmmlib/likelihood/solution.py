@@ -1,0 +1,383 @@
+r"""A likelihood at given estimates: what a fitted model's other rooms need of it.
+
+A solution knows the estimates on the user's scale and the same point in the coordinates of the likelihood
+(:class:`~glmmlib.likelihood.coordinates.Coordinates`), and computes from there, when first asked, the conditional
+modes, the joint precision of fixed and random effects, covariances and the deviance.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from scipy.linalg import solve_triangular
+
+from glmmlib.covariance.groups import Group
+from glmmlib.likelihood.coordinates import Coordinates
+from glmmlib.likelihood.glmm import LaplaceDeviance, Mode
+from glmmlib.likelihood.lmm import Point, ProfiledDeviance
+from glmmlib.likelihood.optimise import Optimum, gradient_hessian
+from glmmlib.linalg import blocks
+from glmmlib.linalg.pls import Factorisation
+from glmmlib.types import FloatArray
+
+
+@dataclass(frozen=True)
+class Convergence:
+    """How the optimiser ended.
+
+    Attributes
+    ----------
+    converged : bool
+    message : str
+        Why the optimiser stopped.
+    promise : float
+        The decrease that a further step could still bring, on the scale of -2 log L itself.
+    gradient : float
+        The largest entry of the gradient in standardised parameters.
+    n_evaluations : int
+        How often the deviance was computed.
+    """
+
+    converged: bool
+    message: str
+    promise: float
+    gradient: float
+    n_evaluations: int
+
+    @classmethod
+    def of(cls, optimum: Optimum) -> Convergence:
+        """Say how a minimisation ended."""
+        largest = float(np.abs(optimum.gradient).max())
+        return cls(
+            optimum.converged, optimum.message, 0.5 * optimum.decrement, largest, optimum.n_evaluations
+        )
+
+    def __str__(self) -> str:
+        return (
+            f"{self.message} after {self.n_evaluations} evaluations (a further step would gain "
+            f"{self.promise:.1e})"
+        )
+
+
+GIVEN = Convergence(True, "estimates given, not searched for", np.nan, np.nan, 0)
+
+
+@dataclass(frozen=True, eq=False)
+class Estimates:
+    """The parameters of a model, on the scale of the user's columns.
+
+    Attributes
+    ----------
+    theta : (k,) array
+        Of the relative covariance factors, in the order of the formula.
+    beta : (p,) array
+    auxiliary : float or None
+        What the family has to estimate beside the mean: sigma, or the dispersion.
+    """
+
+    theta: FloatArray
+    beta: FloatArray
+    auxiliary: float | None
+
+
+class Solution(ABC):
+    """A likelihood at given estimates.
+
+    Attributes
+    ----------
+    problem : ProfiledDeviance or LaplaceDeviance
+        The objective function.
+    estimates : Estimates
+    standard_theta : (k,) array
+        Theta of the standardised columns.
+    convergence : Convergence
+        How the estimates were found.
+    coordinates : Coordinates
+        From the user's orders and scales to the likelihood's.
+    """
+
+    problem: Any
+    estimates: Estimates
+    standard_theta: FloatArray
+    convergence: Convergence
+
+    @cached_property
+    def coordinates(self) -> Coordinates:
+        return Coordinates(self.problem.groups, self.problem.structure.order, self.problem.R)
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        """The random effects by grouping factor, in the order of the formula."""
+        return self.problem.groups
+
+    @cached_property
+    def Lambdas(self) -> list[FloatArray]:
+        """The relative covariance factor (q, q) of each grouping factor of the formula."""
+        return [g.covariance.factor(self.estimates.theta) for g in self.groups]
+
+    @cached_property
+    def standard_Lambdas(self) -> list[FloatArray]:
+        """Those of the standardised columns, in the order of the likelihood."""
+        return self.problem.covariance.factors(self.standard_theta)
+
+    # -- what each likelihood has of its own -------------------------------------------------------------
+
+    @abstractmethod
+    def at(self, estimates: Estimates, problem: Any = None) -> Solution:
+        """Return the likelihood, or that of another response, at other estimates."""
+
+    @property
+    @abstractmethod
+    def deviance(self) -> float:
+        """-2 log L with all constants, or the REML criterion."""
+
+    @property
+    @abstractmethod
+    def beta_cov(self) -> FloatArray:
+        """Covariance (p, p) of the fixed effects."""
+
+    @property
+    @abstractmethod
+    def modes(self) -> tuple[FloatArray, ...]:
+        """Conditional modes (q, J) of the random effects of each grouping factor of the formula."""
+
+    @abstractmethod
+    def joint_precision(self) -> Factorisation:
+        """Factorise the joint precision of u and beta, in the coordinates of the likelihood (and, for a
+        linear model, over sigma^2).
+        """
+
+    @property
+    @abstractmethod
+    def conditional_covariances(self) -> tuple[FloatArray, ...]:
+        """Covariances (q, q, J) of the random effects given y and the parameters, by grouping factor."""
+
+    # -- predictors --------------------------------------------------------------------------------------
+
+    @property
+    @abstractmethod
+    def offset(self) -> FloatArray | None:
+        """The known part of the linear predictor (n,), in the order of the data."""
+
+    def fixed_predictor(self) -> FloatArray:
+        """Return ``X beta + offset`` (n,) for the rows of the data."""
+        return self._with_offset(self.problem.X @ self.estimates.beta)
+
+    def linear_predictor(self, modes: Sequence[FloatArray] | None = None) -> FloatArray:
+        """Return ``X beta + Z b + offset`` (n,) for the rows of the data, b being the modes unless given."""
+        eta = self.problem.X @ self.estimates.beta
+        for g, b in zip(self.groups, self.modes if modes is None else modes, strict=True):
+            for z, effect in zip(g.factor.Z, b, strict=True):
+                eta += z * effect[g.factor.codes]
+        return self._with_offset(eta)
+
+    def _with_offset(self, eta: FloatArray) -> FloatArray:
+        return eta if self.offset is None else eta + self.offset
+
+    def _covariances_of_modes(self, inverse: Any, scale: float) -> tuple[FloatArray, ...]:
+        maps = self.coordinates.maps(self.standard_Lambdas)
+        pairs = zip(maps, inverse.block, strict=True)
+        return self.coordinates.as_in_formula(
+            blocks.right(blocks.left(scale * T, block), scale * T.T) for T, block in pairs
+        )
+
+
+class LinearSolution(Solution):
+    """The likelihood (or REML criterion) of a linear mixed model.
+
+    Parameters
+    ----------
+    problem : ProfiledDeviance
+    theta : (k,) array
+        Of the standardised columns.
+    convergence : Convergence
+    estimates : Estimates, optional
+        Without them, beta and sigma are the best for this theta.
+    """
+
+    problem: ProfiledDeviance
+
+    def __init__(
+        self,
+        problem: ProfiledDeviance,
+        theta: FloatArray,
+        convergence: Convergence = GIVEN,
+        estimates: Estimates | None = None,
+    ):
+        self.problem, self.standard_theta, self.convergence = problem, theta, convergence
+        self._is_best = estimates is None
+        self.estimates = self._best() if estimates is None else estimates
+
+    def at(self, estimates: Estimates, problem: ProfiledDeviance | None = None) -> LinearSolution:
+        problem = self.problem if problem is None else problem
+        theta = problem.covariance.to_standardised(estimates.theta)
+        return LinearSolution(problem, theta, GIVEN, estimates)
+
+    def _best(self) -> Estimates:
+        problem = self.problem
+        beta = problem.beta_ols + self.coordinates.beta(self.point.beta)
+        sigma = float(np.sqrt(self.point.r2 / problem.df))
+        return Estimates(problem.covariance.to_user(self.standard_theta), beta, sigma)
+
+    @cached_property
+    def point(self) -> Point:
+        """Penalised least squares at this theta."""
+        return self.problem.at(self.standard_Lambdas)
+
+    @cached_property
+    def _shift(self) -> FloatArray:
+        """How far beta lies from the best one for this theta, in the orthonormal columns."""
+        beta = self.estimates.beta - self.problem.beta_ols
+        return self.coordinates.orthonormal_beta(beta) - self.point.beta
+
+    @property
+    def _root_of_information(self) -> FloatArray:
+        """The lower triangular root of ``X'V^-1 X``, in the orthonormal columns and V without sigma^2."""
+        m = self.problem.structure.m
+        return self.point.factorisation.L[m:, m:]
+
+    @cached_property
+    def deviance(self) -> float:
+        if self._is_best:
+            return self.point.value
+        problem, factorisation, sigma2 = self.problem, self.point.factorisation, self.estimates.auxiliary**2
+        value = factorisation.log_det_Z + problem.constant + problem.df * np.log(2.0 * np.pi * sigma2)
+        if problem.reml:
+            return float(value + factorisation.log_det_X + self.point.r2 / sigma2)
+        more = self._root_of_information.T @ self._shift
+        return float(value + (self.point.r2 + more @ more) / sigma2)
+
+    @cached_property
+    def beta_cov(self) -> FloatArray:
+        root = self._root_of_information
+        half = solve_triangular(root, np.eye(len(root)), lower=True) if len(root) else root
+        return self.estimates.auxiliary**2 * self.coordinates.covariance(half.T @ half)
+
+    @cached_property
+    def modes(self) -> tuple[FloatArray, ...]:
+        u = self.point.u
+        if not self._is_best and self.problem.p:
+            root = self._root_of_information
+            zero = [np.zeros_like(x) for x in u]
+            change, _, _ = self.point.factorisation.solve(zero, root @ (root.T @ self._shift))
+            u = [x + d for x, d in zip(u, change, strict=True)]
+        return self.coordinates.modes(self.standard_Lambdas, u)
+
+    def joint_precision(self) -> Factorisation:
+        return self.point.factorisation
+
+    @cached_property
+    def conditional_covariances(self) -> tuple[FloatArray, ...]:
+        inverse = self.point.factorisation.inverse(with_X=False)
+        return self._covariances_of_modes(inverse, self.estimates.auxiliary)
+
+    @property
+    def offset(self) -> FloatArray | None:
+        return self.problem.offset
+
+
+class LaplaceSolution(Solution):
+    """The likelihood of a generalised linear mixed model, by Laplace's approximation or by quadrature.
+
+    Parameters
+    ----------
+    problem : LaplaceDeviance
+    parameters : (k,) array
+        (beta, theta, tau) of the standardised columns.
+    convergence : Convergence
+    estimates : Estimates, optional
+        The same on the user's scale, where they are known.
+    hessian : (k, k) array, optional
+        Of -2 log L in ``parameters``; without it, differences of the gradient are taken when it is needed.
+    value : float, optional
+        -2 log L there, where it is known.
+    """
+
+    problem: LaplaceDeviance
+
+    def __init__(
+        self,
+        problem: LaplaceDeviance,
+        parameters: FloatArray,
+        convergence: Convergence = GIVEN,
+        estimates: Estimates | None = None,
+        hessian: FloatArray | None = None,
+        value: float | None = None,
+    ):
+        self.problem, self.parameters, self.convergence = problem, parameters, convergence
+        self.standard_theta = problem.theta(parameters)
+        self.standard_beta, _, self._dispersion = problem.split(parameters)
+        self.estimates = self._on_the_users_scale() if estimates is None else estimates
+        self._hessian, self._value = hessian, value
+
+    def at(self, estimates: Estimates, problem: LaplaceDeviance | None = None) -> LaplaceSolution:
+        problem = self.problem if problem is None else problem
+        theta = problem.covariance.to_standardised(estimates.theta)
+        tau = None if estimates.auxiliary is None else np.log(estimates.auxiliary)
+        beta = self.coordinates.orthonormal_beta(estimates.beta)
+        return LaplaceSolution(problem, problem.join(beta, theta, tau), GIVEN, estimates)
+
+    def _on_the_users_scale(self) -> Estimates:
+        theta = self.problem.covariance.to_user(self.standard_theta)
+        return Estimates(theta, self.coordinates.beta(self.standard_beta), self._dispersion)
+
+    @cached_property
+    def mode(self) -> Mode:
+        """The conditional mode in the coordinates of the likelihood, and what was computed there."""
+        return self.problem.mode(self.standard_beta, self.standard_Lambdas, self._dispersion)
+
+    @cached_property
+    def deviance(self) -> float:
+        return float(self.problem.evaluate(self.parameters)[0] if self._value is None else self._value)
+
+    @cached_property
+    def joint_covariance(self) -> FloatArray:
+        """Covariance matrix (k, k) of all parameters, standardised: twice the inverse Hessian of -2 log L."""
+        H = self._hessian
+        if H is None:
+            step = 1e-3 * np.maximum(1.0, np.abs(self.parameters))
+            H = gradient_hessian(self.problem.precise(self.mode.u).gradient, self.parameters, step)
+        return twice_inverse(0.5 * (H + H.T))
+
+    @cached_property
+    def beta_cov(self) -> FloatArray:
+        p = self.problem.p
+        return self.coordinates.covariance(self.joint_covariance[:p, :p])
+
+    @cached_property
+    def modes(self) -> tuple[FloatArray, ...]:
+        return self.coordinates.modes(self.standard_Lambdas, self.mode.u)
+
+    def joint_precision(self) -> Factorisation:
+        cross = self.problem.cross_products(self.mode.weight, with_X=True)
+        return Factorisation(self.problem.structure, cross, self.standard_Lambdas)
+
+    @cached_property
+    def conditional_covariances(self) -> tuple[FloatArray, ...]:
+        return self._covariances_of_modes(self.mode.factorisation.inverse(), 1.0)
+
+    @property
+    def offset(self) -> FloatArray | None:
+        return None if self.problem.offset is None else self.problem.as_in_data(self.problem.offset)
+
+    @cached_property
+    def observations(self) -> tuple[FloatArray, FloatArray | None]:
+        """Response and prior weights (n,) as the family takes them, in the order of the data."""
+        y, weights = self.problem.y, self.problem.weights
+        in_data = self.problem.as_in_data
+        return in_data(y), None if weights is None else in_data(weights)
+
+
+def twice_inverse(hessian: FloatArray) -> FloatArray:
+    """Return twice the inverse of Hessians (..., k, k) of -2 log L: covariances of the estimates.
+
+    Directions in which nothing is known count as known: a pseudo-inverse, judged after scaling.
+    """
+    scale = 1.0 / np.sqrt(np.maximum(np.abs(np.einsum("...aa->...a", hessian)), 1e-300))
+    outer = scale[..., :, None] * scale[..., None, :]
+    return 2.0 * np.linalg.pinv(hessian * outer, rcond=1e-12, hermitian=True) * outer

@@ -1,0 +1,129 @@
+"""What a fit warns of when it is made: boundaries, infinite estimates, an approximation that is too rough."""
+
+import warnings
+from copy import copy
+from dataclasses import dataclass
+
+import numpy as np
+
+from glmmlib.errors import (
+    ConvergenceWarning,
+    QuadratureWarning,
+    SeparationWarning,
+    SingularFitWarning,
+)
+from glmmlib.likelihood.quadrature import Quadrature
+
+
+def warn_about(fit, stacklevel=3):
+    """Warn where an estimate is on the boundary, or where the optimiser gave up."""
+    if not fit.convergence.converged:
+        warnings.warn(
+            f"The fit of {fit.formula!r} has not converged: {fit.convergence}; look at gl.check(fit, "
+            "rng=rng), and try fewer"
+            " random effects or rescaled columns.",
+            ConvergenceWarning,
+            stacklevel=stacklevel,
+        )
+    if fit.singular_terms:
+        warnings.warn(
+            f"Singular fit: {'; '.join(fit.singular_terms)}.  The estimates are valid maximum likelihood "
+            "answers, but"
+            " the data do not support this much variation; consider a simpler random-effects term.",
+            SingularFitWarning,
+            stacklevel=stacklevel,
+        )
+
+
+INFINITE_SD = (
+    15.0  # on a logit or log scale: odds or means that differ by a factor of millions between groups
+)
+
+
+def warn_about_estimates(fit):
+    """Warn of what makes the estimates doubtful, the gravest first and alone."""
+    if fit.separation is not None:
+        warnings.warn(f"{fit.formula!r}: {fit.separation}.", SeparationWarning, stacklevel=3)
+        return
+    warn_about(fit, stacklevel=4)
+    if fit.convergence.converged and not _warn_about_infinite_spread(fit):
+        _warn_about_quadrature(fit)
+
+
+def _warn_about_infinite_spread(fit):
+    """Warn where an SD on the scale of the link has no finite estimate."""
+    if fit.family.limited_range:
+        return False
+    for g, L in zip(fit.groups, fit.solution.Lambdas, strict=True):
+        sd = np.sqrt(
+            np.mean((L.T @ g.factor.Z) ** 2) * g.q
+        )  # of the group's part of the linear predictor, in a typical row
+        if sd > INFINITE_SD:
+            warnings.warn(
+                f"The effects of {g.name} have an SD of {sd:.3g} on the {fit.family.link.name} scale, which "
+                "runs to infinity:"
+                " within most groups all responses are alike, so the data say only that it is large; "
+                "describe the"
+                " groups instead of their rows, or use a prior (a Bayesian model).",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+            return True
+    return False
+
+
+def _warn_about_quadrature(fit):
+    """Warn where more quadrature points would visibly move an estimate."""
+    shift = quadrature_shift(fit)
+    if shift is None or shift.size < VISIBLE_SHIFT:
+        return
+    found = (
+        "Laplace's approximation is rough here"
+        if fit.n_agq == 1
+        else f"{fit.n_agq} quadrature points are too few here"
+    )
+    warnings.warn(
+        f"{found}: more points would move the estimate of {shift.parameter} by about {shift.size:.1g} "
+        "standard errors;"
+        f" refit with n_agq={max(9, 2 * fit.n_agq + 1)}, then with more, until the answer stays.",
+        QuadratureWarning,
+        stacklevel=4,
+    )
+
+
+VISIBLE_SHIFT = 0.1  # standard errors
+
+
+@dataclass(frozen=True)
+class Shift:
+    """The parameter that a finer rule would move most, and by how many standard errors."""
+
+    parameter: str
+    size: float
+    n_points: int
+
+
+def quadrature_shift(fit, n_points=None):
+    """Estimate what more quadrature points would change, by one Newton step with the finer rule's gradient.
+
+    Returns None where there is no quadrature (several factors, or more than two random effects) and where the
+    check would cost more than the fit (over five million evaluations of the density).
+    """
+    solution, q = fit.solution, fit.groups[0].q
+    if len(fit.groups) > 1 or q > 2:
+        return None
+    if n_points is None:
+        n_points = (5 if q == 1 else 3) if fit.n_agq == 1 else 2 * fit.n_agq + 1
+    if n_points**q * fit.nobs > 5_000_000:
+        return None
+    finer = copy(solution.problem)
+    finer.quadrature = Quadrature(n_points, q)
+    covariance, p = solution.joint_covariance, finer.p
+    step = 0.5 * covariance @ finer.gradient(solution.parameters)
+    T = np.eye(len(step))
+    T[:p, :p] = solution.coordinates.beta(np.eye(p))
+    moved = np.abs(T @ step) / np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", T, covariance, T), 1e-300))
+    spread = f"the random effects' spread between the levels of {fit.groups[0].name}"
+    names = [*fit.params.index, *[spread] * finer.n_theta, "the dispersion"]
+    worst = int(np.argmax(moved))
+    return Shift(names[worst], float(moved[worst]), n_points)
