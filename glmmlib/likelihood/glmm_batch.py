@@ -145,6 +145,10 @@ class LaplaceBatch:
                 A[a, b] = A[b, a] = self.by_group(self._times(b, wz))
         return A
 
+    def typical_size(self):
+        """Return a size of random effects of which a level of typical size tells about half."""
+        return 1.0 / np.sqrt(max(self.Y.shape[1] / self.J, 1.0))
+
     # -- PIRLS -----------------------------------------------------------------------------------------
 
     def modes(self, x, u, tolerance):

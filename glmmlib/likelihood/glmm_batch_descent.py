@@ -7,6 +7,7 @@ import numpy as np
 from glmmlib.covariance.base import NEAR_BOUNDARY
 from glmmlib.likelihood.glmm_batch import TIGHT
 from glmmlib.likelihood.glmm_batch_start import start
+from glmmlib.likelihood.glmm_minimise import OTHER_SIZES
 
 MAX_ITERATIONS = 100
 
@@ -27,9 +28,18 @@ def minimise_all(replicates):
     """Minimise -2 log L of every replicate: BFGS, then Newton's method with a Hessian from differences of the
     gradient.
     """
-    x, H, u = start(replicates)
-    x, H, point, arrived = _descend(replicates, x, H, u)
-    return _polish(replicates, x, H, point, arrived)
+    found = _polish(replicates, *_descend(replicates, *start(replicates)))
+    theta = replicates.theta(found.x)
+    collapsed = replicates.covariance.collapsed(theta)
+    near = np.flatnonzero(collapsed.any(axis=1))
+    for size in OTHER_SIZES if near.size else ():
+        some, trial = replicates.subset(near), theta[near].copy()
+        trial[collapsed[near]] = size * replicates.typical_size()
+        again = _polish(some, *_descend(some, *start(some, trial)))
+        lower = again.converged & (again.value < found.value[near] - 1e-6)
+        for name in ("x", "value", "hessian", "converged"):
+            getattr(found, name)[near[lower]] = getattr(again, name)[lower]
+    return found
 
 
 def _descend(replicates, x, H, u, tolerance=1e-3):
@@ -111,7 +121,7 @@ def _polish(replicates, x, H, point, arrived):
         stale[here] = decrement[good] > 0.05**2
         scale[here] = np.sqrt(np.maximum(np.einsum("raa->ra", inverse[here]), 1e-12))
         active = here
-    return _snapped(replicates, Optima(x, value, hessian, converged & is_convex), point.u)
+    return _snapped(replicates, Optima(x, value, hessian, converged & is_convex), point.u, scale)
 
 
 def _hessian(replicates, x, point, here, scale):
@@ -140,7 +150,7 @@ def _inverse_hessian(hessian, scale):
     )
 
 
-def _snapped(replicates, optima, u):
+def _snapped(replicates, optima, u, scale):
     """Put a Lambda that is singular but for rounding on the boundary itself, where that costs nothing."""
     covariance, theta = replicates.covariance, replicates.theta(optima.x)
     near = np.flatnonzero((covariance.boundary_distance(theta) < NEAR_BOUNDARY) & optima.converged)
@@ -150,5 +160,11 @@ def _snapped(replicates, optima, u):
     replicates.theta(x)[:] = [covariance.snapped(theta[r]) for r in near]
     value = replicates.subset(near).evaluate(x, u[:, near], TIGHT).value
     free = value <= optima.value[near] + 1e-7
+    moved = near[free & (x != optima.x[near]).any(axis=1)]
     optima.x[near[free]], optima.value[near[free]] = x[free], value[free]
+    if moved.size:  # standard errors are those of the point that is reported
+        some = replicates.subset(moved)
+        point = some.evaluate(optima.x[moved], u[:, moved], TIGHT)
+        everything = np.arange(moved.size)
+        optima.hessian[moved] = _hessian(some, optima.x[moved], point, everything, scale[moved])
     return optima

@@ -5,15 +5,16 @@ import numpy as np
 from glmmlib.likelihood.glmm_batch import cholesky, inverse, left, solve
 
 
-def start(replicates):
+def start(replicates, theta=None):
     """Return first parameters (R, P), a guess of the inverse Hessian (R, P, P) and of the modes (q, R, J).
 
     As for a single fit: a generalised linear model, variances by the method of moments from its scores, and
-    some steps of PIRLS for beta and u together.
+    some steps of PIRLS for beta and u together. With ``theta`` (R, k), there.
     """
     r = replicates
     beta, dispersion = _glm(r)
-    theta = r.covariance.start([_moments(r, beta, dispersion)])
+    if theta is None:
+        theta = r.covariance.start([_moments(r, beta, dispersion)])
     (L,) = r.covariance.factors(theta)
     u = np.zeros((r.q, len(beta), r.J))
     beta, u, C, schur = _joint_steps(r, beta, L, u, dispersion)

@@ -6,9 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from glmmlib.likelihood.glmm import PIRLS_TOLERANCE, POLISH_TOLERANCE, RangeError
-from glmmlib.likelihood.glmm_start import first_parameters
+from glmmlib.likelihood.glmm import PIRLS_TOLERANCE, POLISH_TOLERANCE, ExactFitError, RangeError
+from glmmlib.likelihood.glmm_start import first_parameters, parameters_at
 from glmmlib.likelihood.optimise import minimise
+
+OTHER_SIZES = (1.0, 3.0, 10.0)  # of random effects, in units of the root of 1 / information
+FEW_LEVELS, FEW_ROWS = 6.0, 2_000  # an effective number of levels below which there may be several minima
 
 
 def minimise_deviance(problem):
@@ -23,7 +26,60 @@ def minimise_deviance(problem):
     hessian : (k, k) array
         Of -2 log L in (beta, theta, tau), standardised.
     """
-    x, H = first_parameters(problem)
+    optimum, hessian = _local_minimum(problem, *first_parameters(problem))
+    optimum, hessian = _lowest(problem, optimum, hessian)
+    snapped = _snap(problem, optimum)
+    if not np.array_equal(snapped.x, optimum.x):  # standard errors are those of the point that is reported
+        scale = np.sqrt(np.maximum(np.diag(optimum.inverse_hessian), 1e-12))
+        problem.pirls_tolerance = POLISH_TOLERANCE
+        hessian = _hessian(problem, snapped.x, problem.gradient(snapped.x), scale)
+        problem.pirls_tolerance = PIRLS_TOLERANCE
+    problem._anchor = None  # nothing large is kept
+    return snapped, hessian
+
+
+def _lowest(problem, optimum, hessian):
+    """Look for a lower minimum where a variance ends near zero, which is always a stationary point, and where
+    few levels hold what there is to know.
+    """
+    for theta in _other_sizes(problem, optimum.x):
+        try:
+            x, H = parameters_at(problem, theta)
+            if not np.isfinite(problem.objective(x)[0]):
+                continue
+            again = minimise(problem.objective, x, H, tolerance=1e-3)
+            if again.value < optimum.value - 1e-4:
+                again, other_hessian = _local_minimum(problem, again.x, again.inverse_hessian)
+                if again.value < optimum.value:
+                    optimum, hessian = again, other_hessian
+        except (np.linalg.LinAlgError, RangeError, ExactFitError):
+            continue
+    problem._last = [np.zeros_like(u) for u in problem._last]
+    return optimum, hessian
+
+
+def _other_sizes(problem, x):
+    """Return thetas with larger sizes of the random effects, in units of what the levels tell about them."""
+    covariance, theta = problem.covariance, problem.theta(x)
+    collapsed = covariance.collapsed(theta)
+    information = [np.einsum("aaj->j", A) for A in problem.evaluate(x)[2].cross.A]
+    effective = min(a.sum() ** 2 / max((a**2).sum(), 1e-300) for a in information)
+    if collapsed.any():
+        chosen = np.flatnonzero(collapsed)
+    elif effective < FEW_LEVELS and problem.n < FEW_ROWS:
+        chosen = covariance.sizes
+    else:
+        return []
+    typical = 1.0 / np.sqrt(max(max(a.mean() for a in information), 1e-300))
+    found = []
+    for size in OTHER_SIZES:
+        found.append(theta.copy())
+        found[-1][chosen] = size * typical
+    return found
+
+
+def _local_minimum(problem, x, H):
+    """Descend from one start: return the optimum and the Hessian there."""
     optimum = minimise(problem.objective, x, H, tolerance=1e-3)
     for _ in range(12):
         optimum, hessian = _polish(problem, optimum)
@@ -49,8 +105,6 @@ def minimise_deviance(problem):
         if again.value >= optimum.value - 1e-7:
             break
         optimum = again
-    optimum = _snap(problem, optimum)
-    problem._anchor = None  # nothing large is kept
     return optimum, hessian
 
 

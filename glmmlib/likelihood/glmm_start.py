@@ -31,8 +31,18 @@ def _start(problem, shrink=1.0):
     """
     beta, dispersion = _glm(problem)
     theta = problem.covariance.start([shrink**2 * v for v in _moments(problem, beta, dispersion)])
+    return _joint_steps(problem, beta, theta, dispersion, problem._last)
+
+
+def parameters_at(problem, theta):
+    """Return parameters with the given theta, and a guess of the inverse Hessian there."""
+    beta, dispersion = _glm(problem)
+    return _joint_steps(problem, beta, theta, dispersion, [np.zeros_like(u) for u in problem._last])
+
+
+def _joint_steps(problem, beta, theta, dispersion, u):
+    """Steps of PIRLS for beta and u together."""
     Lambdas = problem.covariance.factors(theta)
-    u = problem._last
     for _ in range(4):
         eta = problem.linear_predictor(beta, Lambdas, u)
         d = problem.family.derivatives(problem.y, eta, problem.weights, dispersion, order=2)

@@ -1,0 +1,86 @@
+"""A fit reported as valid is the lowest of its minima: dominant groups, unequal groups, wide weights."""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import glmmlib as gl
+from glmmlib.errors import GlmmlibWarning
+
+pytestmark = pytest.mark.filterwarnings("ignore::glmmlib.errors.GlmmlibWarning")
+
+
+@pytest.mark.parametrize(("family", "seed", "deviance"), [("gamma", 34, 142.450), ("poisson", 81, 165.027)])
+def test_one_group_with_most_rows(family, seed, deviance):
+    """The maximum lies away from variance zero; the deviances are glmmTMB's."""
+    rng, sizes = np.random.default_rng(seed), [25, 1, 1, 1, 1, 1]
+    g = np.repeat(np.arange(6), sizes)
+    X = np.column_stack([np.ones(30)] + [rng.normal(size=30) for _ in range(2)])
+    eta = 0.5 + 0.4 * X[:, 1:].sum(axis=1) + 1.5 * rng.normal(size=6)[g]
+    y = np.exp(eta) * rng.gamma(2, 0.5, 30) if family == "gamma" else rng.poisson(np.exp(eta))
+    table = pd.DataFrame({"g": g, "y": y, "x0": X[:, 1], "x1": X[:, 2]})
+    fit = gl.glmer("y ~ x0 + x1 + (1 | g)", table, family)
+    assert fit.deviance == pytest.approx(deviance, abs=2e-3)
+    assert fit.refit(table["y"]).deviance == pytest.approx(fit.deviance, abs=1e-5)
+    many = fit.refit_many(table["y"].to_numpy(dtype=float)[:, None])
+    assert many.deviance[0] == pytest.approx(fit.deviance, abs=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_two_unequal_groups(seed):
+    rng = np.random.default_rng(seed)
+    g = np.repeat([0, 1], [30, 3])
+    table = pd.DataFrame({"g": g, "y": 30 * rng.normal(size=2)[g] + rng.normal(size=33)})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", GlmmlibWarning)
+        fit = gl.lmer("y ~ 1 + (1 | g)", table)
+    assert fit.convergence.converged
+    assert fit.convergence.n_evaluations < 40
+    assert fit.deviance <= min(fit.objective([t]) for t in np.geomspace(1e-2, 1e3, 400)) + 1e-8
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_weights_over_eight_orders(seed):
+    rng = np.random.default_rng(seed)
+    g = np.repeat([0, 1], [15, 2])
+    table = pd.DataFrame({f"x{k}": rng.normal(size=17) for k in range(4)}).assign(g=g)
+    w = 10 ** rng.uniform(-4, 4, 17)
+    table["y"] = 5 * rng.normal(size=2)[g] + rng.normal(size=17) / np.sqrt(w)
+    fit = gl.lmer("y ~ x0 + x1 + x2 + x3 + (1 | g)", table, reml=False, weights=w)
+    assert fit.deviance <= min(fit.objective([t]) for t in np.geomspace(1e-3, 1e4, 400)) + 1e-6
+
+
+@pytest.mark.parametrize("shift", [0.0, 1e6])
+@pytest.mark.parametrize("mean", [0.0, 1e6, 1e8])
+def test_many_refits_far_from_zero(shift, mean):
+    rng = np.random.default_rng(0)
+    g = np.repeat(np.arange(8), 6)
+    table = pd.DataFrame({"g": g, "x": rng.normal(size=48) + shift})
+    table["y"] = mean + rng.normal(size=8)[g] + rng.normal(size=48)
+    fit = gl.lmer("y ~ x + (1 | g)", table)
+    Y = fit.simulate(4, rng=np.random.default_rng(1))
+    many = fit.refit_many(Y)
+    for k, single in enumerate(fit.refit(y) for y in Y.T):
+        assert many.deviance[k] == pytest.approx(single.deviance, abs=1e-5)
+        assert many.params["x"][k] == pytest.approx(single.params["x"], abs=1e-4 * single.bse["x"])
+        assert many.bse["x"][k] == pytest.approx(single.bse["x"], rel=1e-4)
+
+
+@pytest.mark.parametrize("shift", [0.0, 1e3, 1e6, 1e8])
+def test_an_exact_response_is_refused_wherever_x_lies(shift):
+    x = np.random.default_rng(3).normal(size=40) + shift
+    table = pd.DataFrame({"g": np.repeat(np.arange(8), 5), "x": x, "y": 2.0 + 3.0 * (x - shift)})
+    with pytest.raises(gl.errors.ModelError, match="reproduce the response exactly"):
+        gl.lmer("y ~ x + (1 | g)", table)
+
+
+def test_no_intercept_and_a_response_far_from_zero():
+    """r2 is not the difference of two large sums."""
+    rng = np.random.default_rng(5)
+    g = np.repeat(np.arange(10), 6)
+    e = rng.normal(size=10)[g] + rng.normal(size=60)
+    far = gl.lmer("y ~ 0 + (1 | g)", pd.DataFrame({"g": g, "y": 3e5 + e}))
+    within = pd.Series(e).groupby(g).var().mean()
+    assert far.sigma == pytest.approx(np.sqrt(within), rel=1e-6)
