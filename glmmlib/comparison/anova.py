@@ -52,6 +52,8 @@ def anova(*fits, refit=True, type=3, ddf=None, bootstrap=None, rng=None):
     """
     if not fits:
         raise ModelError("anova needs a fit: anova(fit) tests its terms, anova(m0, m1) compares two")
+    if len(fits) > 1 and (type != 3 or ddf is not None):
+        raise ModelError("type= and ddf= belong to the tests of one fit's terms, anova(fit); leave them out")
     if len(fits) > 1:
         return likelihood_ratio_tests(fits, refit, bootstrap, rng)
     return term_tests(fits[0], type, ddf)

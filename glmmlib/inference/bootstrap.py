@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from glmmlib.covariance.groups import places_of, values_of
+from glmmlib.display.arguments import checked_level
 from glmmlib.display.tables import Table, aligned
 from glmmlib.display.words import wrapped
 from glmmlib.errors import ModelError
@@ -91,8 +92,7 @@ class Bootstrap:
         """
         if kind not in KINDS:
             raise ModelError(f"kind is {KINDS[0]!r} or {KINDS[1]!r}, not {kind!r}")
-        if not 0.0 < level < 1.0:
-            raise ModelError(f"level is a probability between 0 and 1, such as 0.95, not {level!r}")
+        checked_level(level)
         tail, n = 0.5 * (1.0 - level), len(self.replicates)
         if n * tail < 1.0:
             raise ModelError(

@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from glmmlib.display.arguments import checked_level
 from glmmlib.errors import ModelError
 from glmmlib.inference.bootstrap import bootstrap_intervals
 from glmmlib.inference.choice import chosen
@@ -30,8 +31,7 @@ METHODS = {"wald": wald_intervals, "profile": profile_intervals, "bootstrap": bo
 
 def conf_int(fit, level=0.95, method="wald", parm=None, **options):
     """Compute confidence intervals; see :meth:`glmmlib.models.results.MixedModelFit.conf_int`."""
-    if not 0.0 < level < 1.0:
-        raise ModelError(f"level is a probability between 0 and 1, such as 0.95, not {level!r}")
+    checked_level(level)
     if method not in METHODS:
         raise ModelError(
             f"there is no method {method!r} for intervals; there is {', '.join(map(repr, METHODS))}"

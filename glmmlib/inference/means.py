@@ -17,6 +17,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
+from glmmlib.display.arguments import checked_level
 from glmmlib.display.tables import Table, aligned, fixed, p_text
 from glmmlib.display.words import did_you_mean, wrapped
 from glmmlib.errors import ModelError
@@ -223,8 +224,7 @@ def means(fit, by, at=None, kind="response", level=0.95, ddf=None):
     """
     if kind not in ("response", "link"):
         raise ModelError(f"kind is 'response' or 'link', not {kind!r}")
-    if not 0.0 < level < 1.0:
-        raise ModelError(f"level is a probability between 0 and 1, such as 0.95, not {level!r}")
+    checked_level(level)
     ddf = check_ddf(fit, ddf)
     grid, averaged = reference_grid(fit, by, at)
     X = grid_rows(fit.design, grid)

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from glmmlib.display.arguments import checked_level
 from glmmlib.errors import ModelError
 from glmmlib.inference.contrasts import quantile, single_tests
 from glmmlib.palette import DATA, MODEL
@@ -49,8 +50,7 @@ def simple_effect(fit, effect, product, x, level=0.95, ax=None):
     >>> ax.lines[0].get_ydata().round(2).tolist()
     [1.03, -2.32]
     """
-    if not 0.0 < level < 1.0:
-        raise ModelError(f"level is a probability between 0 and 1, such as 0.95, not {level!r}")
+    checked_level(level)
     names = list(fit.params.index)
     if unknown := [name for name in (effect, product) if name not in names]:
         raise ModelError(f"the fit has no coefficient {unknown[0]!r}; there are {', '.join(names)}")

@@ -10,6 +10,7 @@ from glmmlib.design.arguments import argument, check_weights
 from glmmlib.design.frames import as_frame
 from glmmlib.design.newdata import new_design
 from glmmlib.design.recoding import effect_names
+from glmmlib.display.arguments import checked_level
 from glmmlib.display.words import listed
 from glmmlib.errors import DataError, ModelError
 from glmmlib.formula.parser import random_only
@@ -105,6 +106,8 @@ def predict(
     link = fit.family.link
     is_marginal = re_form == "marginal" and not link.is_straight
     is_prediction = interval == "prediction"
+    if weights is not None and not is_prediction:
+        raise ModelError("weights= are the precisions of new observations: ask for interval='prediction'")
     if is_prediction:
         _refuse_split_groups(fit, used, re_form)
     rows = _rows(fit, newdata, used, is_marginal or is_prediction, allow_new_levels, offset)
@@ -182,8 +185,7 @@ def _check_options(kind, interval, level):
         raise ModelError(f"kind is 'response' or 'link', not {kind!r}")
     if interval not in (None, "confidence", "prediction"):
         raise ModelError(f"interval is None, 'confidence' or 'prediction', not {interval!r}")
-    if not 0 < level < 1:
-        raise ModelError(f"level is a probability between 0 and 1, such as 0.95, not {level!r}")
+    checked_level(level)
 
 
 def _refuse_split_groups(fit, used, re_form):

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from glmmlib.diagnostics.leverage import hat_values
+from glmmlib.display.arguments import checked_level
 from glmmlib.errors import DataError, ModelError
 from glmmlib.inference.contrasts import coef_tests, quantile
 
@@ -70,6 +71,7 @@ def tidy(fit, conf_int=False, effects=("fixed", "ran_pars"), level=0.95, method=
     4  ran_pars   Subject  cor__Intercept.Days      0.07        NaN
     5  ran_pars  Residual      sd__Observation     25.59        NaN
     """
+    level = checked_level(level)
     wanted = (effects,) if isinstance(effects, str) else tuple(effects)
     if unknown := [name for name in wanted if name not in EFFECTS]:
         raise ModelError(f"there are no effects {unknown[0]!r}; there are {', '.join(map(repr, EFFECTS))}")

@@ -131,6 +131,8 @@ class Place:
             return cls(None, (), None)
         variables = covariates(fit, parts)
         given = _by_name(at, variables)
+        if None in given and np.asarray(given[None]).dtype.kind not in "biuf":
+            raise ModelError(f"no covariate matters here, so at= says nothing: {at!r} is no number either")
         arrays = dict(zip(given, np.broadcast_arrays(*map(np.asarray, given.values())), strict=True))
         shape = next(iter(arrays.values())).shape
         flat = {name: values.ravel() for name, values in arrays.items()}

@@ -263,8 +263,10 @@ def design_effect(icc, n):
     """
     rho = icc.value if isinstance(icc, ICC) else np.asarray(icc, dtype=float)
     n = np.asarray(n, dtype=float)
-    if (n < 1).any():
+    if not (n >= 1).all():
         raise ModelError(f"a group has at least one observation, not {n.min():g}")
+    if not (np.abs(rho) <= 1).all():
+        raise ModelError(f"an intraclass correlation lies between -1 and 1, not {rho!r}")
     found = 1.0 + (n - 1.0) * rho
     return float(found) if np.ndim(found) == 0 else found
 

@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
+from glmmlib.display.arguments import checked_level
 from glmmlib.display.tables import Table, aligned
 from glmmlib.display.words import wrapped
 from glmmlib.errors import ModelError
@@ -104,8 +105,7 @@ class Profile:
         >>> found.conf_int(parm="sd Batch.Intercept").round(1).iloc[0].to_dict()
         {'lower': 12.2, 'upper': 84.1}
         """
-        if not 0.0 < level < 1.0:
-            raise ModelError(f"level is a probability between 0 and 1, such as 0.95, not {level!r}")
+        checked_level(level)
         if level > self.level:
             raise ModelError(
                 f"the profile reaches level {self.level:g}, not {level:g}: make it with level={level:g}"
@@ -233,8 +233,7 @@ def profile(fit, parm=None, level=0.99):
       Intercept                         251.4     237.7    265.1
       Days                              10.47      7.36    13.58
     """
-    if not 0.0 < level < 1.0:
-        raise ModelError(f"level is a probability between 0 and 1, such as 0.99, not {level!r}")
+    checked_level(level, example=0.99)
     refitted = bool(fit.reml)
     ml = fit.with_criterion(reml=False) if refitted else fit
     with one_blas_thread():
