@@ -19,6 +19,7 @@ from glmmlib.likelihood.separation import find_separation
 from glmmlib.likelihood.solution import Convergence, LaplaceSolution
 from glmmlib.linalg.resources import keep_memory, one_blas_thread
 from glmmlib.models.fit_warnings import warn_about_estimates
+from glmmlib.models.handed_out import handed_out
 from glmmlib.models.results import MixedModelFit
 from glmmlib.replicates.refits import refit_many
 from glmmlib.variance.ratios import exp_table
@@ -239,7 +240,7 @@ class GeneralizedMixedModelFit(MixedModelFit):
         predictor, names = self.solution.fixed_predictor(), list(self.params.index)
         return find_separation(self.family, predictor, self.X, *self.observations, names)
 
-    @cached_property
+    @handed_out
     def bse(self):
         """Standard errors; infinite for a coefficient without a finite estimate."""
         variance = pd.Series(np.diag(self.solution.beta_cov), self.params.index, name="se")
@@ -399,12 +400,12 @@ class GeneralizedMixedModelFit(MixedModelFit):
 
     # -- fitted values ---------------------------------------------------------------------------------
 
-    @cached_property
+    @handed_out
     def linear_predictor(self):
         """X beta + Z b + offset, on the scale of the link."""
         return self._series(self.solution.linear_predictor(), "linear_predictor")
 
-    @cached_property
+    @handed_out
     def fittedvalues(self):
         """Means given the conditional modes: probabilities, or expected counts."""
         return self._series(self.family.link.inverse(self.linear_predictor.to_numpy()), "fitted")

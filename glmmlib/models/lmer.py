@@ -1,7 +1,6 @@
 """``lmer``: linear mixed models from a formula and a data frame."""
 
 from dataclasses import replace
-from functools import cached_property
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from glmmlib.likelihood.lmm_minimise import minimise_deviance
 from glmmlib.likelihood.solution import Convergence, LinearSolution
 from glmmlib.linalg.resources import keep_memory, one_blas_thread
 from glmmlib.models.fit_warnings import warn_about
+from glmmlib.models.handed_out import handed_out
 from glmmlib.models.results import MixedModelFit
 from glmmlib.replicates.refits import refit_many
 
@@ -200,7 +200,7 @@ class LinearMixedModelFit(MixedModelFit):
         problem = self.solution.problem
         return problem.at(problem.Lambdas(problem.covariance.to_standardised(theta))).value
 
-    @cached_property
+    @handed_out
     def fittedvalues(self):
         """Fitted values given the conditional modes, X beta + Z b + offset."""
         return self._series(self.solution.linear_predictor(), "fitted")

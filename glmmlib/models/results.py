@@ -11,6 +11,7 @@ from glmmlib.design.arrays import frozen
 from glmmlib.inference.bootstrap import bootstrap as bootstrap_fit
 from glmmlib.inference.contrasts import coef_tests
 from glmmlib.inference.intervals import conf_int
+from glmmlib.models.handed_out import handed_out
 from glmmlib.models.summary import one_line, summary
 from glmmlib.models.update import update
 from glmmlib.models.varcorr import VarCorr, group_covariance
@@ -112,7 +113,7 @@ class MixedModelFit:
     def _names(self):
         return pd.Index(self.design.coef_names)
 
-    @cached_property
+    @handed_out
     def params(self):
         """Fixed effects: a Series by coefficient."""
         return pd.Series(self.solution.estimates.beta, self._names, name="estimate")
@@ -137,7 +138,7 @@ class MixedModelFit:
         """
         return pd.DataFrame(self.solution.beta_cov, self._names, self._names)
 
-    @cached_property
+    @handed_out
     def bse(self):
         """Standard errors of the fixed effects."""
         return pd.Series(np.sqrt(np.diag(self.solution.beta_cov)), self._names, name="se")
@@ -208,7 +209,7 @@ class MixedModelFit:
 
     # -- variance components -----------------------------------------------------------------------------
 
-    @cached_property
+    @handed_out
     def theta(self):
         """Free entries of the relative covariance factor: a Series by random effect."""
         return pd.Series(self.solution.estimates.theta, list(self._theta_names), name="theta")
@@ -242,7 +243,7 @@ class MixedModelFit:
         """
         return tuple((auxiliary, self.auxiliary) for auxiliary in self.family.auxiliary)
 
-    @cached_property
+    @handed_out
     def varcorr(self):
         """SDs and correlations of the random effects: a :class:`~glmmlib.models.varcorr.VarCorr`."""
         return VarCorr(
