@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import overload
 
 import numpy as np
 import pandas as pd
@@ -161,6 +162,14 @@ class NewDesign:
     offset: np.ndarray | None = field(repr=False)
     random: dict[int, NewRandom]
     complete: np.ndarray = field(repr=False)
+
+
+@overload
+def frozen(array: np.ndarray) -> np.ndarray: ...
+
+
+@overload
+def frozen(array: None) -> None: ...
 
 
 def frozen(array: np.ndarray | None) -> np.ndarray | None:

@@ -1,4 +1,4 @@
-"""What a fit warns of when it is made: boundaries, infinite estimates, an approximation that is too rough."""
+"""What a fit warns of when it is made: boundaries, infinite estimates, a rough approximation."""
 
 import warnings
 from copy import copy

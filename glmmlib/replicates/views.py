@@ -1,4 +1,4 @@
-"""Many responses and what their own estimates say of them: the conditional linear predictors of replicates."""
+"""The conditional linear predictors of many responses, each at its own estimates."""
 
 import numpy as np
 
