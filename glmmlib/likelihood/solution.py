@@ -1,8 +1,8 @@
 r"""A likelihood at given estimates: what a fitted model's other rooms need of it.
 
 A solution knows the estimates on the user's scale and the same point in the coordinates of the likelihood
-(:class:`~glmmlib.likelihood.coordinates.Coordinates`), and computes from there, when first asked, the conditional
-modes, the joint precision of fixed and random effects, covariances and the deviance.
+(:class:`~glmmlib.likelihood.coordinates.Coordinates`), and computes from there, when first asked, the
+conditional modes, the joint precision of fixed and random effects, covariances and the deviance.
 """
 
 from __future__ import annotations
