@@ -10,12 +10,13 @@ family             links (the first is the default)  variance of one response   
 ``"poisson"``      log, sqrt, identity               mu                           w times the log-density
 ``"negbinomial"``  log                               mu + mu^2 / k                w times the log-density
 ``"gamma"``        log, inverse                      phi mu^2                     phi / w in the place of phi
+``"beta"``         logit                             mu (1 - mu) / (1 + phi)      w times the log-density
 =================  ================================  ===========================  ==========================
 
 ``dispersion`` is k for the negative binomial (R's theta, Hilbe's 1 / alpha; large k is nearly Poisson) and
-phi for the gamma (its shape is 1 / phi). For the binomial family the response `y` is the number of successes,
-`weights` the number of trials, and mu the probability; ``weights=None`` stands for ones and, for 0/1 data, is
-the fast path.
+phi for the gamma (its shape is 1 / phi) and the beta (a large phi is little scatter). For the binomial family
+the response `y` is the number of successes, `weights` the number of trials, and mu the probability;
+``weights=None`` stands for ones and, for 0/1 data, is the fast path.
 
 References
 ----------
@@ -30,12 +31,13 @@ from difflib import get_close_matches
 from glmmlib.display.words import hint, joined
 from glmmlib.errors import ModelError
 from glmmlib.families.base import Family, no_such_link
+from glmmlib.families.beta import Beta
 from glmmlib.families.binomial import Binomial
 from glmmlib.families.counts import NegativeBinomial, Poisson
 from glmmlib.families.gamma import Gamma
 from glmmlib.families.gaussian import Gaussian
 
-FAMILIES = {cls.name: cls for cls in (Binomial, Poisson, NegativeBinomial, Gamma)}  # those of glmer
+FAMILIES = {cls.name: cls for cls in (Binomial, Poisson, NegativeBinomial, Gamma, Beta)}  # those of glmer
 ALL_FAMILIES = {Gaussian.name: Gaussian} | FAMILIES
 
 # What other software calls them; named in the message, not accepted in silence.
@@ -49,7 +51,8 @@ def family(name, link=None) -> Family:
     Parameters
     ----------
     name : str or Family
-        ``"binomial"``, ``"poisson"``, ``"negbinomial"`` or ``"gamma"``; a `Family` is returned as it is.
+        ``"binomial"``, ``"poisson"``, ``"negbinomial"``, ``"gamma"`` or ``"beta"``; a `Family` is returned as
+        it is.
     link : str, optional
         Name of one of the family's links; its default if None.
 

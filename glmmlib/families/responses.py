@@ -113,6 +113,34 @@ def check_numbers(y, name="response", labels=None):
     return _numbers(y, name, labels)
 
 
+def check_shares(y, name="response", labels=None):
+    """Numbers between 0 and 1, both left out, as floats.
+
+    Raises
+    ------
+    DataError
+        For other values.
+    """
+    y = _numbers(y, name, labels)
+    _refuse(
+        (y < 0) | (y > 1),
+        y,
+        labels,
+        f"A beta response is a share between 0 and 1, but {name!r} holds",
+        "divide percentages by 100; counts of successes need family='binomial'",
+    )
+    _refuse(
+        (y == 0) | (y == 1),
+        y,
+        labels,
+        f"A beta response lies between 0 and 1, but {name!r} holds",
+        "if they are rounded, pull all values inwards, (y (n - 1) + 0.5) / n for n rows (Smithson and "
+        "Verkuilen 2006); if they are shares of a count, use family='binomial'; if they are of another kind, "
+        "model them apart",
+    )
+    return y
+
+
 def check_weights(weights, n_rows, labels=None):
     """Prior weights: positive numbers, one a row; None where there are none or all are 1.
 

@@ -14,7 +14,8 @@ The likelihood integrates u out. With the conditional mode :math:`\hat u`, the s
 Quadrature adds a correction for each group: the integrand is evaluated at points around its mode, in the
 metric of H. With one point it is Laplace's approximation. The mode comes from penalised iteratively
 reweighted least squares (PIRLS): Newton's method, each step a penalised least squares problem
-(``glmmlib.linalg.pls``).
+(``glmmlib.linalg.pls``). Where a family's log-density is not concave and H not positive definite, a step
+takes the expected information in the place of w; at the mode itself w is always the observed one.
 
 Value and gradient in :math:`(\beta, \theta, \tau)` are exact; the mode's dependence on the parameters enters
 by implicit differentiation. :math:`\tau` is the logarithm of the family's dispersion, where it has one.
@@ -42,6 +43,10 @@ class RangeError(ArithmeticError):
     """PIRLS finds no conditional mode: it lies outside the range of the link, or of the floating-point
     numbers.
     """
+
+
+class SaddleError(RangeError):
+    """Where PIRLS ends, the integrand is no maximum: its curvature is not positive definite there."""
 
 
 class ExactFitError(ArithmeticError):
@@ -180,13 +185,14 @@ class LaplaceDeviance:
         ------
         RangeError
             When the mode is not in the range of the link.
+        SaddleError
+            When the curvature at the end is not that of a maximum.
         """
         u, value, eta = self._nearest(beta, Lambdas, dispersion)
         for _ in range(MAX_PIRLS):
             d = self.family.derivatives(self.y, eta, self.weights, dispersion, order=2)
             gradient = [s - x for s, x in zip(self.by_level(d.score, Lambdas), u, strict=True)]
-            cross = self.cross_products(d.weight)
-            factorisation = Factorisation(self.structure, cross, Lambdas)
+            cross, factorisation, is_observed = self.curvature(d.weight, eta, Lambdas, dispersion)
             step, _, decrement = factorisation.solve(gradient)
             if decrement < self.pirls_tolerance:
                 break
@@ -202,7 +208,29 @@ class LaplaceDeviance:
             u, value, eta = candidate, new, new_eta
         if not decrement < MODE_FOUND * (1.0 + 1e-9 * abs(value)):
             raise RangeError
+        if not is_observed:
+            raise SaddleError
         return Mode(u, eta, d.score, d.weight, cross, factorisation, value, gradient, decrement)
+
+    def curvature(self, weight, eta, Lambdas, dispersion, with_X=False):
+        """Return the cross products and the factorisation of H, and whether its weights are observed ones.
+
+        Where a log-density is not concave, observed weights may be negative, and H not positive definite. The
+        expected information, which always is, then gives a step that goes up.
+
+        Raises
+        ------
+        numpy.linalg.LinAlgError
+            If neither is positive definite.
+        """
+        try:
+            cross = self.cross_products(weight, with_X)
+            return cross, Factorisation(self.structure, cross, Lambdas), True
+        except np.linalg.LinAlgError:
+            if self.family.is_log_concave:
+                raise
+        cross = self.cross_products(self.family.fisher(eta, self.weights, dispersion), with_X)
+        return cross, Factorisation(self.structure, cross, Lambdas), False
 
     def _nearest(self, beta, Lambdas, dispersion):
         """Return where to begin: the predicted mode, or after a long step the last mode or zero if they are

@@ -3,7 +3,6 @@
 import numpy as np
 
 from glmmlib.likelihood.glmm import RangeError
-from glmmlib.linalg.pls import Factorisation
 
 
 def first_parameters(problem):
@@ -46,9 +45,7 @@ def _joint_steps(problem, beta, theta, dispersion, u):
     for _ in range(4):
         eta = problem.linear_predictor(beta, Lambdas, u)
         d = problem.family.derivatives(problem.y, eta, problem.weights, dispersion, order=2)
-        factorisation = Factorisation(
-            problem.structure, problem.cross_products(d.weight, with_X=True), Lambdas
-        )
+        _, factorisation, _ = problem.curvature(d.weight, eta, Lambdas, dispersion, with_X=True)
         rhs = [s - x for s, x in zip(problem.by_level(d.score, Lambdas), u, strict=True)]
         du, dbeta, gain = factorisation.solve(rhs, problem.Q @ d.score)
         value, length = problem._penalised(beta, Lambdas, u, dispersion)[0], 1.0

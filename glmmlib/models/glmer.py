@@ -12,7 +12,7 @@ from glmmlib.design.arguments import new_response
 from glmmlib.design.build import build_design
 from glmmlib.errors import ModelError
 from glmmlib.families.registry import family as find_family
-from glmmlib.likelihood.glmm import ExactFitError, LaplaceDeviance, RangeError
+from glmmlib.likelihood.glmm import ExactFitError, LaplaceDeviance, RangeError, SaddleError
 from glmmlib.likelihood.glmm_minimise import minimise_deviance
 from glmmlib.likelihood.quadrature import Quadrature
 from glmmlib.likelihood.separation import find_separation
@@ -43,10 +43,10 @@ def glmer(
         As for :func:`lmer`; a binomial response is 0/1, a proportion with ``weights``, or ``cbind(successes,
         failures)``.
     data : DataFrame
-    family : {"binomial", "poisson", "negbinomial", "gamma"}
+    family : {"binomial", "poisson", "negbinomial", "gamma", "beta"}
     link : str, optional
         Binomial: logit, probit, cloglog. Poisson: log, sqrt, identity. Negative binomial: log. Gamma: log,
-        inverse. The first is the default.
+        inverse. Beta: logit. The first is the default.
     n_agq : int
         Points of adaptive Gauss-Hermite quadrature for each random effect; 1 is Laplace's approximation. More
         than one needs one grouping factor with one or two random effects.
@@ -124,6 +124,8 @@ def _solution(problem):
             optimum, hessian = minimise_deviance(problem)
         except ExactFitError:
             raise ModelError(EXACT_FIT) from None
+        except SaddleError:
+            raise ModelError(SADDLE) from None
         except (RangeError, np.linalg.LinAlgError):
             raise ModelError(_range_sentence(family) if family.limited_range else RUN_OFF) from None
         if family.limited_range and not optimum.converged:
@@ -169,6 +171,11 @@ EXACT_FIT = (
     "maximum; is the"
     " response constant, or constant within groups?"
 )
+SADDLE = (
+    "The random effects have no best value given the responses: where the search for it ends, the density is "
+    "no maximum, so Laplace's approximation does not exist there; look for outliers, and try fewer random "
+    "effects."
+)
 RUN_OFF = (
     "The linear predictor runs out of the range of floating-point numbers before a maximum is found; look "
     "for outliers, an"
@@ -187,6 +194,7 @@ class GeneralizedMixedModelFit(MixedModelFit):
         Distribution and link.
     dispersion : float or None
         Negative binomial: k of Var = mu + mu^2 / k (R's theta).  Gamma: phi of Var = phi mu^2.
+        Beta: phi of Var = mu (1 - mu) / (1 + phi).
     n_agq : int
         Quadrature points; 1 is Laplace's approximation.
     separation : Separation or None

@@ -191,7 +191,10 @@ def refit_many(fit, Y):
 def _fit_together(fit):
     """Can all responses share each step of the optimiser?"""
     return (
-        len(fit.groups) == 1 and getattr(fit, "n_agq", 1) == 1 and fit.solution.problem.covariance.is_linear
+        len(fit.groups) == 1
+        and getattr(fit, "n_agq", 1) == 1
+        and fit.solution.problem.covariance.is_linear
+        and fit.family.is_log_concave
     )
 
 

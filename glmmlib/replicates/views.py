@@ -10,7 +10,8 @@ def conditional_predictors(fit, refits, Y):
     modes of each.
     """
     problem = fit.solution.problem
-    if not fit.is_linear and len(fit.groups) == 1 and problem.covariance.is_linear:
+    is_simple = problem.covariance.is_linear and fit.family.is_log_concave
+    if not fit.is_linear and len(fit.groups) == 1 and is_simple:
         return _all_at_once(fit, refits, Y)
     found = []
     for r, y in enumerate(Y.T):

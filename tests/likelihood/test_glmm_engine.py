@@ -29,8 +29,10 @@ from glmmlib.families.registry import FAMILIES, family
 from glmmlib.likelihood.glmm import LaplaceDeviance
 from glmmlib.likelihood.quadrature import Quadrature
 from support import structures
+from support.family_cases import case
 
-DISPERSION = {"negbinomial": 2.0, "gamma": 0.3}
+DISPERSION = {name: case(name, chosen.links[0].name).auxiliary for name, chosen in FAMILIES.items()}
+DISPERSION |= {"negbinomial": 2.0, "gamma": 0.3}
 PAIRS = [(name, link.name) for name, chosen in FAMILIES.items() for link in chosen.links]
 ONE_FACTOR = ["one intercept", "one slope", "intercept and slope"]
 STRUCTURES = [*ONE_FACTOR, "uncorrelated", "three nested, slopes", "two crossed, slopes"]
@@ -151,7 +153,10 @@ def dense_laplace(problem, deviance, x, theta):
 
     for _ in range(200):
         d = fam.derivatives(y, fixed + V @ u, own, dispersion)
-        step = np.linalg.solve((V.T * d.weight) @ V + np.eye(len(u)), V.T @ d.score - u)
+        curvature = (V.T * d.weight) @ V + np.eye(len(u))
+        if np.linalg.eigvalsh(curvature)[0] <= 0:  # far from the mode of a density that is not log-concave
+            curvature = (V.T * fam.fisher(fixed + V @ u, own, dispersion)) @ V + np.eye(len(u))
+        step = np.linalg.solve(curvature, V.T @ d.score - u)
         while penalised(u + step) < penalised(u) - 1e-9:
             step = 0.5 * step
         u = u + step

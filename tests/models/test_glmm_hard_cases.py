@@ -12,10 +12,12 @@ import glmmlib as gl
 from glmmlib.errors import ConvergenceWarning, QuadratureWarning, SeparationWarning, SingularFitWarning
 from glmmlib.families.registry import FAMILIES, family
 from glmmlib.likelihood.optimise import minimise
+from support.family_cases import case
 
 PAIRS = [(name, link.name) for name, chosen in FAMILIES.items() for link in chosen.links]
 LOG_PAIRS = [pair for pair in PAIRS if not family(*pair).limited_range]
-DISPERSION = {"negbinomial": 2.0, "gamma": 0.3}
+DISPERSION = {name: case(name, chosen.links[0].name).auxiliary for name, chosen in FAMILIES.items()}
+DISPERSION |= {"negbinomial": 2.0, "gamma": 0.3}
 
 
 def simulated(pair, groups=30, size=8, sd=(0.7, 0.0), seed=1, intercept=0.5, h_sd=0.4):

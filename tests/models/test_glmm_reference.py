@@ -51,7 +51,7 @@ def pair(request):
 
 def test_every_reference_is_fitted():
     assert len(ALL) >= 65
-    assert {rv.fit(name)["family"] for name in ALL} == {"binomial", "poisson", "negbinomial", "gamma"}
+    assert {rv.fit(name)["family"] for name in ALL} == {"binomial", "poisson", "negbinomial", "gamma", "beta"}
 
 
 def test_log_likelihood(pair):
@@ -87,7 +87,7 @@ def test_variance_components_and_dispersion(pair):
         ours, sd = fit.varcorr[group.name], np.array(term["sd"])
         np.testing.assert_allclose(ours.sd.iloc[at], sd, rtol=1e-4, atol=1e-5)
         np.testing.assert_allclose(ours.corr.iloc[at, at], np.reshape(term["corr"], (len(at), -1)), atol=1e-4)
-    if ref["family"] in ("gamma", "negbinomial"):
+    if ref["family"] in ("gamma", "negbinomial", "beta"):
         assert fit.dispersion == pytest.approx(ref["dispersion"], rel=1e-4)
     else:
         assert fit.dispersion is None

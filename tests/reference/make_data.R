@@ -111,4 +111,11 @@ mu_id <- 6 + 2 * w + pmax(-4, 2.5 * u[g, 1])
 keep("sim_positive", data.frame(y_log = signif(rgamma(n, shape, shape / mu_log), 7), y_inv = signif(rgamma(n, shape, shape / mu_inv), 7),
                                 k_id = rpois(n, mu_id), k_sqrt = rpois(n, (2 + .4 * x + u[g, 1] + u[g, 2] * x)^2), x, w, g = factor(g)))
 
+keep("sim_shares", transform(read.csv(file.path(out, "sim_shares.csv")), g = factor(g)))   # drawn elsewhere: one factor, beta
+
+set.seed(20250107)                                    # shares between 0 and 1, one factor, a slope
+n <- 600; g <- group(n, 30); x <- round(rnorm(n), 4); u <- draw(30, c(.8, .4), .5)
+mu <- plogis(-.3 + .5 * x + u[g, 1] + u[g, 2] * x); phi <- 8
+keep("sim_shares_slope", data.frame(y = signif(rbeta(n, mu * phi, (1 - mu) * phi), 7), x, g = factor(g)))
+
 writeLines(toJSON(levels_of, auto_unbox = TRUE), file.path(out, "levels.json"))

@@ -13,7 +13,7 @@ header <- function(m, d, engine) c(m[c("name", "formula")], list(data = m$data, 
 
 prior_weights <- function(m, d) if (is.null(m$weights)) NULL else eval(parse(text = m$weights), d)
 r_family <- function(m) switch(m$family, binomial = binomial(m$link), poisson = poisson(m$link), gamma = Gamma(m$link),
-                               negbinomial = glmmTMB::nbinom2(m$link))
+                               negbinomial = glmmTMB::nbinom2(m$link), beta = glmmTMB::beta_family(m$link))
 
 modes <- function(re, n_kept = 400) lapply(names(re), function(g) {
   keep <- seq_len(min(nrow(re[[g]]), n_kept))
@@ -114,7 +114,7 @@ fit_glmmTMB <- function(m, d) {
     fixef = list(names = array1(names(beta)), estimate = array1(beta), se = array1(sqrt(diag(vcov)))),
     vcov = unname(vcov), theta = if (is.null(theta)) NULL else array1(theta),
     VarCorr = unname(covariance_table(covs, groups)), sigma = NULL,
-    dispersion = switch(m$family, gamma = s^2, negbinomial = s, NULL),
+    dispersion = switch(m$family, gamma = s^2, negbinomial = s, beta = s, NULL),
     logLik = -value, logLik_full = -value, logLik_lme4_here = check, minus2logLik = 2 * value,
     AIC = 2 * value + 2 * length(par), BIC = 2 * value + log(nrow(d)) * length(par), isSingular = FALSE,
     fitted_first20 = head(unname(predict(fit, type = "response")), 20), linpred_first20 = head(unname(predict(fit, type = "link")), 20),

@@ -1,0 +1,98 @@
+"""Every registered family with each of its links, and data that it could have made: nothing here is named.
+
+Means, spreads and auxiliary parameters follow from the support and the link; a new family needs no line.
+"""
+
+from dataclasses import dataclass
+from functools import cache, cached_property
+
+import numpy as np
+import pandas as pd
+
+import glmmlib as gl
+from glmmlib.families.registry import ALL_FAMILIES
+
+CASES = [(name, link.name) for name, chosen in ALL_FAMILIES.items() for link in chosen.links]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A family with a link, with sensible parameters."""
+
+    family: object
+
+    @property
+    def mean(self):
+        """A mean well inside the support."""
+        low, high = self.family.support.lower, self.family.support.upper
+        return 1.0 if np.isinf(low) else 4.0 if np.isinf(high) else 0.4
+
+    @cached_property
+    def auxiliary(self):
+        """The auxiliary parameter at which an observation's SD is nearest to a wanted one; None without."""
+        if not self.family.auxiliary:
+            return None
+        upper = self.family.support.upper
+        wanted = 0.15 if upper == 1 else 0.7 * self.mean
+        grid = np.geomspace(0.05, 50.0, 61)
+        sd = np.sqrt([float(self.family.variance(self.mean, dispersion=value)) for value in grid])
+        return float(grid[np.argmin(np.abs(np.log(sd / wanted)))])
+
+    @property
+    def named_auxiliary(self):
+        return {a.name: self.auxiliary for a in self.family.auxiliary}
+
+    @property
+    def eta(self):
+        return float(self.family.link.link(self.mean))
+
+    @property
+    def spread(self):
+        """An SD of the linear predictor that keeps it inside its range."""
+        ends = [end for end in self.family.eta_range if np.isfinite(end)]
+        return min([0.5, *(0.1 * abs(self.eta - end) for end in ends)])
+
+    @property
+    def grid(self):
+        """Linear predictors from one side of the range to the other."""
+        return self.eta + np.array([-4.0, -1.0, 0.0, 0.6, 3.0]) * self.spread
+
+    def weights(self, n):
+        """Trials, precisions, or how often a row counts."""
+        return np.tile([2.0, 5.0, 7.0], n)[:n]
+
+    def draw(self, eta, weights, rng):
+        return self.family.draw(np.asarray(eta, float), weights, self.auxiliary, rng)
+
+    # --- a study ----------------------------------------------------------------------------------------
+
+    @property
+    def truth(self):
+        fixef = {"Intercept": self.eta, "x": 0.6 * self.spread, "f[T.b]": -0.4 * self.spread}
+        return {"fixef": fixef, "sd": {"g": self.spread}, **self.named_auxiliary}
+
+    @property
+    def data(self):
+        """40 groups of 8 with a covariate and a factor, and a response."""
+        rng = np.random.default_rng(20)
+        g = np.repeat(np.arange(40), 8)
+        data = pd.DataFrame({"g": g, "x": rng.uniform(-1, 1, g.size), "f": np.tile(list("ab"), g.size // 2)})
+        return data.assign(y=self.simulated(data, rng))
+
+    def simulated(self, data, rng, n=None):
+        family = self.family
+        return gl.simulate(
+            "~ x + f + (1 | g)", data, family=family.name, link=family.link.name, rng=rng, n=n, **self.truth
+        )
+
+    @cached_property
+    def fit(self):
+        if self.family.is_linear:
+            return gl.lmer("y ~ x + f + (1 | g)", self.data)
+        return gl.glmer("y ~ x + f + (1 | g)", self.data, self.family)
+
+
+@cache
+def case(name, link):
+    chosen = ALL_FAMILIES[name]
+    return Case(chosen(next(candidate for candidate in chosen.links if candidate.name == link)))
