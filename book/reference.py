@@ -46,7 +46,7 @@ CLASSES = {
         "reporting.report": "Report",
         "sliders._slider": "Slider",
         "errors": "GlmmlibError FormulaError DataError ModelError GlmmlibWarning ConvergenceWarning"
-        " QuadratureWarning RankDeficientWarning SeparationWarning SingularFitWarning",
+        " QuadratureWarning RangeWarning RankDeficientWarning SeparationWarning SingularFitWarning",
     }.items()
     for name in names.split()
 }

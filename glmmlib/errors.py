@@ -66,6 +66,10 @@ class QuadratureWarning(GlmmlibWarning):
     """More quadrature points would change the answer."""
 
 
+class RangeWarning(GlmmlibWarning):
+    """A linear predictor lies outside the range of its link, so there is no mean."""
+
+
 class RankDeficientWarning(GlmmlibWarning):
     """Columns of the fixed effects repeat others and were left out, by name."""
 

@@ -55,9 +55,6 @@ def normal_average(function, eta, variance):
     return sum(w * function(eta + z * sd) for z, w in zip(nodes, weights, strict=True))
 
 
-_NODES, _WEIGHTS = normal_nodes(6.0, 49)
-
-
 def mixture_quantile(family, eta, sd, probability, weights=None, dispersion=None):
     """Return the quantile of a response whose linear predictor is normal.
 
@@ -65,7 +62,9 @@ def mixture_quantile(family, eta, sd, probability, weights=None, dispersion=None
     ----------
     family : Family
     eta, sd : (n,) arrays
-        Mean and SD of the linear predictor.
+        Mean and SD of the linear predictor. A value beyond the link's range counts as the end of the range.
+        Where either is unknown or infinite, any response is possible, and the quantile is an end of the
+        support.
     probability : float
     weights, dispersion
         As the family takes them.
@@ -85,9 +84,42 @@ def mixture_quantile(family, eta, sd, probability, weights=None, dispersion=None
     >>> mixture_quantile(family("poisson"), np.log([3.0, 3.0]), np.array([0.0, 0.5]), 0.975)
     array([ 7., 10.])
     """
-    means = family.link.inverse(eta + _NODES[:, None] * sd)
+    support = family.support
+    found = np.full(eta.shape, support.lower if probability < 0.5 else support.upper)
+    is_known = np.isfinite(eta) & np.isfinite(sd)
+    steep = _steepness(family, eta, np.where(is_known, sd, 0.0), weights, dispersion)
+    for n_nodes, low, high in _RULES:
+        rows = np.flatnonzero(is_known & (low <= steep) & (steep < high))
+        for some in np.array_split(rows, 1 + rows.size * n_nodes // _AT_A_TIME):
+            if some.size:
+                own = (_of_rows(values, some) for values in (weights, dispersion))
+                found[some] = _quantile(family, eta[some], sd[some], probability, *own, n_nodes)
+    return found
+
+
+# The distribution function of a response is a step in eta, as wide as the response tells eta. These are
+# numbers of nodes, with the ratios of the predictor's SD to this width for which they are dense enough.
+_RULES = ((49, 0.0, 4.0), (201, 4.0, 16.0), (801, 16.0, np.inf))
+_AT_A_TIME = 500_000
+
+
+def _steepness(family, eta, sd, weights, dispersion):
+    """The SD of the linear predictor over the width in eta of a narrow distribution of the response."""
+    with np.errstate(all="ignore"):
+        places = (np.clip(eta + z * sd, *family.eta_range) for z in (-2.0, 0.0, 2.0))
+        ratios = [sd * np.sqrt(family.fisher(place, weights, dispersion)) for place in places]
+    return np.nan_to_num(np.max(ratios, axis=0), nan=1e300, posinf=1e300)
+
+
+def _of_rows(values, rows):
+    return values if np.ndim(values) == 0 else values[rows]
+
+
+def _quantile(family, eta, sd, probability, weights, dispersion, n_nodes):
+    nodes, shares = normal_nodes(6.0, n_nodes)
+    means = family.link.inverse(np.clip(eta + nodes[:, None] * sd, *family.eta_range))
 
     def reached(y):
-        return _WEIGHTS @ family.cdf(y, means, weights, dispersion) >= probability
+        return shares @ family.cdf(y, means, weights, dispersion) >= probability
 
     return family.observed(family.support.smallest(reached, len(eta), weights), weights)

@@ -15,6 +15,8 @@ from glmmlib.families.special import log1pmx, per_count, stirling_remainder
 from glmmlib.families.support import Support
 from glmmlib.families.weighting import over, times, weighted
 
+_ALL_GAMMA = 1e-12  # a k / (k + mu) below which the Poisson's scatter is nothing beside that of its mean
+
 
 class _Counts(Family):
     """What the Poisson and the negative binomial share."""
@@ -149,11 +151,15 @@ class NegativeBinomial(_Counts):
 
     def cdf(self, y, mu, weights=None, dispersion=None):
         y, (q, _) = np.floor(y), _shares(mu, dispersion)
-        return np.where(y < 0, 0.0, sp.betainc(dispersion, np.maximum(y, 0.0) + 1.0, q))
+        more = np.maximum(y, 0.0) + 1.0
+        found = np.where(q < _ALL_GAMMA, sp.gammainc(dispersion, more * q), sp.betainc(dispersion, more, q))
+        return np.where(y < 0, 0.0, found)
 
     def sf(self, y, mu, weights=None, dispersion=None):
-        y, (_, p) = np.floor(y), _shares(mu, dispersion)
-        return np.where(y < 0, 1.0, sp.betainc(np.maximum(y, 0.0) + 1.0, dispersion, p))
+        y, (q, p) = np.floor(y), _shares(mu, dispersion)
+        more = np.maximum(y, 0.0) + 1.0
+        found = np.where(q < _ALL_GAMMA, sp.gammaincc(dispersion, more * q), sp.betainc(more, dispersion, p))
+        return np.where(y < 0, 1.0, found)
 
     def draw(self, eta, weights=None, dispersion=None, rng=None):
         mu = self.link.inverse(eta)

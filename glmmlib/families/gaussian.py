@@ -91,8 +91,8 @@ class Gaussian(Family):
         return mu + sp.ndtri(probability) * np.sqrt(1.0 / self._precision(weights, dispersion))
 
     def predictive_quantile(self, eta, sd, probability, weights=None, dispersion=None):
-        total = np.square(sd) + 1.0 / self._precision(weights, dispersion)
-        return eta + sp.ndtri(probability) * np.sqrt(total)
+        total, z = np.square(sd) + 1.0 / self._precision(weights, dispersion), sp.ndtri(probability)
+        return eta + z * np.sqrt(total) if z else np.array(eta)
 
     def draw(self, eta, weights=None, dispersion=None, rng=None):
         scale = dispersion if weights is None else dispersion / np.sqrt(weights)

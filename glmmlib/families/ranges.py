@@ -15,6 +15,15 @@ class MeanRange:
             ends = [float(self.link.link(end)) for end in (self.support.lower, self.support.upper)]
         return min(ends), max(ends)
 
+    def within(self, eta):
+        """Linear predictors, those outside their range at its end."""
+        return np.clip(eta, *self.eta_range)
+
+    def is_within(self, eta):
+        """Which linear predictors have a mean: those in their range; an infinite one has its end."""
+        low, high = self.eta_range
+        return (eta >= low) & (eta <= high)
+
     @property
     def limited_range(self) -> bool:
         """Whether the link leaves the linear predictor only a part of the real line."""

@@ -50,33 +50,27 @@ class Support:
         """
         if self.is_discrete:
             return self._smallest_whole(reached, n, trials)
-        low, high = self._coordinates(n)
+        low, high = np.full(n, -_FAR), np.full(n, _FAR)
         for _ in range(_HALVINGS):
             middle = 0.5 * (low + high)
             at = reached(self._response(middle))
             low, high = np.where(at, low, middle), np.where(at, middle, high)
-        return np.where(high < self._coordinates(n)[1], self._response(high), self.upper)
+        return np.where(high < _FAR, self._response(high), self.upper)
 
     def _smallest_whole(self, reached, n, trials):
-        if self.in_trials:
-            high = np.ones(n) if trials is None else np.array(np.broadcast_to(trials, (n,)), float)
-        else:
-            high = np.ones(n)
-            while np.isfinite(high).any() and not (done := reached(high) | np.isinf(high)).all():
+        high = np.ones(n) if trials is None else np.array(np.broadcast_to(trials, (n,)), float)
+        with np.errstate(over="ignore", invalid="ignore"):
+            while not (self.in_trials or (done := reached(high) | np.isinf(high)).all()):
                 high = np.where(done, high, 2.0 * high)
-        low = np.full(n, -1.0)
-        while (open_ := np.isfinite(high) & (high - low > np.maximum(1.0, np.spacing(high)))).any():
-            middle = np.where(open_, np.ceil(0.5 * (low + high)), high)
-            at = reached(middle) | ~open_
-            low, high = np.where(at, low, middle), np.where(at, middle, high)
+            low = np.full(n, -1.0)
+            while (wide := np.isfinite(high) & (high - low > np.maximum(1.0, np.spacing(high)))).any():
+                middle = np.where(wide, np.ceil(0.5 * (low + high)), high)
+                at = reached(middle) | ~wide
+                low, high = np.where(at, low, middle), np.where(at, middle, high)
         return high
 
-    # A coordinate in which the range is the real line: log, logit, or the inverse of sinh.
-
-    def _coordinates(self, n):
-        return np.full(n, -_FAR), np.full(n, _FAR)
-
     def _response(self, coordinate):
+        """The response at a coordinate whose range is the real line: log, logit, or the inverse of sinh."""
         if np.isinf(self.lower):
             return np.sinh(coordinate)
         if np.isinf(self.upper):

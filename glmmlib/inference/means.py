@@ -248,6 +248,8 @@ def means(fit, by, at=None, kind="response", level=0.95, ddf=None):
         averaged.append(f"{what}; random effects are zero (a typical group)")
     if np.isnan(L).any():
         averaged.append("means left empty depend on combinations of levels that the data do not hold")
+    elif table["mean"].isna().any():
+        averaged.append(f"means left empty lie outside the range of the {fit.family.link.name} link")
     return Means(table, kind, level, tuple(averaged), ddf, L, fit)
 
 
@@ -261,10 +263,10 @@ def _estimates(fit, L, offset, kind, level, ddf):
     table["lower"], table["upper"] = table["mean"] - half, table["mean"] + half
     if kind == "response":
         link = fit.family.link
+        table[~fit.family.is_within(table["mean"].to_numpy())] = np.nan
         eta = table["mean"].to_numpy()
-        ends = np.sort(
-            [link.inverse(table["lower"].to_numpy()), link.inverse(table["upper"].to_numpy())], axis=0
-        )
+        low, high = (fit.family.within(table[end].to_numpy()) for end in ("lower", "upper"))
+        ends = np.sort([link.inverse(low), link.inverse(high)], axis=0)
         table["mean"], (table["lower"], table["upper"]) = link.inverse(eta), ends
         table["se"] *= np.abs(link.derivative(eta))
     return table

@@ -1,5 +1,6 @@
 """Predictions: which effects they use, for which rows, and how sure they are."""
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,8 +12,8 @@ from glmmlib.design.frames import as_frame
 from glmmlib.design.newdata import new_design
 from glmmlib.design.recoding import effect_names
 from glmmlib.display.arguments import checked_level
-from glmmlib.display.words import listed
-from glmmlib.errors import DataError, ModelError
+from glmmlib.display.words import counted, listed
+from glmmlib.errors import DataError, ModelError, RangeWarning
 from glmmlib.formula.parser import random_only
 from glmmlib.prediction.error_variance import Effects, linear_variance
 from glmmlib.prediction.new_observation import response_ends
@@ -74,8 +75,10 @@ def predict(
     Returns
     -------
     Series or DataFrame
-        With the index of `newdata`; a row with a missing value is NaN.  With an interval the columns are
-        ``estimate``, ``lower`` and ``upper``, and ``.attrs["holds"]`` lists the uncertainties that they hold.
+        With the index of `newdata`; a row with a missing value is NaN, and so is, with a warning, a mean that
+        the data do not tell, or whose linear predictor lies outside the range of the link. With an interval
+        the columns are ``estimate``, ``lower`` and ``upper``, and ``.attrs["holds"]`` lists the uncertainties
+        that they hold.
 
     Raises
     ------
@@ -115,11 +118,15 @@ def predict(
     eta = _linear_predictor(fit, rows)
     unknown = _open_variance(fit, rows)
 
+    is_plain = kind == "link" and not is_marginal
+    eta = eta if is_plain else _with_means(fit.family, eta)
+
     def on_scale(eta):
-        if is_marginal:
-            mean = link.average(eta, unknown)
-            return mean if kind == "response" else link.link(mean)
-        return link.inverse(eta) if kind == "response" else eta
+        if is_plain:
+            return eta
+        eta = fit.family.within(eta)
+        mean = link.average(eta, unknown) if is_marginal else link.inverse(eta)
+        return mean if kind == "response" else link.link(mean)
 
     if interval is None:
         return _table(rows, prediction=on_scale(eta))["prediction"]
@@ -266,6 +273,21 @@ def _linear_predictor(fit, rows):
     for effects, modes in zip(rows.effects, fit.solution.modes, strict=True):
         eta = eta + effects.part(modes)
     return eta if rows.offset is None else eta + rows.offset
+
+
+def _with_means(family, eta):
+    """Return the linear predictors, NaN where they have no mean, with a warning."""
+    is_outside = ~(family.is_within(eta) | np.isnan(eta))
+    if is_outside.any():
+        low, high = family.eta_range
+        warnings.warn(
+            f"the linear predictor of {counted(int(is_outside.sum()), 'row')} lies outside the range of the "
+            f"{family.link.name} link ({low:g} to {high:g}), so there is no mean, and NaN stands in its "
+            "place: look at kind='link', and keep to predictors like those of the fit",
+            RangeWarning,
+            stacklevel=4,
+        )
+    return np.where(is_outside, np.nan, eta)
 
 
 def _open_variance(fit, rows):

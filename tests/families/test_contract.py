@@ -170,6 +170,23 @@ def test_quantiles_of_new_observations_by_simulation(name, link):
 
 
 @every_family
+def test_quantiles_of_new_observations_at_the_edges(name, link):
+    """Out of the link's range, where the mean overflows, with any scatter: in the support, and at once."""
+    of = case(name, link)
+    far = np.array([-1e4, -700.0, -30.0, 0.0, 1e-9, 30.0, 700.0, 1e4])
+    eta, sd = (part.ravel() for part in np.meshgrid(far, [0.0, 0.1, 3.0, 50.0, np.inf]))
+    low, middle, high = (
+        of.family.predictive_quantile(eta, sd, p, None, of.auxiliary) for p in (0.025, 0.5, 0.975)
+    )
+    for ends in (low, middle, high):
+        assert not np.isnan(ends).any()
+        assert ((ends >= of.family.support.lower) & (ends <= of.family.support.upper)).all()
+    assert (low <= middle).all() and (middle <= high).all()
+    assert (low[np.isinf(sd)] == of.family.support.lower).all()
+    assert (high[np.isinf(sd)] == of.family.support.upper).all()
+
+
+@every_family
 def test_first_values_are_inside_their_range(name, link):
     of = case(name, link)
     y = of.draw(np.full(N, of.eta), None, np.random.default_rng(5))
