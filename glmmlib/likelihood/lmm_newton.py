@@ -17,6 +17,7 @@ from glmmlib.likelihood.lmm_batch import State
 TOLERANCE = 1e-10  # of g' H^-1 g, in units of the deviance
 MAX_ITERATIONS = 100
 MOST_STARTS = 8  # of each model
+HOPELESS, HOPELESS_PER_LEVEL = 10.0, 0.3  # so far above the lowest place looked at, a valley ends no lower
 MOST_STALLED = 8  # steps without descent: the precision of the criterion is reached
 SAME_PLACE = 0.03
 MOST_NUMBERS = 400_000  # of a look at all sizes
@@ -73,7 +74,10 @@ def _starts(batch):
             break
     else:
         return np.arange(len(batch.yy)), batch.moments()
-    order, is_low = candidates.lowest(batch.scan(candidates.theta), MOST_STARTS)
+    values = batch.scan(candidates.theta)
+    order, is_low = candidates.lowest(values, MOST_STARTS)
+    height = np.take_along_axis(values, order, axis=1) - values.min(axis=1, keepdims=True)
+    is_low &= height < HOPELESS + HOPELESS_PER_LEVEL * batch.count.sum()
     is_low[:, 0] = True
     model, rank = np.nonzero(is_low)
     return model, candidates.theta[order[model, rank]]
