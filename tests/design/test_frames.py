@@ -79,7 +79,6 @@ NONE_OF_THEM = [
     "data.csv",
     np.nan,
     {"x": [1, 2], "y": [1]},
-   
     object(),
     lambda: 1,
     pd.DataFrame,
