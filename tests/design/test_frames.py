@@ -85,7 +85,7 @@ NONE_OF_THEM = [
 ]
 
 
-@pytest.mark.parametrize("value", NONE_OF_THEM, ids=repr)
+@pytest.mark.parametrize("value", NONE_OF_THEM, ids=lambda value: type(value).__name__)
 def test_what_is_no_data(value):
     with pytest.raises(DataError, match="a pandas DataFrame or a dict of columns"):
         as_frame(value)
