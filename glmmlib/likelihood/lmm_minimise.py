@@ -75,6 +75,9 @@ def _by_newton(problem):
         return _from_several(problem, [theta], n_evaluations)
     inverse = _inverse(found.hessian[0])
     gradient = get_gradient()
+    last, get_last = problem.objective(theta - inverse @ gradient)
+    if get_last is not None and last <= value:  # the step before which Newton's method stopped
+        theta, value, gradient = theta - inverse @ gradient, last, get_last()
     decrement = float(gradient @ inverse @ gradient)
     return Optimum(
         theta, value, gradient, decrement, n_evaluations, True, "converged", inverse, ((theta, value),)
