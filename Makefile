@@ -37,7 +37,7 @@ export OMP_NUM_THREADS := 1
 
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: book notebooks without-site check style types quick test long lab store site pdf lite clean
+.PHONY: book notebooks check style types quick test long lab store site pdf lite clean
 
 book: $(READY)
 	rm -rf _build
@@ -46,8 +46,8 @@ book: $(READY)
 
 test: style
 	$(BIN)/python -m book.store --check chapters/*.ipynb
-	$(MAKE) --jobs 2 book types without-site
-	$(PYTEST) -n 2 --dist worksteal -m site tests
+	$(MAKE) --jobs 2 book types notebooks
+	$(PYTEST) -n 2 --dist worksteal --doctest-modules tests glmmlib book
 
 check: style
 	$(MAKE) --jobs 2 types quick
@@ -64,14 +64,10 @@ types: $(READY)
 quick: $(READY)
 	$(PYTEST) -q -n 2 --dist worksteal -m "not slow and not site and not browser" tests --ignore tests/course
 
-# What needs no built site is checked while the book is built. Every notebook runs again, its cells in one process.
-NBVAL := -p book.notebook_times --nbval --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg
-
-without-site: $(READY)
-	$(PYTEST) -n 2 --dist loadgroup -m "not site" --doctest-modules $(NBVAL) chapters tests glmmlib book
-
+# Every notebook runs again beside the build of the book, and is compared with what is stored.
 notebooks: $(READY)
-	$(PYTEST) $(NBVAL) chapters
+	$(PYTEST) -p book.notebook_times \
+	    --nbval --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg chapters
 
 # The seed is the day's; a failure prints the example, which then becomes a test. Another day: make long SEED=20261130
 SEED := $(shell date +%Y%m%d)

@@ -16,6 +16,8 @@ has chosen. On a page a door is the browser's own `<details>`.
 
 from __future__ import annotations
 
+from typing import Any
+
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.transforms import SphinxTransform
@@ -129,7 +131,7 @@ def _pass(self, node: nodes.Node) -> None:
 def add_doors(app: Sphinx) -> None:
     app.add_directive("admonition", AdmonitionOrDoor, override=True)
     app.add_transform(HangDoors)
-    plain = dict.fromkeys(("latex", "text"), (_pass, _pass))
+    plain: dict[str, Any] = dict.fromkeys(("latex", "text"), (_pass, _pass))
     app.add_node(door, html=(_visit_door, _depart_door), **plain)
     app.add_node(door_title, html=(_visit_title, _depart_title), **plain)
     app.add_node(door_content, html=(_visit_content, _depart_content), **plain)

@@ -25,7 +25,7 @@ def run_side_by_side(app: Sphinx, env: BuildEnvironment, docnames: list[str]) ->
     paths = [path for name in docnames if (path := Path(env.doc2path(name))).suffix == ".ipynb"]
     if not paths:
         return
-    cache = get_cache(env.mystnb_config.execution_cache_path)
+    cache = get_cache(env.mystnb_config.execution_cache_path)  # type: ignore[attr-defined]
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # a kernel is a process of its own
         runs = {path: pool.submit(_run, path, app.config.nb_execution_timeout) for path in paths}
         for path in status_iterator(paths, "running notebooks... ", length=len(paths), stringify_func=_name):

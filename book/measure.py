@@ -131,7 +131,8 @@ class Walk:
 
 def measure(notebook: NotebookNode) -> Measure:
     """Measure a stored notebook."""
-    walk, count, longest = Walk(), Counter(), 0
+    count: Counter[str] = Counter()
+    walk, longest = Walk(), 0
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             _read_markdown(cell.source, walk, count)

@@ -70,7 +70,7 @@ def parse(lines: list[str]) -> tuple[str, dict[str, bool]]:
     for start, end in pairwise([*starts, len(lines)]):
         reason = next((i for i in range(start, end) if lines[i].lstrip().startswith(">")), end)
         words = [OPTION.sub("", lines[start]), *(line.strip() for line in lines[start + 1 : reason])]
-        found[" ".join(words).strip()] = OPTION.match(lines[start])[1] == "x"
+        found[" ".join(words).strip()] = _is_correct(lines[start])
     return " ".join(line.strip() for line in lines[: starts[0] if starts else None]).strip(), found
 
 

@@ -60,7 +60,8 @@ def independent_columns(x: np.ndarray, names: Sequence[str]) -> np.ndarray:
     kept = independent_rows(x)
     if not kept.all():
         aliased = [
-            f"{names[k]} (constant)" if (x[k] == x[k, 0]).all() else names[k] for k in np.flatnonzero(~kept)
+            f"{names[k]} (constant)" if (x[k] == x[k, 0]).all() else names[k]
+            for k in np.flatnonzero(~kept).tolist()
         ]
         warnings.warn(
             "left out of the fixed effects, because constant or a linear combination of the columns "

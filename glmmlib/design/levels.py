@@ -6,6 +6,8 @@ of one kind keeps them (the levels of numbers are numbers); one that mixes kinds
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -20,13 +22,13 @@ _OF_ONE_KIND = {
 }  # fmt: skip
 
 
-def text_of(value) -> str:
+def text_of(value: Any) -> str:
     """Return the text of a level, as R writes it: a whole number has no decimal point.
 
     >>> text_of(1.0), text_of("1"), text_of(0.5), text_of(True)
     ('1', '1', '0.5', 'True')
     """
-    if isinstance(value, float | np.floating) and float(value).is_integer() and abs(value) < 1e15:
+    if isinstance(value, float | np.floating) and float(value).is_integer() and abs(float(value)) < 1e15:
         return str(int(value))
     return str(value)
 

@@ -47,7 +47,7 @@ def independent_rows(rows: np.ndarray) -> np.ndarray:
     raw = np.sqrt(length**2 + n * shift**2)
     if (length > np.sqrt(_ROUNDING) * raw).all() and (_pivots(gram / np.outer(length, length)) > _SAFE).all():
         return np.ones(p, dtype=bool)
-    triangle = np.linalg.qr((rows - shift[:, None]).T, mode="r")
+    triangle = np.asarray(np.linalg.qr((rows - shift[:, None]).T, mode="r"))
     return _independent(triangle, np.maximum(TOLERANCE * length, _ROUNDING * raw))
 
 

@@ -66,11 +66,15 @@ def _read(factor: Factor, columns: pd.Index, where: str) -> Iterable[str]:
 
 def _quoted_columns(tree: ast.expr) -> list[str]:
     """Return the names in patsy's quotation: ``Q('my col')``."""
-    return [str(n.args[0].value) for n in ast.walk(tree) if _is_quotation(n)]
+    return [name for n in ast.walk(tree) if (name := _quoted(n)) is not None]
 
 
-def _is_quotation(node: ast.AST) -> bool:
-    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Q"
+def _quoted(node: ast.AST) -> str | None:
+    """Return the name that a call of ``Q`` quotes; None where the node is no such call."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Q":
+        name = node.args[0]
+        return str(name.value) if isinstance(name, ast.Constant) else None
+    return None
 
 
 @dataclass(frozen=True, eq=False)
@@ -305,8 +309,8 @@ class _Renamer(ast.NodeTransformer):
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         is_statistic = _is_statistic(node)
-        if _is_quotation(node):
-            return ast.Name(self.writer.alias(str(node.args[0].value), "call"), ast.Load())
+        if (name := _quoted(node)) is not None:
+            return ast.Name(self.writer.alias(name, "call"), ast.Load())
         if isinstance(node.func, ast.Attribute):
             node.func = self.visit(node.func)
         node.args = [self.visit(argument) for argument in node.args]

@@ -167,6 +167,6 @@ def choice(answer: Any, *options: str) -> str:
     >>> choice("Too small", "too small", "too large")
     'too small'
     """
-    said = answer.strip().lower() if isinstance(answer, str) else None
+    said = answer.strip().lower() if isinstance(answer, str) else ""
     look(said in options, f"The check needs one of these, in quotation marks: {', '.join(options)}.")
     return said

@@ -1,12 +1,19 @@
 """Where the means of a family, and so its linear predictors, can lie, and what happens at the ends."""
 
+from typing import ClassVar
+
 import numpy as np
 
 from glmmlib.errors import ModelError
+from glmmlib.families.links import Link
+from glmmlib.families.support import Support
 
 
 class MeanRange:
     """The part of a family that follows from its support and its link."""
+
+    link: Link
+    support: ClassVar[Support]
 
     @property
     def eta_range(self) -> tuple[float, float]:

@@ -5,11 +5,13 @@ from scipy import special as sp
 
 from glmmlib.display.words import joined
 from glmmlib.errors import ModelError
-from glmmlib.families.links import Log, Sqrt
+from glmmlib.families.links import Link, Log, Sqrt
 
 
 class ResidualVariance:
     """The part of a family that says how much a response scatters on the scale of the linear predictor."""
+
+    link: Link
 
     def residual_variance(self, mu, dispersion=None, method=None):
         """Residual variance on the scale of the linear predictor, as an ICC or R2 needs it.

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NoReturn
 
 from glmmlib.errors import FormulaError
 from glmmlib.formula import vocabulary as known
@@ -225,7 +226,7 @@ class _Reader:
         self.at -= 1
         self.unexpected(token)
 
-    def unexpected(self, token: Token) -> None:
+    def unexpected(self, token: Token) -> NoReturn:
         """Say what is wrong with a token that cannot stand where it stands."""
         if token.kind in ("name", "python") or token.is_operator("("):
             raise self.error("an operator is missing before this", token)

@@ -110,7 +110,7 @@ def _parsed(spelt: str, text: str) -> ast.expr:
         raise FormulaError(f"{_short(text)} is not a valid expression") from error
     except (RecursionError, MemoryError) as error:
         raise FormulaError("this expression is nested too deeply") from error
-    level = [tree]
+    level: list[ast.AST] = [tree]
     for _ in range(DEEPEST):
         level = [child for node in level for child in ast.iter_child_nodes(node)]
         if not level:

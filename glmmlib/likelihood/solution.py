@@ -229,6 +229,11 @@ class LinearSolution(Solution):
         """Penalised least squares at this theta."""
         return self.problem.at(self.standard_Lambdas)
 
+    @property
+    def _sigma(self) -> float:
+        assert self.estimates.auxiliary is not None, "a linear model has a residual SD"
+        return self.estimates.auxiliary
+
     @cached_property
     def _shift(self) -> FloatArray:
         """How far beta lies from the best one for this theta, in the orthonormal columns."""
@@ -245,7 +250,7 @@ class LinearSolution(Solution):
     def deviance(self) -> float:
         if self._is_best:
             return self.point.value
-        problem, factorisation, sigma2 = self.problem, self.point.factorisation, self.estimates.auxiliary**2
+        problem, factorisation, sigma2 = self.problem, self.point.factorisation, self._sigma**2
         value = factorisation.log_det_Z + problem.constant + problem.df * np.log(2.0 * np.pi * sigma2)
         if problem.reml:
             return float(value + factorisation.log_det_X + self.point.r2 / sigma2)
@@ -256,7 +261,7 @@ class LinearSolution(Solution):
     def beta_cov(self) -> FloatArray:
         root = self._root_of_information
         half = solve_triangular(root, np.eye(len(root)), lower=True) if len(root) else root
-        return self.estimates.auxiliary**2 * self.coordinates.covariance(half.T @ half)
+        return self._sigma**2 * self.coordinates.covariance(half.T @ half)
 
     @cached_property
     def modes(self) -> tuple[FloatArray, ...]:
@@ -274,7 +279,7 @@ class LinearSolution(Solution):
     @cached_property
     def conditional_covariances(self) -> tuple[FloatArray, ...]:
         inverse = self.point.factorisation.inverse(with_X=False)
-        return self._covariances_of_modes(inverse, self.estimates.auxiliary)
+        return self._covariances_of_modes(inverse, self._sigma)
 
     @property
     def offset(self) -> FloatArray | None:
