@@ -62,6 +62,22 @@ class Family(MeanRange, ResidualVariance, ABC):
         What to try where they scatter more at some means than at others.
     noise : str
         What an interval for a new observation adds to that of its mean.
+    has_dispersion : bool
+        Is a dispersion estimated along with the coefficients?
+    ratio : str or None
+        What exp(coefficient) is, such as "odds ratio"; None where it is no ratio of anything.
+    eta_range : tuple of float
+        The linear predictors whose means lie in the range of the response.
+    separable : bool
+        Can rows of lowest (or highest) responses alone send a coefficient to infinity?
+    latent_variance : float or None
+        Variance of the latent variable whose threshold the response is; None where there is none.
+    residual_methods : tuple of str
+        The methods of `residual_variance`, the default first.
+    residual_formula : str
+        The default residual variance in words.
+    residual_needs_mean : bool
+        Does the residual variance depend on the mean?
     """
 
     link: Link

@@ -6,8 +6,10 @@ With :math:`a = \mu\phi` and :math:`b = (1 - \mu)\phi`,
 
 Stirling's formula turns the large terms into a divergence, which keeps its digits where phi is large,
 
-.. math:: \log p = -\phi\,\mathrm{KL}(\mu \,\|\, y) + \tfrac12\log\frac{\phi\,\mu(1 - \mu)}{2\pi}
-          + r(\phi) - r(a) - r(b) - \log y(1 - y),
+.. math::
+
+    \log p = -\phi\,\mathrm{KL}(\mu \,\|\, y) + \tfrac12\log\frac{\phi\,\mu(1 - \mu)}{2\pi}
+    + r(\phi) - r(a) - r(b) - \log y(1 - y),
 
 r being what the formula leaves out. The log-density is not concave in eta.
 

@@ -178,7 +178,7 @@ class LaplaceDeviance:
         ]
         return sums if Lambdas is None else [L.T @ s for L, s in zip(Lambdas, sums, strict=True)]
 
-    def mode(self, beta, Lambdas, dispersion):
+    def mode(self, beta, Lambdas, dispersion, tolerance=None):
         """Find the conditional mode of u, starting from the last one found.
 
         Raises
@@ -188,13 +188,14 @@ class LaplaceDeviance:
         SaddleError
             When the curvature at the end is not that of a maximum.
         """
+        tolerance = self.pirls_tolerance if tolerance is None else tolerance
         u, value, eta = self._nearest(beta, Lambdas, dispersion)
         for _ in range(MAX_PIRLS):
             d = self.family.derivatives(self.y, eta, self.weights, dispersion, order=2)
             gradient = [s - x for s, x in zip(self.by_level(d.score, Lambdas), u, strict=True)]
             cross, factorisation, is_observed = self.curvature(d.weight, eta, Lambdas, dispersion)
             step, _, decrement = factorisation.solve(gradient)
-            if decrement < self.pirls_tolerance:
+            if decrement < tolerance:
                 break
             length = 1.0
             while True:

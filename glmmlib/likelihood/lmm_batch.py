@@ -8,8 +8,9 @@ With :math:`T = \Lambda\Lambda'`, each group reduced to :math:`K_j, c_j`
 (:mod:`glmmlib.likelihood.lmm_reduced`) and :math:`P_j = (I + K_j'TK_j)^{-1}`, the generalised least squares
 products are :math:`G = [X\,y]'V^{-1}[X\,y] = G_0 + \sum_j c_j'P_jc_j`, and
 
-.. math:: dP_j = -P_jK_j'\,dT\,K_jP_j, \quad d\log|I + TA_j| = \langle N_j, dT\rangle,
-          \quad N_j = K_jP_jK_j',
+.. math::
+
+    dP_j = -P_jK_j'\,dT\,K_jP_j, \quad d\log|I + TA_j| = \langle N_j, dT\rangle, \quad N_j = K_jP_jK_j',
 
 which give the exact gradient and Hessian. Groups with equal :math:`K_j` may be rotated among each other
 without a change of G, so they are replaced by the few combinations of them that :math:`X` reaches and a root

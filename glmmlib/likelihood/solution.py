@@ -18,7 +18,7 @@ from scipy.linalg import solve_triangular
 
 from glmmlib.covariance.groups import Group
 from glmmlib.likelihood.coordinates import Coordinates
-from glmmlib.likelihood.glmm import LaplaceDeviance, Mode
+from glmmlib.likelihood.glmm import POLISH_TOLERANCE, LaplaceDeviance, Mode
 from glmmlib.likelihood.lmm import Point, ProfiledDeviance
 from glmmlib.likelihood.optimise import Optimum, gradient_hessian
 from glmmlib.linalg import blocks
@@ -334,7 +334,9 @@ class LaplaceSolution(Solution):
     @cached_property
     def mode(self) -> Mode:
         """The conditional mode in the coordinates of the likelihood, and what was computed there."""
-        return self.problem.mode(self.standard_beta, self.standard_Lambdas, self._dispersion)
+        return self.problem.mode(
+            self.standard_beta, self.standard_Lambdas, self._dispersion, POLISH_TOLERANCE
+        )
 
     @cached_property
     def deviance(self) -> float:

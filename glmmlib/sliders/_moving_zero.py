@@ -114,7 +114,8 @@ def chart(
     alt = altair()
     control = slider("zero", "Zero of x (°C) ", zero, LOW, HIGH, 0.5)
     a0, a1 = deviations(sd, corr, SITES)
-    sites = [{"site": j, "b0": INTERCEPT + a0[j], "b1": SLOPE + a1[j]} for j in range(SITES)]
+    lines = np.round([INTERCEPT + a0, SLOPE + a1], 9).tolist()  # the digits of every machine
+    sites = [{"site": j, "b0": lines[0][j], "b1": lines[1][j]} for j in range(SITES)]
     x = alt.X("x:Q", title="Temperature (°C)", scale=alt.Scale(domain=[LOW, HIGH], nice=False))
     y = alt.Y("y:Q", title="pH change", scale=alt.Scale(domain=[-2.6, 3.6], nice=False))
     height = f"datum.b0 + datum.b1 * (datum.x - {ORIGIN:g})"

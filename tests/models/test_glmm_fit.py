@@ -175,6 +175,7 @@ def test_ratios(fits, pair):
         ("poisson", "log"): "rate ratio",
         ("negbinomial", "log"): "rate ratio",
         ("gamma", "log"): "mean ratio",
+        ("beta", "logit"): "mean odds ratio",
     }
     if pair not in names:
         with pytest.raises(ModelError, match="is no ratio"):
