@@ -232,7 +232,7 @@ class MixedModelFit:
         Returns
         -------
         tuple
-            Pairs of an :class:`~glmmlib.families.auxiliary.Auxiliary` and its value.
+            Pairs of an ``Auxiliary``, which has a name and a symbol, and its value.
 
         Examples
         --------
