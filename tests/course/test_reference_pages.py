@@ -73,6 +73,12 @@ def test_every_public_name_has_an_entry(site, name):
     assert name in entries(site)
 
 
+@pytest.mark.parametrize("path", CLASSES.values())
+def test_the_pages_of_the_reference_ask_for_every_class(path):
+    asked = "".join(p.read_text(encoding="utf-8") for p in (ROOT / "chapters").glob("reference*.md"))
+    assert re.search(rf"autoclass:: {re.escape(path)}$", asked, re.MULTILINE)
+
+
 @pytest.mark.parametrize("fit", FITS, ids=lambda fit: fit.__name__)
 def test_methods_of_the_two_fit_classes_are_among_the_entries(fit):
     public = {
