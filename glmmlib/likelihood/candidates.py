@@ -3,6 +3,7 @@ design can tell apart, each with each, and correlations.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import product
 
 import numpy as np
@@ -41,8 +42,7 @@ class Candidates:
         order = np.argsort(values, axis=1)[:, : 3 * most]
         seen, place = np.unique(order, return_inverse=True)
         beside = np.empty((len(values), len(seen)))
-        for column, i in zip(beside.T, seen, strict=True):
-            near = np.abs(self.places - self.places[i]).max(axis=1) < NEIGHBOUR
+        for column, near in zip(beside.T, self._near(seen), strict=True):
             column[:] = values[:, near].min(axis=1)
         found = np.take_along_axis(values, order, axis=1)
         is_low = np.isfinite(found) & (
@@ -50,6 +50,13 @@ class Candidates:
         )
         first = np.argsort(~is_low, axis=1, kind="stable")[:, :most]
         return np.take_along_axis(order, first, axis=1), np.take_along_axis(is_low, first, axis=1)
+
+    def _near(self, chosen):
+        """Which candidates are neighbours of the chosen ones: (chosen, S)."""
+        near = np.ones((len(chosen), len(self)), dtype=bool)
+        for coordinate in self.places.T:
+            near &= np.abs(coordinate - coordinate[chosen, None]) < NEIGHBOUR
+        return near
 
 
 def spread_out(covariance, information, step=None):
@@ -68,39 +75,34 @@ def spread_out(covariance, information, step=None):
     is_full = len(ranges) <= 3 and all(b.structure.q <= 2 for b in blocks if _is_correlated(b))
     step = step or STEPS.get(len(ranges) if is_full else 3)
     grids = [_grid(low, high, step) for low, high in ranges]
-    positions, correlations = _full(blocks, grids) if is_full else _some(blocks, grids)
+    shapes = tuple((len(b.structure.sizes), b.structure.q if _is_correlated(b) else 0) for b in blocks)
+    arrange = _full if is_full else _some
+    positions, correlations, places = arrange(shapes, tuple(len(grid) for grid in grids))
     sizes = np.stack(
         [np.append(grid, NEAR_ZERO * grid[0])[k] for grid, k in zip(grids, positions.T, strict=True)], axis=1
     )
     theta = np.empty((len(sizes), covariance.size))
-    places, R = [positions.astype(float)], iter(correlations)
-    for block, columns in zip(blocks, _columns(blocks), strict=True):
-        theta[:, block.index] = _parameters(
-            block.structure, sizes[:, columns], next(R) if _is_correlated(block) else None
-        )
-    for R in correlations:
-        i, j = np.tril_indices(R.shape[1], -1)
-        places.append(STRATUM * R[:, i, j])
-    return Candidates(theta, np.concatenate(places, axis=1))
+    for block, columns, root in zip(blocks, _columns(shapes), correlations, strict=True):
+        theta[:, block.index] = _parameters(block.structure, sizes[:, columns], root)
+    return Candidates(theta, places)
 
 
 def _is_correlated(block):
     return block.structure.has_free_correlations and block.structure.q > 1
 
 
-def _columns(blocks):
+def _columns(shapes):
     """Yield which of all sizes belong to each block."""
     start = 0
-    for block in blocks:
-        end = start + len(block.structure.sizes)
-        yield np.arange(start, end)
-        start = end
+    for n_sizes, _ in shapes:
+        yield np.arange(start, start + n_sizes)
+        start += n_sizes
 
 
-def _parameters(structure, sizes, R):
-    """Return the parameters (S, k) for sizes (S, s) and, where they are free, correlations R."""
-    if R is not None:
-        return structure.parameters(sizes[:, :, None] * np.linalg.cholesky(R))
+def _parameters(structure, sizes, root):
+    """Return the parameters (S, k) for sizes (S, s) and, where they are free, the roots of correlations."""
+    if root is not None:
+        return structure.parameters(sizes[:, :, None] * root)
     return structure.start(np.broadcast_to(sizes**2, (len(sizes), structure.q)))
 
 
@@ -116,29 +118,38 @@ def _grid(low, high, step):
     return np.geomspace(low, high, 1 + int(np.ceil(np.log(high / low) / np.log(step))))
 
 
-def _full(blocks, grids):
-    """Every size (-1: none) with every other, and for each pair in a block every correlation."""
-    positions = np.array(list(product(*[range(-1, len(g)) for g in grids])))
+# Which sizes go together does not depend on the data, and is the same for many fits. ``shapes`` holds of each
+# block how many sizes it has, and of how many effects its correlations are free; ``lengths`` the number of
+# sizes on each grid. Returned are the positions on the grids (-1: none), of each block the roots of its
+# correlation matrices (or None), and the places.
+
+
+@lru_cache(maxsize=32)
+def _full(shapes, lengths):
+    """Every size with every other, and for each pair in a block every correlation."""
+    positions = np.array(list(product(*[range(-1, n) for n in lengths])))
     correlations = []
-    for block, columns in zip(blocks, _columns(blocks), strict=True):
-        if not _is_correlated(block):
+    for (_, q), columns in zip(shapes, _columns(shapes), strict=True):
+        if not q:
+            correlations.append(None)
             continue
         both = (positions[:, columns] >= 0).all(axis=1)
         repeats = np.where(both, len(CORRELATIONS), 1)
         which = np.arange(repeats.sum()) - np.repeat(np.cumsum(repeats) - repeats, repeats)
         r = np.where(np.repeat(both, repeats), np.array(CORRELATIONS)[which], 0.0)
-        correlations = [np.repeat(c, repeats, axis=0) for c in correlations]
+        correlations = [None if c is None else np.repeat(c, repeats, axis=0) for c in correlations]
         R = np.tile(np.eye(2), (len(r), 1, 1))
         R[:, 0, 1] = R[:, 1, 0] = r
         correlations.append(R)
         positions = np.repeat(positions, repeats, axis=0)
-    return positions, correlations
+    return _placed(positions, correlations)
 
 
-def _some(blocks, grids):
+@lru_cache(maxsize=32)
+def _some(shapes, lengths):
     """None, each effect alone, all together, and random ones, the same every time."""
-    rng, K = np.random.default_rng(20), len(grids)
-    most = np.array([len(g) for g in grids])
+    rng, K = np.random.default_rng(20), len(lengths)
+    most = np.array(lengths)
     chosen = [np.full((1, K), -1)]
     for share in np.linspace(0.0, 1.0, 6):
         everything = np.round(share * (most - 1)).astype(int)
@@ -147,10 +158,22 @@ def _some(blocks, grids):
     chosen.append(np.where(rng.uniform(size=random.shape) < 0.25, -1, random))
     positions = np.concatenate(chosen)
     correlations = []
-    for block in filter(_is_correlated, blocks):
-        q = block.structure.q
+    for _, q in shapes:
+        if not q:
+            correlations.append(None)
+            continue
         root = np.tril(rng.normal(size=(len(positions), q, q)))
         root[: len(positions) - RANDOM] = np.eye(q)
         root /= np.linalg.norm(root, axis=2, keepdims=True)
         correlations.append(root @ root.swapaxes(1, 2))
-    return positions, correlations
+    return _placed(positions, correlations)
+
+
+def _placed(positions, correlations):
+    places = [positions.astype(float)]
+    for R in correlations:
+        if R is not None:
+            i, j = np.tril_indices(R.shape[1], -1)
+            places.append(STRATUM * R[:, i, j])
+    roots = [None if R is None else np.linalg.cholesky(R) for R in correlations]
+    return positions, roots, np.concatenate(places, axis=1)

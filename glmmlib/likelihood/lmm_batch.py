@@ -152,6 +152,20 @@ class LinearBatch:
                 value = value + np.linalg.slogdet(XX)[1]
         return value + self.df * (1.0 + np.log(2.0 * np.pi * r2 / self.df) + np.log(self.yy)[:, None])
 
+    def value(self, theta):
+        """Return the criterion of all models at theta (R, k), infinite where there is none."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            P, log_det = self._inverses(self.Lambda(theta))
+            XX, _, _, r2, _ = self._generalised_least_squares(P)
+            value = self._criterion(log_det, XX, r2)
+        return np.where(np.isfinite(value), value, np.inf)
+
+    def _criterion(self, log_det, XX, r2):
+        value = (
+            log_det + self.df * (1.0 + np.log(2.0 * np.pi * r2 / self.df) + np.log(self.yy)) + self.constant
+        )
+        return value + np.linalg.slogdet(XX)[1] if self.reml and self.p else value
+
     def state(self, theta):
         """Evaluate criterion, gradient and Hessian of all models at theta (R, k)."""
         q = range(self.q)
@@ -160,9 +174,7 @@ class LinearBatch:
         KP = self._times_K(P)
         N = self._lower([[sum(KP[a][c] * self.K[b, c] for c in range(b + 1)) for b in q] for a in q])
         XX, XX_inverse, beta, r2, e = self._generalised_least_squares(P)
-        value = (
-            log_det + self.df * (1.0 + np.log(2.0 * np.pi * r2 / self.df) + np.log(self.yy)) + self.constant
-        )
+        value = self._criterion(log_det, XX, r2)
 
         # g_j = K_j P_j e_j carries the derivatives of the quadratic forms with respect to T: dr2 = - sum_j
         # g_j' dT g_j
@@ -172,7 +184,6 @@ class LinearBatch:
         f_T = N @ self.count - scale * S_v
         pull = scale[:, :, None] * np.stack([g[:, a] * g[:, b] for a, b in self.pairs], axis=1)
         if self.reml and self.p:
-            value = value + np.linalg.slogdet(XX)[1]
             maps = self._congruences(KP)
             C_F = (XX_inverse.reshape(len(theta), -1) @ self.c_XX.T).reshape(N.shape)
             S_F = np.einsum("rstg,rtg->rsg", maps, C_F)

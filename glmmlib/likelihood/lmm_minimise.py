@@ -23,6 +23,7 @@ EXACT_GROUPS = 1e-6  # below this share of the response's SD the residual one is
 FEW_ROWS, FEW_EFFECTS = 20_000, 4_000  # up to here a model with one factor is small
 FEW_COLUMNS = 120  # of the whole matrix, up to where a model with several factors is
 MOST_STARTS = 5
+LOOSE = 1e-9  # of the criterion: two ways to compute it agree better, where neither has lost its digits
 NO_RESIDUAL = (
     "the random effects reproduce the response to six digits: without residual variation the likelihood has "
     "no maximum; is the response constant within groups, or has each group too few rows?"
@@ -52,11 +53,18 @@ def minimise_deviance(problem):
     if len(factors) == 1 and is_small and problem.covariance.is_linear:
         optimum = _by_newton(problem)
     else:
-        optimum = _by_quasi_newton(problem)
-    r2 = problem.at(problem.Lambdas(optimum.x)).r2
+        optimum = _checked(problem, _by_quasi_newton(problem))
+    return _snap(problem, optimum)
+
+
+def _checked(problem, optimum):
+    _check_residual(problem, problem.at(problem.Lambdas(optimum.x)).r2)
+    return optimum
+
+
+def _check_residual(problem, r2):
     if r2 <= EXACT_GROUPS**2 * problem.yy and r2 <= EXACT_GROUPS**2 * problem.varying():
         raise ModelError(NO_RESIDUAL)
-    return _snap(problem, optimum)
 
 
 # -- one grouping factor -----------------------------------------------------------------------------
@@ -70,14 +78,13 @@ def _by_newton(problem):
     y = np.asarray(problem.y, dtype=float)[:, None]
     found = minimise_all(LinearBatch(design, design.responses(y)))
     theta, n_evaluations = found.theta[0], int(found.evaluations[0])
-    value, get_gradient = problem.objective(theta)
-    if not found.converged[0] or get_gradient is None:
-        return _from_several(problem, [theta], n_evaluations)
     inverse = _inverse(found.hessian[0])
+    theta = theta - inverse @ found.gradient[0]  # the step before which Newton's method stopped
+    value, get_gradient = problem.objective(theta)
+    if not found.converged[0] or not value <= found.value[0] + LOOSE * abs(found.value[0]):
+        return _checked(problem, _from_several(problem, [found.theta[0]], n_evaluations))
+    _check_residual(problem, found.r2[0])
     gradient = get_gradient()
-    last, get_last = problem.objective(theta - inverse @ gradient)
-    if get_last is not None and last <= value:  # the step before which Newton's method stopped
-        theta, value, gradient = theta - inverse @ gradient, last, get_last()
     decrement = float(gradient @ inverse @ gradient)
     return Optimum(
         theta, value, gradient, decrement, n_evaluations, True, "converged", inverse, ((theta, value),)

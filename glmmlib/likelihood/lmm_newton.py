@@ -20,14 +20,16 @@ MOST_STARTS = 8  # of each model
 HOPELESS, HOPELESS_PER_LEVEL = 10.0, 0.3  # so far above the lowest place looked at, a valley ends no lower
 MOST_STALLED = 8  # steps without descent: the precision of the criterion is reached
 SAME_PLACE = 0.03
+ON_THE_WAY = (0.15, 0.35, 0.6, 0.85)  # from one start to another: where a ridge between them is looked for
 MOST_NUMBERS = 400_000  # of a look at all sizes
+AT_THETA = ("value", "beta", "XX", "r2", "gradient", "hessian")
 
 
 @dataclass(frozen=True, eq=False)
 class Solutions:
     """Optima of R models in standardised coordinates: ``theta`` (R, k), ``value`` (R,), ``converged`` (R,),
     ``beta`` (R, p) relative to orthonormal X and beyond least squares, ``XX`` (R, p, p) = X'V^-1X there,
-    ``r2`` (R,), ``hessian`` (R, k, k), and the ``evaluations`` (R,) that they took.
+    ``r2`` (R,), ``gradient`` (R, k), ``hessian`` (R, k, k), and the ``evaluations`` (R,) that they took.
     """
 
     theta: np.ndarray
@@ -36,6 +38,7 @@ class Solutions:
     beta: np.ndarray
     XX: np.ndarray
     r2: np.ndarray
+    gradient: np.ndarray
     hessian: np.ndarray
     evaluations: np.ndarray
 
@@ -80,7 +83,24 @@ def _starts(batch):
     is_low &= height < HOPELESS + HOPELESS_PER_LEVEL * batch.count.sum()
     is_low[:, 0] = True
     model, rank = np.nonzero(is_low)
-    return model, candidates.theta[order[model, rank]]
+    chosen = order[model, rank]
+    return _valleys(batch, model, candidates.theta[chosen], values[model, chosen])
+
+
+def _valleys(batch, model, theta, value):
+    """Leave out the starts from which the straight way to the lowest one of the same model rises nowhere
+    above them: they are neighbours of the wide grid in one valley. The lowest of each model comes first.
+    """
+    lowest = np.searchsorted(model, model)
+    others = np.flatnonzero(lowest != np.arange(len(model)))
+    highest = np.full(others.size, -np.inf)
+    if others.size:
+        here, goal, rest = theta[others], theta[lowest[others]], batch.subset(model[others])
+        for share in ON_THE_WAY:
+            highest = np.maximum(highest, rest.value((1.0 - share) * here + share * goal))
+    keep = np.ones(len(model), bool)
+    keep[others[highest <= value[others]]] = False
+    return model[keep], theta[keep]
 
 
 def _lowest(found, model):
@@ -102,7 +122,7 @@ def _snap(batch, found):
     state = batch.subset(near).state(theta)
     free = state.value <= found.value[near] + 1e-8
     found.theta[near[free]] = theta[free]
-    for name in ("value", "beta", "XX", "r2", "hessian"):
+    for name in AT_THETA:
         getattr(found, name)[near[free]] = getattr(state, name)[free]
 
 
@@ -122,6 +142,7 @@ def _descend(batch, theta, model):
         state.beta.copy(),
         state.XX.copy(),
         state.r2.copy(),
+        state.gradient.copy(),
         state.hessian.copy(),
         np.ones(R, int),
     )
@@ -201,5 +222,5 @@ def _store(found, active, theta, state, chosen, converged):
     here = active[chosen]
     found.theta[here] = theta[chosen]
     found.converged[here] = converged[chosen]
-    for name in ("value", "beta", "XX", "r2", "hessian"):
+    for name in AT_THETA:
         getattr(found, name)[here] = getattr(state, name)[chosen]
