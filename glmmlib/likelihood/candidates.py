@@ -9,7 +9,7 @@ from itertools import product
 import numpy as np
 
 BELOW, BEYOND = 0.1, 100.0  # of 1 / sqrt(information): smaller is zero, larger is one asymptote
-STEPS = {1: 1.6, 2: 2.2, 3: 4.0}  # ratio of neighbouring sizes on a full grid, by the number of effects
+STEPS = {1: 1.6, 2: 2.0, 3: 4.0}  # ratio of neighbouring sizes on a full grid, by the number of effects
 CORRELATIONS = (-0.95, -0.6, 0.0, 0.6, 0.95)
 RANDOM = 250  # candidates with more effects than a full grid serves
 NEIGHBOUR = 1.05  # distance
