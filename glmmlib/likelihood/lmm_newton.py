@@ -20,7 +20,9 @@ MOST_STARTS = 8  # of each model
 HOPELESS, HOPELESS_PER_LEVEL = 10.0, 0.3  # so far above the lowest place looked at, a valley ends no lower
 MOST_STALLED = 8  # steps without descent: the precision of the criterion is reached
 SAME_PLACE = 0.03
-ON_THE_WAY = (0.15, 0.35, 0.6, 0.85)  # from one start to another: where a ridge between them is looked for
+ON_THE_WAY = np.array(
+    [0.15, 0.35, 0.6, 0.85]
+)  # from one start to another: where a ridge between them is looked for
 MOST_NUMBERS = 400_000  # of a look at all sizes
 AT_THETA = ("value", "beta", "XX", "r2", "gradient", "hessian")
 
@@ -93,11 +95,12 @@ def _valleys(batch, model, theta, value):
     """
     lowest = np.searchsorted(model, model)
     others = np.flatnonzero(lowest != np.arange(len(model)))
-    highest = np.full(others.size, -np.inf)
-    if others.size:
-        here, goal, rest = theta[others], theta[lowest[others]], batch.subset(model[others])
-        for share in ON_THE_WAY:
-            highest = np.maximum(highest, rest.value((1.0 - share) * here + share * goal))
+    if not others.size:
+        return model, theta
+    here, goal, share = theta[others], theta[lowest[others]], ON_THE_WAY[:, None, None]
+    way = (1.0 - share) * here + share * goal
+    heights = batch.subset(np.tile(model[others], len(way))).value(way.reshape(-1, theta.shape[1]))
+    highest = heights.reshape(len(way), -1).max(axis=0)
     keep = np.ones(len(model), bool)
     keep[others[highest <= value[others]]] = False
     return model[keep], theta[keep]
