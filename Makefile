@@ -46,7 +46,8 @@ book: $(READY)
 
 test: style
 	$(BIN)/python -m book.store --check chapters/*.ipynb
-	$(MAKE) --jobs 2 book types notebooks
+	$(MAKE) --jobs 2 notebooks types
+	BOOK_RUNS=$(CURDIR)/$(RUNS) $(MAKE) book
 	$(PYTEST) -n 2 --dist worksteal --doctest-modules tests glmmlib book
 
 check: style
@@ -64,9 +65,12 @@ types: $(READY)
 quick: $(READY)
 	$(PYTEST) -q -n 2 --dist worksteal -m "not slow and not site and not browser" tests --ignore tests/course
 
-# Every notebook runs again beside the build of the book, and is compared with what is stored.
+# Every notebook runs again and is compared with what is stored. `make test` builds the book from these runs.
+RUNS := $(VENV)/runs
+
 notebooks: $(READY)
-	$(PYTEST) -p book.notebook_times \
+	rm -rf $(RUNS)
+	$(PYTEST) -n 2 --dist loadgroup -p book.notebook_times -p book.runs --keep-runs $(RUNS) \
 	    --nbval --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg chapters
 
 # The seed is the day's; a failure prints the example, which then becomes a test. Another day: make long SEED=20261130

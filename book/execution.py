@@ -1,7 +1,8 @@
 """Every notebook is run anew before the pages are read, side by side; Sphinx would run one after another.
 
 The results go into the cache in which myst-nb looks for them (`execute_notebooks: cache`). Whatever the cache
-held before is not used: it does not see a change in glmmlib.
+held before is not used: it does not see a change in glmmlib. Only `make test`, which has just run the
+notebooks, hands their runs over in the folder that `BOOK_RUNS` names.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.errors import ExtensionError
 from sphinx.util.display import status_iterator
+
+from book.runs import kept_run
 
 
 def run_side_by_side(app: Sphinx, env: BuildEnvironment, docnames: list[str]) -> None:
@@ -43,4 +46,7 @@ def _name(path: Path) -> str:
 
 def _run(path: Path, timeout: int) -> ExecutionResult:
     notebook = nbformat.read(path, as_version=4)
+    kept = kept_run(os.environ.get("BOOK_RUNS"), notebook, path.name)
+    if kept is not None:
+        return ExecutionResult(kept, str(path.parent), 0.0, None, None)
     return single_nb_execution(notebook, cwd=str(path.parent), timeout=timeout, allow_errors=False)

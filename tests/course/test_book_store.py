@@ -10,6 +10,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
+from book.runs import kept_run
 from book.store import StoreError, main, problems, stable_ids, store
 
 ROOT = Path(__file__).parents[2]
@@ -65,7 +66,7 @@ def altered(text, cell, **change):
 
 
 @pytest.fixture(scope="module")
-def nbval(stored_text, tmp_path_factory):
+def run_of_nbval(stored_text, tmp_path_factory):
     """What nbval, run as `make test` runs it, says of a stored notebook and of four that were changed."""
     notebooks = {
         "as-stored": stored_text,
@@ -97,6 +98,10 @@ def nbval(stored_text, tmp_path_factory):
             "-p",
             "book.notebook_times",
             "-p",
+            "book.runs",
+            "--keep-runs",
+            "runs",
+            "-p",
             "no:cacheprovider",
             "-rf",
             "--rootdir=.",
@@ -106,7 +111,12 @@ def nbval(stored_text, tmp_path_factory):
         text=True,
         env=environment,
     )
-    return result.stdout
+    return result.stdout, folder / "runs"
+
+
+@pytest.fixture(scope="module")
+def nbval(run_of_nbval):
+    return run_of_nbval[0]
 
 
 def test_storing_again_changes_nothing(stored, stored_text):
@@ -166,6 +176,17 @@ def test_nbval_passes_what_was_stored(nbval):
 def test_nbval_fails_a_notebook_that_its_code_does_not_give(nbval, name, cells):
     failed = [line.split()[1:4] for line in nbval.splitlines() if line.startswith(f"FAILED {name}.ipynb")]
     assert failed == [[f"{name}.ipynb::Cell", str(cell), "-"] for cell in cells]
+
+
+def test_a_run_is_kept_with_its_pictures_for_the_book(run_of_nbval, stored_text):
+    stored = nbformat.reads(stored_text, as_version=4)
+    kept = kept_run(str(run_of_nbval[1]), stored, "as-stored.ipynb")
+    printed = [o["text"] for cell in own_code(kept) for o in cell.outputs if o.output_type == "stream"]
+    assert any("mean 0.32" in text for text in printed)
+    assert "image/png" in str([cell.outputs for cell in own_code(kept)])
+    assert kept_run(str(run_of_nbval[1]), stored, "changed-code.ipynb") is None
+    assert kept_run(str(run_of_nbval[1]), stored, "no-such.ipynb") is None
+    assert kept_run(None, stored, "as-stored.ipynb") is None
 
 
 def test_run_times_are_reported_for_each_notebook(nbval):

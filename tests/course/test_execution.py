@@ -5,7 +5,7 @@ import time
 
 import nbformat
 import pytest
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 from sphinx.util.docutils import docutils_namespace
@@ -73,3 +73,15 @@ def test_a_notebook_that_fails_stops_the_build_and_is_named(source):
     write(source / "other.ipynb", "raise ValueError('broken on purpose')")
     with pytest.raises(ExtensionError, match=r"(?s)other\.ipynb .*broken on purpose"):
         build(source)
+
+
+def test_a_run_handed_over_is_shown_and_not_repeated(source, tmp_path, monkeypatch):
+    run = nbformat.read(source / "other.ipynb", as_version=4)
+    run.cells[1].outputs = [new_output("stream", text="run I 0.0 0.0\n")]
+    (tmp_path / "runs").mkdir()
+    nbformat.write(run, tmp_path / "runs" / "other.ipynb")
+    monkeypatch.setenv("BOOK_RUNS", str(tmp_path / "runs"))
+    pages = build(source)
+    assert printed(pages["other"]) == ("I", 0.0, 0.0)
+    assert printed(pages["index"])[1] > 0.0
+    assert not (source / "count-other").exists()
