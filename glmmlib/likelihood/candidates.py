@@ -10,7 +10,7 @@ import numpy as np
 
 BELOW, BEYOND = 0.1, 100.0  # of 1 / sqrt(information): smaller is zero, larger is one asymptote
 STEPS = {1: 1.6, 2: 2.0, 3: 4.0}  # ratio of neighbouring sizes on a full grid, by the number of effects
-CORRELATIONS = (-0.95, -0.6, 0.0, 0.6, 0.95)
+CORRELATIONS = (-0.999, -0.6, 0.0, 0.6, 0.999)  # the last ones lead to plus and minus one, where minima end
 RANDOM = 250  # candidates with more effects than a full grid serves
 NEIGHBOUR = 1.05  # distance
 STRATUM = (
@@ -59,7 +59,7 @@ class Candidates:
         return near
 
 
-def spread_out(covariance, information, step=None):
+def spread_out(covariance, information, step=None, faces_apart=False):
     """Return :class:`Candidates` for the covariance factors of all grouping factors together.
 
     Parameters
@@ -69,6 +69,9 @@ def spread_out(covariance, information, step=None):
         For each column of each factor, what each level tells about its effect: the diagonal of ``Z_j'WZ_j``.
     step : float, optional
         The ratio of neighbouring sizes; by the number of sizes otherwise.
+    faces_apart : bool
+        Is no effect of size zero a neighbour of one with a size? Then every face of the parameter space has a
+        lowest place of its own: the minimum on a face may lie in a valley narrower than the grid.
     """
     blocks = [block for _, block in covariance.places]
     ranges = [r for f, block in covariance.places for r in _ranges(block, information[f])]
@@ -81,6 +84,9 @@ def spread_out(covariance, information, step=None):
     sizes = np.stack(
         [np.append(grid, NEAR_ZERO * grid[0])[k] for grid, k in zip(grids, positions.T, strict=True)], axis=1
     )
+    if faces_apart:
+        places = places.copy()
+        places[:, : positions.shape[1]] -= NEIGHBOUR * (positions < 0)
     theta = np.empty((len(sizes), covariance.size))
     for block, columns, root in zip(blocks, _columns(shapes), correlations, strict=True):
         theta[:, block.index] = _parameters(block.structure, sizes[:, columns], root)

@@ -70,11 +70,13 @@ def minimise_all(batch):
 def _starts(batch):
     """Return from where to descend: the numbers of the models, sorted, and thetas.
 
-    Where a look at all sizes would cost more than the descent, that is the method of moments.
+    Where a look at all sizes would cost more than the descent, that is the method of moments. One model
+    descends from many places at the price of one, so there nothing is left out.
     """
+    is_alone = len(batch.yy) == 1
     size = batch.q**2 * batch.K.shape[2]
     for step in (None, 4.0, 12.0):
-        candidates = spread_out(batch.covariance, [batch.information()], step)
+        candidates = spread_out(batch.covariance, [batch.information()], step, faces_apart=is_alone)
         if len(candidates) * size <= MOST_NUMBERS:
             break
     else:
@@ -86,6 +88,8 @@ def _starts(batch):
     is_low[:, 0] = True
     model, rank = np.nonzero(is_low)
     chosen = order[model, rank]
+    if is_alone:
+        return model, candidates.theta[chosen]
     return _valleys(batch, model, candidates.theta[chosen], values[model, chosen])
 
 
