@@ -55,6 +55,32 @@ class RandomDesign:
 
 
 @dataclass(frozen=True, eq=False)
+class AuxiliaryDesign:
+    """The columns of an auxiliary parameter's linear predictor.
+
+    Attributes
+    ----------
+    name : str
+        Of the parameter: ``"dispersion"``.
+    text : str
+        Its formula as it was given: ``"~ x"``.
+    columns : tuple of str
+        Names of the r columns.
+    D : (n, r) array
+    """
+
+    name: str
+    text: str
+    columns: tuple[str, ...]
+    D: np.ndarray = field(repr=False)
+
+    @property
+    def key(self) -> str:
+        """The name of its part in a recipe."""
+        return f"auxiliary {self.name}"
+
+
+@dataclass(frozen=True, eq=False)
 class Design:
     """Everything a fit needs to know about formula and data. All arrays are read-only.
 
@@ -86,6 +112,8 @@ class Design:
         What new data need: the memory of each part (means, knots, levels), the columns of X not aliased, the
         levels of each factor column (and flag), and how the offset was given (a column's name, or True for
         an array).
+    auxiliary : tuple of AuxiliaryDesign
+        Of the family's parameters that have a linear predictor.
     """
 
     formula: MixedFormula
@@ -105,6 +133,7 @@ class Design:
     kept_columns: np.ndarray = field(repr=False)
     category_levels: dict[str, pd.Index] = field(repr=False)
     offset_argument: str | bool = field(repr=False)
+    auxiliary: tuple[AuxiliaryDesign, ...] = ()
 
     @property
     def index(self) -> pd.Index:
@@ -155,6 +184,8 @@ class NewDesign:
         By position in ``Design.random``; only the terms asked for.
     complete : (n,) array of bool
         False where a value is missing: those rows are NaN in X, offset and Z, with code -1.
+    auxiliary : dict of str to (n, r) array
+        The columns of the auxiliary predictors, if they were asked for.
     """
 
     index: pd.Index
@@ -162,6 +193,7 @@ class NewDesign:
     offset: np.ndarray | None = field(repr=False)
     random: dict[int, NewRandom]
     complete: np.ndarray = field(repr=False)
+    auxiliary: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
 
 
 @overload

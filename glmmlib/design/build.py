@@ -13,6 +13,7 @@ import numpy as np
 
 from glmmlib.design.arguments import argument, check_weights
 from glmmlib.design.arrays import Design, RandomDesign, frozen
+from glmmlib.design.auxiliary import auxiliary_designs, read_auxiliary_parts
 from glmmlib.design.columns import clean, require
 from glmmlib.design.frames import as_frame, complete_rows
 from glmmlib.design.functions import checked_functions
@@ -43,6 +44,7 @@ def build_design(
     response: bool = True,
     binary: bool = False,
     functions: Mapping[str, Callable] | None = None,
+    auxiliary: Mapping[str, str] | None = None,
 ) -> Design:
     """Turn a formula and a data frame into the arrays of a mixed model.
 
@@ -63,6 +65,9 @@ def build_design(
         True takes a factor of two levels as a response, as R does: the first is 0, the second 1.
     functions : dict of str to callable, optional
         The caller's own functions, by the names that the formula calls.
+    auxiliary : dict of str to str, optional
+        Formulas of auxiliary parameters by their names: ``{"dispersion": "~ x"}``. Rows that miss a value
+        there are incomplete, too.
 
     Returns
     -------
@@ -90,7 +95,7 @@ def build_design(
         raise DataError(f"na_action is 'drop' or 'raise', not {na_action!r}")
     data, functions = as_frame(data), checked_functions(functions)
     arguments = {"weights": argument(weights, "weights", data), "offset": argument(offset, "offset", data)}
-    parts = read_parts(formula, response)
+    parts = read_parts(formula, response) | read_auxiliary_parts(auxiliary or {})
     needed = columns_of(parts, data.columns)
     plain = plain_name(formula.response) if response and isinstance(formula.response, str) else None
     if plain is not None:
@@ -117,6 +122,7 @@ def build_design(
     names = tuple(matrices["fixed"].columns)
     x = stack(matrices["fixed"], rows.index)
     blocks = [term_columns(matrices[f"random{i}"], x, names, rows.index) for i in range(len(formula.random))]
+    own = auxiliary_designs(auxiliary or {}, matrices, rows.index)
     total_offset = summed_offset(matrices, given_offset, rows.index)
     del matrices, source  # formulaic's copies of the columns
 
@@ -149,6 +155,7 @@ def build_design(
             name: variable.levels for name, variable in variables.items() if variable.levels is not None
         },
         offset_argument=offset if isinstance(offset, str) else offset is not None,
+        auxiliary=own,
     )
 
 

@@ -34,6 +34,7 @@ def new_design(
     ungrouped: Sequence[int] = (),
     allow_new_levels: bool = False,
     offset=None,
+    auxiliary: bool = False,
 ) -> NewDesign:
     """Build the arrays of a model for new data.
 
@@ -51,6 +52,8 @@ def new_design(
         Give a group that the fit has not seen, or that is missing, the code -1 instead of raising.
     offset : (n,) array or str, optional
         Takes the place of the fit's `offset` argument; needed when that was an array.
+    auxiliary : bool
+        Build the columns of auxiliary predictors as well.
 
     Returns
     -------
@@ -84,7 +87,8 @@ def new_design(
     keys = [
         key
         for key in design.recipe.parts
-        if not key.startswith("random") or int(key.removeprefix("random")) in chosen
+        if (auxiliary or not key.startswith("auxiliary"))
+        and (not key.startswith("random") or int(key.removeprefix("random")) in chosen)
     ]
     needed = design.recipe.columns(keys, frame.columns, _WHERE)
     groups = [
@@ -112,8 +116,9 @@ def new_design(
         i: _new_random(design.random[i], matrices[f"random{i}"], rows, allow_new_levels, i not in ungrouped)
         for i in chosen
     }
+    own = {a.name: stack(matrices[a.key], rows.index) for a in design.auxiliary if a.key in keys}
     if mask is None:
-        return NewDesign(frame.index, x.T, total, terms, complete)
+        return NewDesign(frame.index, x.T, total, terms, complete, {k: D.T for k, D in own.items()})
     spread = {
         i: replace(term, Z=_spread(term.Z, complete), codes=_spread(term.codes, complete, -1))
         for i, term in terms.items()
@@ -124,6 +129,7 @@ def new_design(
         None if total is None else _spread(total, complete),
         spread,
         complete,
+        {name: _spread(D, complete).T for name, D in own.items()},
     )
 
 
@@ -227,7 +233,8 @@ def _nothing_complete(
         for i in chosen
     }
     offset = None if design.offset is None else np.full(n, np.nan)
-    return NewDesign(frame.index, np.full((n, design.X.shape[1]), np.nan), offset, terms, complete)
+    own = {a.name: np.full(a.D.shape[1:], np.nan) * np.ones((n, 1)) for a in design.auxiliary}
+    return NewDesign(frame.index, np.full((n, design.X.shape[1]), np.nan), offset, terms, complete, own)
 
 
 def _spread(values: np.ndarray, complete: np.ndarray, fill=np.nan) -> np.ndarray:

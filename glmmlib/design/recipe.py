@@ -5,7 +5,8 @@ formulaic computes, but it takes names for what they spell: a column ``1`` would
 it makes are called what the user wrote. Statistics in an expression, as ``x.mean()``, are remembered.
 
 The parts of a formula (fixed effects, the left of each bar, offsets, a computed response) are named
-``fixed``, ``random0``, ``random1`` ..., ``offset0`` ..., ``response`` and ``failures``.
+``fixed``, ``random0``, ``random1`` ..., ``offset0`` ..., ``response`` and ``failures``; auxiliary predictors,
+which have formulas of their own, ``auxiliary dispersion`` and the like.
 """
 
 from __future__ import annotations
@@ -189,7 +190,7 @@ def learn(
 
 def _is_number(key: str) -> bool:
     """Tell whether a part is one number for each row: a response or an offset."""
-    return not key.startswith(("fixed", "random"))
+    return not key.startswith(("fixed", "random", "auxiliary"))
 
 
 def _computed(

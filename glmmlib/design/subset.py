@@ -36,8 +36,7 @@ def kept_rows(design: Design, keep: NDArray[np.bool_]) -> Design | None:
     ([1.0, 3.0, 5.0], ['a', 'c'])
     """
     X = design.X[keep]
-    size = np.linalg.norm(X, axis=0)
-    if (size == 0).any() or np.linalg.matrix_rank(X / size) < X.shape[1]:
+    if not all(map(_has_full_rank, [X, *(a.D[keep] for a in design.auxiliary)])):
         return None
 
     def some(array):
@@ -52,4 +51,10 @@ def kept_rows(design: Design, keep: NDArray[np.bool_]) -> Design | None:
         random=tuple(replace(r, grouping=r.grouping.kept(keep), Z=some(r.Z)) for r in design.random),
         offset=some(design.offset),
         weights=some(design.weights),
+        auxiliary=tuple(replace(a, D=frozen(a.D[keep])) for a in design.auxiliary),
     )
+
+
+def _has_full_rank(X):
+    size = np.linalg.norm(X, axis=0)
+    return not (size == 0).any() and np.linalg.matrix_rank(X / size) == X.shape[1]

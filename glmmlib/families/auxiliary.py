@@ -29,6 +29,8 @@ class Auxiliary:
         Beyond these the model reproduces the response, and the likelihood has no maximum.
     boundary : str
         What it means that it runs out of its range.
+    first : float
+        A value to begin with, before the data are looked at.
     """
 
     name: str = "dispersion"
@@ -39,6 +41,7 @@ class Auxiliary:
     link: Link = field(default_factory=Log)
     allowed: tuple[float, float] = (0.0, np.inf)
     boundary: str = "the dispersion runs out of its range"
+    first: float = 1.0
 
     def is_exact(self, value):
         """Does the model reproduce the response at this value?"""

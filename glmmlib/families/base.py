@@ -114,7 +114,8 @@ class Family(MeanRange, ResidualVariance, ABC):
         weights : ndarray, optional
             Trials (binomial) or prior weights; None for ones.
         dispersion : float or ndarray, optional
-            The auxiliary parameter, where the family has one: a number, or one for each row.
+            The auxiliary parameter, where the family has one: a number, or one for each row. Of several
+            parameters the last axis is the one along them.
         order : int, default 3
             0: the kernel alone; 1: and `score` = dl/deta; 2: and `weight` = -d2l/deta2, the observed
             information; 3: and `dweight` = -d3l/deta3.
@@ -140,7 +141,7 @@ class Family(MeanRange, ResidualVariance, ABC):
 
     def dispersion_derivatives(self, y, eta, weights=None, dispersion=None) -> DispersionDerivatives:
         """Derivatives in tau, the link of the dispersion: of the log-density with its constant, `score`,
-        `weight`.
+        `weight`. Of several parameters they stand along the last axis.
 
         Raises
         ------
@@ -159,6 +160,11 @@ class Family(MeanRange, ResidualVariance, ABC):
     def has_dispersion(self) -> bool:
         """Whether an auxiliary parameter is to be estimated along with the coefficients."""
         return bool(self.auxiliary)
+
+    @property
+    def first_auxiliary(self):
+        """Values of the auxiliary parameters to begin with: an array, one for each."""
+        return np.array([auxiliary.first for auxiliary in self.auxiliary])
 
     def start_auxiliary(self, y, mu):
         """A first value of the auxiliary parameter, by the method of moments.

@@ -18,7 +18,8 @@ reweighted least squares (PIRLS): Newton's method, each step a penalised least s
 takes the expected information in the place of w; at the mode itself w is always the observed one.
 
 Value and gradient in :math:`(\beta, \theta, \tau)` are exact; the mode's dependence on the parameters enters
-by implicit differentiation. :math:`\tau` is the logarithm of the family's dispersion, where it has one.
+by implicit differentiation. :math:`\tau` are the coefficients of the family's auxiliary parameters on their
+links (``glmmlib.likelihood.predictors``), such as the logarithm of its dispersion, where it has any.
 """
 
 from copy import copy
@@ -27,6 +28,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from glmmlib.covariance.parameters import CovarianceParameters
+from glmmlib.likelihood.predictors import AuxiliaryPredictors
 from glmmlib.linalg import blocks
 from glmmlib.linalg.conditioning import triangular_factor
 from glmmlib.linalg.crossing import Structure
@@ -81,13 +83,17 @@ class LaplaceDeviance:
     offset : (n,) array, optional
     quadrature : Quadrature, optional
         Points for adaptive Gauss-Hermite quadrature (one grouping factor); none for Laplace.
+    auxiliary : mapping, optional
+        For each auxiliary parameter with a linear predictor, by name: its columns (n, r) and their names.
 
     Notes
     -----
     Everything is in standardised columns, and the rows are sorted by the largest grouping factor.
     """
 
-    def __init__(self, family, y, X, groups, weights=None, offset=None, quadrature=None):
+    def __init__(
+        self, family, y, X, groups, weights=None, offset=None, quadrature=None, auxiliary=None
+    ):
         self.family, self.X, self.groups, self.quadrature = family, X, groups, quadrature
         self.n, self.p = X.shape
         largest = max(groups, key=lambda g: g.factor.n_columns).factor
@@ -100,6 +106,7 @@ class LaplaceDeviance:
         self.offset = None if offset is None else offset[self.rows]
         self.R = triangular_factor(lambda rows: X[rows].T, self.n) if self.p else np.zeros((0, 0))
         self.Q = np.linalg.solve(self.R.T, X.T)[:, self.rows] if self.p else np.zeros((0, self.n))
+        self.predictors = AuxiliaryPredictors.of(family, auxiliary or {}, self.n).in_order(self.rows)
         self.pirls_tolerance = PIRLS_TOLERANCE
         self._last = [np.zeros((f.q, f.n_levels)) for f in self.structure.factors]
         self._anchor = None
@@ -121,8 +128,8 @@ class LaplaceDeviance:
         return other
 
     def as_in_data(self, values):
-        """Return values (n,) of the rows, which are sorted here, in the order of the data."""
-        found = np.empty(self.n)
+        """Return values (n, ...) of the rows, which are sorted here, in the order of the data."""
+        found = np.empty(np.shape(values))
         found[self.rows] = values
         return found
 
@@ -141,20 +148,22 @@ class LaplaceDeviance:
 
     @property
     def n_parameters(self):
-        return self.p + self.n_theta + int(self.family.has_dispersion)
+        return self.p + self.n_theta + self.predictors.size
 
     def split(self, parameters):
-        """Return beta, the factors in the order of the structure, and the dispersion (or None)."""
+        """Return beta, the factors in the order of the structure, and the auxiliary parameters (or None)."""
         beta, theta = parameters[: self.p], self.theta(parameters)
-        Lambdas = self.covariance.factors(theta)
-        return beta, Lambdas, float(np.exp(parameters[-1])) if self.family.has_dispersion else None
+        return beta, self.covariance.factors(theta), self.predictors.values(self.tau(parameters))
 
-    def join(self, beta, theta, tau=None):
-        """Return beta, theta and the logarithm of the dispersion as one vector; or the gradients in them."""
-        return np.concatenate([beta, theta] if tau is None else [beta, theta, [tau]])
+    def join(self, beta, theta, tau):
+        """Return beta, theta and the auxiliary coefficients as one vector; or the gradients in them."""
+        return np.concatenate([beta, theta, tau])
 
     def theta(self, parameters):
         return parameters[self.p : self.p + self.n_theta]
+
+    def tau(self, parameters):
+        return parameters[self.p + self.n_theta :]
 
     # -- PIRLS -----------------------------------------------------------------------------------------
 
@@ -268,7 +277,8 @@ class LaplaceDeviance:
         change = -mode.weight * shift
         if dispersion is not None:
             slope = self.family.dispersion_derivatives(self.y, mode.eta, self.weights, old_dispersion).score
-            change += slope * np.log(dispersion / old_dispersion)
+            moved = slope * self.predictors.change(dispersion, old_dispersion)
+            change += moved if moved.ndim == 1 else moved.sum(axis=1)
         rhs = [
             g + L.T @ s + dL.T @ r
             for g, L, s, dL, r in zip(
@@ -305,7 +315,7 @@ class LaplaceDeviance:
         return value, self.join(grad_beta, grad_theta, grad_tau), mode
 
     def evaluate_at(self, beta, Lambdas, dispersion):
-        """Return -2 log L, its derivatives in beta, in each Lambda (q, q) and in tau (or None), and the
+        """Return -2 log L, its derivatives in beta, in each Lambda (q, q) and in tau, and the
         :class:`Mode`, for any factors.
         """
         mode = self.mode(beta, Lambdas, dispersion)
@@ -334,7 +344,7 @@ class LaplaceDeviance:
         score = mode.score if correction is None else correction.score
         grad_beta = self.Q @ (a - 2.0 * score)
         grad_Lambda = self._gradient_matrices(mode, inverse, Lambdas, a, kappa, correction)
-        grad_tau = None
+        grad_tau = np.zeros(0)
         if self.family.has_dispersion:
             grad_tau = self._gradient_tau(mode, leverage, V_kappa, dispersion, correction)
         return value, (grad_beta, grad_Lambda, grad_tau), mode
@@ -374,8 +384,11 @@ class LaplaceDeviance:
 
     def _gradient_tau(self, mode, leverage, V_kappa, dispersion, correction):
         d = self.family.dispersion_derivatives(self.y, mode.eta, self.weights, dispersion)
-        first = -2.0 * np.sum(d.logpdf) if correction is None else correction.tau
-        return first + leverage @ d.weight + V_kappa @ d.score
+        # by columns: each is (n,), or (n, parameters)
+        rowwise = (leverage * d.weight.T + V_kappa * d.score.T).T
+        if correction is not None:
+            return correction.tau + self.predictors.pull(rowwise)
+        return self.predictors.pull(rowwise - 2.0 * d.logpdf)
 
     # -- for optimisers --------------------------------------------------------------------------------
 
@@ -389,7 +402,7 @@ class LaplaceDeviance:
 
     def _accept(self, mode, gradient, parameters):
         """An accepted point's mode is where the next search for a mode begins."""
-        if any(a.is_exact(a.link.inverse(parameters[-1])) for a in self.family.auxiliary):
+        if self.predictors.is_exact(self.tau(parameters)):
             raise ExactFitError
         self._keep(mode, parameters)
         return gradient

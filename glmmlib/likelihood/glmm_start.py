@@ -28,20 +28,21 @@ def _start(problem, shrink=1.0):
     A generalised linear model without random effects, variances by the method of moments from its scores,
     then some steps of PIRLS for beta and u together, whose Schur complement tells the curvature in beta.
     """
-    beta, dispersion = _glm(problem)
-    theta = problem.covariance.start([shrink**2 * v for v in _moments(problem, beta, dispersion)])
-    return _joint_steps(problem, beta, theta, dispersion, problem._last)
+    beta, tau = _glm(problem)
+    variances = _moments(problem, beta, problem.predictors.values(tau))
+    theta = problem.covariance.start([shrink**2 * v for v in variances])
+    return _joint_steps(problem, beta, theta, tau, problem._last)
 
 
 def parameters_at(problem, theta):
     """Return parameters with the given theta, and a guess of the inverse Hessian there."""
-    beta, dispersion = _glm(problem)
-    return _joint_steps(problem, beta, theta, dispersion, [np.zeros_like(u) for u in problem._last])
+    beta, tau = _glm(problem)
+    return _joint_steps(problem, beta, theta, tau, [np.zeros_like(u) for u in problem._last])
 
 
-def _joint_steps(problem, beta, theta, dispersion, u):
+def _joint_steps(problem, beta, theta, tau, u):
     """Steps of PIRLS for beta and u together."""
-    Lambdas = problem.covariance.factors(theta)
+    Lambdas, dispersion = problem.covariance.factors(theta), problem.predictors.values(tau)
     for _ in range(4):
         eta = problem.linear_predictor(beta, Lambdas, u)
         d = problem.family.derivatives(problem.y, eta, problem.weights, dispersion, order=2)
@@ -59,10 +60,10 @@ def _joint_steps(problem, beta, theta, dispersion, u):
         if gain < 1e-2:
             break
     problem._last = u
-    return _with_curvature(problem, beta, theta, dispersion, factorisation)
+    return _with_curvature(problem, beta, theta, tau, factorisation)
 
 
-def _with_curvature(problem, beta, theta, dispersion, factorisation):
+def _with_curvature(problem, beta, theta, tau, factorisation):
     m = problem.structure.m
     inverse = factorisation.inverse(with_X=False)
     guess = []
@@ -72,22 +73,23 @@ def _with_curvature(problem, beta, theta, dispersion, factorisation):
         scale = np.outer(np.diag(L) / r, np.diag(L) / r) / factor.n_levels
         guess.append(np.where(np.eye(len(L)) > 0, scale / 4.0, scale / 2.0))
     spread = problem.covariance.inverse_curvature(theta, guess)
-    H = np.diag(problem.join(np.zeros(problem.p), spread, None if dispersion is None else 0.0))
+    H = np.diag(problem.join(np.zeros(problem.p), spread, np.zeros_like(tau)))
     if problem.p:
         half = np.linalg.inv(factorisation.L[m:, m:])
         H[: problem.p, : problem.p] = 0.5 * half.T @ half
-    x = problem.join(beta, theta, None if dispersion is None else np.log(dispersion))
-    if dispersion is not None:
+    x = problem.join(beta, theta, tau)
+    for k in range(len(x) - len(tau), len(x)):
         shift = np.zeros(len(x))
-        shift[-1] = 0.1
-        curvature = (problem.gradient(x + shift)[-1] - problem.gradient(x - shift)[-1]) / 0.2
-        H[-1, -1] = 1.0 / np.clip(abs(curvature), 0.5, 4.0 * problem.n)
+        shift[k] = 0.1
+        curvature = (problem.gradient(x + shift)[k] - problem.gradient(x - shift)[k]) / 0.2
+        H[k, k] = 1.0 / np.clip(abs(curvature), 0.5, 4.0 * problem.n)
     return x, H
 
 
 def _glm(problem):
-    """Fit the model without random effects by Fisher scoring, roughly; returns beta and the dispersion."""
-    family, dispersion = problem.family, 1.0 if problem.family.has_dispersion else None
+    """Fit the model without random effects by Fisher scoring, roughly; returns beta and tau."""
+    family, tau = problem.family, problem.predictors.constant(problem.family.first_auxiliary)
+    dispersion = problem.predictors.values(tau)
     eta = family.link.link(family.start_mean(problem.y, problem.weights))
     offset = 0.0 if problem.offset is None else problem.offset
     w = family.fisher(eta, problem.weights, dispersion)
@@ -111,8 +113,8 @@ def _glm(problem):
         raise RangeError
     if dispersion is not None:
         mu = family.link.inverse(beta @ problem.Q + offset)
-        dispersion = float(family.start_auxiliary(problem.y, mu))
-    return beta, dispersion
+        tau = problem.predictors.constant(family.start_auxiliary(problem.y, mu))
+    return beta, tau
 
 
 def _glm_value(problem, beta, dispersion):

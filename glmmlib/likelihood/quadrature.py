@@ -28,7 +28,7 @@ class Correction:
 
     ``value`` is added to -2 log L. The rest enters the gradient: ``metric`` (q, q, J) is added to ``H^-1``,
     ``pull`` (q, J) to the derivative with respect to the mode, ``score`` (n,) takes the place of the score at
-    the mode, ``gradient`` (q, q) and ``tau`` hold the direct derivatives.
+    the mode, ``gradient`` (q, q) and ``tau`` (of the auxiliary coefficients) hold the direct derivatives.
     """
 
     value: float
@@ -36,7 +36,7 @@ class Correction:
     pull: np.ndarray
     score: np.ndarray
     gradient: np.ndarray
-    tau: float | None
+    tau: np.ndarray
 
 
 class Quadrature:
@@ -91,9 +91,9 @@ class Quadrature:
         q, J = u.shape
         mean_score = np.zeros(model.n)
         mean_g, spread, gradient = np.zeros((q, J)), np.zeros((q, q, J)), np.zeros((q, q))
-        tau = 0.0 if model.family.has_dispersion else None
+        tau = np.zeros(model.predictors.size)
         for k, (t, point) in enumerate(zip(self.nodes, points, strict=True)):
-            eta = mode.eta + _row_values(factor, L, point - u) if not scores or tau is not None else None
+            eta = mode.eta + _row_values(factor, L, point - u) if not scores or tau.size else None
             score = scores[k] if scores else self._kernel(model, eta, dispersion, 1).score
             weight = share[k][factor.codes]
             score = np.where(
@@ -106,9 +106,9 @@ class Quadrature:
             mean_g += share[k] * g
             gamma = blocks.solve_lower(C, g[:, None, :])[:, 0]
             spread += share[k] * t[:, None, None] * gamma[None]
-            if tau is not None:
+            if tau.size:
                 d = model.family.dispersion_derivatives(model.y, eta, model.weights, dispersion)
-                tau -= 2.0 * float(weight @ np.where(weight > 0.0, d.logpdf, 0.0))
+                tau -= 2.0 * model.predictors.pull(np.where(weight > 0.0, weight * d.logpdf.T, 0.0).T)
         return Correction(value, _metric(C, spread), -2.0 * mean_g, mean_score, gradient, tau)
 
 

@@ -76,13 +76,14 @@ class Estimates:
     theta : (k,) array
         Of the relative covariance factors, in the order of the formula.
     beta : (p,) array
-    auxiliary : float or None
-        What the family has to estimate beside the mean: sigma, or the dispersion.
+    auxiliary : float, (r,) array or None
+        What the family has to estimate beside the mean: sigma, or the dispersion. Where it has a linear
+        predictor, or where there are several, their coefficients on the scale of their links.
     """
 
     theta: FloatArray
     beta: FloatArray
-    auxiliary: float | None
+    auxiliary: Any
 
 
 class Solution(ABC):
@@ -140,6 +141,11 @@ class Solution(ABC):
     @abstractmethod
     def beta_cov(self) -> FloatArray:
         """Covariance (p, p) of the fixed effects."""
+
+    @property
+    def auxiliary(self) -> Any:
+        """What the family has beside the mean, as it takes it: a number, or one for each row of the data."""
+        return self.estimates.auxiliary
 
     @property
     @abstractmethod
@@ -323,13 +329,26 @@ class LaplaceSolution(Solution):
     def at(self, estimates: Estimates, problem: LaplaceDeviance | None = None) -> LaplaceSolution:
         problem = self.problem if problem is None else problem
         theta = problem.covariance.to_standardised(estimates.theta)
-        tau = None if estimates.auxiliary is None else np.log(estimates.auxiliary)
+        tau = problem.predictors.coefficients(estimates.auxiliary)
         beta = self.coordinates.orthonormal_beta(estimates.beta)
         return LaplaceSolution(problem, problem.join(beta, theta, tau), GIVEN, estimates)
 
     def _on_the_users_scale(self) -> Estimates:
         theta = self.problem.covariance.to_user(self.standard_theta)
-        return Estimates(theta, self.coordinates.beta(self.standard_beta), self._dispersion)
+        auxiliary = self.problem.predictors.estimate(self.problem.tau(self.parameters))
+        return Estimates(theta, self.coordinates.beta(self.standard_beta), auxiliary)
+
+    @property
+    def auxiliary(self) -> Any:
+        is_single = self.problem.predictors.is_single
+        return self._dispersion if is_single else self.problem.as_in_data(self._dispersion)
+
+    @cached_property
+    def auxiliary_cov(self) -> FloatArray:
+        """Covariance (r, r) of the auxiliary parameters' coefficients, on the scale of their links."""
+        r, T = self.problem.predictors.size, self.problem.predictors.to_user
+        k = len(self.parameters)
+        return T @ self.joint_covariance[k - r :, k - r :] @ T.T
 
     @cached_property
     def mode(self) -> Mode:

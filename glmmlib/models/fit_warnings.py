@@ -122,8 +122,9 @@ def quadrature_shift(fit, n_points=None):
     step = 0.5 * covariance @ finer.gradient(solution.parameters)
     T = np.eye(len(step))
     T[:p, :p] = solution.coordinates.beta(np.eye(p))
+    T[p + finer.n_theta :, p + finer.n_theta :] = finer.predictors.to_user
     moved = np.abs(T @ step) / np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", T, covariance, T), 1e-300))
     spread = f"the random effects' spread between the levels of {fit.groups[0].name}"
-    names = [*fit.params.index, *[spread] * finer.n_theta, "the dispersion"]
+    names = [*fit.params.index, *[spread] * finer.n_theta, *finer.predictors.names]
     worst = int(np.argmax(moved))
     return Shift(names[worst], float(moved[worst]), n_points)

@@ -9,6 +9,7 @@ import pandas as pd
 from glmmlib.covariance.groups import arrange
 from glmmlib.covariance.identifiability import check_covariances
 from glmmlib.design.arguments import new_response
+from glmmlib.design.auxiliary import is_constant
 from glmmlib.design.build import build_design
 from glmmlib.errors import ModelError
 from glmmlib.families.registry import family as find_family
@@ -28,7 +29,16 @@ FLAT = 10.0  # a standard error of the log dispersion that only an infinite or a
 
 
 def glmer(
-    formula, data, family, link=None, n_agq=1, weights=None, offset=None, na_action="drop", functions=None
+    formula,
+    data,
+    family,
+    link=None,
+    n_agq=1,
+    weights=None,
+    offset=None,
+    na_action="drop",
+    functions=None,
+    dispersion=None,
 ):
     r"""Fit a generalised linear mixed model by maximum likelihood.
 
@@ -57,6 +67,11 @@ def glmer(
     na_action : {"drop", "raise"}
     functions : dict of str to callable, optional
         As for :func:`lmer`.
+    dispersion : str, optional
+        A formula without a response, such as ``"~ x"``, for the logarithm of the family's dispersion (k of
+        the negative binomial, phi of the gamma and the beta), as glmmTMB's ``dispformula``:
+        ``log(dispersion_i) = d_i' gamma``. One dispersion for all rows by default, which ``"~ 1"`` says too.
+        No random effects, no offset.
 
     Returns
     -------
@@ -85,10 +100,24 @@ def glmer(
     {'Intercept': -1.399, 'period[T.2]': -0.992, 'period[T.3]': -1.129, 'period[T.4]': -1.58}
     >>> round(float(fit.varcorr["herd"].sd["Intercept"]), 3)
     0.642
+
+    Counts whose overdispersion differs between treatments:
+
+    >>> epil = gl.load("epil")
+    >>> fit = gl.glmer("y ~ base + trt + (1 | subject)", epil, family="negbinomial", dispersion="~ trt")
+    >>> gl.coef_tests(fit, predictor="dispersion")[["estimate", "se"]].round(3).to_dict("index")
+    {}
     """
     family = find_family(family, link)
     design = build_design(
-        formula, data, weights, offset, na_action, binary=family.support.in_trials, functions=functions
+        formula,
+        data,
+        weights,
+        offset,
+        na_action,
+        binary=family.support.in_trials,
+        functions=functions,
+        auxiliary=_auxiliary_formulas(family, dispersion=dispersion),
     )
     if not design.random:
         raise ModelError(
@@ -105,6 +134,20 @@ def glmer(
     return fit
 
 
+def _auxiliary_formulas(family, **given):
+    """Return the formulas of the parameters that differ between rows; refuse those the family has not."""
+    known = [auxiliary.name for auxiliary in family.auxiliary]
+    found = {}
+    for name, text in given.items():
+        if text is None:
+            continue
+        if name not in known:
+            raise ModelError(f"the {family.name} family has no {name} to model: leave {name}= out")
+        if not is_constant(name, text):
+            found[name] = text
+    return found
+
+
 def _checked(family, design):
     """Return response and prior weights as the family takes them."""
     return family.check_response(design.y, design.trials, design.weights, design.response_name, design.index)
@@ -112,7 +155,8 @@ def _checked(family, design):
 
 def _problem(family, design, groups, quadrature):
     y, prior = _checked(family, design)
-    return LaplaceDeviance(family, y, design.X, groups, prior, design.offset, quadrature)
+    auxiliary = {own.name: (own.D, own.columns) for own in design.auxiliary}
+    return LaplaceDeviance(family, y, design.X, groups, prior, design.offset, quadrature, auxiliary)
 
 
 def _solution(problem):
@@ -192,9 +236,12 @@ class GeneralizedMixedModelFit(MixedModelFit):
     ----------
     family : Family
         Distribution and link.
-    dispersion : float or None
+    dispersion : float, Series (nobs,) or None
         Negative binomial: k of Var = mu + mu^2 / k (R's theta).  Gamma: phi of Var = phi mu^2.
-        Beta: phi of Var = mu (1 - mu) / (1 + phi).
+        Beta: phi of Var = mu (1 - mu) / (1 + phi). One for each row where it has a formula.
+    auxiliary_params, auxiliary_bse : Series (r,)
+        Coefficients of the formulas of the dispersion and the like, on the scale of their links, and their
+        standard errors: ``"dispersion Intercept"``, ``"dispersion x"``. Empty without such formulas.
     n_agq : int
         Quadrature points; 1 is Laplace's approximation.
     separation : Separation or None
@@ -226,6 +273,9 @@ class GeneralizedMixedModelFit(MixedModelFit):
         """What a summary says of the distribution and of the integral: pairs of a name and a text."""
         found = [("Family", f"{self.family.name}, {self.family.link.name} link")]
         found += [(a.title.capitalize(), f"{value:.5g}") for a, value in self.named_auxiliary()]
+        for own in self._modelled:
+            text = self.auxiliary_formulas[own.name]
+            found.append((own.title.capitalize(), f"{text}, {own.link.name} link"))
         how = f"adaptive Gauss-Hermite quadrature, {self.n_agq} points"
         return (*found, ("Integral", "Laplace approximation" if self.n_agq == 1 else how))
 
@@ -240,7 +290,66 @@ class GeneralizedMixedModelFit(MixedModelFit):
 
     @property
     def dispersion(self):
-        return self.auxiliary
+        return self._auxiliary_series("dispersion")
+
+    def _auxiliary_series(self, name):
+        """One auxiliary parameter: a number, or a Series by row where it has a formula."""
+        values = self._predictors.by_name(self.auxiliary).get(name)
+        return self._series(values, name) if np.ndim(values) else values
+
+    @property
+    def _predictors(self):
+        return self.solution.problem.predictors
+
+    @property
+    def _modelled(self):
+        """The family's auxiliary parameters that have a formula."""
+        return [a for a in self.family.auxiliary if a.name in self.auxiliary_formulas]
+
+    def named_auxiliary(self):
+        values = self.auxiliary_estimates
+        return tuple((a, values[a.name]) for a in self.family.auxiliary if a.name in values)
+
+    @property
+    def auxiliary_estimates(self):
+        return self._predictors.named(self.solution.estimates.auxiliary)
+
+    @property
+    def n_auxiliary(self):
+        return self._predictors.size
+
+    @handed_out
+    def auxiliary_params(self):
+        """Coefficients of the auxiliary parameters' formulas, on the scale of their links."""
+        names = self._predictors.modelled_names
+        return pd.Series([self.auxiliary_estimates[n] for n in names], names, dtype=float, name="estimate")
+
+    @handed_out
+    def auxiliary_bse(self):
+        """Their standard errors, from the Hessian in all parameters together."""
+        return pd.Series(np.sqrt(np.diag(self.auxiliary_cov_params())), self.auxiliary_params.index, name="se")
+
+    def auxiliary_cov_params(self):
+        """Return the covariance matrix of ``auxiliary_params``.
+
+        Returns
+        -------
+        DataFrame (r, r)
+
+        Examples
+        --------
+        >>> import glmmlib as gl
+        >>> fit = gl.glmer("y ~ base + trt + (1 | subject)", gl.load("epil"), family="negbinomial",
+        ...                dispersion="~ trt")
+        >>> fit.auxiliary_cov_params().shape
+        (2, 2)
+        """
+        names = self._predictors.modelled_names
+        keep = self._predictors.is_modelled
+        return pd.DataFrame(self.solution.auxiliary_cov[np.ix_(keep, keep)], names, names)
+
+    def auxiliary_in(self, rows):
+        return self._predictors.values_at(self.solution.estimates.auxiliary, rows.auxiliary, len(rows.index))
 
     @cached_property
     def separation(self):
@@ -260,10 +369,10 @@ class GeneralizedMixedModelFit(MixedModelFit):
     @cached_property
     def singular_terms(self):
         """One sentence for each random-effects term, and for the dispersion, that is on the boundary."""
-        found = super().singular_terms
-        if not self.has_dispersion or np.sqrt(abs(self.solution.joint_covariance[-1, -1])) < FLAT:
-            return found
-        return (*found, *(auxiliary.boundary for auxiliary in self.family.auxiliary))
+        found, r = super().singular_terms, self.n_auxiliary
+        se = np.sqrt(np.abs(np.diag(self.solution.joint_covariance)))
+        flat = self._predictors.with_any(se[len(se) - r :] >= FLAT)
+        return (*found, *(a.boundary if is_one else f"{a.boundary} in some rows" for a, is_one in flat))
 
     @property
     def conditional_covariances(self):
@@ -273,7 +382,7 @@ class GeneralizedMixedModelFit(MixedModelFit):
     # -- again -----------------------------------------------------------------------------------------
 
     def _call(self):
-        return glmer, {"family": self.family, "n_agq": self.n_agq}
+        return glmer, {"family": self.family, "n_agq": self.n_agq} | self.auxiliary_formulas
 
     def refit(self, y, warn=True):
         """Fit the same model to another response; formula and design are not read again.
@@ -435,7 +544,7 @@ class GeneralizedMixedModelFit(MixedModelFit):
     def resid_pearson(self):
         """Residuals divided by the SD of the response given the random effects."""
         weights = self.observations[1]
-        variance = self.family.variance(self.fittedvalues.to_numpy(), weights, self.dispersion)
+        variance = self.family.variance(self.fittedvalues.to_numpy(), weights, self.auxiliary)
         return self._series(self.resid.to_numpy() / np.sqrt(variance), "resid_pearson")
 
     @property
@@ -443,5 +552,5 @@ class GeneralizedMixedModelFit(MixedModelFit):
         """Signed roots of each row's contribution to the deviance."""
         y, weights = self.observations
         mu = self.fittedvalues.to_numpy()
-        unit = self.family.unit_deviance(y, mu, weights, self.dispersion)
+        unit = self.family.unit_deviance(y, mu, weights, self.auxiliary)
         return self._series(np.sign(self.resid.to_numpy()) * np.sqrt(np.maximum(unit, 0.0)), "resid_deviance")

@@ -8,6 +8,7 @@ import pandas as pd
 from scipy import sparse
 
 from glmmlib.design.arrays import frozen
+from glmmlib.errors import ModelError
 from glmmlib.inference.bootstrap import bootstrap as bootstrap_fit
 from glmmlib.inference.contrasts import coef_tests
 from glmmlib.inference.intervals import conf_int
@@ -65,8 +66,15 @@ class MixedModelFit:
         Is it a linear model with normal errors, whose conditional modes are linear in the response?
     scale : float
         The SD of a random effect whose relative SD is one: sigma of a linear model, else 1.
-    auxiliary : float or None
-        What the family has to estimate beside the mean: sigma, or the dispersion.
+    auxiliary : float, array or None
+        What the family has to estimate beside the mean, as it takes it: sigma, or the dispersion. One for
+        each row where it has a formula; with several parameters an array (nobs, number of parameters).
+    auxiliary_estimates : dict
+        Each of them that has one value, by name, and the coefficients of those that have a formula.
+    auxiliary_formulas : dict
+        These formulas, by the name of the parameter.
+    n_auxiliary : int
+        How many numbers are estimated for them.
     observations : tuple of arrays
         Response and prior weights (or None) as the family takes them.
     has_dispersion : bool
@@ -216,7 +224,70 @@ class MixedModelFit:
 
     @property
     def auxiliary(self):
-        return self.solution.estimates.auxiliary
+        return self.solution.auxiliary
+
+    @property
+    def auxiliary_formulas(self):
+        return {own.name: own.text for own in self.design.auxiliary}
+
+    @property
+    def auxiliary_estimates(self):
+        return {auxiliary.name: value for auxiliary, value in self.named_auxiliary()}
+
+    @property
+    def n_auxiliary(self):
+        return len(self.family.auxiliary)
+
+    @property
+    def auxiliary_params(self):
+        return pd.Series(dtype=float, name="estimate")
+
+    @property
+    def auxiliary_bse(self):
+        return pd.Series(dtype=float, name="se")
+
+    def auxiliary_in(self, rows):
+        """Return what the family has beside the mean in other rows, as it takes it.
+
+        Parameters
+        ----------
+        rows : NewDesign
+            With the columns of auxiliary predictors.
+
+        Examples
+        --------
+        >>> import glmmlib as gl
+        >>> fit = gl.lmer("Yield ~ 1 + (1 | Batch)", gl.load("Dyestuff"))
+        >>> round(fit.auxiliary_in(None), 2)
+        49.51
+        """
+        return self.auxiliary
+
+    def one_auxiliary(self, what):
+        """Return what the family has beside the mean, or refuse where it differs between rows.
+
+        Parameters
+        ----------
+        what : str
+            What would need it, at the head of the refusal.
+
+        Raises
+        ------
+        ModelError
+
+        Examples
+        --------
+        >>> import glmmlib as gl
+        >>> fit = gl.lmer("Yield ~ 1 + (1 | Batch)", gl.load("Dyestuff"))
+        >>> round(fit.one_auxiliary("an ICC"), 2)
+        49.51
+        """
+        for name, text in self.auxiliary_formulas.items():
+            raise ModelError(
+                f"{what} needs one {name} for all rows, but in this fit it differs between rows "
+                f"({name}={text!r}): fit the model without {name}=, or look at fit.predict and gl.means"
+            )
+        return self.auxiliary if np.ndim(self.auxiliary) == 0 else self.auxiliary[0]
 
     @property
     def is_linear(self):
@@ -232,7 +303,8 @@ class MixedModelFit:
         Returns
         -------
         tuple
-            Pairs of an ``Auxiliary``, which has a name and a symbol, and its value.
+            Pairs of an ``Auxiliary``, which has a name and a symbol, and its value. Those with a formula are
+            left out.
 
         Examples
         --------
@@ -277,7 +349,7 @@ class MixedModelFit:
 
     @property
     def n_parameters(self):
-        return len(self.params) + len(self.theta) + int(self.has_dispersion)
+        return len(self.params) + len(self.theta) + self.n_auxiliary
 
     @property
     def aic(self):
