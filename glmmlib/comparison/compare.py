@@ -161,7 +161,7 @@ class _Entry:
 
 
 def _mixed(fit):
-    return _Entry(fit.formula, fit.family, fit.design.y, fit.n_parameters, fit.llf, fit.reml)
+    return _Entry(fit.model_text, fit.family, fit.design.y, fit.n_parameters, fit.llf, fit.reml)
 
 
 def _conditional(fit, aic):

@@ -121,7 +121,7 @@ def likelihood_ratio_tests(fits, refit=True, bootstrap=None, rng=None):
             p, distribution = _simulated(m0, m1, bootstrap, rng)
         rows[i] |= {"chisq": chisq, "df": step.df, "p": p, "p_naive": p_naive}
         hypotheses[names[i]], distributions[names[i]] = step.hypothesis, distribution
-    formulas = {name: f.formula for name, f in zip(names, fits, strict=True)}
+    formulas = {name: f.model_text for name, f in zip(names, fits, strict=True)}
     return LikelihoodRatioTests(
         pd.DataFrame(rows, names), formulas, hypotheses, distributions, criterion, refitted
     )

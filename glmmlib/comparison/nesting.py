@@ -120,7 +120,7 @@ def nested_step(m0, m1, reml=False):
     df = m1.n_parameters - m0.n_parameters
     if df == 0:
         raise ModelError(
-            f"the fits of {m0.formula!r} and {m1.formula!r} have the same number of parameters "
+            f"the fits of {m0.model_text!r} and {m1.model_text!r} have the same number of parameters "
             f"({m0.n_parameters}), so"
             " neither is nested in the other; gl.compare sets their AIC side by side"
         )
@@ -128,15 +128,16 @@ def nested_step(m0, m1, reml=False):
     if extra.any():
         which = m0.params.index[int(np.argmax(extra))]
         raise ModelError(
-            f"the models are not nested: the fixed effect {which!r} of {m0.formula!r} is not in "
-            f"{m1.formula!r}"
+            f"the models are not nested: the fixed effect {which!r} of {m0.model_text!r} is not in "
+            f"{m1.model_text!r}"
         )
+    _check_auxiliary(m0, m1)
     covariances, residual = _expansion(m0, m1)
     if residual is not None:
         raise ModelError(
-            f"the models are not nested: the random effects of {residual} in {m0.formula!r} cannot be "
+            f"the models are not nested: the random effects of {residual} in {m0.model_text!r} cannot be "
             "written as a special"
-            f" case of those in {m1.formula!r}"
+            f" case of those in {m1.model_text!r}"
         )
     missing = sum(
         int((np.linalg.eigvalsh(_unit_scale(Sigma[block.here])) < 1e-6).sum())
@@ -144,6 +145,22 @@ def nested_step(m0, m1, reml=False):
         for block in group.covariance.blocks
     )
     return Step(df, missing, _hypothesis(m0, m1))
+
+
+def _check_auxiliary(m0, m1):
+    """Refuse a smaller model whose dispersion differs between rows in a way that the larger one does not
+    allow.
+    """
+    larger = {own.name: own for own in m1.design.auxiliary}
+    smaller = {own.name: own for own in m0.design.auxiliary}
+    for name in {**larger, **smaller}:
+        one = np.ones((m0.nobs, 1))
+        D0, D1 = (models[name].D if name in models else one for models in (smaller, larger))
+        if _outside(D0, D1).any():
+            raise ModelError(
+                f"the models are not nested: the {name} of {m0.model_text!r} is no special case of that of "
+                f"{m1.model_text!r}"
+            )
 
 
 def _unit_scale(Sigma):
@@ -215,6 +232,10 @@ def _hypothesis(m0, m1):
             parts.append("the fixed effects are the fewer ones of the smaller model")
         else:
             parts.append(f"{' = '.join(new)} = 0")
+    old = set(m0.auxiliary_params.index)
+    new = [name for name in m1.auxiliary_params.index if name not in old and not name.endswith(" Intercept")]
+    if new:
+        parts.append(f"{' = '.join(new)} = 0")
     if len(m1.theta) > len(m0.theta):
         parts += _random_hypotheses(m0, m1)
     return " and ".join(parts)

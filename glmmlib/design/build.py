@@ -95,7 +95,7 @@ def build_design(
         raise DataError(f"na_action is 'drop' or 'raise', not {na_action!r}")
     data, functions = as_frame(data), checked_functions(functions)
     arguments = {"weights": argument(weights, "weights", data), "offset": argument(offset, "offset", data)}
-    parts = read_parts(formula, response) | read_auxiliary_parts(auxiliary or {})
+    parts = {**read_parts(formula, response), **read_auxiliary_parts(auxiliary or {})}
     needed = columns_of(parts, data.columns)
     plain = plain_name(formula.response) if response and isinstance(formula.response, str) else None
     if plain is not None:

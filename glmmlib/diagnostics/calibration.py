@@ -24,7 +24,7 @@ from scipy.special import chdtrc
 
 from glmmlib.diagnostics.quantile_residuals import normal_scores, tails, zero_probability
 from glmmlib.diagnostics.residuals import counts_zeros, two_sided, uniform_distance
-from glmmlib.replicates.views import conditional_predictors, response_of
+from glmmlib.replicates.views import auxiliary_in_rows, conditional_predictors, response_of
 from glmmlib.variance.between import covariates
 
 CHUNK_NUMBERS = 400_000  # rows times replicates that are worked on at a time
@@ -144,7 +144,7 @@ def calibrate(fit, n, rng):
     from tqdm import tqdm
 
     patterns = Patterns.of(fit)
-    auxiliary = np.array([fit.auxiliary]) if fit.has_dispersion else None
+    auxiliary = np.atleast_1d(fit.auxiliary)[None] if fit.has_dispersion else None
     y = fit.design.y[:, None]
     found, values, scores = _statistics(
         fit, patterns, y, fit.solution.linear_predictor()[:, None], auxiliary, rng
@@ -155,7 +155,7 @@ def calibrate(fit, n, rng):
             Y = fit.simulate(min(AT_A_TIME, n - start), rng=rng)
             refits = fit.refit_many(Y)
             eta = conditional_predictors(fit, refits, Y)
-            pieces.append(_statistics(fit, patterns, Y, eta, refits.auxiliary, rng)[0])
+            pieces.append(_statistics(fit, patterns, Y, eta, auxiliary_in_rows(fit, refits), rng)[0])
             bar.update(Y.shape[1])
     drawn = {name: np.concatenate([piece[name] for piece in pieces]) for name in found}
     return Calibration(
@@ -170,14 +170,10 @@ def _statistics(fit, patterns, Y, eta, auxiliary, rng):
     step, parts = max(1, CHUNK_NUMBERS // len(Y)), []
     for start in range(0, Y.shape[1], step):
         piece = slice(start, start + step)
-        row = Rows.of(fit, Y[:, piece], eta[:, piece], _column(auxiliary, piece))
+        row = Rows.of(fit, Y[:, piece], eta[:, piece], None if auxiliary is None else auxiliary[piece])
         u, z = row.quantile_residuals(rng)
         parts.append(row.statistics(patterns, u, z))
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}, u, z
-
-
-def _column(values, piece):
-    return None if values is None else values[piece, None]
 
 
 @dataclass(frozen=True, eq=False)

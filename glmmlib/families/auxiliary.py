@@ -43,6 +43,16 @@ class Auxiliary:
     boundary: str = "the dispersion runs out of its range"
     first: float = 1.0
 
+    @property
+    def range(self) -> tuple[float, float]:
+        """Its smallest and its largest value."""
+        low, high = self.link.inverse(np.array([-np.inf, np.inf]))
+        return float(low), float(high)
+
+    def unit(self, value):
+        """A typical size of the parameter about a value: how far it moves with one unit of its link."""
+        return float(self.link.derivative(self.link.link(value)))
+
     def is_exact(self, value):
         """Does the model reproduce the response at this value?"""
         return not self.allowed[0] <= value <= self.allowed[1]

@@ -189,11 +189,11 @@ def bootstrap(fit, n=1000, statistic=None, rng=None):
     Y = fit.simulate(n, require_generator(rng))
     if statistic is None:
         many = refit_many(fit, Y)
-        return Bootstrap(_of_fit(fit), _of_refits(fit, many), int(many.is_singular.sum()), fit.formula)
+        return Bootstrap(_of_fit(fit), _of_refits(fit, many), int(many.is_singular.sum()), fit.model_text)
     estimates = _as_series(statistic(fit))
     rows = [_as_series(value) for value in each_fit(fit, Y, statistic)]
     replicates = pd.DataFrame([row.to_numpy() for row in rows], columns=estimates.index)
-    return Bootstrap(estimates, replicates, None, fit.formula)
+    return Bootstrap(estimates, replicates, None, fit.model_text)
 
 
 def bootstrap_of(fit, function, n, rng):
@@ -208,7 +208,7 @@ def bootstrap_of(fit, function, n, rng):
     refits = refit_many(fit, fit.simulate(n, require_generator(rng)))
     rows = [function(fit.at(refits.estimates(r))).to_numpy() for r in range(n)]
     replicates = pd.DataFrame(rows, columns=estimates.index)
-    return Bootstrap(estimates, replicates, int(refits.is_singular.sum()), fit.formula)
+    return Bootstrap(estimates, replicates, int(refits.is_singular.sum()), fit.model_text)
 
 
 def check_count(n):
@@ -232,17 +232,14 @@ def _as_series(value):
 
 def _of_refits(fit, many):
     """All parameters of the refits, in the names and order of :func:`glmmlib.profile`."""
-    residual = {"sigma": many.sigma, "dispersion": many.dispersion}
-    rest = pd.DataFrame(
-        {_free_name(k, fit): v for k, v in residual.items() if v is not None}, index=many.params.index
-    )
+    rest = many.auxiliary_estimates.rename(columns=lambda name: _free_name(name, fit))
     return pd.concat([many.quantities, rest, many.params], axis=1)
 
 
 def _of_fit(fit):
     found = values_of(fit.groups, fit.theta.to_numpy(), fit.scale)
     values = {place.name: value for place, value in zip(places_of(fit.groups), found, strict=True)}
-    values |= {_free_name(auxiliary.name, fit): value for auxiliary, value in fit.named_auxiliary()}
+    values |= {_free_name(name, fit): value for name, value in fit.auxiliary_estimates.items()}
     return pd.Series({**values, **fit.params}, dtype=float, name="estimate")
 
 

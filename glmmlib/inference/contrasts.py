@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import chdtrc, fdtrc, ndtri, stdtr, stdtrit
 
+from glmmlib.display.words import listed
 from glmmlib.errors import ModelError
 from glmmlib.inference.kenward_roger import kenward_roger
 from glmmlib.inference.satterthwaite import multiple_df, variance_information
@@ -123,7 +124,7 @@ def two_sided(statistic, df):
     return 2.0 * stdtr(df, -np.abs(statistic))
 
 
-def coef_tests(fit, ddf=None):
+def coef_tests(fit, ddf=None, predictor=None):
     """Return the t (or z) tests of the fixed effects as a table.
 
     Parameters
@@ -132,6 +133,9 @@ def coef_tests(fit, ddf=None):
     ddf : {"satterthwaite", "kenward-roger", "z"}, optional
         Degrees of freedom for a linear mixed model (Satterthwaite's by default). Kenward and Roger's come
         with an adjusted covariance, so standard errors may differ too; they need a REML fit.
+    predictor : str, optional
+        The name of a parameter that has a formula of its own, such as ``"dispersion"``: tests of its
+        coefficients, on the scale of its link, in the place of the fixed effects'.
 
     Returns
     -------
@@ -142,7 +146,7 @@ def coef_tests(fit, ddf=None):
     Raises
     ------
     ModelError
-        For an unknown `ddf`, or one that the model does not have.
+        For an unknown `ddf`, or one that the model does not have; for a parameter without a formula.
 
     Notes
     -----
@@ -158,7 +162,30 @@ def coef_tests(fit, ddf=None):
     Intercept    251.41  6.82  17.0      36.84  0.0
     Days          10.47  1.55  17.0       6.77  0.0
     """
+    if predictor is not None:
+        return _predictor_tests(fit, ddf, predictor)
     return single_tests(fit, np.eye(len(fit.params)), ddf=ddf).set_index(fit.params.index)
+
+
+def _predictor_tests(fit, ddf, predictor):
+    check_ddf(fit, ddf)
+    if predictor not in fit.auxiliary_formulas:
+        known = listed([*fit.auxiliary_formulas]) or "none"
+        raise ModelError(
+            f"{predictor!r} has no formula of its own in this fit, so there are no coefficients to test; "
+            f"parameters that have one: {known}"
+        )
+    own = next(design for design in fit.design.auxiliary if design.name == predictor)
+    tests = auxiliary_tests(fit).loc[[f"{predictor} {column}" for column in own.columns]]
+    return tests.set_axis(list(own.columns))
+
+
+def auxiliary_tests(fit):
+    """Test the coefficients of all auxiliary predictors against zero, by the normal distribution."""
+    estimate, se = fit.auxiliary_params, fit.auxiliary_bse
+    df = np.full(len(se), np.inf)
+    columns = {"estimate": estimate, "se": se, "df": df, "statistic": estimate / se}
+    return pd.DataFrame(columns | {"p": two_sided((estimate / se).to_numpy(), df)}, index=estimate.index)
 
 
 # --- intervals ----------------------------------------------------------------------------------

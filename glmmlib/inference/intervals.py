@@ -6,7 +6,7 @@ from glmmlib.display.arguments import checked_level
 from glmmlib.errors import ModelError
 from glmmlib.inference.bootstrap import bootstrap_intervals
 from glmmlib.inference.choice import chosen
-from glmmlib.inference.contrasts import coef_tests, quantile
+from glmmlib.inference.contrasts import auxiliary_tests, coef_tests, quantile
 from glmmlib.inference.profile.profile import profile_intervals
 
 NO_FIXED_EFFECT = (
@@ -19,8 +19,10 @@ def wald_intervals(fit, level, parm, ddf=None):
     """Return ``estimate -+ quantile * se``, the quantile of the t (or normal) distribution that the tests
     use.
     """
-    names = chosen(parm, fit.params.index, NO_FIXED_EFFECT)
-    tests = coef_tests(fit, ddf).loc[names]
+    auxiliary = auxiliary_tests(fit)
+    names = chosen(parm, [*fit.params.index, *auxiliary.index], NO_FIXED_EFFECT)
+    tests = coef_tests(fit, ddf)
+    tests = (pd.concat([tests, auxiliary]) if len(auxiliary) else tests).loc[names]
     half = -quantile(0.5 * (1.0 - level), tests["df"].to_numpy()) * tests["se"]
     return pd.DataFrame({"lower": tests["estimate"] - half, "upper": tests["estimate"] + half})
 

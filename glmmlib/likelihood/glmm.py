@@ -91,9 +91,7 @@ class LaplaceDeviance:
     Everything is in standardised columns, and the rows are sorted by the largest grouping factor.
     """
 
-    def __init__(
-        self, family, y, X, groups, weights=None, offset=None, quadrature=None, auxiliary=None
-    ):
+    def __init__(self, family, y, X, groups, weights=None, offset=None, quadrature=None, auxiliary=None):
         self.family, self.X, self.groups, self.quadrature = family, X, groups, quadrature
         self.n, self.p = X.shape
         largest = max(groups, key=lambda g: g.factor.n_columns).factor

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 
@@ -97,7 +98,7 @@ class AuxiliaryPredictors:
     def __init__(self, parts: Sequence[AuxiliaryPredictor], n: int):
         self.parts, self.n = tuple(parts), n
         ends = np.cumsum([0, *(part.size for part in self.parts)]).tolist()
-        self.places = [slice(start, end) for start, end in zip(ends, ends[1:], strict=False)]
+        self.places = [slice(start, end) for start, end in pairwise(ends)]
         self.size = ends[-1]
 
     @classmethod
@@ -178,9 +179,7 @@ class AuxiliaryPredictors:
         """Return the parameters in n other rows, whose columns ``designs`` holds by name."""
         if self.is_single:
             return estimate
-        found = [
-            p.values_at(estimate[place], designs.get(p.auxiliary.name)) for p, place in self._placed()
-        ]
+        found = [p.values_at(estimate[place], designs.get(p.auxiliary.name)) for p, place in self._placed()]
         return self._joined(found, n)
 
     def named(self, estimate) -> dict:
@@ -214,8 +213,8 @@ class AuxiliaryPredictors:
     def by_name(self, values) -> dict:
         """Return each parameter by its name, from their values as the family takes them."""
         names = [part.auxiliary.name for part in self.parts]
-        if len(names) == 1:
-            return {names[0]: values}
+        if len(names) <= 1:
+            return dict.fromkeys(names, values)
         columns = {name: values[..., k] for k, name in enumerate(names)}
         is_one = {part.auxiliary.name: part.D is None for part in self.parts}
         return {name: float(v[0]) if is_one[name] else v for name, v in columns.items()}

@@ -17,10 +17,12 @@ import numpy as np
 from scipy.linalg import solve_triangular
 
 from glmmlib.covariance.groups import Group
+from glmmlib.families.gaussian import Gaussian
 from glmmlib.likelihood.coordinates import Coordinates
 from glmmlib.likelihood.glmm import POLISH_TOLERANCE, LaplaceDeviance, Mode
 from glmmlib.likelihood.lmm import Point, ProfiledDeviance
 from glmmlib.likelihood.optimise import Optimum, gradient_hessian
+from glmmlib.likelihood.predictors import AuxiliaryPredictors
 from glmmlib.linalg import blocks
 from glmmlib.linalg.pls import Factorisation
 from glmmlib.types import FloatArray
@@ -146,6 +148,15 @@ class Solution(ABC):
     def auxiliary(self) -> Any:
         """What the family has beside the mean, as it takes it: a number, or one for each row of the data."""
         return self.estimates.auxiliary
+
+    def auxiliary_of(self, estimates: Estimates) -> Any:
+        """Return the same of other estimates."""
+        return estimates.auxiliary
+
+    @property
+    @abstractmethod
+    def predictors(self) -> AuxiliaryPredictors:
+        """The auxiliary parameters of the family."""
 
     @property
     @abstractmethod
@@ -287,6 +298,10 @@ class LinearSolution(Solution):
         inverse = self.point.factorisation.inverse(with_X=False)
         return self._covariances_of_modes(inverse, self._sigma)
 
+    @cached_property
+    def predictors(self) -> AuxiliaryPredictors:
+        return AuxiliaryPredictors.of(Gaussian(), {}, self.problem.n)
+
     @property
     def offset(self) -> FloatArray | None:
         return self.problem.offset
@@ -335,18 +350,28 @@ class LaplaceSolution(Solution):
 
     def _on_the_users_scale(self) -> Estimates:
         theta = self.problem.covariance.to_user(self.standard_theta)
-        auxiliary = self.problem.predictors.estimate(self.problem.tau(self.parameters))
+        auxiliary = self.predictors.estimate(self.problem.tau(self.parameters))
         return Estimates(theta, self.coordinates.beta(self.standard_beta), auxiliary)
 
     @property
+    def predictors(self) -> AuxiliaryPredictors:
+        return self.problem.predictors
+
+    @property
     def auxiliary(self) -> Any:
-        is_single = self.problem.predictors.is_single
-        return self._dispersion if is_single else self.problem.as_in_data(self._dispersion)
+        return self._in_data(self._dispersion)
+
+    def auxiliary_of(self, estimates: Estimates) -> Any:
+        predictors = self.predictors
+        return self._in_data(predictors.values(predictors.coefficients(estimates.auxiliary)))
+
+    def _in_data(self, values: Any) -> Any:
+        return values if self.predictors.is_single else self.problem.as_in_data(values)
 
     @cached_property
     def auxiliary_cov(self) -> FloatArray:
         """Covariance (r, r) of the auxiliary parameters' coefficients, on the scale of their links."""
-        r, T = self.problem.predictors.size, self.problem.predictors.to_user
+        r, T = self.predictors.size, self.predictors.to_user
         k = len(self.parameters)
         return T @ self.joint_covariance[k - r :, k - r :] @ T.T
 

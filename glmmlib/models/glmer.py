@@ -273,9 +273,9 @@ class GeneralizedMixedModelFit(MixedModelFit):
         """What a summary says of the distribution and of the integral: pairs of a name and a text."""
         found = [("Family", f"{self.family.name}, {self.family.link.name} link")]
         found += [(a.title.capitalize(), f"{value:.5g}") for a, value in self.named_auxiliary()]
-        for own in self._modelled:
-            text = self.auxiliary_formulas[own.name]
-            found.append((own.title.capitalize(), f"{text}, {own.link.name} link"))
+        found += [
+            (a.title.capitalize(), f"{text}, {a.link.name} link") for a, text in self.modelled_auxiliary()
+        ]
         how = f"adaptive Gauss-Hermite quadrature, {self.n_agq} points"
         return (*found, ("Integral", "Laplace approximation" if self.n_agq == 1 else how))
 
@@ -290,66 +290,8 @@ class GeneralizedMixedModelFit(MixedModelFit):
 
     @property
     def dispersion(self):
-        return self._auxiliary_series("dispersion")
-
-    def _auxiliary_series(self, name):
-        """One auxiliary parameter: a number, or a Series by row where it has a formula."""
-        values = self._predictors.by_name(self.auxiliary).get(name)
-        return self._series(values, name) if np.ndim(values) else values
-
-    @property
-    def _predictors(self):
-        return self.solution.problem.predictors
-
-    @property
-    def _modelled(self):
-        """The family's auxiliary parameters that have a formula."""
-        return [a for a in self.family.auxiliary if a.name in self.auxiliary_formulas]
-
-    def named_auxiliary(self):
-        values = self.auxiliary_estimates
-        return tuple((a, values[a.name]) for a in self.family.auxiliary if a.name in values)
-
-    @property
-    def auxiliary_estimates(self):
-        return self._predictors.named(self.solution.estimates.auxiliary)
-
-    @property
-    def n_auxiliary(self):
-        return self._predictors.size
-
-    @handed_out
-    def auxiliary_params(self):
-        """Coefficients of the auxiliary parameters' formulas, on the scale of their links."""
-        names = self._predictors.modelled_names
-        return pd.Series([self.auxiliary_estimates[n] for n in names], names, dtype=float, name="estimate")
-
-    @handed_out
-    def auxiliary_bse(self):
-        """Their standard errors, from the Hessian in all parameters together."""
-        return pd.Series(np.sqrt(np.diag(self.auxiliary_cov_params())), self.auxiliary_params.index, name="se")
-
-    def auxiliary_cov_params(self):
-        """Return the covariance matrix of ``auxiliary_params``.
-
-        Returns
-        -------
-        DataFrame (r, r)
-
-        Examples
-        --------
-        >>> import glmmlib as gl
-        >>> fit = gl.glmer("y ~ base + trt + (1 | subject)", gl.load("epil"), family="negbinomial",
-        ...                dispersion="~ trt")
-        >>> fit.auxiliary_cov_params().shape
-        (2, 2)
-        """
-        names = self._predictors.modelled_names
-        keep = self._predictors.is_modelled
-        return pd.DataFrame(self.solution.auxiliary_cov[np.ix_(keep, keep)], names, names)
-
-    def auxiliary_in(self, rows):
-        return self._predictors.values_at(self.solution.estimates.auxiliary, rows.auxiliary, len(rows.index))
+        values = self.auxiliary_values.get("dispersion")
+        return self._series(values, "dispersion") if np.ndim(values) else values
 
     @cached_property
     def separation(self):

@@ -8,10 +8,10 @@ import pandas as pd
 from scipy import sparse
 
 from glmmlib.design.arrays import frozen
-from glmmlib.errors import ModelError
 from glmmlib.inference.bootstrap import bootstrap as bootstrap_fit
 from glmmlib.inference.contrasts import coef_tests
 from glmmlib.inference.intervals import conf_int
+from glmmlib.models.auxiliary import AuxiliaryParameters
 from glmmlib.models.handed_out import handed_out
 from glmmlib.models.summary import one_line, summary
 from glmmlib.models.update import update
@@ -21,13 +21,15 @@ from glmmlib.prediction.predict import predict as predict_rows
 from glmmlib.prediction.simulate import simulate_fit
 
 
-class MixedModelFit:
+class MixedModelFit(AuxiliaryParameters):
     """A fitted mixed model.  Made by :func:`glmmlib.lmer` and :func:`glmmlib.glmer`, and never changed.
 
     Attributes
     ----------
     formula : str
         As it was given, with the dots of :meth:`update` filled in.
+    model_text : str
+        The formula, with those of other parameters, as in ``"y ~ x + (1 | g), dispersion ~ x"``.
     params, fixef : Series (p,)
         Fixed effects.
     bse, tvalues : Series (p,)
@@ -71,10 +73,14 @@ class MixedModelFit:
         each row where it has a formula; with several parameters an array (nobs, number of parameters).
     auxiliary_estimates : dict
         Each of them that has one value, by name, and the coefficients of those that have a formula.
+    auxiliary_values : dict
+        Each of them by name: a number, or an array (nobs,) where it has a formula.
     auxiliary_formulas : dict
         These formulas, by the name of the parameter.
     n_auxiliary : int
         How many numbers are estimated for them.
+    has_single_auxiliary : bool
+        Is there at most one of them, with one value in all rows?
     observations : tuple of arrays
         Response and prior weights (or None) as the family takes them.
     has_dispersion : bool
@@ -223,97 +229,8 @@ class MixedModelFit:
         return pd.Series(self.solution.estimates.theta, list(self._theta_names), name="theta")
 
     @property
-    def auxiliary(self):
-        return self.solution.auxiliary
-
-    @property
-    def auxiliary_formulas(self):
-        return {own.name: own.text for own in self.design.auxiliary}
-
-    @property
-    def auxiliary_estimates(self):
-        return {auxiliary.name: value for auxiliary, value in self.named_auxiliary()}
-
-    @property
-    def n_auxiliary(self):
-        return len(self.family.auxiliary)
-
-    @property
-    def auxiliary_params(self):
-        return pd.Series(dtype=float, name="estimate")
-
-    @property
-    def auxiliary_bse(self):
-        return pd.Series(dtype=float, name="se")
-
-    def auxiliary_in(self, rows):
-        """Return what the family has beside the mean in other rows, as it takes it.
-
-        Parameters
-        ----------
-        rows : NewDesign
-            With the columns of auxiliary predictors.
-
-        Examples
-        --------
-        >>> import glmmlib as gl
-        >>> fit = gl.lmer("Yield ~ 1 + (1 | Batch)", gl.load("Dyestuff"))
-        >>> round(fit.auxiliary_in(None), 2)
-        49.51
-        """
-        return self.auxiliary
-
-    def one_auxiliary(self, what):
-        """Return what the family has beside the mean, or refuse where it differs between rows.
-
-        Parameters
-        ----------
-        what : str
-            What would need it, at the head of the refusal.
-
-        Raises
-        ------
-        ModelError
-
-        Examples
-        --------
-        >>> import glmmlib as gl
-        >>> fit = gl.lmer("Yield ~ 1 + (1 | Batch)", gl.load("Dyestuff"))
-        >>> round(fit.one_auxiliary("an ICC"), 2)
-        49.51
-        """
-        for name, text in self.auxiliary_formulas.items():
-            raise ModelError(
-                f"{what} needs one {name} for all rows, but in this fit it differs between rows "
-                f"({name}={text!r}): fit the model without {name}=, or look at fit.predict and gl.means"
-            )
-        return self.auxiliary if np.ndim(self.auxiliary) == 0 else self.auxiliary[0]
-
-    @property
     def is_linear(self):
         return self.family.is_linear
-
-    @property
-    def has_dispersion(self):
-        return self.family.has_dispersion
-
-    def named_auxiliary(self):
-        """Return what the family has to estimate beside the mean, with its name.
-
-        Returns
-        -------
-        tuple
-            Pairs of an ``Auxiliary``, which has a name and a symbol, and its value. Those with a formula are
-            left out.
-
-        Examples
-        --------
-        >>> import glmmlib as gl
-        >>> fit = gl.lmer("Yield ~ 1 + (1 | Batch)", gl.load("Dyestuff"))
-        >>> [(auxiliary.name, round(value, 2)) for auxiliary, value in fit.named_auxiliary()]
-        [('sigma', 49.51)]
-        """
-        return tuple((auxiliary, self.auxiliary) for auxiliary in self.family.auxiliary)
 
     @handed_out
     def varcorr(self):

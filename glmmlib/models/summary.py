@@ -56,13 +56,14 @@ class Summary:
 def summary(fit, ddf=None):
     """Summarise a fit; see :meth:`glmmlib.models.results.MixedModelFit.summary`."""
     ddf = check_ddf(fit, ddf)
-    tables = (_random_effects(fit), *([_fixed_effects(fit, ddf)] if len(fit.params) else []))
+    fixed_effects = [_fixed_effects(fit, ddf)] if len(fit.params) else []
+    tables = (_random_effects(fit), *fixed_effects, *_auxiliary_tables(fit))
     return Summary(fit.title, _facts(fit), tables, tuple(_notes(fit)))
 
 
 def one_line(fit):
     """Return the short representation of a fit."""
-    return f"<{fit.title}: {fit.formula}; {fit.nobs:,} rows; {_groups(fit)}>"
+    return f"<{fit.title}: {fit.model_text}; {fit.nobs:,} rows; {_groups(fit)}>"
 
 
 def _facts(fit):
@@ -114,14 +115,24 @@ def _correlation(row, j):
 
 
 def _fixed_effects(fit, ddf):
-    tests = coef_tests(fit, ddf)
+    how = "z tests" if ddf == "z" else f"t tests, {DDF_TITLE[ddf]} degrees of freedom"
+    return _coefficients(f"Fixed effects ({how})", coef_tests(fit, ddf), ddf)
+
+
+def _auxiliary_tables(fit):
+    """Yield a table of the coefficients of each parameter that has a formula."""
+    for own, _ in fit.modelled_auxiliary():
+        title = f"{own.title.capitalize()} {own.symbol} ({own.link.name} link, z tests)"
+        yield _coefficients(title, coef_tests(fit, predictor=own.name), "z")
+
+
+def _coefficients(title, tests, ddf):
     columns = [list(tests.index), aligned(tests["estimate"], tests["se"]), aligned(tests["se"])]
     if ddf != "z":
         columns.append(fixed(tests["df"], 1))
     columns += [fixed(tests["statistic"], 2), map(p_text, tests["p"])]
     header = ("", "Estimate", "SE", *(() if ddf == "z" else ("df",)), "z" if ddf == "z" else "t", "p")
-    how = "z tests" if ddf == "z" else f"t tests, {DDF_TITLE[ddf]} degrees of freedom"
-    return Table(f"Fixed effects ({how})", header, tuple(zip(*columns, strict=True)))
+    return Table(title, header, tuple(zip(*columns, strict=True)))
 
 
 def _notes(fit):

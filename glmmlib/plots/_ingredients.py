@@ -114,7 +114,8 @@ def _link(ax, link, limits, eta):
 
 def _response(ax, fit, eta):
     values = np.arange(2.0 if fit.family.support.in_trials else 400.0)
-    probability = np.exp(fit.family.logpdf(values, np.full(len(values), eta), None, fit.dispersion))
+    own = fit.one_auxiliary("the picture of a response")
+    probability = np.exp(fit.family.logpdf(values, np.full(len(values), eta), None, own))
     shown = slice(int(np.searchsorted(np.cumsum(probability), BARS)) + 1 if len(values) > 2 else 2)
     ax.bar(values[shown], probability[shown], color=TRUTH, width=0.7)
     ax.set(xlabel="$y$", ylabel="probability", title="4 Response")

@@ -3,16 +3,18 @@
 import numpy as np
 
 
-def response_ends(fit, eta, variance, weights, probability):
+def response_ends(family, eta, variance, weights, auxiliary, probability):
     """Return both ends of the interval of a new observation with this upper probability.
 
     Parameters
     ----------
-    fit : MixedModelFit
+    family : Family
     eta, variance : (n,) arrays
         Mean and variance of the linear predictor.
     weights : (n,) array or None
         Known precisions; for a binomial response the trials.
+    auxiliary : float, (n, ...) array or None
+        What the family has beside the mean, as it takes it.
     probability : float
         Of the upper end; one minus it that of the lower.
 
@@ -25,6 +27,7 @@ def response_ends(fit, eta, variance, weights, probability):
     ends = [np.full(len(eta), np.nan) for _ in range(2)]
     ok = np.isfinite(eta)
     own = None if weights is None else weights[ok]
+    rows = auxiliary if np.ndim(auxiliary) == 0 else auxiliary[ok]
     for end, p in zip(ends, (1.0 - probability, probability), strict=True):
-        end[ok] = fit.family.predictive_quantile(eta[ok], np.sqrt(variance[ok]), p, own, fit.auxiliary)
+        end[ok] = family.predictive_quantile(eta[ok], np.sqrt(variance[ok]), p, own, rows)
     return ends

@@ -21,13 +21,17 @@ from glmmlib.prediction.new_observation import response_ends
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """The arrays of the rows to predict; ``complete`` (n,) is False where a value is missing."""
+    """The arrays of the rows to predict; ``complete`` (n,) is False where a value is missing.
+
+    ``auxiliary`` is what the family has beside the mean, as it takes it, where it was asked for.
+    """
 
     index: pd.Index
     X: np.ndarray
     offset: np.ndarray | None
     effects: list
     complete: np.ndarray
+    auxiliary: object
 
 
 def predict(
@@ -113,7 +117,8 @@ def predict(
         raise ModelError("weights= are the precisions of new observations: ask for interval='prediction'")
     if is_prediction:
         _refuse_split_groups(fit, used, re_form)
-    rows = _rows(fit, newdata, used, is_marginal or is_prediction, allow_new_levels, offset)
+    has_noise = is_prediction and (kind == "response" or link.is_straight)
+    rows = _rows(fit, newdata, used, is_marginal or is_prediction, allow_new_levels, offset, has_noise)
     own = _weights(fit, newdata, weights, rows.complete) if is_prediction else None
     eta = _linear_predictor(fit, rows)
     unknown = _open_variance(fit, rows)
@@ -131,10 +136,9 @@ def predict(
     if interval is None:
         return _table(rows, prediction=on_scale(eta))["prediction"]
     variance = linear_variance(fit, rows.X, rows.effects)
-    has_noise = is_prediction and (kind == "response" or link.is_straight)
     tail = 0.5 + 0.5 * level
     if has_noise:
-        ends = response_ends(fit, eta, variance + unknown, own, tail)
+        ends = response_ends(fit.family, eta, variance + unknown, own, rows.auxiliary, tail)
     else:
         half = ndtri(tail) * np.sqrt(np.maximum(variance + unknown * is_prediction, 0.0))
         ends = [eta - half, eta + half] if is_prediction else [on_scale(eta - half), on_scale(eta + half)]
@@ -208,7 +212,7 @@ def _refuse_split_groups(fit, used, re_form):
 # --- rows -----------------------------------------------------------------------------------------
 
 
-def _rows(fit, newdata, used, needs_open, allow_new_levels, offset):
+def _rows(fit, newdata, used, needs_open, allow_new_levels, offset, has_noise):
     design = fit.design
     if newdata is None:
         if offset is not None:
@@ -217,7 +221,8 @@ def _rows(fit, newdata, used, needs_open, allow_new_levels, offset):
             Effects(g.factor.Z, g.factor.codes if mask.any() else np.full(fit.nobs, -1), mask)
             for g, mask in zip(fit.groups, used, strict=True)
         ]
-        return Rows(design.index, design.X, design.offset, effects, np.ones(fit.nobs, dtype=bool))
+        complete = np.ones(fit.nobs, dtype=bool)
+        return Rows(design.index, design.X, design.offset, effects, complete, fit.auxiliary)
     taken, left_out = [], []
     for g, mask in zip(fit.groups, used, strict=True):
         for position, columns in g.parts:
@@ -230,9 +235,11 @@ def _rows(fit, newdata, used, needs_open, allow_new_levels, offset):
         ungrouped=left_out,
         allow_new_levels=allow_new_levels,
         offset=offset,
+        auxiliary=has_noise,
     )
     effects = [_new_effects(g, mask, new, taken) for g, mask in zip(fit.groups, used, strict=True)]
-    return Rows(new.index, new.X, new.offset, effects, new.complete)
+    auxiliary = fit.auxiliary_in(new) if has_noise else None
+    return Rows(new.index, new.X, new.offset, effects, new.complete, auxiliary)
 
 
 def _new_effects(group, mask, new, taken):

@@ -136,7 +136,8 @@ def random_part(groups, roots, n, rng, nobs):
 def draw_responses(eta, rng, family, weights=None, dispersion=None, as_proportions=False):
     """Draw responses (nobs, n) around the linear predictors ``eta`` (nobs, n)."""
     column = None if weights is None else weights[:, None]
-    y = family.draw(eta, column, dispersion, rng)
+    by_row = dispersion if np.ndim(dispersion) == 0 else dispersion[:, None]
+    y = family.draw(eta, column, by_row, rng)
     is_share = family.support.in_trials and as_proportions and weights is not None
     return y / column if is_share else y
 

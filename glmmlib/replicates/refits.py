@@ -32,8 +32,9 @@ class Refits:
     params, bse : DataFrame (R, p)
         Fixed effects and their standard errors.
     theta : DataFrame (R, k)
-    auxiliary : (R,) array, or None
-        What the family has to estimate beside the mean: sigma, or the dispersion.
+    auxiliary : (R,) or (R, r) array, or None
+        What the family has to estimate beside the mean: sigma, or the dispersion; where it has a formula, or
+        where there are several, their coefficients on the scale of their links.
     sigma : (R,) array, or None for a distribution without residual SD
     deviance : (R,) array
     is_singular : (R,) array of bool
@@ -57,6 +58,13 @@ class Refits:
     _groups: tuple
     _df: object
     _is_linear: bool
+    _named: object
+
+    @cached_property
+    def auxiliary_estimates(self):
+        """What the family has beside the mean, by the names of ``gl.profile``: DataFrame (R, k)."""
+        rows = [] if self.auxiliary is None else [self._named(value) for value in self.auxiliary]
+        return pd.DataFrame(rows, index=self.params.index)
 
     @property
     def sigma(self):
@@ -65,8 +73,13 @@ class Refits:
 
     @property
     def dispersion(self):
-        """k of the negative binomial, phi of the gamma distribution; None for others."""
-        return None if self._is_linear else self.auxiliary
+        """k of the negative binomial, phi of the gamma and the beta distribution; None for others, and where
+        it has a formula (see ``auxiliary_estimates``).
+        """
+        if self._is_linear or np.ndim(self.auxiliary) == 1:
+            return None if self._is_linear else self.auxiliary
+        found = self.auxiliary_estimates.get("dispersion")
+        return None if found is None else found.to_numpy()
 
     def __len__(self):
         return len(self.params)
@@ -92,7 +105,8 @@ class Refits:
         >>> bool(many.estimates(2).beta == many.params.iloc[2].to_numpy())
         True
         """
-        auxiliary = None if self.auxiliary is None else float(self.auxiliary[r])
+        auxiliary = None if self.auxiliary is None else self.auxiliary[r]
+        auxiliary = float(auxiliary) if np.ndim(auxiliary) == 0 and auxiliary is not None else auxiliary
         return Estimates(self.theta.to_numpy()[r], self.params.to_numpy()[r], auxiliary)
 
     @property
@@ -193,6 +207,7 @@ def _fit_together(fit):
     return (
         len(fit.groups) == 1
         and getattr(fit, "n_agq", 1) == 1
+        and fit.has_single_auxiliary
         and fit.solution.problem.covariance.is_linear
         and fit.family.is_log_concave
     )
@@ -223,6 +238,7 @@ def _vectorised(fit, Y):
         fit.groups,
         partial(_satterthwaite, batches, [found.theta[part] for part in parts], to_user),
         True,
+        fit.solution.predictors.named,
     )
 
 
@@ -270,6 +286,7 @@ def _vectorised_glmm(fit, Y):
         fit.groups,
         partial(np.full, (len(x), p), np.inf),
         False,
+        fit.solution.predictors.named,
     )
     return _with_singles(fit, refits, Y, np.flatnonzero(~converged | _looks_separated(everything, beta)))
 
@@ -326,6 +343,7 @@ def _one_by_one(fit, Y):
         fit.groups,
         partial(_in_parallel, fit, Y, _degrees_of_freedom),
         fit.is_linear,
+        fit.solution.predictors.named,
     )
 
 
@@ -367,7 +385,7 @@ def _fit_each(fit, Y, first, statistic):
 
 def _numbers(fit):
     arrays = (fit.params.to_numpy(), fit.bse.to_numpy(), fit.theta.to_numpy())
-    return *arrays, fit.auxiliary, fit.deviance, fit.is_singular
+    return *arrays, fit.solution.estimates.auxiliary, fit.deviance, fit.is_singular
 
 
 def _degrees_of_freedom(fit):

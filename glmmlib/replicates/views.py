@@ -10,7 +10,7 @@ def conditional_predictors(fit, refits, Y):
     modes of each.
     """
     problem = fit.solution.problem
-    is_simple = problem.covariance.is_linear and fit.family.is_log_concave
+    is_simple = problem.covariance.is_linear and fit.family.is_log_concave and fit.has_single_auxiliary
     if not fit.is_linear and len(fit.groups) == 1 and is_simple:
         return _all_at_once(fit, refits, Y)
     found = []
@@ -36,6 +36,15 @@ def _all_at_once(fit, refits, Y):
         u = np.zeros((everything.q, len(chunk.Y), everything.J))
         eta[problem.rows, piece] = chunk.modes(x[piece], u, TIGHT).eta.T
     return eta
+
+
+def auxiliary_in_rows(fit, refits):
+    """Return what the family has beside the mean as it takes it for responses (R, n), or None."""
+    if refits.auxiliary is None:
+        return None
+    if fit.has_single_auxiliary:
+        return refits.auxiliary[:, None]
+    return np.array([fit.solution.auxiliary_of(refits.estimates(r)) for r in range(len(refits))])
 
 
 def response_of(fit, y):

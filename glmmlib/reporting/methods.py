@@ -18,6 +18,7 @@ def methods(fit, numbers):
     )
     yield f"Parameters were estimated by {fit.estimation}."
     yield from _random_effects(fit)
+    yield from _auxiliary(fit)
     if d.weights is not None:
         trials = fit.family.support.in_trials
         yield f"{'The numbers of trials' if trials else 'Known weights of the rows'} were given as weights."
@@ -38,6 +39,14 @@ def methods(fit, numbers):
         yield _tests(fit, numbers)
     if len(fit.params) or numbers.method != "wald":
         yield from _intervals(fit, numbers)
+
+
+def _auxiliary(fit):
+    for own, text in fit.modelled_auxiliary():
+        yield (
+            f"The {own.title} {own.symbol} had a linear predictor of its own, {code(text)} "
+            f"({own.link.name} link)."
+        )
 
 
 def _model(fit):

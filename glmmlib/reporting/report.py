@@ -4,7 +4,14 @@ from dataclasses import dataclass
 
 from glmmlib.reporting import formats
 from glmmlib.reporting.methods import caveats, methods
-from glmmlib.reporting.results import Numbers, fixed_effects_table, model_table, random_effects_table, results
+from glmmlib.reporting.results import (
+    Numbers,
+    auxiliary_tables,
+    fixed_effects_table,
+    model_table,
+    random_effects_table,
+    results,
+)
 
 
 @dataclass(frozen=True)
@@ -103,6 +110,7 @@ def report(fit, level=0.95, method="wald", ddf=None, **options):
     if found := tuple(caveats(fit, numbers)):
         sections.append(("What to keep in mind", found))
     tables = [random_effects_table(numbers), model_table(fit, numbers)]
+    tables[:0] = auxiliary_tables(fit, numbers)
     if len(fit.params):
         tables.insert(0, fixed_effects_table(numbers))
     return Report(f"A {fit.kind} of {fit.design.response_name}", tuple(sections), tuple(tables))

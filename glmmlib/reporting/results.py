@@ -36,6 +36,7 @@ class Numbers:
     level: float
     ratio: str | None
     notes: tuple
+    auxiliary: dict
 
     @property
     def percent(self):
@@ -47,9 +48,12 @@ class Numbers:
         wald = {"ddf": ddf} if method == "wald" else {}
         table = tidy(fit, True, level=level, method=method, **wald, **options)
         is_fixed = table["effect"] == "fixed"
-        tests, variances = coef_tests(fit, ddf), table[~is_fixed].dropna(axis=1, how="all")
+        of_mean = is_fixed & (table["component"] == "conditional" if "component" in table else True)
+        tests = coef_tests(fit, ddf)
+        variances = table[~is_fixed].drop(columns="component", errors="ignore").dropna(axis=1, how="all")
+        auxiliary = {own.name: _of_component(fit, table, own.name) for own in fit.design.auxiliary}
         tests["lower"], tests["upper"] = (
-            table.loc[is_fixed, f"conf_{end}"].to_numpy() for end in ("low", "high")
+            table.loc[of_mean, f"conf_{end}"].to_numpy() for end in ("low", "high")
         )
         separation = getattr(fit, "separation", None)
         if separation is not None:
@@ -70,7 +74,15 @@ class Numbers:
             level,
             ratio_name(fit),
             tuple(table.attrs["notes"]),
+            auxiliary,
         )
+
+
+def _of_component(fit, table, name):
+    """Return the tests of a parameter's coefficients with lower and upper."""
+    rows = table[table["component"] == name]
+    ends = rows[["conf_low", "conf_high"]].set_axis(["lower", "upper"], axis=1).set_index(rows["term"])
+    return coef_tests(fit, predictor=name).join(ends)
 
 
 def _or_none(function, fit):
@@ -105,6 +117,17 @@ def fixed_effects_table(numbers):
     cells += [fixed(t["statistic"], 2), map(p_text, t["p"])]
     header += ["z" if numbers.ddf == "z" else "t", "p"]
     return Table("Fixed effects", tuple(header), tuple(zip(*cells, strict=True)))
+
+
+def auxiliary_tables(fit, numbers):
+    """Yield a table of the coefficients of each parameter that has a formula."""
+    for own, _ in fit.modelled_auxiliary():
+        t = numbers.auxiliary[own.name]
+        cells = [t.index, _column(t["estimate"], t["se"]), _column(t["se"], t["se"])]
+        cells += [_interval_column(t["lower"], t["upper"], t["se"]), fixed(t["statistic"], 2)]
+        header = ("", "Estimate", "SE", f"{numbers.percent} CI", "z", "p")
+        title = f"{own.title.capitalize()} {own.symbol}, {own.link.name} scale"
+        yield Table(title, header, tuple(zip(*cells, map(p_text, t["p"]), strict=True)))
 
 
 def random_effects_table(numbers):
@@ -250,6 +273,10 @@ def _variation(fit):
         yield f"Between the levels of {code(name)} the SD was {joined(sds)}{tie}."
     for auxiliary, value in fit.named_auxiliary():
         yield auxiliary.sentence.format(_significant(value))
+    for auxiliary, text in fit.modelled_auxiliary():
+        values = fit.auxiliary_values[auxiliary.name]
+        low, high = (_significant(float(f(values))) for f in (np.min, np.max))
+        yield auxiliary.sentence.format(f"{low} to {high} (by {code(text)})")
 
 
 def _shares(fit, numbers):

@@ -15,6 +15,7 @@ from glmmlib.inference.contrasts import coef_tests, quantile
 EFFECTS = ("fixed", "ran_pars", "ran_vals")
 _ORDER = (
     "effect",
+    "component",
     "group",
     "level",
     "term",
@@ -37,7 +38,8 @@ def tidy(fit, conf_int=False, effects=("fixed", "ran_pars"), level=0.95, method=
     conf_int : bool
         Add ``conf_low`` and ``conf_high``.
     effects : str or sequence of str
-        ``"fixed"``: fixed effects. ``"ran_pars"``: SDs and correlations of the random effects, the residual
+        ``"fixed"``: fixed effects, and the coefficients of other parameters that have a formula.
+        ``"ran_pars"``: SDs and correlations of the random effects, the residual
         SD and the dispersion. ``"ran_vals"``: the conditional modes, with conditional SDs for standard
         errors.
     level, method, **options
@@ -47,7 +49,9 @@ def tidy(fit, conf_int=False, effects=("fixed", "ran_pars"), level=0.95, method=
     Returns
     -------
     DataFrame
-        ``effect``, ``group``, ``level`` (with ``"ran_vals"``), ``term``, ``estimate``, ``std_error``,
+        ``effect``, ``component`` (only where a parameter such as the dispersion has a formula:
+        ``"conditional"`` for the mean's part, or the parameter's name), ``group``, ``level`` (with
+        ``"ran_vals"``), ``term``, ``estimate``, ``std_error``,
         ``statistic``, ``df`` (linear models) and ``p_value``. What an estimate has not is NaN: an SD has no
         useful standard error. Terms of random effects are ``"sd__Days"``, ``"cor__Intercept.Days"`` and
         ``"sd__Observation"`` (sigma). Conditional modes have normal intervals. ``attrs["notes"]`` holds the
@@ -77,6 +81,8 @@ def tidy(fit, conf_int=False, effects=("fixed", "ran_pars"), level=0.95, method=
         raise ModelError(f"there are no effects {unknown[0]!r}; there are {', '.join(map(repr, EFFECTS))}")
     make = {"fixed": _fixed, "ran_pars": _parameters, "ran_vals": _modes}
     table = pd.concat([make[name](fit) for name in wanted], ignore_index=True)
+    if fit.auxiliary_formulas:
+        table["component"] = table.get("component", pd.Series(dtype=object)).fillna("conditional")
     notes = ()
     if conf_int:
         intervals = fit.conf_int(level, method, **options)
@@ -90,14 +96,26 @@ def tidy(fit, conf_int=False, effects=("fixed", "ran_pars"), level=0.95, method=
 
 
 def _fixed(fit):
-    tests = coef_tests(fit)
+    table = _coefficients(coef_tests(fit), fit.bse)
+    names = [own.name for own in fit.design.auxiliary]
+    others = [_of_predictor(fit, name) for name in names]
+    return pd.concat([table, *others], ignore_index=True) if others else table
+
+
+def _of_predictor(fit, name):
+    tests = coef_tests(fit, predictor=name)
+    table = _coefficients(tests, tests["se"])
+    return table.assign(component=name, _parameter=[f"{name} {term}" for term in table["term"]])
+
+
+def _coefficients(tests, se):
     return pd.DataFrame(
         {
             "effect": "fixed",
             "group": np.nan,
             "term": tests.index,
             "estimate": tests["estimate"].to_numpy(),
-            "std_error": fit.bse.to_numpy(),
+            "std_error": se.to_numpy(),
             "statistic": tests["statistic"].to_numpy(),
             "df": tests["df"].to_numpy(),
             "p_value": tests["p"].to_numpy(),
@@ -176,7 +194,7 @@ def glance(fit):
             {
                 "nobs": fit.nobs,
                 "sigma": _number(fit.sigma),
-                "dispersion": _number(getattr(fit, "dispersion", None)),
+                "dispersion": _number(getattr(fit, "dispersion", None)),  # NaN where rows differ in it
                 "logLik": fit.llf,
                 "AIC": fit.aic,
                 "BIC": fit.bic,
@@ -191,7 +209,7 @@ def glance(fit):
 
 
 def _number(value):
-    return np.nan if value is None else float(value)
+    return np.nan if value is None or np.ndim(value) else float(value)
 
 
 def augment(fit):

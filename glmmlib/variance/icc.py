@@ -326,7 +326,7 @@ def _latent(fit, place, kind):
         eta, by_group = _linear_predictor(fit, place)
         mu = fit.family.link.average(eta, sum(by_group))
         mu = mu.mean() if place.rows is None else mu
-    residual = fit.family.residual_variance(mu, fit.auxiliary)
+    residual = fit.family.residual_variance(mu, fit.one_auxiliary("a share of variance"))
     fixed = np.var(fit.X @ fit.params.to_numpy(), ddof=1) if kind == "unadjusted" else 0.0
     return _Pieces(between, sum(between), residual, fixed)
 
@@ -342,7 +342,7 @@ def _observation(fit, place, kind):
     everything = _variance_over_groups(link, eta, total, 0.0 * total)
     sd = np.sqrt(total)
     residual = sum(
-        w * fit.family.variance(link.inverse(eta + z * sd), None, fit.auxiliary)
+        w * fit.family.variance(link.inverse(eta + z * sd), None, fit.one_auxiliary("a share of variance"))
         for z, w in zip(_NODES, _WEIGHTS, strict=True)
     )
     if place.rows is not None:

@@ -74,44 +74,66 @@ class LinearDeviance:
 
 
 class GeneralisedDeviance:
-    """-2 log L of a generalised linear mixed model in its factors and ``rest = (beta, log dispersion)``.
+    """-2 log L of a generalised linear mixed model in its factors and ``rest``: beta and the coefficients of
+    the auxiliary parameters.
 
-    If ``coefficient`` is given, beta is replaced by its p - 1 coordinates across the direction that is held.
+    If ``coefficient`` is given, a fixed effect by its position or an auxiliary one by its own counted from
+    the last fixed effect on, ``rest`` holds their coordinates across the direction that is held.
     """
 
     def __init__(self, fit, coefficient=None):
         solution = fit.solution
         problem = solution.problem.precise(solution.mode.u)
         self.problem, self.theta = problem, solution.standard_theta
-        beta, factors, dispersion = problem.split(solution.parameters)
-        self.tail = 0 if dispersion is None else 1
-        tail = np.zeros(0) if dispersion is None else np.log([dispersion])
-        self.across, self.along = np.eye(problem.p), np.zeros(problem.p)
+        beta, factors, _ = problem.split(solution.parameters)
+        free = np.concatenate([beta, problem.tau(solution.parameters)])
+        self.across, self.along = np.eye(len(free)), np.zeros(len(free))
         if coefficient is not None:
-            a = solve_triangular(problem.R, np.eye(problem.p)[coefficient], trans=1)
+            a = self._direction(problem, coefficient)
             self.along = a / (a @ a)
-            self.across = np.linalg.qr(a[:, None], mode="complete")[0][:, 1:]
-        self.rest = np.concatenate([self.across.T @ beta, tail])
+            self.across = _across(a)
+        self.rest = self.across.T @ free
         # a grid of points in two dimensions is that of the triangular factor; everything else is the same in
         # any basis
         self.needs_triangle = problem.quadrature is not None and len(factors[0]) == 2
 
+    @staticmethod
+    def _direction(problem, coefficient):
+        """Return how the coefficient depends on beta and tau of the orthonormal columns."""
+        p = problem.p
+        a = np.zeros(p + problem.predictors.size)
+        if coefficient < p:
+            a[:p] = solve_triangular(problem.R, np.eye(p)[coefficient], trans=1)
+        else:
+            a[p:] = problem.predictors.to_user[coefficient - p]
+        return a
+
     def evaluate(self, factors, rest, value):
         """Return -2 log L and a function giving its derivatives in factors, rest and the held coefficient."""
-        problem, k, given = self.problem, self.across.shape[1], factors
+        problem, given = self.problem, factors
         if self.needs_triangle:
             factors = [_triangle(given[0])]
-        beta = self.across @ rest[:k] + self.along * value
-        dispersion = float(np.exp(rest[-1])) if self.tail else None
-        deviance, (g_beta, G, g_tau), mode = problem.evaluate_at(beta, factors, dispersion)
+        free = self.across @ rest + self.along * value
+        auxiliary = problem.predictors.values(free[problem.p :])
+        deviance, (g_beta, G, g_tau), mode = problem.evaluate_at(free[: problem.p], factors, auxiliary)
 
         def derivatives():
             problem.begin_at(mode.u)
             turned = [_turn_back(given[0], factors[0], G[0])] if self.needs_triangle else G
-            tail = [] if g_tau is None else [g_tau]
-            return turned, np.concatenate([self.across.T @ g_beta, tail]), self.along @ g_beta
+            slopes = np.concatenate([g_beta, g_tau])
+            return turned, self.across.T @ slopes, self.along @ slopes
 
         return deviance, derivatives
+
+
+def _across(a):
+    """Return orthonormal columns across a direction: those of its own entries, then the unit vectors."""
+    own = np.flatnonzero(a)
+    others = np.setdiff1d(np.arange(len(a)), own)
+    found = np.zeros((len(a), len(a) - 1))
+    found[np.ix_(own, np.arange(len(own) - 1))] = np.linalg.qr(a[own][:, None], mode="complete")[0][:, 1:]
+    found[others, np.arange(len(own) - 1, len(a) - 1)] = 1.0
+    return found
 
 
 def _triangle(L):
@@ -161,13 +183,15 @@ class Held:
     unit : float
         A typical size of the parameter, the measure of small steps.
     scale : float, optional
-        For sigma and the dispersion, which are the last entry of the rest, as a logarithm relative to this
-        scale.
+        For sigma, which is the last entry of the rest, as a logarithm relative to this scale.
+    link : Link, optional
+        What the deviance takes is the link of the parameter.
     """
 
-    def __init__(self, name, estimate, limits, deviance, coordinates, unit, scale=None):
+    def __init__(self, name, estimate, limits, deviance, coordinates, unit, scale=None, link=None):
         self.name, self.estimate, (self.lower, self.upper) = name, float(estimate), limits
         self.deviance, self.coordinates, self.unit, self.scale = deviance, coordinates, unit, scale
+        self.link = link
         rest = deviance.rest if scale is None else deviance.rest[:-1]
         self.start = np.concatenate([coordinates.start, rest])
 
@@ -177,10 +201,9 @@ class Held:
         """
         n = len(self.coordinates.start)
         rest = x[n:] if self.scale is None else np.append(x[n:], np.log(value / self.scale))
+        held = value if self.link is None else float(self.link.link(value))
         try:
-            deviance, derivatives = self.deviance.evaluate(
-                self.coordinates.factors(x[:n], value), rest, value
-            )
+            deviance, derivatives = self.deviance.evaluate(self.coordinates.factors(x[:n], value), rest, held)
         except (np.linalg.LinAlgError, RangeError):
             return np.inf, None
 
@@ -189,6 +212,8 @@ class Held:
             g_factors, g_held = self.coordinates.gradient(x[:n], value, G)
             if self.scale is not None:
                 g_rest, g_value = g_rest[:-1], g_rest[-1] / value
+            if self.link is not None:
+                g_value = g_value / float(self.link.derivative(held))
             return np.concatenate([g_factors, g_rest]), float(g_held + g_value)
 
         return deviance, gradient
@@ -264,15 +289,27 @@ def held_parameters(fit):
     covariances = list(_held_covariances(fit, deviance))
     undefined = [name for name, held in covariances if held is None]
     found = [held for _, held in covariances if held is not None]
-    for auxiliary, estimate in fit.named_auxiliary():
-        name = auxiliary.name
-        name = f"{name} of the residuals" if name in fit.params.index else name
-        scale = estimate if fit.is_linear else 1.0
-        found.append(Held(name, estimate, (0.0, np.inf), deviance, free, estimate, scale))
+    found += _held_auxiliaries(fit, deviance, free)
     for k, (name, estimate) in enumerate(fit.params.items()):
         unit = fit.bse[name] if np.isfinite(fit.bse[name]) else 0.1 * abs(estimate)  # separated data
         found.append(Held(name, estimate, (-np.inf, np.inf), make(fit, k), free, unit))
     return found, undefined
+
+
+def _held_auxiliaries(fit, deviance, free):
+    """Yield sigma, or each auxiliary parameter of one value and each coefficient of the others."""
+    own = {auxiliary.name: auxiliary for auxiliary, _ in fit.named_auxiliary()}
+    for k, (name, estimate) in enumerate(fit.auxiliary_estimates.items()):
+        free_name = f"{name} of the residuals" if name in fit.params.index else name
+        if fit.is_linear:
+            yield Held(free_name, estimate, (0.0, np.inf), deviance, free, estimate, estimate)
+            continue
+        held = GeneralisedDeviance(fit, len(fit.params) + k)
+        if name in own:
+            limits, link = own[name].range, own[name].link
+            yield Held(free_name, estimate, limits, held, free, own[name].unit(estimate), link=link)
+        else:
+            yield Held(free_name, estimate, (-np.inf, np.inf), held, free, fit.auxiliary_bse[name])
 
 
 def _held_covariances(fit, deviance):

@@ -245,7 +245,7 @@ def profile(fit, parm=None, level=0.99):
         by_name = {h.name: h for h in held}
         curves = {name: trace(by_name[name], z) for name in names if name in by_name}
     left_out = tuple(name for name in names if name in undefined)
-    return Profile(curves, level, fit.formula, ml.deviance, refitted, left_out, ml.singular_terms)
+    return Profile(curves, level, fit.model_text, ml.deviance, refitted, left_out, ml.singular_terms)
 
 
 def profile_intervals(fit, level, parm, **options):

@@ -1,0 +1,165 @@
+"""What a fit knows of its family's auxiliary parameters: sigma, a dispersion, and formulas they may have."""
+
+import numpy as np
+import pandas as pd
+
+from glmmlib.errors import ModelError
+from glmmlib.models.handed_out import handed_out
+
+
+class AuxiliaryParameters:
+    """The part of a fit that concerns what its family has beside the mean."""
+
+    @property
+    def _predictors(self):
+        return self.solution.predictors
+
+    @property
+    def auxiliary(self):
+        return self.solution.auxiliary
+
+    @property
+    def auxiliary_values(self):
+        return self._predictors.by_name(self.auxiliary)
+
+    @property
+    def auxiliary_estimates(self):
+        return self._predictors.named(self.solution.estimates.auxiliary)
+
+    @property
+    def auxiliary_formulas(self):
+        return {own.name: own.text for own in self.design.auxiliary}
+
+    @property
+    def model_text(self):
+        """The formula, with those of auxiliary parameters."""
+        return ", ".join([self.formula, *(f"{n} {text}" for n, text in self.auxiliary_formulas.items())])
+
+    @property
+    def n_auxiliary(self):
+        return self._predictors.size
+
+    @property
+    def has_single_auxiliary(self):
+        return self._predictors.is_single
+
+    @property
+    def has_dispersion(self):
+        return self.family.has_dispersion
+
+    def named_auxiliary(self):
+        """Return what the family has to estimate beside the mean, with its name.
+
+        Returns
+        -------
+        tuple
+            Pairs of an ``Auxiliary``, which has a name and a symbol, and its value. Those with a formula are
+            left out.
+
+        Examples
+        --------
+        >>> import glmmlib as gl
+        >>> fit = gl.lmer("Yield ~ 1 + (1 | Batch)", gl.load("Dyestuff"))
+        >>> [(auxiliary.name, round(value, 2)) for auxiliary, value in fit.named_auxiliary()]
+        [('sigma', 49.51)]
+        """
+        values = self.auxiliary_estimates
+        return tuple((a, values[a.name]) for a in self.family.auxiliary if a.name in values)
+
+    def modelled_auxiliary(self):
+        """Return those that have a formula, with its text.
+
+        Returns
+        -------
+        tuple
+            Pairs of an ``Auxiliary`` and a formula.
+
+        Examples
+        --------
+        >>> import glmmlib as gl
+        >>> fit = gl.lmer("Yield ~ 1 + (1 | Batch)", gl.load("Dyestuff"))
+        >>> fit.modelled_auxiliary()
+        ()
+        """
+        texts = self.auxiliary_formulas
+        return tuple((a, texts[a.name]) for a in self.family.auxiliary if a.name in texts)
+
+    # -- coefficients of their formulas ------------------------------------------------------------------
+
+    @handed_out
+    def auxiliary_params(self):
+        """Coefficients of the auxiliary parameters' formulas, on the scale of their links."""
+        names = self._predictors.modelled_names
+        return pd.Series([self.auxiliary_estimates[n] for n in names], names, dtype=float, name="estimate")
+
+    @handed_out
+    def auxiliary_bse(self):
+        """Their standard errors, from the Hessian in all parameters together."""
+        covariance = self.auxiliary_cov_params()
+        return pd.Series(np.sqrt(np.diag(covariance)), covariance.index, dtype=float, name="se")
+
+    def auxiliary_cov_params(self):
+        """Return the covariance matrix of ``auxiliary_params``.
+
+        Returns
+        -------
+        DataFrame (r, r)
+
+        Examples
+        --------
+        >>> import glmmlib as gl
+        >>> formula, epil = "y ~ base + trt + (1 | subject)", gl.load("epil")
+        >>> fit = gl.glmer(formula, epil, family="negbinomial", dispersion="~ trt")
+        >>> fit.auxiliary_cov_params().shape
+        (2, 2)
+        """
+        names, keep = self._predictors.modelled_names, self._predictors.is_modelled
+        values = self.solution.auxiliary_cov[np.ix_(keep, keep)] if names else np.zeros((0, 0))
+        return pd.DataFrame(values, names, names)
+
+    # -- row by row --------------------------------------------------------------------------------------
+
+    def auxiliary_in(self, rows):
+        """Return what the family has beside the mean in other rows, as it takes it.
+
+        Parameters
+        ----------
+        rows : NewDesign
+            With the columns of auxiliary predictors.
+
+        Examples
+        --------
+        >>> import glmmlib as gl
+        >>> from glmmlib.design.newdata import new_design
+        >>> fit = gl.lmer("Yield ~ 1 + (1 | Batch)", gl.load("Dyestuff"))
+        >>> round(fit.auxiliary_in(new_design(fit.design, {"Batch": ["A"]})), 2)
+        49.51
+        """
+        estimate = self.solution.estimates.auxiliary
+        return self._predictors.values_at(estimate, rows.auxiliary, len(rows.index))
+
+    def one_auxiliary(self, what):
+        """Return what the family has beside the mean, or refuse where it differs between rows.
+
+        Parameters
+        ----------
+        what : str
+            What would need it, at the head of the refusal.
+
+        Raises
+        ------
+        ModelError
+
+        Examples
+        --------
+        >>> import glmmlib as gl
+        >>> fit = gl.lmer("Yield ~ 1 + (1 | Batch)", gl.load("Dyestuff"))
+        >>> round(fit.one_auxiliary("an ICC"), 2)
+        49.51
+        """
+        for name, text in self.auxiliary_formulas.items():
+            raise ModelError(
+                f"{what} needs one {name} for all rows, but in this fit it differs between rows "
+                f"({name}={text!r}): fit the model without {name}=, or look at fit.predict and gl.means"
+            )
+        return self.auxiliary if np.ndim(self.auxiliary) == 0 else self.auxiliary[0]
