@@ -131,6 +131,8 @@ class AuxiliaryPredictors:
 
     def constant(self, values):
         """Return the coefficients at which each parameter is nearest to one value in all rows."""
+        if not self.parts:
+            return np.zeros(0)
         given = np.atleast_1d(values)
         return np.concatenate([p.constant(v) for p, v in zip(self.parts, given, strict=True)])
 
@@ -172,7 +174,7 @@ class AuxiliaryPredictors:
     def coefficients(self, estimate):
         """The inverse of :meth:`estimate`."""
         if self.is_single:
-            return self.constant(estimate) if self.parts else np.zeros(0)
+            return self.constant(estimate)
         return np.linalg.solve(self.to_user, estimate)
 
     def values_at(self, estimate, designs: Mapping[str, FloatArray], n: int):

@@ -34,6 +34,16 @@ def extra(name: str) -> dict[str, Any]:
     return _json("extras", name)
 
 
+def auxiliary(name: str) -> dict[str, Any]:
+    """One frozen fit with auxiliary predictors, e.g. `auxiliary("epil_trt")`."""
+    return _json("auxiliary", name)
+
+
+def auxiliary_names() -> list[str]:
+    """Names of all of them."""
+    return sorted(path.stem for path in (HERE / "auxiliary").glob("*.json"))
+
+
 def fit_names(**fields: Any) -> list[str]:
     """Names of all fits whose fields have these values, e.g. `fit_names(family="gaussian", REML=True)`."""
     names = sorted(path.stem for path in (HERE / "fits").glob("*.json"))
@@ -80,12 +90,12 @@ def weights(ref: dict[str, Any], table: pd.DataFrame) -> np.ndarray | None:
     return None if expression is None else table.eval(expression.replace("%%", "%")).to_numpy(float)
 
 
-def positions(ref: dict[str, Any], names: Iterable[str]) -> list[int]:
+def positions(ref: dict[str, Any], names: Iterable[str], part: str = "fixef") -> list[int]:
     """Where each coefficient stands in the reference: `Intercept`, `period[T.2]`, `a:b` for R's
     `(Intercept)`, `period2`, `b:a`.
     """
-    theirs = {_key(name): i for i, name in enumerate(ref["fixef"]["names"])}
-    if len(theirs) != len(ref["fixef"]["names"]):
+    theirs = {_key(name): i for i, name in enumerate(ref[part]["names"])}
+    if len(theirs) != len(ref[part]["names"]):
         raise ValueError(f"{ref['name']}: two coefficients cannot be told apart by name")
     return [theirs[_key(name)] for name in names]
 
