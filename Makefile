@@ -1,6 +1,8 @@
 # make book    build the site                make lab     open the chapters in JupyterLab
 # make test    check everything              make store   run the notebooks and store their outputs
 # make check   style, types, imports and the quick tests of the library: a minute, without the book
+# make coverage  which branches of the library its tests do not take
+# make lowest  the tests of the library on the lowest versions that pyproject.toml allows (Python 3.11)
 # make long    the property tests on many more examples, drawn anew
 # make site    what is published: the book, the printable book (make pdf), the notebooks in the browser (make lite)
 #
@@ -37,7 +39,7 @@ export OMP_NUM_THREADS := 1
 
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: book notebooks check style types quick test long lab store site pdf lite clean
+.PHONY: book notebooks check style types quick coverage lowest test long lab store site pdf lite clean
 
 book: $(READY)
 	rm -rf _build
@@ -64,6 +66,24 @@ types: $(READY)
 # What needs no book and takes no second.
 quick: $(READY)
 	$(PYTEST) -q -n 2 --dist worksteal -m "not slow and not site and not browser" tests --ignore tests/course
+
+coverage: $(READY)
+	$(PYTEST) -q -n 2 --dist worksteal -m "not site and not browser" --cov --cov-branch --cov-report term \
+	    tests --ignore tests/course
+
+# An environment of its own; what the course alone needs is not in it.
+LOWEST := $(VENV)/lowest-$(shell cat tests/lowest.txt pyproject.toml | cksum | cut -d' ' -f1)
+
+lowest: $(LOWEST)
+	$(LOWEST)/bin/python -m pytest -q -m "not site and not browser" tests --ignore tests/course --ignore tests/project
+
+$(LOWEST):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
+	    || { echo "The lowest versions need Python 3.11: make lowest PYTHON=python3.11"; exit 1; }
+	rm -rf $(VENV)/lowest-*
+	$(BASE) -m venv $@
+	$@/bin/python -m pip --quiet --disable-pip-version-check install --editable '.[test]' -c tests/lowest.txt \
+	    || { rm -rf $@; exit 1; }
 
 # Every notebook runs again and is compared with what is stored. `make test` builds the book from these runs.
 RUNS := $(VENV)/runs

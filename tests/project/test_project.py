@@ -54,6 +54,14 @@ def test_every_dependency_of_the_library_is_among_the_pins():
     assert {re.match(r"[\w-]+", w)[0] for w in wanted} <= {line.split("==")[0] for line in PINS}
 
 
+def test_the_lowest_versions_that_are_tested_are_those_that_the_library_promises():
+    dependencies = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    promised = dict(dependency.split(">=") for dependency in dependencies)
+    lines = (ROOT / "tests" / "lowest.txt").read_text().splitlines()
+    tested = dict(line.split("==") for line in lines if not line.startswith("#"))
+    assert promised == {name: ".".join(tested[name].split(".")[:2]) for name in promised}
+
+
 def test_property_tests_draw_the_same_examples_in_each_run():
     """`examples` of tests/support takes the profile's; settings of a test's own could draw at random."""
     own = [path for path in (ROOT / "tests").rglob("*.py") if re.search(r"\bsettings\(", path.read_text())]
