@@ -31,7 +31,7 @@ from glmmlib.covariance.parameters import CovarianceParameters
 from glmmlib.likelihood.predictors import AuxiliaryPredictors
 from glmmlib.linalg import blocks
 from glmmlib.linalg.conditioning import triangular_factor
-from glmmlib.linalg.crossing import Structure
+from glmmlib.linalg.crossing import CHUNK_ROWS, Structure
 from glmmlib.linalg.pls import Factorisation, cross_products, log_det_gradient
 
 PIRLS_TOLERANCE = 1e-9  # of g' H^-1 g: the objective then errs by about as much, its gradient by the root
@@ -179,10 +179,7 @@ class LaplaceDeviance:
 
     def by_level(self, values, Lambdas=None):
         """Return ``Z'values`` (or ``Lambda'Z'values``) for each factor: list of (q, J)."""
-        sums = [
-            np.stack([np.bincount(f.codes, z * values, minlength=f.n_levels) for z in f.Z])
-            for f in self.structure.factors
-        ]
+        sums = [f.sums(values) for f in self.structure.factors]
         return sums if Lambdas is None else [L.T @ s for L, s in zip(Lambdas, sums, strict=True)]
 
     def mode(self, beta, Lambdas, dispersion, tolerance=None):
@@ -358,6 +355,9 @@ class LaplaceDeviance:
         total = np.zeros(self.n)
         for f, (factor, L) in enumerate(zip(st.factors, Lambdas, strict=True)):
             K = blocks.right(blocks.left(L, inverse.block[f]), L.T)
+            if factor.n_levels == 1:
+                total += np.einsum("an,an->n", factor.Z, K[:, :, 0] @ factor.Z)
+                continue
             for a in range(factor.q):
                 for b in range(a + 1):
                     product = factor.Z[a] * factor.Z[b] * K[a, b][factor.codes]
@@ -365,8 +365,7 @@ class LaplaceDeviance:
         for (f, h), cells in st.cells.items():
             K = blocks.right(blocks.left(Lambdas[f], inverse.cell[f, h]), Lambdas[h].T)
             for a, za in enumerate(st.factors[f].Z):
-                for b, zb in enumerate(st.factors[h].Z):
-                    total += 2.0 * za * zb * K[a, b][cells.slot]
+                total += 2.0 * za * _row_products(K[a], cells.slot, st.factors[h].Z)
         return total
 
     def _gradient_matrices(self, mode, inverse, Lambdas, a, kappa, correction):
@@ -415,8 +414,21 @@ def _sorted_factor(factor, rows):
     return replace(factor, codes=factor.codes[rows], Z=Z, to_standard=None)
 
 
+def _row_products(K, slot, Z):
+    """Return ``sum_b K[b, slot] Z[b]`` for each row, K (q, cells)."""
+    if len(Z) < blocks.WIDE:
+        return sum(k[slot] * z for k, z in zip(K, Z, strict=True))
+    total = np.empty(slot.size)
+    for first in range(0, slot.size, CHUNK_ROWS):
+        rows = slice(first, first + CHUNK_ROWS)
+        total[rows] = np.einsum("bn,bn->n", K[:, slot[rows]], Z[:, rows])
+    return total
+
+
 def _effects(factor, b):
     """Return ``sum_a z_a b_a`` for each row, b (q, J) being the effects of the levels."""
+    if factor.n_levels == 1:
+        return b[:, 0] @ factor.Z
     total = factor.Z[0] * b[0][factor.codes]
     for z, effect in zip(factor.Z[1:], b[1:], strict=True):
         total += z * effect[factor.codes]

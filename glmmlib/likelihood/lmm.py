@@ -155,10 +155,7 @@ class ProfiledDeviance:
         weighted = w * residual
         other.Xy = solve_triangular(self.R, X.T @ weighted, trans=1) if self.p else np.zeros(0)
         other.yy = residual @ weighted
-        other.Zy = [
-            f.to_standard.T @ [np.bincount(f.codes, z * weighted, minlength=f.n_levels) for z in f.Z]
-            for f in self.structure.factors
-        ]
+        other.Zy = [f.to_standard.T @ f.sums(weighted) for f in self.structure.factors]
         return other
 
     # -- theta and Lambda ------------------------------------------------------------------------------
@@ -210,14 +207,10 @@ class ProfiledDeviance:
             e.append(rest - np.einsum("abj,bj->aj", cross.A[f], b[f]))
         for (f, h), C in cross.C.items():
             cells = st.cells[f, h]
-            for a in range(C.shape[0]):
-                for c in range(C.shape[1]):
-                    e[f][a] -= np.bincount(
-                        cells.first, C[a, c] * b[h][c, cells.second], minlength=e[f].shape[1]
-                    )
-                    e[h][c] -= np.bincount(
-                        cells.second, C[a, c] * b[f][a, cells.first], minlength=e[h].shape[1]
-                    )
+            of_f = np.einsum("acp,cp->ap", C, b[h][:, cells.second])
+            of_h = np.einsum("acp,ap->cp", C, b[f][:, cells.first])
+            e[f] -= [np.bincount(cells.first, row, minlength=e[f].shape[1]) for row in of_f]
+            e[h] -= [np.bincount(cells.second, row, minlength=e[h].shape[1]) for row in of_h]
         return e
 
     def gradient_matrices(self, point, inverse=None):

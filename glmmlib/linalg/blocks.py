@@ -7,10 +7,16 @@ in most models; each step inside them is one NumPy operation over all levels.  F
 """
 
 import numpy as np
+from scipy.linalg import blas
+
+WIDE = 5  # inner products of this size and more are for BLAS
+LARGE = 4  # blocks of this size and more may be
 
 
 def multiply(A, B):
     """Return ``A_j B_j`` for each level: ``(q, k, J)`` times ``(k, r, J)`` gives ``(q, r, J)``."""
+    if A.shape[1] >= WIDE:
+        return _level_last(np.matmul(_level_first(A), _level_first(B)))
     product = A[:, 0, None, :] * B[None, 0, :, :]
     for k in range(1, A.shape[1]):
         product += A[:, k, None, :] * B[None, k, :, :]
@@ -41,6 +47,8 @@ def right(A, L):
     """Return ``A_j L`` for all blocks ``A_j`` and one matrix ``L``."""
     if L.shape == (1, 1):
         return A * L[0, 0]
+    if len(L) >= WIDE:
+        return (A.swapaxes(1, 2) @ L).swapaxes(1, 2)
     return np.einsum("abj,bc->acj", A, L)
 
 
@@ -50,6 +58,11 @@ def cholesky(A):
     A block that is not positive definite gives NaN, and its neighbours stay right.
     """
     q = A.shape[0]
+    if _is_for_lapack(A):
+        try:
+            return _level_last(np.linalg.cholesky(_level_first(A)))
+        except np.linalg.LinAlgError:
+            pass  # the loop tells which block it is
     C = np.zeros_like(A)
     with np.errstate(invalid="ignore", divide="ignore"):
         for k in range(q):
@@ -63,6 +76,8 @@ def cholesky(A):
 
 def solve_lower(C, B):
     """Return ``C_j^-1 B_j`` for lower-triangular blocks."""
+    if _is_for_lapack(C):
+        return _solved(C, B, 0)
     X = np.empty((*B.shape[:2], C.shape[2]))
     for k in range(C.shape[0]):
         row = B[k]
@@ -74,6 +89,8 @@ def solve_lower(C, B):
 
 def solve_upper(C, B):
     """Return ``C_j'^-1 B_j`` for lower-triangular blocks ``C_j``."""
+    if _is_for_lapack(C):
+        return _solved(C, B, 1)
     q = C.shape[0]
     X = np.empty((*B.shape[:2], C.shape[2]))
     for k in reversed(range(q)):
@@ -82,6 +99,28 @@ def solve_upper(C, B):
             row = row - C[b, k] * X[b]
         np.divide(row, C[k, k], out=X[k])
     return X
+
+
+def _is_for_lapack(C):
+    """Are the blocks so few and so large that a call for each is the faster way?"""
+    q, J = len(C), C.shape[2]
+    return q >= LARGE and 3 * J <= q * q
+
+
+def _solved(C, B, transposed):
+    X = np.empty((*B.shape[:2], C.shape[2]))
+    B = np.broadcast_to(B, X.shape)
+    for j in range(C.shape[2]):
+        X[:, :, j] = blas.dtrsm(1.0, C[:, :, j], B[:, :, j], lower=1, trans_a=transposed)
+    return X
+
+
+def _level_first(A):
+    return np.moveaxis(A, 2, 0)
+
+
+def _level_last(A):
+    return np.moveaxis(A, 0, 2)
 
 
 def log_determinant(C):

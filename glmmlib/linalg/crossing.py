@@ -2,7 +2,9 @@
 
 The random effects are arranged by grouping factor, largest first.  The first factors form a *chain*: each is
 nested in the next (plots in sites in regions), so that eliminating one leaves the next block-diagonal.
-The factors outside the chain are truly crossed with it; their columns end up in one dense matrix.
+The factors outside the chain are truly crossed with it; their columns end up in one dense matrix.  So do those
+of a factor with one level, such as the coefficients of a curve: every other factor is nested in it, but it has
+one block only, which is best left to LAPACK.
 """
 
 from dataclasses import dataclass
@@ -38,6 +40,12 @@ class Factor:
     @property
     def n_columns(self):
         return self.q * self.n_levels
+
+    def sums(self, values):
+        """Return ``Z'values`` (q, J), Z as it is stored, for values (n,)."""
+        if self.n_levels == 1:
+            return (self.Z @ values)[:, None]
+        return np.stack([np.bincount(self.codes, z * values, minlength=self.n_levels) for z in self.Z])
 
     def columns(self, rows=slice(None)):
         """Return the standardised columns ``(q, rows)``."""
@@ -113,7 +121,8 @@ class DenseCells:
         self.level, self.column = level, column
         count = np.bincount(self.level, minlength=n_levels)
         self.start = np.concatenate([[0], np.cumsum(count)])
-        self.is_dense = n_levels * m * m < 300.0 * (count.astype(float) ** 2).sum()
+        self.is_full = bool((count == m).all()) and np.array_equal(self.column[:m], np.arange(m))
+        self.is_dense = self.is_full or n_levels * m * m < 300.0 * (count.astype(float) ** 2).sum()
         self.rectangles = [] if self.is_dense else self._rectangles(count)
 
     def _rectangles(self, count):
@@ -124,6 +133,10 @@ class DenseCells:
             step = max(1, CHUNK_PAIRS // (k * k))
             chunks += [positions[s : s + step] for s in range(0, len(positions), step)]
         return chunks
+
+    def _full_rows(self, values):
+        """Return the matrix as an array (q, levels, m), where every level meets all columns in their order."""
+        return values.reshape(len(values), self.n_levels, self.m)
 
     def _dense_rows(self, values):
         """Yield chunks of the matrix as dense rows ``(q * levels, m)`` with their slice of positions."""
@@ -150,6 +163,9 @@ class DenseCells:
     def gram(self, values):
         """Return ``W'W`` (m, m), lower triangle filled, for the matrix W with entries ``values`` (q, P)."""
         m = self.m
+        if self.is_full:
+            W = self._full_rows(values).reshape(len(values) * self.n_levels, m)
+            return W.T @ W
         if self.is_dense:
             total = np.zeros((m, m))
             for _, _, W in self._dense_rows(values):
@@ -166,6 +182,8 @@ class DenseCells:
 
     def times(self, values, S):
         """Return ``W S`` at the places where W has entries, for a symmetric ``S`` (m, m): shape (q, P)."""
+        if self.is_full:
+            return (self._full_rows(values) @ S).reshape(values.shape)
         out = np.empty_like(values)
         if self.is_dense:
             for here, first, W in self._dense_rows(values):
@@ -182,6 +200,8 @@ class DenseCells:
     def times_columns(self, values, B):
         """Return ``W B`` for a matrix ``B`` (m, r): shape (q, r, J)."""
         q, r = values.shape[0], B.shape[1]
+        if self.is_full:
+            return np.matmul(self._full_rows(values), B).swapaxes(1, 2)
         out = np.empty((q, r, self.n_levels))
         for a in range(q):
             for b in range(r):
@@ -190,6 +210,9 @@ class DenseCells:
 
     def transpose_times(self, values, E):
         """Return ``W' E`` for level-wise columns ``E`` (q, r, J): shape (m, r)."""
+        if self.is_full:
+            columns = E.swapaxes(1, 2).reshape(len(values) * self.n_levels, E.shape[1])
+            return self._full_rows(values).reshape(-1, self.m).T @ columns
         out = np.empty((self.m, E.shape[1]))
         for b in range(E.shape[1]):
             weights = np.einsum("ap,ap->p", values, E[:, b, self.level])
@@ -218,7 +241,7 @@ class Structure:
         by_size = sorted(range(len(factors)), key=lambda k: -factors[k].n_columns)
         chain, crossed = [], []
         for k in by_size:
-            nested = all(_is_nested(factors[c], factors[k]) for c in chain)
+            nested = factors[k].n_levels > 1 and all(_is_nested(factors[c], factors[k]) for c in chain)
             (chain if nested else crossed).append(k)
         self.order = chain + crossed
         self.factors = tuple(factors[k] for k in self.order)
@@ -246,6 +269,10 @@ class Structure:
     @property
     def chain(self):
         return range(self.n_chain)
+
+    def dense_columns(self, f):
+        """Return where the columns of the crossed factor ``f`` stand in the dense matrix."""
+        return slice(self.dense_start[f], self.dense_start[f] + self.factors[f].n_columns)
 
     @property
     def crossed(self):

@@ -75,6 +75,9 @@ def cross_products(structure, columns, p, weights=None):
 
 def _add_products(total, index, left, right, symmetric=False):
     size = total.shape[2]
+    if size == 1:
+        total[:, :, 0] += left @ right.T
+        return
     for a in range(left.shape[0]):
         for b in range(a + 1 if symmetric else right.shape[0]):
             total[a, b] += np.bincount(index, left[a] * right[b], minlength=size)
@@ -158,18 +161,14 @@ class Factorisation:
         S = np.zeros((m + self.p, m + self.p))
         S[m:, m:] = XX
         for f in st.crossed:
-            q, J, start = st.factors[f].q, st.factors[f].n_levels, st.dense_start[f]
-            here = np.arange(J)
-            for a in range(q):
-                S[m:, start + a * J : start + (a + 1) * J] = E[f][a]
-                for b in range(q):
-                    S[start + a * J + here, start + b * J + here] = M[f][a, b]
+            q, J, own = st.factors[f].q, st.factors[f].n_levels, st.dense_columns(f)
+            level = np.arange(J)
+            S[m:, own] = E[f].swapaxes(0, 1).reshape(self.p, q * J)
+            S[own, own].reshape(q, J, q, J)[:, level, :, level] = M[f].transpose(2, 0, 1)
             for h in range(f + 1, len(st.factors)):
-                cells = st.cells[f, h]
-                for a in range(q):
-                    for b in range(st.factors[h].q):
-                        i = st.dense_start[h] + b * st.factors[h].n_levels + cells.second
-                        S[i, start + a * J + cells.first] = B[f, h][a, b]
+                r, K, cells = st.factors[h].q, st.factors[h].n_levels, st.cells[f, h]
+                other = S[st.dense_columns(h), own].reshape(r, K, q, J)
+                other[:, cells.second, :, cells.first] = B[f, h].transpose(2, 1, 0)
         return S
 
     def _eliminate(self, f, M, B, E, S):
@@ -251,7 +250,7 @@ class Factorisation:
         u = [None] * len(st.factors)
         for f in st.crossed:
             q, J = st.factors[f].q, st.factors[f].n_levels
-            u[f] = dense[st.dense_start[f] : st.dense_start[f] + q * J].reshape(q, J)
+            u[f] = dense[st.dense_columns(f)].reshape(q, J)
         for f in reversed(st.chain):
             rest = t[f][:, 0] - np.einsum("axj,x->aj", self.TX[f], dense[m:])
             for h in range(f + 1, st.n_chain):
@@ -355,8 +354,12 @@ class Factorisation:
             part = product[:, position : position + size].reshape(-1, q, cells.size)
             Y[h] = part if np.isscalar(Y[h]) else Y[h] + part
             position += size
+            SX = S[m : m + p, st.dense_columns(h)].reshape(p, q, J)
+            if J == 1:
+                Y[h] += np.tensordot(TX, SX[:, :, 0], axes=(1, 0)).swapaxes(1, 2)[:, :, cells.first]
+                continue
             for x in range(p):
                 for b in range(q):
-                    row = S[m + x, st.dense_start[h] + b * J :][cells.second]
+                    row = SX[x, b][cells.second]
                     for a in range(len(TX)):
                         Y[h][a, b] += TX[a, x][cells.first] * row

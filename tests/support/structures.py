@@ -74,6 +74,8 @@ def shapes(rng, n=N):
     other = compact(rng.integers(0, 3, b.max() + 1))[b]  # b is nested in it, a is not
     one, two, three = (_columns(rng, n, q) for q in (1, 2, 3))
     slope = two[1:]
+    all_rows = np.zeros(n, dtype=int)
+    curve = np.array([np.cos(k * np.linspace(0.0, 3.0, n)) for k in range(1, 7)])
     return {
         "one intercept": [(a, one, True)],
         "one slope": [(a, slope, True)],
@@ -96,6 +98,11 @@ def shapes(rng, n=N):
             (other, one, True),
             (c, slope, True),
         ],
+        "one level": [(all_rows, curve, False)],
+        "one level beside groups": [(a, two, True), (all_rows, curve, False)],
+        "one level beside crossed groups": [(b, one, True), (all_rows, curve[:5], False), (a, two, True)],
+        "one level above nested groups": [(all_rows, curve, True), (plots[1], one, True), (a, one, True)],
+        "many effects": [(b, curve, True)],
     }
 
 
