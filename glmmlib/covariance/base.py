@@ -59,7 +59,9 @@ class CovarianceStructure(ABC):
     """
 
     word: ClassVar[str] = ""
-    invariance: ClassVar[str] = "none"
+    left_side: ClassVar[str] = "effects"
+    options: ClassVar[dict] = {}
+    invariance: str = "none"
     is_linear: ClassVar[bool] = False
     has_free_correlations: ClassVar[bool] = False
     q: int
@@ -91,11 +93,14 @@ class CovarianceStructure(ABC):
     # -- names -------------------------------------------------------------------------------------------
 
     @abstractmethod
-    def names(self, columns):
-        """Return the names of the parameters, without that of the grouping factor."""
+    def names(self, columns, label):
+        """Return the names of the parameters, without that of the grouping factor.
+
+        ``columns`` are the names of the effects, ``label`` that of the term, such as ``"ar1(week)"``.
+        """
 
     @abstractmethod
-    def quantities(self, columns):
+    def quantities(self, columns, label):
         """Return the :class:`Quantity` for which each parameter stands."""
 
     @abstractmethod

@@ -40,10 +40,10 @@ class Diagonal(LinearStructure):
 
     # -- names -------------------------------------------------------------------------------------------
 
-    def names(self, columns):
+    def names(self, columns, label=None):
         return tuple(columns)
 
-    def quantities(self, columns):
+    def quantities(self, columns, label=None):
         return tuple(Quantity("sd", name, 0.0, np.inf) for name in columns)
 
     def values(self, par, scale):

@@ -175,6 +175,18 @@ class CovarianceParameters:
             theta[..., b.index] = b.structure.start(variances[f][..., b.columns])
         return theta
 
+    def starts(self, variances):
+        """Yield the theta (n,) from which a search should begin: :meth:`start`, then other values of the
+        parameters that may have several optima, one structure at a time.
+        """
+        first = self.start(variances)
+        yield first
+        for f, b in self.places:
+            for par in b.structure.starts(variances[f][b.columns])[1:]:
+                theta = first.copy()
+                theta[b.index] = par
+                yield theta
+
     def em_step(self, theta, moments):
         """Return theta after a step of EM, for the mean second moments (q, q) of each member's u."""
         theta = theta.copy()

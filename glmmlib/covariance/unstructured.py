@@ -50,11 +50,11 @@ class Unstructured(LinearStructure):
 
     # -- names -------------------------------------------------------------------------------------------
 
-    def names(self, columns):
+    def names(self, columns, label=None):
         pairs = zip(self.rows, self.cols, strict=True)
         return tuple(columns[i] if i == j else f"{columns[i]}.{columns[j]}" for i, j in pairs)
 
-    def quantities(self, columns):
+    def quantities(self, columns, label=None):
         diagonal = self.rows == self.cols
         return tuple(
             Quantity("sd", name, 0.0, np.inf) if is_sd else Quantity("corr", name, -1.0, 1.0)

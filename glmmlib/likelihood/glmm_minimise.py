@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from glmmlib.likelihood.glmm import PIRLS_TOLERANCE, POLISH_TOLERANCE, ExactFitError, RangeError
-from glmmlib.likelihood.glmm_start import first_parameters, parameters_at
+from glmmlib.likelihood.glmm_start import first_parameters, other_parameters, parameters_at
 from glmmlib.likelihood.optimise import minimise
 
 OTHER_SIZES = (1.0, 3.0, 10.0)  # of random effects, in units of the root of 1 / information
@@ -26,7 +26,7 @@ def minimise_deviance(problem):
     hessian : (k, k) array
         Of -2 log L in (beta, theta, tau), standardised.
     """
-    optimum, hessian = _local_minimum(problem, *first_parameters(problem))
+    optimum, hessian = _local_minimum(problem, *_first_parameters(problem))
     optimum, hessian = _lowest(problem, optimum, hessian)
     snapped = _snap(problem, optimum)
     if not np.array_equal(snapped.x, optimum.x):  # standard errors are those of the point that is reported
@@ -106,6 +106,20 @@ def _local_minimum(problem, x, H):
             break
         optimum = again
     return optimum, hessian
+
+
+def _first_parameters(problem):
+    """Return where to begin, and a guess of the inverse Hessian there; with covariance parameters that may have
+    several optima, the lowest of those to which several first values lead, roughly.
+    """
+    x, H = first_parameters(problem)
+    others = list(other_parameters(problem, x))
+    if not others:
+        return x, H
+    starts = [x, *(other for other in others if np.isfinite(problem.objective(other)[0]))]
+    optima = [minimise(problem.objective, start, H, tolerance=1e-3) for start in starts]
+    lowest = min(optima, key=lambda found: found.value)
+    return lowest.x, lowest.inverse_hessian
 
 
 def _snap(problem, optimum):

@@ -22,6 +22,15 @@ def first_parameters(problem):
     raise RangeError
 
 
+def other_parameters(problem, x):
+    """Yield the parameters x with other values of those covariance parameters that may have several optima."""
+    variances = [np.mean(np.diagonal(L @ L.T)) * np.ones(len(L)) for L in problem.split(x)[1]]
+    for theta in list(problem.covariance.starts(variances))[1:]:
+        other = x.copy()
+        problem.theta(other)[:] = theta
+        yield other
+
+
 def _start(problem, shrink=1.0):
     """Return first parameters and a guess of the inverse Hessian there.
 

@@ -16,7 +16,7 @@ from glmmlib.likelihood.candidates import spread_out
 from glmmlib.likelihood.lmm_batch import LinearBatch
 from glmmlib.likelihood.lmm_newton import minimise_all
 from glmmlib.likelihood.lmm_reduced import ReducedDesign
-from glmmlib.likelihood.lmm_start import curvature_guess, first_theta
+from glmmlib.likelihood.lmm_start import curvature_guess, first_theta, first_thetas
 from glmmlib.likelihood.optimise import Optimum, gradient_hessian, minimise
 
 EXACT_GROUPS = 1e-6  # below this share of the response's SD the residual one is none
@@ -105,7 +105,8 @@ def _by_quasi_newton(problem):
     if len(problem.structure.factors) > 1 and lmm_dense.n_dense_columns(problem) <= FEW_COLUMNS:
         return _from_several(problem, _low_places(problem))
     is_large = problem.structure.m > 300 or max(f.n_columns for f in problem.structure.factors) > 20_000
-    optimum = _descend(problem, *first_theta(problem), 1e-7 if is_large else 1e-10)
+    tolerance = 1e-7 if is_large else 1e-10
+    optimum = _lowest([_descend(problem, *start, tolerance) for start in first_thetas(problem)])
     return _away_from_zero(problem, optimum, is_large)
 
 
@@ -119,16 +120,19 @@ def _low_places(problem):
 
 def _from_several(problem, starts, n_evaluations=0):
     """Return the lowest of the optima that the method of moments and some other places lead to."""
-    optima = [_descend(problem, *first_theta(problem), 1e-10)]
+    optima = [_descend(problem, *start, 1e-10) for start in first_thetas(problem)]
     for theta in starts:
         try:
             H = curvature_guess(problem, theta)
         except np.linalg.LinAlgError:
             continue
         optima.append(_descend(problem, theta, H, 1e-10))
+    return _away_from_zero(problem, _lowest(optima, n_evaluations))
+
+
+def _lowest(optima, n_evaluations=0):
     lowest = min(optima, key=lambda optimum: optimum.value)
-    lowest = replace(lowest, n_evaluations=n_evaluations + sum(o.n_evaluations for o in optima))
-    return _away_from_zero(problem, lowest)
+    return replace(lowest, n_evaluations=n_evaluations + sum(o.n_evaluations for o in optima))
 
 
 def _descend(problem, theta, H, tolerance):

@@ -5,15 +5,24 @@ import numpy as np
 SMALL = 0.1  # the SD that a guess of the curvature takes in the place of a smaller one
 
 
-def first_theta(problem, n_steps=1):
-    """Return a first theta and a guess of the inverse Hessian there.
+def first_theta(problem):
+    """Return a first theta and a guess of the inverse Hessian there."""
+    return next(first_thetas(problem))
+
+
+def first_thetas(problem, n_steps=1):
+    """Yield each theta from which the search should begin, and a guess of the inverse Hessian there.
 
     The method of moments, then EM, which needs nothing beyond what the gradient needs:
     ``Lambda <- Lambda chol(mean_j(M^-1_jj + (df / r2) u_j u_j'))``. The guess of the curvature is that of
     J groups whose effects are known with the reliability ``1 - mean_j M^-1_jj``.
     """
+    for theta in problem.covariance.starts(_moments(problem)):
+        yield _after_em(problem, theta, n_steps)
+
+
+def _after_em(problem, theta, n_steps):
     covariance = problem.covariance
-    theta = covariance.start(_moments(problem))
     for _ in range(n_steps):
         point = problem.at(problem.Lambdas(theta))
         inverse = point.factorisation.inverse(with_X=problem.reml)
