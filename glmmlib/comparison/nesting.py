@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from glmmlib.covariance.unstructured import Unstructured
 from glmmlib.errors import ModelError
 from glmmlib.models.results import MixedModelFit
 
@@ -140,7 +141,7 @@ def nested_step(m0, m1, reml=False):
             f" case of those in {m1.model_text!r}"
         )
     missing = sum(
-        int((np.linalg.eigvalsh(_unit_scale(Sigma[block.here])) < 1e-6).sum())
+        block.structure.missing_dimensions(Sigma[block.here])
         for group, Sigma in zip(m1.groups, covariances, strict=True)
         for block in group.covariance.blocks
     )
@@ -163,15 +164,6 @@ def _check_auxiliary(m0, m1):
             )
 
 
-def _unit_scale(Sigma):
-    """Divide by the SDs, so that rounding is judged in no unit; a variance of zero but for rounding gives
-    zeros.
-    """
-    variance = np.diag(Sigma)
-    scale = np.where(variance > 1e-9, 1.0 / np.sqrt(np.maximum(variance, 1e-9)), 0.0)
-    return Sigma * np.outer(scale, scale)
-
-
 def _outside(X0, X1):
     """Mark the columns of X0 that are no linear combination of those of X1."""
     if not X0.shape[1]:
@@ -188,28 +180,72 @@ def _outside(X0, X1):
 def _expansion(m0, m1):
     """Write m0's covariance, at a point inside its family, in the terms of m1.
 
+    A term that stands in both is written as itself.  Any other is a combination of matrices, of those that
+    its structure allows or, where that is not linear in its parameters, of all.
+
     Returns m1's covariance matrix for each of its groups, and the name of the group of m0 that does not fit
     in (or None).
     """
     probes = np.random.default_rng(20).standard_normal((m0.nobs, 2))
-    places = [(k, K) for k, g in enumerate(m1.groups) for K in g.covariance.covariance_basis()]
+    old, new = _nonlinear_terms(m0), _nonlinear_terms(m1)
+    covariances = [np.zeros((g.q, g.q)) for g in m1.groups]
+    for key in set(old) & set(new):
+        position, block = new[key]
+        covariances[position][block.here] = np.eye(block.structure.q)
+    places = [(k, K) for k, g in enumerate(m1.groups) for b in g.covariance.blocks for K in _allowed(g, b)]
     columns = [_product(m1.groups[k], K, probes) for k, K in places]
     if m1.is_linear:
         weights = 1.0 if m1.design.weights is None else m1.design.weights[:, None]
         columns.append((probes / weights).ravel())
-    basis = np.stack(columns, axis=1)
+    basis = np.stack(columns, axis=1) if columns else np.zeros((probes.size, 0))
     size = np.linalg.norm(basis, axis=0)
-    covariances = [np.zeros((g.q, g.q)) for g in m1.groups]
-    for group in m0.groups:
-        inner = group.covariance.inner_coefficients()
-        for K, coefficient in zip(group.covariance.covariance_basis(), inner, strict=True):
-            target = _product(group, K, probes)
-            c = np.linalg.lstsq(basis / size, target, rcond=1e-10)[0]
-            if np.linalg.norm(basis / size @ c - target) > 1e-6 * np.linalg.norm(target):
-                return covariances, group.name
-            for (k, M), value in zip(places, c / size, strict=False):  # the residual's own comes last
-                covariances[k] += coefficient * value * M
+    for position, group in enumerate(m0.groups):
+        for block in group.covariance.blocks:
+            if any(found == (position, block) for key, found in old.items() if key in new):
+                continue
+            for K, coefficient in _inside(group, block):
+                target = _product(group, K, probes)
+                c = np.linalg.lstsq(basis / size, target, rcond=1e-10)[0]
+                if np.linalg.norm(basis / size @ c - target) > 1e-6 * np.linalg.norm(target):
+                    return covariances, group.name
+                for (k, M), value in zip(places, c / size, strict=False):  # the residual's own comes last
+                    covariances[k] += coefficient * value * M
     return covariances, None
+
+
+def _nonlinear_terms(fit):
+    """Return position and block of each term whose covariance is not linear in its parameters."""
+    return {
+        (group.name, term.text, columns): (position, block)
+        for position, group in enumerate(fit.groups)
+        for block, columns, term in group.parts_of_covariance()
+        if block.structure.covariance_basis() is None
+    }
+
+
+def _allowed(group, block):
+    """Yield the matrices (q, q) of which every covariance of a term is a combination, if there are any."""
+    for matrix in (
+        block.structure.covariance_basis() if block.structure.covariance_basis() is not None else ()
+    ):
+        yield _placed(group, block, matrix)
+
+
+def _inside(group, block):
+    """Yield matrices of which a covariance inside the family of a term is made, with its coefficients."""
+    basis = block.structure.covariance_basis()
+    if basis is None:
+        basis = Unstructured(block.structure.q).covariance_basis()
+    L = block.structure.factor(block.structure.start(np.ones(block.structure.q)))
+    coefficients = np.linalg.lstsq(basis.reshape(len(basis), -1).T, (L @ L.T).ravel(), rcond=None)[0]
+    for matrix, coefficient in zip(basis, coefficients, strict=True):
+        yield _placed(group, block, matrix), coefficient
+
+
+def _placed(group, block, matrix):
+    full = np.zeros((group.q, group.q))
+    full[block.here] = matrix
+    return full
 
 
 def _product(group, K, V):
@@ -244,7 +280,7 @@ def _hypothesis(m0, m1):
 def _random_hypotheses(m0, m1):
     general = ["the random effects have the simpler covariance of the smaller model"]
     old = {g.name: g for g in m0.groups}
-    if not set(old) <= set(m1.ngroups):
+    if not set(old) <= {g.name for g in m1.groups} or _nonlinear_terms(m0) or _nonlinear_terms(m1):
         return general
     parts = []
     for g in m1.groups:

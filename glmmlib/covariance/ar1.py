@@ -20,9 +20,10 @@ class AR1(CorrelationStructure):
         The times, increasing; gaps must be multiples of one step, and rho is that of one step.
     """
 
-    word = "ar1"
+    word, example = "ar1", "ar1(0 + t | g)"
     left_side = "times"
     options = {"hom": True}
+    phrase = "correlated as a first-order autoregression"
     first = (0.5, 1.2, -0.5, 1.5)
 
     def __init__(self, places, hom=True):

@@ -16,7 +16,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from glmmlib.covariance.factors import SINGULAR, smallest_singular_value
+from glmmlib.covariance.factors import SINGULAR, smallest_singular_value, unit_scaled
 
 COLLAPSED = 0.02  # a relative SD below this may sit at the stationary point zero, or be on its way there
 NEAR_BOUNDARY = 0.01  # a relative SD, or a remainder, that may be zero but for rounding
@@ -51,22 +51,53 @@ class CovarianceStructure(ABC):
     invariance : {"linear", "scaling", "none"}
         Which changes of the columns leave the family of covariances as it is: any (so that the algebra may
         work with orthogonal columns), one factor for each column, or one factor for all.
+    word, example : str
+        The word that names the structure in a formula, and a term with it: ``"ar1(0 + t | g)"``. The contract
+        test fits it; it has numbers x, times t, their factor f, coordinates lon and lat, groups g, animals.
+    left_side : {"effects", "times", "places", "levels"}
+        What the left side of the bar tells: the columns of a model matrix, or one effect for each time, for
+        each place, for each level of the grouping column.
+    options : dict
+        The names of what the word's brackets may hold beside the term, with the defaults.
+    needs_repeats : bool
+        Does each effect need more than one row, to be told from the residual?
+    allows_quadrature : bool
+        Is Lambda lower-triangular, its entries free? A grid of points has the coordinates of a triangle.
     is_linear : bool
         Is Lambda linear in the parameters, with the same :meth:`directions` everywhere? The fast paths for
         many responses need it.
-    has_free_correlations : bool
-        Does each pair of effects have a correlation of its own?
     """
 
     word: ClassVar[str] = ""
+    example: ClassVar[str] = ""
     left_side: ClassVar[str] = "effects"
+    needs_repeats: ClassVar[bool] = False
+    allows_quadrature: ClassVar[bool] = False
     options: ClassVar[dict] = {}
     invariance: str = "none"
     is_linear: ClassVar[bool] = False
-    has_free_correlations: ClassVar[bool] = False
     q: int
     n_parameters: int
     sizes: np.ndarray
+
+    @classmethod
+    def of(cls, columns, places, **options):
+        """Make the structure of a term.
+
+        Parameters
+        ----------
+        columns : tuple of str
+            Names of the effects.
+        places : (q, d) array or None
+            Their times or places, or a known covariance, as :attr:`left_side` has it.
+        **options
+            Those of :attr:`options` that are not at their default.
+
+        Raises
+        ------
+        DataError, ModelError
+        """
+        return cls(len(columns), **options)
 
     # -- the map -----------------------------------------------------------------------------------------
 
@@ -149,6 +180,11 @@ class CovarianceStructure(ABC):
 
     boundary_advice: str = "try a simpler structure"
 
+    @property
+    def phrase(self):
+        """What a description of the methods says about the effects, or nothing where it is told elsewhere."""
+        return ""
+
     # -- tests and intervals -----------------------------------------------------------------------------
 
     @abstractmethod
@@ -177,6 +213,10 @@ class CovarianceStructure(ABC):
     def covariance_basis(self):
         """Return symmetric matrices (m, q, q) of which every Sigma is a combination; None if none are."""
         return None
+
+    def missing_dimensions(self, Sigma):
+        """Return how many dimensions a covariance matrix (q, q) of the family lacks, as on its boundary."""
+        return int((np.linalg.eigvalsh(unit_scaled(Sigma)) < 1e-6).sum())
 
     def identifying_directions(self):
         """Return symmetric matrices (m, q, q): the directions in which Sigma moves at a typical point."""

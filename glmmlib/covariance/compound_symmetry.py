@@ -19,8 +19,9 @@ ADVICE = "try diag(), or one random intercept for all"
 class CompoundSymmetry(CorrelationStructure):
     """``cs(0 + f | g)``: an SD for each effect and one correlation; with ``hom=True`` one SD for all."""
 
-    word = "cs"
+    word, example = "cs", "cs(0 + f | g)"
     options = {"hom": False}
+    phrase = "with one correlation between all pairs"
     boundary_advice = ADVICE
 
     def __init__(self, q):
@@ -79,6 +80,7 @@ class Homogeneous(LinearStructure):
 
     invariance = "none"
     n_parameters = 2
+    phrase = "with one SD and one correlation between all pairs"
     boundary_advice = ADVICE
 
     def __init__(self, q):
@@ -141,12 +143,16 @@ class Homogeneous(LinearStructure):
     def held(self, k, par, to_user, scale):
         return _Polar(self, np.abs(par), k, abs(scale * to_user[0, 0]))
 
+    def missing_dimensions(self, Sigma):
+        mean = Sigma.sum() / self.q
+        return int(mean < 1e-9) + int(np.trace(Sigma) - mean < 1e-9)
+
     def covariance_basis(self):
         return self.D
 
 
 class _Polar:
-    """The homogeneous structure with its SD or its rho held; the other, as a logarithm or an angle, is free."""
+    """The homogeneous structure with its SD or its rho held; the other is free, as a log or an angle."""
 
     is_perfect = False
 

@@ -1,8 +1,10 @@
 r"""Structures with a correlation matrix of one parameter: one SD for all effects, or one for each.
 
-:math:`\Lambda = \mathrm{diag}(s)\, C(\phi)`, where :math:`C C' = R(\phi)` is a correlation matrix.  A subclass
-says what :math:`\phi` means; this file does the rest.  :math:`\phi` has no bounds: a correlation of plus or
-minus one is an ordinary point of an angle, as an SD of zero is of s.
+:math:`\Lambda = \mathrm{diag}(s)\, C(\phi)`, where :math:`C C' = R(\phi)` is a correlation matrix.  A
+subclass says what :math:`\phi` means; this file does the rest.  :math:`\phi` has no bounds: a correlation of
+plus or minus one is an ordinary point of an angle.  So is an SD of zero: the parameter of one common SD is s
+itself, whose sign does not matter, and those of several are roots of SDs, :math:`s_i = t_i^2`, because there
+a sign would change the correlations.
 """
 
 from __future__ import annotations
@@ -12,21 +14,21 @@ from typing import ClassVar
 
 import numpy as np
 
-from glmmlib.covariance.base import NEAR_BOUNDARY, WITHOUT_TERM, CovarianceStructure, Quantity
+from glmmlib.covariance.base import COLLAPSED, NEAR_BOUNDARY, WITHOUT_TERM, CovarianceStructure, Quantity
 from glmmlib.covariance.coordinates import HeldParameter, scaled
 from glmmlib.covariance.factors import SINGULAR
 from glmmlib.covariance.tangent import ParameterChart
 
 
 class CorrelationStructure(CovarianceStructure):
-    """SDs times a root of a correlation matrix: parameters (s, phi), or (s_1 ... s_q, phi).
+    """SDs times a root of a correlation matrix: parameters (s, phi), or (t_1 ... t_q, phi).
 
     Attributes
     ----------
     n_sizes : int
         1 (``hom=True``) or q.
-    kind : str
-        What phi stands for: ``"rho"`` or ``"range"``.
+    kind, coordinate : str
+        What phi stands for, ``"rho"`` or ``"range"``, and what it is: an angle, or a logarithm.
     limits : (float, float)
         Of that quantity.
     first : tuple of float
@@ -34,6 +36,7 @@ class CorrelationStructure(CovarianceStructure):
     """
 
     kind: ClassVar[str] = "rho"
+    coordinate: ClassVar[str] = "angle"
     limits: tuple[float, float] = (-1.0, 1.0)
     first: tuple[float, ...]
     boundary_advice = WITHOUT_TERM
@@ -80,8 +83,14 @@ class CorrelationStructure(CovarianceStructure):
 
     # -- the map -----------------------------------------------------------------------------------------
 
+    def relative_sds(self, par):
+        """Return the SDs (..., 1) or (..., q) over sigma, for parameters (..., k)."""
+        own = np.asarray(par, dtype=float)[..., : self.n_sizes]
+        return np.abs(own) if self.hom else own**2
+
     def _split(self, par):
-        return np.broadcast_to(par[: self.n_sizes], self.q), par[self.n_sizes]
+        own = par[: self.n_sizes]
+        return np.broadcast_to(own if self.hom else own**2, self.q), par[self.n_sizes]
 
     def factor(self, par):
         par = np.asarray(par, dtype=float)
@@ -97,7 +106,7 @@ class CorrelationStructure(CovarianceStructure):
         if self.hom:
             D[0] = C
         else:
-            D[self.sizes, self.sizes] = C
+            D[self.sizes, self.sizes] = 2.0 * par[: self.q, None] * C
         D[-1] = sizes[:, None] * slope
         return D
 
@@ -105,7 +114,7 @@ class CorrelationStructure(CovarianceStructure):
         sizes, phi = self._split(par)
         by_row, slope = np.einsum("ab,ab->a", G, self.root(phi)), self.slope(phi)
         along = np.einsum("a,ab,ab->", sizes, G, slope)
-        return np.append(by_row.sum() if self.hom else by_row, along)
+        return np.append(by_row.sum() if self.hom else 2.0 * par[: self.q] * by_row, along)
 
     def parameters(self, L):
         if L.ndim > 2:
@@ -114,12 +123,14 @@ class CorrelationStructure(CovarianceStructure):
         sd = np.sqrt(np.diag(Sigma))
         safe = np.where(sd > 0, sd, 1.0)
         R = Sigma / np.outer(safe, safe)
-        sizes = [np.sqrt(np.mean(sd**2))] if self.hom else sd
+        sizes = [np.sqrt(np.mean(sd**2))] if self.hom else np.sqrt(sd)
         return np.append(sizes, self.nearest(R) if (sd > 0).all() else self.first[0])
 
     def transformed(self, par, T):
-        found = np.array(par, dtype=float)
-        found[..., : self.n_sizes] = np.abs(np.diag(T)[: self.n_sizes] * found[..., : self.n_sizes])
+        found, factor = np.array(par, dtype=float), np.abs(np.diag(T)[: self.n_sizes])
+        found[..., : self.n_sizes] = np.abs(found[..., : self.n_sizes]) * (
+            factor if self.hom else np.sqrt(factor)
+        )
         found[..., -1] = self.settled(found[..., -1])
         return found
 
@@ -127,7 +138,7 @@ class CorrelationStructure(CovarianceStructure):
 
     def names(self, columns, label):
         sizes = [f"{label}.sd"] if self.hom else [f"{label}.{c}" for c in columns]
-        return (*sizes, f"{label}.{self.kind}")
+        return (*sizes, f"{label}.{self.coordinate}")
 
     def quantities(self, columns, label):
         targets = [label] if self.hom else columns
@@ -137,7 +148,7 @@ class CorrelationStructure(CovarianceStructure):
     def values(self, par, scale):
         par = np.asarray(par, dtype=float)
         found = np.empty(par.shape)
-        sizes = np.abs(par[..., : self.n_sizes])
+        sizes = self.relative_sds(par)
         found[..., : self.n_sizes] = np.asarray(scale)[..., None] * sizes
         found[..., -1] = np.where((sizes > 0).all(axis=-1), self.value(par[..., -1]), np.nan)
         return found
@@ -151,22 +162,27 @@ class CorrelationStructure(CovarianceStructure):
         return np.stack([self._with_angle(variances, phi) for phi in self.first])
 
     def _with_angle(self, variances, phi):
-        sizes = [np.sqrt(np.mean(variances))] if self.hom else np.sqrt(variances)
+        sizes = [np.sqrt(np.mean(variances))] if self.hom else np.asarray(variances) ** 0.25
         return np.append(sizes, phi)
+
+    def collapsed(self, par):
+        found = np.zeros(np.shape(par), dtype=bool)
+        found[..., : self.n_sizes] = self.relative_sds(par) < COLLAPSED
+        return found
 
     def rectified(self, par):
         return np.append(np.abs(par[: self.n_sizes]), self.settled(par[-1]))
 
     def snapped(self, par):
-        sizes = np.abs(par[: self.n_sizes])
-        return np.append(np.where(sizes < NEAR_BOUNDARY, 0.0, sizes), self.settled(par[-1], exactly=True))
+        sizes = np.where(self.relative_sds(par) < NEAR_BOUNDARY, 0.0, np.abs(par[: self.n_sizes]))
+        return np.append(sizes, self.settled(par[-1], exactly=True))
 
     def boundary_distance(self, par):
-        sizes = np.abs(par[..., : self.n_sizes]).min(axis=-1)
+        sizes = self.relative_sds(par).min(axis=-1)
         return sizes * np.minimum(1.0, self.remainder(par[..., -1]))
 
     def boundary_sentences(self, par, group, columns, term):
-        sizes = np.abs(par[: self.n_sizes])
+        sizes = self.relative_sds(par)
         targets = [term] if self.hom else columns
         zero = [name for name, size in zip(targets, sizes, strict=True) if size < SINGULAR]
         for name in zero:
@@ -177,16 +193,40 @@ class CorrelationStructure(CovarianceStructure):
     # -- tests and intervals -----------------------------------------------------------------------------
 
     def chart(self, par):
-        sizes = np.abs(par[: self.n_sizes])
-        free = np.flatnonzero(sizes >= SINGULAR)
-        par = np.append(np.where(sizes < SINGULAR, 0.0, sizes), par[-1])
+        is_zero = self.relative_sds(par) < SINGULAR
+        free = np.flatnonzero(~is_zero)
+        par = np.append(np.where(is_zero, 0.0, np.abs(par[: self.n_sizes])), par[-1])
         if free.size and self.remainder(par[-1]) >= SINGULAR:
             free = np.append(free, self.n_sizes)
         return ParameterChart.of(self, par, free)
+
+    def missing_dimensions(self, Sigma):
+        variance = np.diag(Sigma)
+        return 0 if (variance > 1e-9).all() else 2  # with an SD of zero the correlation is nothing, too
 
     def held(self, k, par, to_user, scale):
         par = self.rectified(np.asarray(par, dtype=float))
         if k < self.n_sizes:
             unit = abs(scale * to_user[k, k])
-            return HeldParameter(self, par, k, scaled(unit), unit)
+            held = HeldParameter if self.hom else _HeldSize
+            return held(self, par, k, scaled(unit), unit)
         return HeldParameter(self, par, k, self.angle, 1.0)
+
+
+class _HeldSize(HeldParameter):
+    """One of several SDs is held: the coordinate is the SD, not its root, so that zero is no special place."""
+
+    def _unit_par(self, x):
+        return np.insert(x, self.k, 1.0)
+
+    def factor(self, x, value):
+        L = self.structure.factor(self._unit_par(x))
+        L[self.k] *= self.parameter(value)[0]
+        return L
+
+    def gradient(self, x, value, G):
+        par = self._unit_par(x)
+        scaled_G, (size, slope) = G.copy(), self.parameter(value)
+        scaled_G[self.k] *= size
+        gradient = self.structure.pullback(par, scaled_G)
+        return gradient[self.others], slope * (G[self.k] @ self.structure.root(par[-1])[self.k])

@@ -5,14 +5,20 @@ import numpy as np
 from glmmlib.covariance.base import NEAR_BOUNDARY, WITHOUT_TERM, LinearStructure, Quantity
 from glmmlib.covariance.coordinates import HeldParameter, scaled
 from glmmlib.covariance.factors import SINGULAR
+from glmmlib.covariance.multiple import Multiple
 from glmmlib.covariance.tangent import EntryChart
 
 
 class Diagonal(LinearStructure):
-    """Each effect has an SD, and none is correlated with another: ``(x || g)``, ``diag(x | g)``."""
+    """Each effect has an SD, and none is correlated with another: ``(x || g)``, ``diag(x | g)``.
 
-    word = "diag"
+    With ``hom=True`` all have the same SD.
+    """
+
+    word, example = "diag", "diag(x | g)"
+    options = {"hom": False}
     invariance = "scaling"
+    needs_repeats = allows_quadrature = True
     boundary_advice = WITHOUT_TERM
 
     def __init__(self, q):
@@ -20,6 +26,10 @@ class Diagonal(LinearStructure):
         self.sizes = np.arange(q)
         self.D = np.zeros((q, q, q))
         self.D[self.sizes, self.sizes, self.sizes] = 1.0
+
+    @classmethod
+    def of(cls, columns, places, hom=False):
+        return Multiple(np.eye(len(columns))) if hom else cls(len(columns))
 
     def factor(self, par):
         par = np.asarray(par)

@@ -32,6 +32,15 @@ def smallest_singular_value(L):
     return np.linalg.svd(L, compute_uv=False)[..., -1]
 
 
+def unit_scaled(Sigma):
+    """Divide by the SDs, so that rounding is judged in no unit; a variance of zero but for rounding gives
+    zeros.
+    """
+    variance = np.diag(Sigma)
+    scale = np.where(variance > 1e-9, 1.0 / np.sqrt(np.maximum(variance, 1e-9)), 0.0)
+    return Sigma * np.outer(scale, scale)
+
+
 def sds_and_correlations(covariance):
     """Split a covariance matrix into SDs (q,) and the correlation matrix (q, q); NaN where an SD is zero."""
     sd = np.sqrt(np.maximum(np.diag(covariance), 0.0))

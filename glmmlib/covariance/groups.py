@@ -8,7 +8,6 @@ from scipy.linalg import block_diag
 
 from glmmlib.covariance.base import Quantity
 from glmmlib.covariance.parameters import Block, BlockDiagonal
-from glmmlib.covariance.registry import structure_of
 from glmmlib.linalg.conditioning import standardising_map
 from glmmlib.linalg.crossing import Factor
 
@@ -34,15 +33,50 @@ class Group:
     def q(self):
         return len(self.columns)
 
+    @property
+    def is_whole(self):
+        """Are all rows one group, so that its random effects are places, animals ... themselves?"""
+        return self.factor.n_levels == 1
+
+    def counts(self):
+        """Return how many levels there are, by the name of what has them: the factor, or each term."""
+        if not self.is_whole:
+            return {self.name: len(self.levels)}
+        return {
+            term.label: len(block.columns)
+            for term, block in zip(self.terms, self.covariance.blocks, strict=True)
+        }
+
+    def tables(self, values):
+        """Return values, a dict of (q, J) arrays, as tables: by name a dict of columns, and the index.
+
+        A column is named for its effect, with the key of the values before it; where all rows are one group,
+        each term has a table of its own, with its effects as rows and one column, ``"effect"``.
+        """
+        if not self.is_whole:
+            columns = {
+                f"{what} {c}".strip(): row
+                for what, rows in values.items()
+                for c, row in zip(self.columns, rows, strict=True)
+            }
+            return {self.name: (columns, self.levels)}
+        return {
+            term.label: (
+                {f"{what} effect".strip(): rows[block.columns, 0] for what, rows in values.items()},
+                [self.columns[i] for i in block.columns],
+            )
+            for term, block in zip(self.terms, self.covariance.blocks, strict=True)
+        }
+
     def parts_of_covariance(self):
-        """Yield each block of the covariance with the names of its effects and the text of its term."""
+        """Yield each block of the covariance with the names of its effects and its term."""
         for term, block in zip(self.terms, self.covariance.blocks, strict=True):
-            yield block, tuple(self.columns[i] for i in block.columns), term.text
+            yield block, tuple(self.columns[i] for i in block.columns), term
 
     def boundary_sentences(self, theta):
         """Yield a sentence for each term that is on the boundary; theta is that of standardised columns."""
-        for block, columns, text in self.parts_of_covariance():
-            yield from block.structure.boundary_sentences(theta[block.index], self.name, columns, text)
+        for block, columns, term in self.parts_of_covariance():
+            yield from block.structure.boundary_sentences(theta[block.index], self.name, columns, term.text)
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,13 +93,18 @@ class Place:
     k: int
 
 
+def prefixed(group, name):
+    """Return the name of a parameter with that of its grouping factor, unless that is all rows."""
+    return name if group == "1" else f"{group}.{name}"
+
+
 def places_of(groups):
     """Return the :class:`Place` of each entry of theta."""
     found = {}
     for position, group in enumerate(groups):
-        for block, columns, _ in group.parts_of_covariance():
-            for k, quantity in enumerate(block.structure.quantities(columns)):
-                name = f"{quantity.kind} {group.name}.{quantity.target}"
+        for block, columns, term in group.parts_of_covariance():
+            for k, quantity in enumerate(block.structure.quantities(columns, term.label)):
+                name = f"{quantity.kind} {prefixed(group.name, quantity.target)}"
                 found[int(block.index[k])] = Place(name, quantity, position, block, k)
     return [found[i] for i in range(len(found))]
 
@@ -98,12 +137,15 @@ def arrange(random_designs, weights=None):
     """
     designs_of, theta_names, places = {}, [], {}
     for position, design in enumerate(random_designs):
-        structure = structure_of(design)
-        names = [f"{design.group}.{name}" for name in structure.names(design.columns)]
+        structure = design.structure
+        names = [
+            prefixed(design.grouping.name, name)
+            for name in structure.names(design.columns, design.term.label)
+        ]
         index = np.arange(len(names)) + len(theta_names)
         places[id(design)] = position, structure, index
         theta_names += names
-        designs_of.setdefault(design.group, []).append(design)
+        designs_of.setdefault(design.grouping.name, []).append(design)
     groups = tuple(_group(name, designs, places, weights) for name, designs in designs_of.items())
     return groups, tuple(theta_names)
 

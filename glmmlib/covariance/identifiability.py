@@ -6,6 +6,10 @@ every level; that is, with the projector
 :math:`P_j` on the rows of :math:`Z_j`, when :math:`P_j \Delta P_j = 0`. One level whose rows span all effects
 is enough to rule this out. A slope for a column that is constant within levels has none, and if the column
 takes two values only, three parameters describe two variances.
+
+A structure with few parameters may do with one row for each effect, and then the residual variance is one
+parameter more. There the directions :math:`Z_j\,d\Sigma\,Z_j'` in which the covariance of the rows moves at a
+typical point, and that of the residuals, must be linearly independent.
 """
 
 import numpy as np
@@ -17,13 +21,18 @@ _RANK = 1e-9  # of a Gram matrix of columns of length one: what counts as zero w
 _FLAT = 1e-8  # of the information about the covariances: what counts as none
 
 
-def check_covariances(groups):
+_ENOUGH_LEVELS = 500  # looked at before all others
+
+
+def check_covariances(groups, residual=None):
     """Refuse random effects whose covariance matrix is not identified.
 
     Parameters
     ----------
     groups : sequence of Group
         As :func:`glmmlib.covariance.groups.arrange` returns them.
+    residual : (n,) array, optional
+        Relative variances of the residuals of a linear model.
 
     Raises
     ------
@@ -39,7 +48,10 @@ def check_covariances(groups):
     glmmlib.errors.ModelError: no response could ...
     """
     for group in groups:
-        if group.q > 1 and not _is_identified(group):
+        if not all(b.structure.needs_repeats for b in group.covariance.blocks):
+            if not _moves_freely(group, residual):
+                raise ModelError(_structured_sentence(group, residual is not None))
+        elif group.q > 1 and not _is_identified(group):
             raise ModelError(_sentence(group))
 
 
@@ -56,6 +68,42 @@ def _is_identified(group):
     seen = np.einsum("jab,kbc,jcd->kad", projectors, basis, projectors, optimize=True)
     information = np.einsum("kad,lad->kl", basis, seen) / group.factor.n_levels
     return np.linalg.eigvalsh(information)[0] > _FLAT
+
+
+def _moves_freely(group, residual):
+    """Are the directions of the covariance of the rows, and of the residuals, linearly independent?"""
+    n_levels = group.factor.n_levels
+    if _independent(group, residual, group.factor.codes < _ENOUGH_LEVELS):
+        return True
+    return n_levels > _ENOUGH_LEVELS and _independent(group, residual, np.ones(len(group.factor.codes), bool))
+
+
+def _independent(group, residual, rows):
+    codes, Z = group.factor.codes[rows], group.factor.columns()[:, rows]
+    w = None if residual is None else residual[rows]
+    S = group.covariance.identifying_directions()
+    gram = np.zeros((len(S) + 1, len(S) + 1))
+    gram[-1, -1] = 1.0 if w is None else w @ w
+    for level in range(codes.max() + 1):
+        here = codes == level if group.factor.n_levels > 1 else slice(None)
+        Zj = Z[:, here]
+        SA = S @ (Zj @ Zj.T)
+        gram[:-1, :-1] += np.einsum("kab,lba->kl", SA, SA)
+        if w is not None:
+            with_residual = np.einsum("kab,ab->k", S, (Zj * w[here]) @ Zj.T)
+            gram[-1, :-1] += with_residual
+            gram[:-1, -1] += with_residual
+    size = np.sqrt(np.diag(gram))
+    return bool((size > 0).all() and np.linalg.eigvalsh(gram / np.outer(size, size))[0] > _FLAT)
+
+
+def _structured_sentence(group, with_residual):
+    terms = " + ".join(term.text for term in group.terms)
+    residual = " and the residual variance" if with_residual else ""
+    return (
+        f"no response could tell the parameters of {terms}{residual} apart: there are too few times, places "
+        "or rows for them; try a structure with fewer parameters"
+    )
 
 
 def _projectors(codes, Z, n_levels):

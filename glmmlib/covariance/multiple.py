@@ -19,6 +19,7 @@ class Multiple(LinearStructure):
 
     invariance = "none"
     n_parameters = 1
+    phrase = "independent and with one SD"
     boundary_advice = WITHOUT_TERM
 
     def __init__(self, C):
@@ -69,6 +70,9 @@ class Multiple(LinearStructure):
     def held(self, k, par, to_user, scale):
         unit = abs(scale * to_user[0, 0])
         return HeldParameter(self, self.rectified(np.asarray(par)), k, scaled(unit), unit)
+
+    def missing_dimensions(self, Sigma):
+        return int(np.trace(Sigma) < 1e-9)
 
     def covariance_basis(self):
         return self.D @ self.D.swapaxes(1, 2)

@@ -71,13 +71,6 @@ class BlockDiagonal:
         """Return symmetric matrices (m, q, q) of which every Sigma is a combination; None if none are."""
         return self._all(b.structure.covariance_basis() for b in self.blocks)
 
-    def inner_coefficients(self):
-        """Return the coefficients (m,), in :meth:`covariance_basis`, of a Sigma inside the family."""
-        L = np.zeros((self.q, self.q))
-        for b in self.blocks:
-            L[b.here] = b.structure.factor(b.structure.start(np.ones(b.structure.q)))
-        return self.coefficients(L @ L.T)
-
     def coefficients(self, Sigma):
         """Return the coefficients (m,) of a covariance matrix in :meth:`covariance_basis`."""
         basis = self.covariance_basis()

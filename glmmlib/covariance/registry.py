@@ -1,6 +1,10 @@
 """The covariance structures, by the word that names them in a formula."""
 
+from glmmlib.covariance.ar1 import AR1
+from glmmlib.covariance.compound_symmetry import CompoundSymmetry
 from glmmlib.covariance.diagonal import Diagonal
+from glmmlib.covariance.known import Known
+from glmmlib.covariance.spatial import Exponential, Matern
 from glmmlib.covariance.unstructured import Unstructured
 
 STRUCTURES = {
@@ -8,11 +12,10 @@ STRUCTURES = {
     for structure in (
         Unstructured,
         Diagonal,
+        AR1,
+        CompoundSymmetry,
+        Exponential,
+        Matern,
+        Known,
     )
 }
-
-
-def structure_of(design):
-    """Return the structure of a term: that of its word, or us for ``|`` and diag for ``||``."""
-    word = "us" if design.correlated else "diag"
-    return STRUCTURES[word](len(design.columns))

@@ -17,6 +17,7 @@ from glmmlib.covariance.factors import SINGULAR
 from glmmlib.errors import DataError
 
 LARGEST = 2000  # places: all matrices are dense
+REACH = 40.0  # of log r from that of the typical distance: beyond is no number
 FAR, NEAR = 50.0, 0.05  # times the largest and the smallest distance: beyond, the range says nothing more
 
 
@@ -29,7 +30,7 @@ class Spatial(CorrelationStructure):
         Distinct.
     """
 
-    kind = "range"
+    kind, coordinate = "range", "log range"
     limits = (0.0, np.inf)
     left_side = "places"
 
@@ -56,6 +57,8 @@ class Spatial(CorrelationStructure):
         raise NotImplementedError
 
     def root(self, phi):
+        if abs(phi - self.first[1]) > REACH:
+            raise np.linalg.LinAlgError("the range is zero or infinite")
         if self._kept[0] != phi:
             self._kept = phi, np.linalg.cholesky(self.correlation(self.distances / np.exp(phi))[0])
         return self._kept[1]
@@ -95,8 +98,8 @@ class Spatial(CorrelationStructure):
         size, reach = np.abs(par[: self.n_sizes]).max(), np.exp(par[-1])
         if size >= SINGULAR and reach >= FAR * self.longest:
             yield (
-                f"the range of {term} runs to infinity: the places are too near to each other to tell more than "
-                f"the ratio of its variance to its range"
+                f"the range of {term} runs to infinity: the places are too near to each other to tell "
+                "more than the ratio of its variance to its range"
             )
         elif size >= SINGULAR and reach <= NEAR * self.shortest:
             yield (
@@ -110,7 +113,8 @@ class Spatial(CorrelationStructure):
 class Exponential(Spatial):
     """``exp(lon + lat | 1)``: the correlation falls exponentially with the distance."""
 
-    word = "exp"
+    word, example = "exp", "exp(lon + lat | 1)"
+    phrase = "with correlations that fall exponentially with distance"
 
     def correlation(self, d):
         R = np.exp(-d)
@@ -120,7 +124,8 @@ class Exponential(Spatial):
 class Matern(Spatial):
     """``mat(lon + lat | 1)``: Matern's correlation, smoothness 3/2 (or ``nu=0.5``, ``nu=2.5``)."""
 
-    word = "mat"
+    word, example = "mat", "mat(lon + lat | 1)"
+    phrase = "with Matern's correlations, which fall with distance"
     options = {"nu": 1.5}
 
     def __init__(self, places, nu=1.5):
@@ -153,6 +158,6 @@ def check_places(word, columns, places):
             squareform(distances + 0.0).argsort(axis=None)[len(places)], (len(places),) * 2
         )
         raise DataError(
-            f"two places of {word}() all but coincide ({columns[i]} and {columns[j]}): round the coordinates, "
-            "so that they become one"
+            f"two places of {word}() all but coincide ({columns[i]} and {columns[j]}): round the "
+            "coordinates, so that they become one"
         )

@@ -19,9 +19,9 @@ WITHOUT_CORRELATIONS = "try the term without correlations (||), or without its s
 class Unstructured(LinearStructure):
     """Each effect has an SD and each pair a correlation: ``(x | g)``, ``us(x | g)``."""
 
-    word = "us"
+    word, example = "us", "us(x | g)"
     invariance = "linear"
-    has_free_correlations = True
+    needs_repeats = allows_quadrature = True
 
     def __init__(self, q):
         self.q = q

@@ -8,6 +8,8 @@ from typing import overload
 import numpy as np
 import pandas as pd
 
+from glmmlib.covariance.base import CovarianceStructure
+from glmmlib.design.effects import Effects
 from glmmlib.design.grouping import Grouping
 from glmmlib.design.recipe import Recipe
 from glmmlib.formula.terms import MixedFormula, RandomTerm
@@ -26,12 +28,17 @@ class RandomDesign:
         Names of the q random effects: ``("Intercept", "Days")``.
     Z : (q, n) array
         Row k holds random effect k's column; read-only, C-contiguous, all ones for an intercept.
+    effects : Effects
+        How the left side becomes these columns, for other rows too.
+    structure : CovarianceStructure
     """
 
     term: RandomTerm
     grouping: Grouping
     columns: tuple[str, ...]
     Z: np.ndarray = field(repr=False)
+    effects: Effects = field(repr=False)
+    structure: CovarianceStructure = field(repr=False)
 
     @property
     def group(self) -> str:
@@ -47,11 +54,6 @@ class RandomDesign:
     def codes(self) -> np.ndarray:
         """(n,) integers from 0 to J - 1: the group of each row."""
         return self.grouping.codes
-
-    @property
-    def correlated(self) -> bool:
-        """False for ``||``."""
-        return self.term.correlated
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,6 +114,8 @@ class Design:
         What new data need: the memory of each part (means, knots, levels), the columns of X not aliased, the
         levels of each factor column (and flag), and how the offset was given (a column's name, or True for
         an array).
+    known : dict of str to DataFrame
+        Known covariances.
     auxiliary : tuple of AuxiliaryDesign
         Of the family's parameters that have a linear predictor.
     """
@@ -133,6 +137,7 @@ class Design:
     kept_columns: np.ndarray = field(repr=False)
     category_levels: dict[str, pd.Index] = field(repr=False)
     offset_argument: str | bool = field(repr=False)
+    known: dict[str, pd.DataFrame] = field(repr=False)
     auxiliary: tuple[AuxiliaryDesign, ...] = ()
 
     @property

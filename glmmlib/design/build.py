@@ -10,11 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import numpy as np
+import pandas as pd
 
+from glmmlib.covariance.registry import STRUCTURES
 from glmmlib.design.arguments import argument, check_weights
 from glmmlib.design.arrays import Design, RandomDesign, frozen
 from glmmlib.design.auxiliary import auxiliary_designs, read_auxiliary_parts
 from glmmlib.design.columns import clean, require
+from glmmlib.design.effects import checked_known, learn_effects
 from glmmlib.design.frames import as_frame, complete_rows
 from glmmlib.design.functions import checked_functions
 from glmmlib.design.grouping import Grouping
@@ -30,7 +33,7 @@ from glmmlib.design.recipe import Recipe, columns_of, learn
 from glmmlib.design.variables import Variable
 from glmmlib.errors import DataError, ModelError
 from glmmlib.formula.parser import parse_formula
-from glmmlib.formula.terms import MixedFormula
+from glmmlib.formula.terms import MixedFormula, RandomTerm
 from glmmlib.formula.tokens import plain_name
 
 
@@ -45,6 +48,7 @@ def build_design(
     binary: bool = False,
     functions: Mapping[str, Callable] | None = None,
     auxiliary: Mapping[str, str] | None = None,
+    known: Mapping[str, pd.DataFrame] | None = None,
 ) -> Design:
     """Turn a formula and a data frame into the arrays of a mixed model.
 
@@ -68,6 +72,8 @@ def build_design(
     auxiliary : dict of str to str, optional
         Formulas of auxiliary parameters by their names: ``{"dispersion": "~ x"}``. Rows that miss a value
         there are incomplete, too.
+    known : dict of str to DataFrame, optional
+        Known covariances, by the names that terms ``known(1 | animal, cov="A")`` give.
 
     Returns
     -------
@@ -93,7 +99,7 @@ def build_design(
         formula = parse_formula(formula)
     if na_action not in ("drop", "raise"):
         raise DataError(f"na_action is 'drop' or 'raise', not {na_action!r}")
-    data, functions = as_frame(data), checked_functions(functions)
+    data, functions, known = as_frame(data), checked_functions(functions), checked_known(known)
     arguments = {"weights": argument(weights, "weights", data), "offset": argument(offset, "offset", data)}
     parts = {**read_parts(formula, response), **read_auxiliary_parts(auxiliary or {})}
     needed = columns_of(parts, data.columns)
@@ -129,7 +135,7 @@ def build_design(
     with explained(missing, len(data)):
         groupings = {names: Grouping.of(rows, columns) for names, columns in groups.items()}
     random = tuple(
-        RandomDesign(term, groupings[term.groups], *block)
+        _random_design(term, groupings, *block, rows, known)
         for term, block in zip(formula.random, blocks, strict=True)
     )
     check_no_constant(columns, names, x)
@@ -156,7 +162,18 @@ def build_design(
         },
         offset_argument=offset if isinstance(offset, str) else offset is not None,
         auxiliary=own,
+        known=known,
     )
+
+
+def _random_design(
+    term: RandomTerm, groupings: Mapping, names: tuple[str, ...], matrix: np.ndarray, rows, known
+) -> RandomDesign:
+    kind = STRUCTURES[term.word]
+    effects, Z = learn_effects(term, kind.left_side, names, matrix, rows, known)
+    structure = kind.of(effects.columns, effects.places, **dict(term.options))
+    grouping = Grouping.whole(len(rows)) if kind.left_side == "levels" else groupings[term.groups]
+    return RandomDesign(term, grouping, effects.columns, frozen(Z), effects, structure)
 
 
 def check_lmm_sizes(design: Design) -> None:
@@ -180,6 +197,8 @@ def check_lmm_sizes(design: Design) -> None:
     if design.weights is not None and (design.weights != design.weights[0]).any():
         return
     for random in design.random:
+        if not random.structure.needs_repeats:
+            continue
         q, levels = len(random.columns), len(random.levels)
         if levels >= n:
             raise ModelError(

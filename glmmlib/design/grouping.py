@@ -50,6 +50,8 @@ class Grouping:
         DataError
             When there is one group only.
         """
+        if not columns:
+            return cls.whole(len(rows))
         coded = [_factorize(rows[column]) for column in columns]
         parts = tuple(levels for _, levels in coded)
         if len(columns) == 1:
@@ -59,6 +61,13 @@ class Grouping:
             codes, cells = pd.factorize(_combined([codes for codes, _ in coded], parts), sort=True)
             levels = pd.Index(_labels(cells, parts))
         return cls._checked(":".join(columns), levels, codes, tuple(columns), parts, cells)
+
+    @classmethod
+    def whole(cls, n: int) -> Grouping:
+        """Put n rows into one group, that of ``| 1``."""
+        codes = np.zeros(n, dtype=np.intp)
+        codes.flags.writeable = False
+        return cls("1", pd.Index(["1"]), codes, (), (), np.zeros(1, dtype=np.int64))
 
     @classmethod
     def _checked(cls, name, levels, codes, *memory) -> Grouping:
@@ -79,6 +88,8 @@ class Grouping:
         DataError
             When one group is left.
         """
+        if not self._columns:
+            return self.whole(int(np.count_nonzero(keep)))
         used, codes = np.unique(self.codes[keep], return_inverse=True)
         return self._checked(
             self.name, self.levels[used], codes, self._columns, self._parts, self._cells[used]
@@ -86,6 +97,8 @@ class Grouping:
 
     def codes_of(self, rows: pd.DataFrame) -> tuple[np.ndarray, list[str]]:
         """Return the codes of other rows, -1 for a group not seen here, and the labels of those."""
+        if not self._columns:
+            return np.zeros(len(rows), dtype=np.intp), []
         values = [rows[column] for column in self._columns]
         coded = [codes_in(part, value) for part, value in zip(self._parts, values, strict=True)]
         known = np.all([codes >= 0 for codes in coded], axis=0)

@@ -79,6 +79,8 @@ def check_random_effects(random: Sequence[RandomDesign], independent: np.ndarray
     """
     seen: dict[tuple, RandomTerm] = {}
     for design in random:
+        if design.effects.places is not None:
+            continue  # one effect for each time or place
         for column in design.columns:
             key = (column, frozenset(design.term.groups))
             if key in seen:

@@ -211,15 +211,21 @@ def _refuse_missing_groups(rows: pd.DataFrame, groups: Sequence[str]) -> None:
 def _new_random(
     random: RandomDesign, matrix, rows: pd.DataFrame, allow_new_levels: bool, grouped: bool
 ) -> NewRandom:
+    Z, strange = random.effects.rows(stack(matrix, rows.index), rows)
+    if strange:
+        raise DataError(
+            f"{random.term.text} has no effect for {listed(strange)} in {_WHERE}: the fit knows "
+            f"{listed(random.columns)}; leave the term out with re_form"
+        )
     if not grouped:
-        return NewRandom(random.columns, stack(matrix, rows.index), np.full(len(rows), -1))
+        return NewRandom(random.columns, Z, np.full(len(rows), -1))
     codes, unseen = random.grouping.codes_of(rows)
     if unseen and not allow_new_levels:
         raise DataError(
             f"'{random.group}' has levels in {_WHERE} that the fit has not seen ({listed(unseen)}): pass "
             "allow_new_levels=True to predict for a new group"
         )
-    return NewRandom(random.columns, stack(matrix, rows.index), codes)
+    return NewRandom(random.columns, Z, codes)
 
 
 def _nothing_complete(

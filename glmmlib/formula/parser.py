@@ -14,6 +14,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from glmmlib.covariance.registry import STRUCTURES
+from glmmlib.display.words import did_you_mean
 from glmmlib.errors import FormulaError
 from glmmlib.formula.algebra import INTERCEPT, expression_of, terms_of
 from glmmlib.formula.expressions import read_expression
@@ -198,21 +200,17 @@ def _sort_summands(text: str, tokens: Sequence[Token]) -> _Heaps:
 
 
 def _random_terms(text: str, summand: Summand) -> list[RandomTerm]:
-    """Read one summand that holds a bar: ``(lhs | group)`` or ``(lhs || group)``."""
-    tokens = summand.tokens
+    """Read one summand that holds a bar: ``(lhs | group)``, ``(lhs || group)`` or ``word(lhs | group)``."""
+    tokens, word, options = summand.tokens, None, ()
     if tokens[0].kind == "word":
-        raise FormulaError(
-            f"a bar inside {tokens[0].text}() means nothing: a random-effects term is written (x | g), "
-            "and 'or' np.logical_or(a, b)",
-            text,
-            tokens[0].start,
-        )
+        word = _structure_word(text, tokens[0])
+        tokens, options = _options(text, tokens, word)
     bars = [i for i, token in enumerate(tokens) if token.is_operator("|", "||")]
-    word = next((token for token in tokens if token.kind == "word"), None)
+    stray = next((token for token in tokens if token.kind == "word"), None)
     bar = tokens[bars[0]]
-    if word is None and bar.depth == 0:
+    if stray is None and bar.depth == 0:
         raise FormulaError("put a random-effects term in parentheses, as in y ~ x + (1 | g)", text, bar.start)
-    if word is not None or bar.depth > 1 or not _in_brackets(tokens):
+    if stray is not None or bar.depth > 1 or not _in_brackets(tokens):
         raise FormulaError(
             "a random-effects term stands on its own, joined by '+': ... + (1 | g)", text, bar.start
         )
@@ -228,13 +226,73 @@ def _random_terms(text: str, summand: Summand) -> list[RandomTerm]:
             text,
             tokens[bars[1]].start,
         )
-    lhs = _random_lhs(text, tokens[1 : bars[0]], bar)
-    return [
-        RandomTerm(
-            f"({lhs} {bar.text} {':'.join(map(quoted, groups))})", lhs, groups, correlated=bar.text == "|"
+    if word is not None and bar.text == "||":
+        raise FormulaError(f"{word}() says what the covariance is, so its bar is single", text, bar.start)
+    lhs, right = _random_lhs(text, tokens[1 : bars[0]], bar), tokens[bars[0] + 1 : -1]
+    if word is not None and len(right) == 1 and right[0].text == "1":
+        return [_random_term(lhs, bar, (), word, options)]
+    groupings = _groupings(text, right, tokens[-1])
+    return [_random_term(lhs, bar, groups, word, options) for groups in groupings]
+
+
+def _random_term(
+    lhs: str, bar: Token, groups: tuple[str, ...], word: str | None, options: tuple[tuple[str, object], ...]
+) -> RandomTerm:
+    given = "".join(f", {name}={value!r}" for name, value in options)
+    text = f"{word or ''}({lhs} {bar.text} {':'.join(map(quoted, groups)) or '1'}{given})"
+    if word is not None and STRUCTURES[word].left_side == "places" and not lhs.startswith("0 + "):
+        lhs = f"0 + {lhs}"  # coordinates have no intercept
+    return RandomTerm(text, lhs, groups, word or ("us" if bar.text == "|" else "diag"), options)
+
+
+def _structure_word(text: str, token: Token) -> str:
+    """Return the word of a covariance structure, before a bracket that holds a bar."""
+    if token.text not in STRUCTURES:
+        near = did_you_mean(token.text, STRUCTURES)
+        raise FormulaError(
+            f"a bar inside {token.text}() means nothing{near}: a random-effects term is written (x | g), or "
+            f"with a structure for its covariance, {', '.join(STRUCTURES)}, as in ar1(0 + time | g); and "
+            "'or' is np.logical_or(a, b)",
+            text,
+            token.start,
         )
-        for groups in _groupings(text, tokens[bars[0] + 1 : -1], tokens[-1])
-    ]
+    return token.text
+
+
+def _options(
+    text: str, tokens: Sequence[Token], word: str
+) -> tuple[Sequence[Token], tuple[tuple[str, object], ...]]:
+    """Return the brackets of a structure's word without its options, and these."""
+    if not _in_brackets(tokens[1:]):
+        raise FormulaError(
+            "a random-effects term stands on its own, joined by '+': ... + ar1(0 + time | g)",
+            text,
+            tokens[0].start,
+        )
+    pieces = list(_split(tokens[2:-1], tokens[-1], ","))
+    allowed, options = STRUCTURES[word].options, {}
+    for piece in pieces[1:]:
+        if len(piece) < 4 or piece[0].kind != "name" or not piece[1].is_operator("="):
+            raise FormulaError(f"an option of {word}() is written name=value", text, piece[0].start)
+        name = piece[0].text
+        if name not in allowed:
+            has = f"has {' and '.join(allowed)}" if allowed else "has none"
+            raise FormulaError(f"{word}() {has}, and no option {name!r}", text, piece[0].start)
+        value = _literal(text, piece[2:-1])
+        if value != allowed[name]:
+            options[name] = value
+    inner = pieces[0][:-1]
+    return [tokens[1], *inner, tokens[-1]], tuple(options.items())
+
+
+def _literal(text: str, tokens: Sequence[Token]) -> object:
+    piece = text[tokens[0].start : tokens[-1].stop]
+    try:
+        return ast.literal_eval({"TRUE": "True", "FALSE": "False"}.get(piece, piece))
+    except (ValueError, SyntaxError):
+        raise FormulaError(
+            "an option is a number, a text in quotes, True or False", text, tokens[0].start
+        ) from None
 
 
 def _in_brackets(tokens: Sequence[Token]) -> bool:

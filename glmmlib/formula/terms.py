@@ -17,20 +17,34 @@ class RandomTerm:
         What varies between groups, as formulaic reads it: ``"1"``, ``"Days"``, ``"0 + Days"``.
     groups : tuple of str
         The columns whose combinations are the groups: ``("batch",)``, or ``("batch", "cask")``
-        for ``batch:cask``.
-    correlated : bool
-        False for ``||``: the effects of one group are independent of each other.
+        for ``batch:cask``; empty for ``1``, where all rows are one group.
+    word : str
+        The structure of the covariance, ``"us"``, ``"diag"``, ``"ar1"`` ...: what stands before the bracket,
+        or what a plain bar (us) and a double one (diag) mean.
+    options : tuple of (str, object)
+        What else the word's brackets hold: ``(("hom", True),)``.
     """
 
     text: str
     lhs: str
     groups: tuple[str, ...]
-    correlated: bool = True
+    word: str = "us"
+    options: tuple[tuple[str, object], ...] = ()
 
     @property
     def group(self) -> str:
         """Name of the grouping factor: ``"Subject"``, ``"batch:cask"``."""
-        return ":".join(self.groups)
+        return ":".join(self.groups) or "1"
+
+    @property
+    def label(self) -> str:
+        """What the term is called among the parameters: ``"ar1(week)"``."""
+        return f"{self.word}({self.group if self.lhs == '1' else self.lhs.removeprefix('0 + ')})"
+
+    @property
+    def is_double(self) -> bool:
+        """Is it written with a double bar?"""
+        return self.text.startswith("(") and self.word == "diag"
 
 
 @dataclass(frozen=True)

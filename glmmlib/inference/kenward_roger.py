@@ -120,7 +120,7 @@ def kenward_roger(fit):
 
 def _nonlinear_terms(fit):
     parts = (part for g in fit.groups for part in g.parts_of_covariance())
-    return " and ".join(text for b, _, text in parts if b.structure.covariance_basis() is None)
+    return " and ".join(t.text for b, _, t in parts if b.structure.covariance_basis() is None)
 
 
 def _sums(fit):

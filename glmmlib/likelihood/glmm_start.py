@@ -23,7 +23,7 @@ def first_parameters(problem):
 
 
 def other_parameters(problem, x):
-    """Yield the parameters x with other values of those covariance parameters that may have several optima."""
+    """Yield the parameters x with other values of the covariance parameters that may have several optima."""
     variances = [np.mean(np.diagonal(L @ L.T)) * np.ones(len(L)) for L in problem.split(x)[1]]
     for theta in list(problem.covariance.starts(variances))[1:]:
         other = x.copy()

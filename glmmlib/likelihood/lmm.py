@@ -32,6 +32,9 @@ EXACT_MEAN = 1e-13  # residual SD over that of the response: below this the fixe
 CANCELLED = (
     1e-8  # a residual sum of squares below this share of the response's is summed over the rows instead
 )
+# A process in time or space may fit best without any residual variation beside it: theta then runs to
+# infinity, and what is left of the sum of squares loses its digits.
+WITHOUT_NUGGET = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +72,7 @@ class ProfiledDeviance:
         self.structure = Structure([g.factor for g in groups])
         self.covariance = CovarianceParameters(groups[k].covariance for k in self.structure.order)
         self.n_theta = self.covariance.size
+        self.least_share = 0.0 if self.covariance.is_linear else WITHOUT_NUGGET
         self._sum_products(y, X, weights, offset)
         self.constant = 0.0 if weights is None else -np.log(weights).sum()
         if reml:
@@ -158,6 +162,11 @@ class ProfiledDeviance:
         other.Zy = [f.to_standard.T @ f.sums(weighted) for f in self.structure.factors]
         return other
 
+    @property
+    def least_r2(self):
+        """The residual sum of squares from which on there is a value."""
+        return self.least_share * self.yy
+
     # -- theta and Lambda ------------------------------------------------------------------------------
 
     def Lambdas(self, theta):
@@ -174,8 +183,8 @@ class ProfiledDeviance:
         r2 = self.yy - explained
         if r2 < CANCELLED * self.yy:
             r2 = self._penalised_square(Lambdas, u, beta)
-        if not r2 > 0:
-            raise np.linalg.LinAlgError("the residual sum of squares is zero")
+        if not r2 > self.least_r2:
+            raise np.linalg.LinAlgError("the residual sum of squares is zero, or a difference without digits")
         value = factorisation.log_det_Z + self.df * (1.0 + np.log(2.0 * np.pi * r2 / self.df)) + self.constant
         if self.reml:
             value += factorisation.log_det_X

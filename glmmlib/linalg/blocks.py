@@ -104,7 +104,7 @@ def solve_upper(C, B):
 def _is_for_lapack(C):
     """Are the blocks so few and so large that a call for each is the faster way?"""
     q, J = len(C), C.shape[2]
-    return q >= LARGE and 3 * J <= q * q
+    return q >= LARGE and q * q >= 3 * J
 
 
 def _solved(C, B, transposed):

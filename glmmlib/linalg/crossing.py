@@ -2,9 +2,9 @@
 
 The random effects are arranged by grouping factor, largest first.  The first factors form a *chain*: each is
 nested in the next (plots in sites in regions), so that eliminating one leaves the next block-diagonal.
-The factors outside the chain are truly crossed with it; their columns end up in one dense matrix.  So do those
-of a factor with one level, such as the coefficients of a curve: every other factor is nested in it, but it has
-one block only, which is best left to LAPACK.
+The factors outside the chain are truly crossed with it; their columns end up in one dense matrix.  So do
+those of a factor with one level, such as the coefficients of a curve: every other factor is nested in it, but
+it has one block only, which is best left to LAPACK.
 """
 
 from dataclasses import dataclass
@@ -135,7 +135,7 @@ class DenseCells:
         return chunks
 
     def _full_rows(self, values):
-        """Return the matrix as an array (q, levels, m), where every level meets all columns in their order."""
+        """Return the matrix as an array (q, levels, m), where every level meets all columns in order."""
         return values.reshape(len(values), self.n_levels, self.m)
 
     def _dense_rows(self, values):

@@ -39,6 +39,7 @@ def glmer(
     na_action="drop",
     functions=None,
     dispersion=None,
+    known=None,
 ):
     r"""Fit a generalised linear mixed model by maximum likelihood.
 
@@ -72,6 +73,8 @@ def glmer(
         the negative binomial, phi of the gamma and the beta), as glmmTMB's ``dispformula``:
         ``log(dispersion_i) = d_i' gamma``. One dispersion for all rows by default, which ``"~ 1"`` says too.
         No random effects, no offset.
+    known : dict of str to DataFrame, optional
+        As for :func:`lmer`.
 
     Returns
     -------
@@ -120,6 +123,7 @@ def glmer(
         binary=family.support.in_trials,
         functions=functions,
         auxiliary=_auxiliary_formulas(family, dispersion=dispersion),
+        known=known,
     )
     if not design.random:
         raise ModelError(
@@ -194,6 +198,12 @@ def _quadrature(n_agq, groups):
             f"n_agq={n_agq} asks for quadrature, which needs one grouping factor; this model has "
             f"{len(groups)} ({names}):"
             " the integral does not split into one for each group; use n_agq=1"
+        )
+    refused = [t.text for b, _, t in groups[0].parts_of_covariance() if not b.structure.allows_quadrature]
+    if refused:
+        raise ModelError(
+            f"n_agq={n_agq} asks for quadrature, which is worked out for (x | g) and (x || g), not for "
+            f"{refused[0]}: use n_agq=1"
         )
     if groups[0].q > 2:
         raise ModelError(
@@ -326,7 +336,8 @@ class GeneralizedMixedModelFit(MixedModelFit):
     # -- again -----------------------------------------------------------------------------------------
 
     def _call(self):
-        return glmer, {"family": self.family, "n_agq": self.n_agq} | self.auxiliary_formulas
+        arguments = {"family": self.family, "n_agq": self.n_agq, "known": self.design.known}
+        return glmer, arguments | self.auxiliary_formulas
 
     def refit(self, y, warn=True):
         """Fit the same model to another response; formula and design are not read again.

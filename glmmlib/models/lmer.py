@@ -20,7 +20,9 @@ from glmmlib.models.results import MixedModelFit
 from glmmlib.replicates.refits import refit_many
 
 
-def lmer(formula, data, reml=True, weights=None, offset=None, na_action="drop", functions=None):
+def lmer(
+    formula, data, reml=True, weights=None, offset=None, na_action="drop", functions=None, known=None
+):
     r"""Fit a linear mixed model.
 
     .. math::
@@ -46,6 +48,9 @@ def lmer(formula, data, reml=True, weights=None, offset=None, na_action="drop", 
     functions : dict of str to callable, optional
         Your own functions, by the names under which the formula calls them: ``{"f": f}``. The fit keeps them
         for new data. Without them a formula calls only what the page Security lists.
+    known : dict of str to DataFrame, optional
+        Known covariances between the levels of a factor, such as the relationships of animals, by the names
+        that terms ``known(1 | animal, cov="A")`` give.
 
     Returns
     -------
@@ -79,7 +84,7 @@ def lmer(formula, data, reml=True, weights=None, offset=None, na_action="drop", 
     """
     if not isinstance(reml, bool | np.bool_):
         raise ModelError(f"reml is True or False, not {reml!r}: reml=False fits by maximum likelihood")
-    design = build_design(formula, data, weights, offset, na_action, functions=functions)
+    design = build_design(formula, data, weights, offset, na_action, functions=functions, known=known)
     if design.trials is not None:
         raise ModelError(
             "cbind(successes, failures) is a binomial response: fit it with glmer(..., family='binomial')"
@@ -92,7 +97,7 @@ def lmer(formula, data, reml=True, weights=None, offset=None, na_action="drop", 
         )
     check_lmm_sizes(design)
     groups, theta_names = arrange(design.random, design.weights)
-    check_covariances(groups)
+    check_covariances(groups, np.ones(design.nobs) if design.weights is None else 1.0 / design.weights)
     keep_memory()
     with one_blas_thread():
         fit = _fit(design, groups, theta_names, reml)
@@ -223,7 +228,7 @@ class LinearMixedModelFit(MixedModelFit):
         return self._series(self.resid.to_numpy() * w, "resid_deviance")
 
     def _call(self):
-        return lmer, {"reml": self.reml}
+        return lmer, {"reml": self.reml, "known": self.design.known}
 
     def refit(self, y, warn=True):
         """Fit the same model to another response; formula and design are not read again.

@@ -236,10 +236,7 @@ class MixedModelFit(AuxiliaryParameters):
     def varcorr(self):
         """SDs and correlations of the random effects: a :class:`~glmmlib.models.varcorr.VarCorr`."""
         return VarCorr(
-            [
-                group_covariance(g, L, self.scale)
-                for g, L in zip(self.groups, self.solution.Lambdas, strict=True)
-            ],
+            [group_covariance(g, self.solution.estimates.theta, self.scale) for g in self.groups],
             {"Residual": self.sigma} if self.is_linear else {},
         )
 
@@ -286,7 +283,7 @@ class MixedModelFit(AuxiliaryParameters):
 
     @property
     def ngroups(self):
-        return {g.name: len(g.levels) for g in self.groups}
+        return {name: n for g in self.groups for name, n in g.counts().items()}
 
     @property
     def convergence(self):
@@ -308,7 +305,8 @@ class MixedModelFit(AuxiliaryParameters):
         Returns
         -------
         dict of DataFrame
-            For each grouping factor, one row for each level and one column for each random effect.
+            For each grouping factor, one row for each level and one column for each random effect; for each
+            term over all rows, such as ``exp(lon + lat | 1)``, one row for each place.
 
         Notes
         -----
@@ -328,15 +326,13 @@ class MixedModelFit(AuxiliaryParameters):
         """
         tables = {}
         for k, g in enumerate(self.groups):
-            table = pd.DataFrame(self.solution.modes[k].T, g.levels, list(g.columns))
+            values = {"": self.solution.modes[k]}
             if cond_sd:
-                variances = np.einsum("aaj->ja", self.conditional_covariances[k])
-                for i, column in enumerate(g.columns):
-                    table[f"sd {column}"] = np.sqrt(np.maximum(variances[:, i], 0.0))
+                variances = np.einsum("aaj->aj", self.conditional_covariances[k])
+                values["sd"] = np.sqrt(np.maximum(variances, 0.0))
             if error_sd:
-                for column, variance in zip(g.columns, mode_error_variances(self, k), strict=True):
-                    table[f"error sd {column}"] = np.sqrt(np.maximum(variance, 0.0))
-            tables[g.name] = table
+                values["error sd"] = np.sqrt(np.maximum(mode_error_variances(self, k), 0.0))
+            tables |= {name: pd.DataFrame(*found) for name, found in g.tables(values).items()}
         return tables
 
     def coef(self):
@@ -355,7 +351,9 @@ class MixedModelFit(AuxiliaryParameters):
         {'Intercept': 253.7, 'Days': 19.7}
         """
         tables = {}
-        for name, modes in self.ranef().items():
+        by_group = self.ranef()
+        for name in (g.name for g in self.groups if not g.is_whole):
+            modes = by_group[name]
             table = pd.DataFrame({c: np.full(len(modes), b) for c, b in self.params.items()}, modes.index)
             for column in modes:
                 table[column] = table.get(column, 0.0) + modes[column]

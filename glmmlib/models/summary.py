@@ -94,24 +94,27 @@ def _groups(fit):
 def _random_effects(fit):
     rows, sds, correlations = [], [], []
     for g in fit.varcorr.values():
-        for i, name in enumerate(g.sd.index):
-            rows.append(("" if i else g.name, name))
-            sds.append(g.sd.iloc[i])
-            correlations.append([g.corr.iloc[i, j] if g.free[i, j] else np.nan for j in range(i)])
+        above = []
+        for c in g.components:
+            rows.append(("" if above else g.name, c.name))
+            sds.append(c.sd)
+            shared = [f"{kind} {value:.3g}" for kind, value in c.shared.items()]
+            correlations.append(shared or [_correlation(c.correlations.get(name)) for name in above])
+            above.append(c.name)
     for name, sd in fit.varcorr.residual.items():
         rows.append((name, ""))
         sds.append(sd)
         correlations.append([])
     width = max(map(len, correlations))
-    cells = [[_correlation(c, j) for j in range(width)] for c in correlations]
+    cells = [[*c, *[""] * (width - len(c))] for c in correlations]
     variances = aligned(np.square(sds))
     lines = [(*row, v, s, *c) for row, v, s, c in zip(rows, variances, aligned(sds), cells, strict=True)]
     header = ("Group", "Effect", "Variance", "SD", *(["Corr"] + [""] * (width - 1) if width else []))
     return Table("Random effects", header, tuple(lines), n_labels=2)
 
 
-def _correlation(row, j):
-    return f"{row[j]:.2f}" if j < len(row) and np.isfinite(row[j]) else ""
+def _correlation(value):
+    return f"{value:.2f}" if value is not None and np.isfinite(value) else ""
 
 
 def _fixed_effects(fit, ddf):
@@ -142,7 +145,7 @@ def _notes(fit):
         yield f"singular fit: {sentence}; tests of the fixed effects take it as known"
     for term in (term for g in fit.groups for term in g.terms):
         columns = next(r.columns for r in fit.design.random if r.term == term)
-        if not term.correlated and "Intercept" in columns and len(columns) > 1:
+        if term.is_double and "Intercept" in columns and len(columns) > 1:
             yield (
                 f"{term.text} leaves out correlations, so the model depends on where "
                 f"{', '.join(columns[1:])} has its zero"

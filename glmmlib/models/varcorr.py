@@ -7,6 +7,32 @@ import numpy as np
 import pandas as pd
 
 from glmmlib.covariance.factors import sds_and_correlations
+from glmmlib.covariance.groups import prefixed
+
+
+@dataclass(frozen=True)
+class Component:
+    """One SD of a grouping factor, as a table shows it.
+
+    Attributes
+    ----------
+    name, parameter : str
+        Of the effect, or of a term whose effects share one SD; and as :func:`glmmlib.profile` has it.
+    sd : float
+    correlations : dict of str to float
+        Those with the effects above that are parameters of their own, by effect.
+    shared : dict of str to float
+        What all effects of the term share (``"rho"``, ``"range"``), told with its first SD.
+    label : str
+        Of the term, for what is shared.
+    """
+
+    name: str
+    parameter: str
+    sd: float
+    correlations: dict
+    shared: dict
+    label: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,6 +49,8 @@ class GroupCovariance:
         Correlations (NaN where an SD is zero) and covariances, (q, q).
     free : (q, q) array of bool
         Which covariances the formula lets differ from zero.
+    components : tuple of Component
+        Its parameters, an SD each with what belongs to it.
     """
 
     name: str
@@ -30,6 +58,12 @@ class GroupCovariance:
     corr: pd.DataFrame
     cov: pd.DataFrame
     free: np.ndarray
+    components: tuple
+
+    @property
+    def shared(self):
+        """Parameters that the effects of a term share, such as ``"rho ar1(week)"``: a dict."""
+        return {f"{kind} {c.label}": value for c in self.components for kind, value in c.shared.items()}
 
 
 class VarCorr(Mapping):
@@ -68,8 +102,8 @@ class VarCorr(Mapping):
         Returns
         -------
         DataFrame
-            One row for each SD: ``group``, ``name``, ``variance``, ``sd``, and its correlations with those
-            above it.
+            One row for each SD: ``group``, ``name``, ``variance``, ``sd``, its correlations with those above
+            it, and what the effects of a term share (``rho``, ``range``).
 
         Examples
         --------
@@ -80,10 +114,9 @@ class VarCorr(Mapping):
         """
         rows = []
         for g in self.values():
-            for i, column in enumerate(g.sd.index):
-                row = {"group": g.name, "name": column, "variance": g.sd.iloc[i] ** 2, "sd": g.sd.iloc[i]}
-                row |= {f"corr {g.sd.index[j]}": g.corr.iloc[i, j] for j in range(i) if g.free[i, j]}
-                rows.append(row)
+            for c in g.components:
+                row = {"group": g.name, "name": c.name, "variance": c.sd**2, "sd": c.sd}
+                rows.append(row | {f"corr {name}": r for name, r in c.correlations.items()} | c.shared)
         for name, sd in self.residual.items():
             rows.append({"group": name, "name": "", "variance": sd**2, "sd": sd})
         return pd.DataFrame(rows)
@@ -95,8 +128,9 @@ class VarCorr(Mapping):
         return self.to_frame().to_html(index=False, na_rep="", float_format=lambda x: f"{x:.4g}", border=0)
 
 
-def group_covariance(group, Lambda, sigma):
-    """Return the :class:`GroupCovariance` for ``sigma**2 Lambda Lambda'``."""
+def group_covariance(group, theta, sigma):
+    """Return the :class:`GroupCovariance` for theta, on the columns as the user wrote them."""
+    Lambda = group.covariance.factor(theta)
     covariance = sigma**2 * Lambda @ Lambda.T
     sd, corr = sds_and_correlations(covariance)
     names = list(group.columns)
@@ -107,4 +141,20 @@ def group_covariance(group, Lambda, sigma):
         pd.DataFrame(corr, names, names),
         pd.DataFrame(covariance, names, names),
         free,
+        tuple(
+            c for part in group.parts_of_covariance() for c in _components(group, corr, *part, theta, sigma)
+        ),
     )
+
+
+def _components(group, corr, block, columns, term, theta, sigma):
+    """Yield the components of one term."""
+    quantities = block.structure.quantities(columns, term.label)
+    values = dict(zip(quantities, block.structure.values(theta[block.index], sigma), strict=True))
+    shared = {q.kind: float(value) for q, value in values.items() if q.kind not in ("sd", "corr")}
+    has_own = any(q.kind == "corr" for q in quantities)
+    start = block.columns.start
+    for i, (quantity, sd) in enumerate((q, value) for q, value in values.items() if q.kind == "sd"):
+        above = {columns[j]: float(corr[start + i, start + j]) for j in range(i)} if has_own else {}
+        parameter = f"sd {prefixed(group.name, quantity.target)}"
+        yield Component(quantity.target, parameter, float(sd), above, {} if i else shared, term.label)

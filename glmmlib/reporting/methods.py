@@ -55,12 +55,23 @@ def _model(fit):
 
 
 def _groups(fit):
-    return joined([f"{counted(n, 'level')} of {code(name)}" for name, n in fit.ngroups.items()])
+    found = [
+        f"{counted(n, 'effect' if g.is_whole else 'level')} of {code(name)}"
+        for g in fit.groups
+        for name, n in g.counts().items()
+    ]
+    return joined(found)
 
 
 def _random_effects(fit):
     groups = {}
     for g in fit.groups:
+        phrases = [(term, b.structure.phrase) for b, _, term in g.parts_of_covariance()]
+        if any(phrase for _, phrase in phrases):
+            for term, phrase in phrases:
+                where = "over all rows" if g.is_whole else f"between the levels of {code(g.name)}"
+                yield f"{code(term.text)} varied at random {where}{', ' * bool(phrase)}{phrase}."
+            continue
         free, pairs = int(fit.varcorr[g.name].free.sum() - g.q) // 2, g.q * (g.q - 1) // 2
         tie = ""
         if pairs:

@@ -145,11 +145,12 @@ def _parameter(term):
     kind, _, name = term.partition("__")
     if kind == "cor":
         return f"correlation {name.replace('.', ', ', 1)}"
-    return {"sd__Observation": "SD", "dispersion": "dispersion"}.get(term, f"SD {name}")
+    kinds = {"sd": "SD"}
+    return {"sd__Observation": "SD"}.get(term, f"{kinds.get(kind, kind)} {name}".strip())
 
 
 def model_table(fit, numbers):
-    rows = [("Rows", f"{fit.nobs:,}"), *((f"Levels of {name}", f"{n:,}") for name, n in fit.ngroups.items())]
+    rows = [("Rows", f"{fit.nobs:,}"), *_counts(fit)]
     if numbers.icc is not None:
         rows.append((f"ICC ({_words(numbers.icc)})", f"{numbers.icc.value:.2f}"))
         if len(fit.groups) > 1:
@@ -164,6 +165,12 @@ def model_table(fit, numbers):
     ]
     rows += [("AIC", f"{fit.aic:.2f}"), ("BIC", f"{fit.bic:.2f}")]
     return Table("Model", ("", "Value"), tuple(rows))
+
+
+def _counts(fit):
+    for g in fit.groups:
+        for name, n in g.counts().items():
+            yield f"{'Effects' if g.is_whole else 'Levels'} of {name}", f"{n:,}"
 
 
 def _words(found):
@@ -256,21 +263,20 @@ def _p(p):
 def _variation(fit):
     for name, g in fit.varcorr.items():
         sds = [
-            f"{_significant(sd)} for {'the intercept' if c == 'Intercept' else code(c)}"
-            for c, sd in g.sd.items()
+            f"{_significant(c.sd)} for {'the intercept' if c.name == 'Intercept' else code(c.name)}"
+            for c in g.components
         ]
-        pairs = [
-            (i, j)
-            for i in range(len(g.sd))
-            for j in range(i)
-            if g.free[i, j] and np.isfinite(g.corr.iloc[i, j])
-        ]
+        pairs = [r for c in g.components for r in c.correlations.values() if np.isfinite(r)]
         tie = ""
         if len(pairs) == 1:
-            tie = f", and their correlation was {g.corr.iloc[pairs[0]]:.2f}"
+            tie = f", and their correlation was {pairs[0]:.2f}"
         elif pairs:
             tie = "; their correlations are in the table"
-        yield f"Between the levels of {code(name)} the SD was {joined(sds)}{tie}."
+        for c in g.components:
+            for kind, value in c.shared.items():
+                tie += f", with {kind} {_significant(value)} in {code(c.label)}"
+        where = "Over all rows" if name == "1" else f"Between the levels of {code(name)}"
+        yield f"{where} the SD was {joined(sds)}{tie}."
     for auxiliary, value in fit.named_auxiliary():
         yield auxiliary.sentence.format(_significant(value))
     for auxiliary, text in fit.modelled_auxiliary():

@@ -7,6 +7,7 @@ The three verbs and their columns are those of R's ``broom.mixed``, every dot an
 import numpy as np
 import pandas as pd
 
+from glmmlib.covariance.groups import prefixed
 from glmmlib.diagnostics.leverage import hat_values
 from glmmlib.display.arguments import checked_level
 from glmmlib.errors import DataError, ModelError
@@ -128,14 +129,14 @@ def _parameters(fit):
     """SDs and correlations; ``_parameter`` is the name that profile and bootstrap give them."""
     rows = []
     for name, g in fit.varcorr.items():
-        columns = list(g.sd.index)
-        rows += [(name, f"sd__{c}", g.sd[c], f"sd {name}.{c}") for c in columns]
-        for i, later in enumerate(columns):
-            for j, earlier in enumerate(columns[:i]):
-                if g.free[i, j]:
-                    rows.append(
-                        (name, f"cor__{earlier}.{later}", g.corr.iloc[i, j], f"corr {name}.{later}.{earlier}")
-                    )
+        rows += [(name, f"sd__{c.name}", c.sd, c.parameter) for c in g.components]
+        for c in g.components:
+            for earlier, corr in c.correlations.items():
+                parameter = f"{c.parameter.replace('sd ', 'corr ', 1)}.{earlier}"
+                rows.append((name, f"cor__{earlier}.{c.name}", corr, parameter))
+            for kind, value in c.shared.items():
+                parameter = f"{kind} {prefixed(name, c.label)}"
+                rows.append((name, f"{kind}__{c.label}", value, parameter))
     rows += [("Residual", a.term, value, a.name) for a, value in fit.named_auxiliary()]
     return _frame("ran_pars", rows, ["group", "term", "estimate", "_parameter"])
 

@@ -116,6 +116,11 @@ def shrinkage(fit, group=None):
         )
     position = group_positions(fit, group)[0]
     g = fit.groups[position]
+    if g.is_whole:
+        raise ModelError(
+            f"shrinkage compares a group's mode with what its own rows say, and the effects of "
+            f"{', '.join(term.text for term in g.terms)} belong to all rows: look at fit.ranef()"
+        )
     A, raw = _own_least_squares(fit, position)
     L = np.linalg.solve(g.factor.to_standard, fit.solution.Lambdas[position])
     weights = _weights(A, L)
