@@ -63,6 +63,8 @@ class CovarianceStructure(ABC):
         Does each effect need more than one row, to be told from the residual?
     allows_quadrature : bool
         Is Lambda lower-triangular, its entries free? A grid of points has the coordinates of a triangle.
+    has_free_correlations : bool
+        Does each pair of effects have a correlation of its own?
     is_linear : bool
         Is Lambda linear in the parameters, with the same :meth:`directions` everywhere? The fast paths for
         many responses need it.
@@ -75,6 +77,7 @@ class CovarianceStructure(ABC):
     allows_quadrature: ClassVar[bool] = False
     options: ClassVar[dict] = {}
     invariance: str = "none"
+    has_free_correlations: ClassVar[bool] = False
     is_linear: ClassVar[bool] = False
     q: int
     n_parameters: int

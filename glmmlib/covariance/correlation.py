@@ -162,8 +162,11 @@ class CorrelationStructure(CovarianceStructure):
         return np.stack([self._with_angle(variances, phi) for phi in self.first])
 
     def _with_angle(self, variances, phi):
-        sizes = [np.sqrt(np.mean(variances))] if self.hom else np.asarray(variances) ** 0.25
-        return np.append(sizes, phi)
+        variances = np.asarray(variances)
+        par = np.full((*variances.shape[:-1], self.n_parameters), float(phi))
+        own = np.sqrt(variances.mean(axis=-1, keepdims=True)) if self.hom else variances**0.25
+        par[..., : self.n_sizes] = own
+        return par
 
     def collapsed(self, par):
         found = np.zeros(np.shape(par), dtype=bool)
@@ -214,7 +217,7 @@ class CorrelationStructure(CovarianceStructure):
 
 
 class _HeldSize(HeldParameter):
-    """One of several SDs is held: the coordinate is the SD, not its root, so that zero is no special place."""
+    """One of several SDs is held: the coordinate is the SD itself, so that zero is no special place."""
 
     def _unit_par(self, x):
         return np.insert(x, self.k, 1.0)

@@ -21,7 +21,7 @@ class Unstructured(LinearStructure):
 
     word, example = "us", "us(x | g)"
     invariance = "linear"
-    needs_repeats = allows_quadrature = True
+    has_free_correlations = needs_repeats = allows_quadrature = True
 
     def __init__(self, q):
         self.q = q

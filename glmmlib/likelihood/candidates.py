@@ -78,7 +78,7 @@ def spread_out(covariance, information, step=None, faces_apart=False):
     is_full = len(ranges) <= 3 and all(b.structure.q <= 2 for b in blocks if _is_correlated(b))
     step = step or STEPS.get(len(ranges) if is_full else 3)
     grids = [_grid(low, high, step) for low, high in ranges]
-    shapes = tuple((len(b.structure.sizes), b.structure.q if _is_correlated(b) else 0) for b in blocks)
+    shapes = tuple((_n_sizes(b.structure), b.structure.q if _is_correlated(b) else 0) for b in blocks)
     arrange = _full if is_full else _some
     positions, correlations, places = arrange(shapes, tuple(len(grid) for grid in grids))
     sizes = np.stack(
@@ -105,6 +105,11 @@ def _columns(shapes):
         start += n_sizes
 
 
+def _n_sizes(structure):
+    """Return how many sizes are looked at: one for each effect, or one for all."""
+    return structure.q if len(structure.sizes) == structure.q else 1
+
+
 def _parameters(structure, sizes, root):
     """Return the parameters (S, k) for sizes (S, s) and, where they are free, the roots of correlations."""
     if root is not None:
@@ -115,7 +120,7 @@ def _parameters(structure, sizes, root):
 def _ranges(block, information):
     """Return the smallest and the largest size for each of a block's own sizes."""
     rows = information[list(block.columns)]
-    for a in rows if len(block.structure.sizes) == len(rows) else [rows.mean(axis=0)]:
+    for a in rows if _n_sizes(block.structure) == len(rows) else [rows.mean(axis=0)]:
         a = a[a > 0]
         yield ((BELOW / np.sqrt(a.max()), BEYOND / np.sqrt(np.quantile(a, 0.05))) if a.size else (0.1, 1.0))
 

@@ -109,8 +109,9 @@ def _local_minimum(problem, x, H):
 
 
 def _first_parameters(problem):
-    """Return where to begin, and a guess of the inverse Hessian there; with covariance parameters that may have
-    several optima, the lowest of those to which several first values lead, roughly.
+    """Return where to begin, and a guess of the inverse Hessian there.
+
+    Where a covariance parameter may have several optima, that is the lowest to which its first values lead.
     """
     x, H = first_parameters(problem)
     others = list(other_parameters(problem, x))

@@ -20,9 +20,7 @@ from glmmlib.models.results import MixedModelFit
 from glmmlib.replicates.refits import refit_many
 
 
-def lmer(
-    formula, data, reml=True, weights=None, offset=None, na_action="drop", functions=None, known=None
-):
+def lmer(formula, data, reml=True, weights=None, offset=None, na_action="drop", functions=None, known=None):
     r"""Fit a linear mixed model.
 
     .. math::

