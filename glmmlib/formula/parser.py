@@ -201,7 +201,9 @@ def _sort_summands(text: str, tokens: Sequence[Token]) -> _Heaps:
 
 def _random_terms(text: str, summand: Summand) -> list[RandomTerm]:
     """Read one summand that holds a bar: ``(lhs | group)``, ``(lhs || group)`` or ``word(lhs | group)``."""
-    tokens, word, options = summand.tokens, None, ()
+    tokens: Sequence[Token] = summand.tokens
+    word: str | None = None
+    options: tuple[tuple[str, object], ...] = ()
     if tokens[0].kind == "word":
         word = _structure_word(text, tokens[0])
         tokens, options = _options(text, tokens, word)

@@ -27,6 +27,7 @@ from glmmlib.linalg import blocks
 from glmmlib.linalg.pls import Factorisation
 from glmmlib.types import FloatArray
 
+LARGEST_CORRELATION = 1e3  # between the rows of a Hessian: 1 at a minimum, little more near one
 
 @dataclass(frozen=True)
 class Convergence:
@@ -427,8 +428,15 @@ class LaplaceSolution(Solution):
 def twice_inverse(hessian: FloatArray) -> FloatArray:
     """Return twice the inverse of Hessians (..., k, k) of -2 log L: covariances of the estimates.
 
-    Directions in which nothing is known count as known: a pseudo-inverse, judged after scaling.
+    Directions in which nothing is known count as known: a pseudo-inverse, judged after scaling. So does a
+    parameter on which nothing depends, as a range that ran to zero: its rows hold rounding errors alone,
+    larger than its own curvature allows by far.
     """
+    curvature = np.abs(np.einsum("...aa->...a", hessian))
+    bound = LARGEST_CORRELATION * np.sqrt(curvature[..., :, None] * curvature[..., None, :])
+    is_less = curvature[..., :, None] <= curvature[..., None, :]
+    is_flat = ((np.abs(hessian) > bound) & is_less).any(axis=-1)
+    hessian = np.where(is_flat[..., :, None] | is_flat[..., None, :], 0.0, hessian)
     scale = 1.0 / np.sqrt(np.maximum(np.abs(np.einsum("...aa->...a", hessian)), 1e-300))
     outer = scale[..., :, None] * scale[..., None, :]
     return 2.0 * np.linalg.pinv(hessian * outer, rcond=1e-12, hermitian=True) * outer
