@@ -29,6 +29,7 @@ from glmmlib.types import FloatArray
 
 LARGEST_CORRELATION = 1e3  # between the rows of a Hessian: 1 at a minimum, little more near one
 
+
 @dataclass(frozen=True)
 class Convergence:
     """How the optimiser ended.

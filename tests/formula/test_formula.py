@@ -73,11 +73,11 @@ def test_canonical_terms_read_as_themselves():
 
 def test_parts_of_a_term():
     nested = parse_formula("y ~ (0 + x || a/`my b`)").random[1]
-    assert (nested.lhs, nested.groups, nested.group, nested.correlated) == (
+    assert (nested.lhs, nested.groups, nested.group, nested.word) == (
         "0 + x",
         ("a", "my b"),
         "a:my b",
-        False,
+        "diag",
     )
 
 
@@ -150,7 +150,7 @@ MISTAKES = [
     ("y ~ (a + b)(c)", "           ^", "operator is missing"),
     ("y | n ~ x", "  ^", "cbind"),
     # a bar inside a call is structure or an error
-    ("y ~ exp(t + 0 | g)", "    ^", "inside exp() means nothing"),
+    ("y ~ log(t + 0 | g)", "    ^", "inside log() means nothing"),
     ("y ~ x + zz(1 + x | g)", "        ^", "inside zz() means nothing"),
     ("y ~ I((x > 1) | (z > 1)) + (1 | g)", "    ^", "np.logical_or"),
     ("y ~ x + log({x | z})", "        ^", "Python's Set"),
