@@ -244,7 +244,9 @@ class ProfiledDeviance:
         return point.value, lambda: self.covariance.pullback(theta, self.gradient_matrices(point))
 
     def gradient(self, theta):
-        return self.objective(theta)[1]()
+        """Return the gradient at theta; not a number where there is no value."""
+        get_gradient = self.objective(theta)[1]
+        return np.full(self.n_theta, np.nan) if get_gradient is None else get_gradient()
 
 
 def _square(values, weights):

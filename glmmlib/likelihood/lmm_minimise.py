@@ -161,6 +161,8 @@ def _curvature_candidates(problem, theta):
     if not problem.covariance.collapsed(theta).any():
         return []
     hessian = gradient_hessian(problem.gradient, theta, np.full(problem.n_theta, 1e-3))
+    if not np.isfinite(hessian).all():
+        return []
     values, vectors = np.linalg.eigh(hessian)
     if values[0] > -1e-3 * max(1.0, values[-1]):
         return []

@@ -8,6 +8,7 @@ import pytest
 
 import glmmlib as gl
 from glmmlib.errors import GlmmlibWarning
+from support.streams import linear
 
 pytestmark = pytest.mark.filterwarnings("ignore::glmmlib.errors.GlmmlibWarning")
 
@@ -84,3 +85,19 @@ def test_no_intercept_and_a_response_far_from_zero():
     far = gl.lmer("y ~ 0 + (1 | g)", pd.DataFrame({"g": g, "y": 3e5 + e}))
     within = pd.Series(e).groupby(g).var().mean()
     assert far.sigma == pytest.approx(np.sqrt(within), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("seed", "deviance"),
+    [(1961, 115.465284), (2346, 98.960906), (2991, 70.690344)],
+    ids=["a face beside an inner minimum", "a valley narrower than the grid", "weights over eight orders"],
+)
+def test_the_lowest_of_several_valleys(seed, deviance):
+    """Each design misled a look over a grid of other steps; the deviances are the independent judge's."""
+    fit, _ = linear(seed).fit()
+    assert fit.deviance == pytest.approx(deviance, abs=1e-5)
+
+
+def test_a_criterion_without_a_value_nearby_is_no_foreign_error():
+    fit, _ = linear(1689).fit()
+    assert np.isfinite(fit.deviance)
