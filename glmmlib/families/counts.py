@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy import special as sp
 
-from glmmlib.errors import ModelError
 from glmmlib.families import densities
 from glmmlib.families import responses as response
 from glmmlib.families.auxiliary import Auxiliary
 from glmmlib.families.base import Family
+from glmmlib.families.draws import poisson_draws
 from glmmlib.families.links import Identity, Link, Log, Sqrt
 from glmmlib.families.special import log1pmx, per_count, stirling_remainder
 from glmmlib.families.support import Support
@@ -86,7 +86,7 @@ class Poisson(_Counts):
 
     def draw(self, eta, weights=None, dispersion=None, rng=None):
         self.check_range(eta)
-        return _poisson(self.link.inverse(eta), rng)
+        return poisson_draws(self.link.inverse(eta), rng)
 
 
 @dataclass(frozen=True)
@@ -164,19 +164,10 @@ class NegativeBinomial(_Counts):
     def draw(self, eta, weights=None, dispersion=None, rng=None):
         mu = self.link.inverse(eta)
         k = np.broadcast_to(dispersion, mu.shape)
-        return _poisson(mu * (rng.standard_gamma(k) / k), rng)
+        return poisson_draws(mu * (rng.standard_gamma(k) / k), rng)
 
 
 def _shares(mu, k):
     """k / (k + mu) and mu / (k + mu), also for a mean of zero or infinity."""
     with np.errstate(divide="ignore", over="ignore"):
         return 1.0 / (1.0 + mu / k), 1.0 / (1.0 + k / np.asarray(mu, float))
-
-
-def _poisson(mu, rng):
-    if np.max(mu, initial=0) > 1e18:
-        raise ModelError(
-            f"A count with mean {np.max(mu):.3g} is too large to be drawn: look for a coefficient, offset or "
-            "variance that sends the linear predictor up."
-        )
-    return rng.poisson(mu).astype(float)

@@ -9,12 +9,14 @@ family             links (the first is the default)  variance of one response   
 ``"binomial"``     logit, probit, cloglog            mu (1 - mu) / n              w = n, the trials
 ``"poisson"``      log, sqrt, identity               mu                           w times the log-density
 ``"negbinomial"``  log                               mu + mu^2 / k                w times the log-density
+``"negbinomial1"`` log                               (1 + phi) mu                 w times the log-density
 ``"gamma"``        log, inverse                      phi mu^2                     phi / w in the place of phi
 ``"beta"``         logit                             mu (1 - mu) / (1 + phi)      w times the log-density
 =================  ================================  ===========================  ==========================
 
-``dispersion`` is k for the negative binomial (R's theta, Hilbe's 1 / alpha; large k is nearly Poisson) and
-phi for the gamma (its shape is 1 / phi) and the beta (a large phi is little scatter). For the binomial family
+``dispersion`` is k for the negative binomial (R's theta, Hilbe's 1 / alpha; large k is nearly Poisson), and
+phi for the one whose variance is proportional to the mean (glmmTMB's nbinom1; small phi is nearly Poisson),
+for the gamma (its shape is 1 / phi) and the beta (a large phi is little scatter). For the binomial family
 the response `y` is the number of successes, `weights` the number of trials, and mu the probability;
 ``weights=None`` stands for ones and, for 0/1 data, is the fast path.
 
@@ -36,12 +38,16 @@ from glmmlib.families.binomial import Binomial
 from glmmlib.families.counts import NegativeBinomial, Poisson
 from glmmlib.families.gamma import Gamma
 from glmmlib.families.gaussian import Gaussian
+from glmmlib.families.negbinomial1 import NegativeBinomial1
 
-FAMILIES = {cls.name: cls for cls in (Binomial, Poisson, NegativeBinomial, Gamma, Beta)}  # those of glmer
+FAMILIES = {
+    cls.name: cls for cls in (Binomial, Poisson, NegativeBinomial, NegativeBinomial1, Gamma, Beta)
+}  # those of glmer
 ALL_FAMILIES = {Gaussian.name: Gaussian} | FAMILIES
 
 # What other software calls them; named in the message, not accepted in silence.
 _ELSEWHERE = {"bernoulli": "binomial", "logistic": "binomial", "count": "poisson", "nb": "negbinomial"}
+_ELSEWHERE |= {"nbinom1": "negbinomial1", "nb1": "negbinomial1"}
 _ELSEWHERE |= {"nbinom2": "negbinomial", "nb2": "negbinomial", "negativebinomial": "negbinomial"}
 
 
@@ -51,8 +57,8 @@ def family(name, link=None) -> Family:
     Parameters
     ----------
     name : str or Family
-        ``"binomial"``, ``"poisson"``, ``"negbinomial"``, ``"gamma"`` or ``"beta"``; a `Family` is returned as
-        it is.
+        ``"binomial"``, ``"poisson"``, ``"negbinomial"``, ``"negbinomial1"``, ``"gamma"`` or ``"beta"``; a
+        `Family` is returned as it is.
     link : str, optional
         Name of one of the family's links; its default if None.
 

@@ -193,7 +193,7 @@ class AuxiliaryPredictors:
             if part.D is None:
                 found[part.auxiliary.name] = float(part.auxiliary.link.inverse(estimate[place][0]))
             else:
-                found |= dict(zip(coefficient_names(part), estimate[place], strict=True))
+                found |= dict(zip(coefficient_names(part), estimate[place].tolist(), strict=True))
         return found
 
     @property

@@ -54,10 +54,10 @@ def glmer(
         As for :func:`lmer`; a binomial response is 0/1, a proportion with ``weights``, or ``cbind(successes,
         failures)``.
     data : DataFrame
-    family : {"binomial", "poisson", "negbinomial", "gamma", "beta"}
+    family : {"binomial", "poisson", "negbinomial", "negbinomial1", "gamma", "beta"}
     link : str, optional
-        Binomial: logit, probit, cloglog. Poisson: log, sqrt, identity. Negative binomial: log. Gamma: log,
-        inverse. Beta: logit. The first is the default.
+        Binomial: logit, probit, cloglog. Poisson: log, sqrt, identity. Negative binomials: log. Gamma:
+        log, inverse. Beta: logit. The first is the default.
     n_agq : int
         Points of adaptive Gauss-Hermite quadrature for each random effect; 1 is Laplace's approximation. More
         than one needs one grouping factor with one or two random effects.
@@ -70,7 +70,7 @@ def glmer(
         As for :func:`lmer`.
     dispersion : str, optional
         A formula without a response, such as ``"~ x"``, for the logarithm of the family's dispersion (k of
-        the negative binomial, phi of the gamma and the beta), as glmmTMB's ``dispformula``:
+        the negative binomial, phi of the others), as glmmTMB's ``dispformula``:
         ``log(dispersion_i) = d_i' gamma``. One dispersion for all rows by default, which ``"~ 1"`` says too.
         No random effects, no offset.
     known : dict of str to DataFrame, optional
@@ -249,8 +249,8 @@ class GeneralizedMixedModelFit(MixedModelFit):
     family : Family
         Distribution and link.
     dispersion : float, Series (nobs,) or None
-        Negative binomial: k of Var = mu + mu^2 / k (R's theta).  Gamma: phi of Var = phi mu^2.
-        Beta: phi of Var = mu (1 - mu) / (1 + phi). One for each row where it has a formula.
+        Negative binomial: k of Var = mu + mu^2 / k (R's theta), NB1: phi of Var = (1 + phi) mu.
+        Gamma: phi of Var = phi mu^2.  Beta: phi of Var = mu (1 - mu) / (1 + phi). One for each row where it has a formula.
     auxiliary_params, auxiliary_bse : Series (r,)
         Coefficients of the formulas of the dispersion and the like, on the scale of their links, and their
         standard errors: ``"dispersion Intercept"``, ``"dispersion x"``. Empty without such formulas.

@@ -174,6 +174,7 @@ def test_ratios(fits, pair):
         ("binomial", "cloglog"): "hazard ratio",
         ("poisson", "log"): "rate ratio",
         ("negbinomial", "log"): "rate ratio",
+        ("negbinomial1", "log"): "rate ratio",
         ("gamma", "log"): "mean ratio",
         ("beta", "logit"): "mean odds ratio",
     }

@@ -1,4 +1,4 @@
-# Remake the frozen fits with auxiliary predictors: a formula for the dispersion, by glmmTMB.
+# Remake the frozen fits with auxiliary predictors, a formula for the dispersion, and of further families, by glmmTMB.
 #
 #   Rscript tests/reference/make_auxiliary.R [regular expression of names]
 #
@@ -35,7 +35,10 @@ cases <- list(
   ticks_year = list("TICKS ~ YEAR + cHEIGHT + (1|BROOD) + (1|LOCATION)", "grouseticks", nbinom2(), "~ YEAR"),
   counts_x = list("y_nb ~ x + offset(log(e)) + (1|a)", "sim_counts", nbinom2(), "~ x"),
   orthodont_sex = list("distance ~ age + Sex + (1|Subject)", "Orthodont", Gamma("log"), "~ Sex", sign = -1),
-  shares_x = list("y ~ x + (1|g)", "sim_shares", beta_family(), "~ x")
+  shares_x = list("y ~ x + (1|g)", "sim_shares", beta_family(), "~ x"),
+  epil_nb1 = list("y ~ base + trt + (1|subject)", "epil", nbinom1()),
+  ticks_nb1 = list("TICKS ~ YEAR + cHEIGHT + (1|BROOD) + (1|LOCATION)", "grouseticks", nbinom1()),
+  counts_nb1_x = list("y_nb ~ x + offset(log(e)) + (1|a)", "sim_counts", nbinom1(), "~ x")
 )
 for (name in grep(wanted, names(cases), value = TRUE)) {
   write_result(c(list(name = name), do.call(polished, cases[[name]])), "auxiliary", paste0(name, ".json"))

@@ -1,0 +1,15 @@
+"""Random numbers that several families draw."""
+
+import numpy as np
+
+from glmmlib.errors import ModelError
+
+
+def poisson_draws(mu, rng):
+    """Draw counts of a Poisson distribution, as floats; refuse means too large to be drawn."""
+    if np.max(mu, initial=0) > 1e18:
+        raise ModelError(
+            f"A count with mean {np.max(mu):.3g} is too large to be drawn: look for a coefficient, offset or "
+            "variance that sends the linear predictor up."
+        )
+    return rng.poisson(mu).astype(float)
