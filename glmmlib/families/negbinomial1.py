@@ -120,15 +120,16 @@ class NegativeBinomial1(Family):
         the normal distribution.
         """
         y, mu, a = np.floor(y), np.asarray(mu, float), _shape(mu, phi)
-        more, near = np.maximum(y, 0.0) + 1.0, np.minimum(a, _MANY)
-        few, shares = np.minimum(mu, _MANY), (1.0 / (1.0 + phi), phi / (1.0 + phi))
-        found = sp.betainc(more, near, shares[1]) if is_upper else sp.betainc(near, more, shares[0])
-        if (a >= _MANY).any():
-            poisson = sp.gammainc(more, few) if is_upper else sp.gammaincc(more, few)
+        more, is_beta, is_few = np.maximum(y, 0.0) + 1.0, a < _MANY, mu < _MANY
+        b, near = np.where(is_beta, more, 1.0), np.where(is_beta, a, 1.0)
+        found = sp.betainc(b, near, phi / (1.0 + phi)) if is_upper else sp.betainc(near, b, 1.0 / (1.0 + phi))
+        if not is_beta.all():
+            b, few = np.where(is_few, more, 1.0), np.where(is_few, mu, 1.0)
+            poisson = sp.gammainc(b, few) if is_upper else sp.gammaincc(b, few)
             with np.errstate(over="ignore", invalid="ignore"):
                 z = (more - 0.5 - mu) / np.sqrt(mu * (1.0 + phi))
-            normal = sp.ndtr(-z if is_upper else z)
-            found = np.where(a < _MANY, found, np.where(mu < _MANY, poisson, np.nan_to_num(normal)))
+            normal = np.nan_to_num(sp.ndtr(-z if is_upper else z))
+            found = np.where(is_beta, found, np.where(is_few, poisson, normal))
         return np.where(y < 0, float(is_upper), found)
 
     def draw(self, eta, weights=None, dispersion=None, rng=None):

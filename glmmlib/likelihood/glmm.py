@@ -153,9 +153,9 @@ class LaplaceDeviance:
         beta, theta = parameters[: self.p], self.theta(parameters)
         return beta, self.covariance.factors(theta), self.predictors.values(self.tau(parameters))
 
-    def join(self, beta, theta, tau):
+    def join(self, beta, theta, tau=()):
         """Return beta, theta and the auxiliary coefficients as one vector; or the gradients in them."""
-        return np.concatenate([beta, theta, tau])
+        return np.concatenate([beta, theta, np.atleast_1d(tau)])
 
     def theta(self, parameters):
         return parameters[self.p : self.p + self.n_theta]
