@@ -6,7 +6,7 @@ data                        `load`, `load_truth`, `datasets`, `codebook`, `simul
 groups                      `icc`, `icc_conf_int`, `design_effect`, `between_variance`, `correlation`,
                             `shrinkage`, `r2`, `median_odds_ratio`
 tests and intervals         `coef_tests`, `wald_test`, `anova`, `exact_rlrt`, `bootstrap_test`, `profile`,
-                            `means`
+                            `means`, `smooths`, `smooth_curve`
 choosing                    `compare`, `conditional_aic`, `power`
 looking                     `check`, `simulated_residuals`, `influence`, `plots`, `sliders`
 telling                     `report`, `tidy`, `glance`, `augment`
@@ -29,6 +29,7 @@ from glmmlib.diagnostics.residuals import simulated_residuals
 from glmmlib.inference.contrasts import coef_tests
 from glmmlib.inference.means import means
 from glmmlib.inference.profile.profile import profile
+from glmmlib.inference.smooths import smooth_curve, smooths
 from glmmlib.inference.wald import wald_test
 from glmmlib.models.glmer import glmer
 from glmmlib.models.lmer import lmer
@@ -75,6 +76,8 @@ __all__ = [
     "simulate",
     "simulated_residuals",
     "sliders",
+    "smooth_curve",
+    "smooths",
     "tidy",
     "wald_test",
 ]

@@ -25,6 +25,7 @@ from html import escape
 import numpy as np
 from scipy.special import chdtrc
 
+from glmmlib.covariance.groups import refuse_curves
 from glmmlib.display.tables import p_text
 from glmmlib.display.words import wrapped
 from glmmlib.errors import ModelError
@@ -160,6 +161,7 @@ def _check(fit, n):
     bootstrap = "simulate from the smaller fit and refit both models instead (a parametric bootstrap)"
     if not fit.is_linear:
         raise ModelError(f"the exact test is for linear mixed models; for a generalised one {bootstrap}")
+    refuse_curves(fit.groups, "the exact test of a variance")
     sizes = {g.name: g.q for g in fit.groups}
     if sum(sizes.values()) != 1:
         found = ", ".join(f"{q} of {name}" for name, q in sizes.items())

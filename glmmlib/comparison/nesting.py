@@ -118,6 +118,12 @@ def nested_step(m0, m1, reml=False):
     ModelError
         If m0 is not nested in m1, or has as many parameters.
     """
+    if _curves(m0) != _curves(m1):
+        raise ModelError(
+            f"{m0.formula!r} and {m1.formula!r} have different curves, and twice the difference of their "
+            "log-likelihoods has no chi-squared distribution, not even a mixture: compare AIC with "
+            "gl.compare, or simulate with gl.bootstrap_test"
+        )
     df = m1.n_parameters - m0.n_parameters
     if df == 0:
         raise ModelError(
@@ -162,6 +168,10 @@ def _check_auxiliary(m0, m1):
                 f"the models are not nested: the {name} of {m0.model_text!r} is no special case of that of "
                 f"{m1.model_text!r}"
             )
+
+
+def _curves(fit):
+    return {term.text for g in fit.groups if g.is_curve for term in g.terms}
 
 
 def _outside(X0, X1):

@@ -65,6 +65,8 @@ class CovarianceStructure(ABC):
         Is Lambda lower-triangular, its entries free? A grid of points has the coordinates of a triangle.
     has_free_correlations : bool
         Does each pair of effects have a correlation of its own?
+    is_curve : bool
+        Are the effects the bends of one curve, which new rows share, rather than draws for levels?
     is_linear : bool
         Is Lambda linear in the parameters, with the same :meth:`directions` everywhere? The fast paths for
         many responses need it.
@@ -79,6 +81,7 @@ class CovarianceStructure(ABC):
     invariance: str = "none"
     has_free_correlations: ClassVar[bool] = False
     is_linear: ClassVar[bool] = False
+    is_curve: ClassVar[bool] = False
     q: int
     n_parameters: int
     sizes: np.ndarray

@@ -8,6 +8,7 @@ from scipy.linalg import block_diag
 
 from glmmlib.covariance.base import Quantity
 from glmmlib.covariance.parameters import Block, BlockDiagonal
+from glmmlib.errors import ModelError
 from glmmlib.linalg.conditioning import standardising_map
 from glmmlib.linalg.crossing import Factor
 
@@ -38,8 +39,15 @@ class Group:
         """Are all rows one group, so that its random effects are places, animals ... themselves?"""
         return self.factor.n_levels == 1
 
+    @property
+    def is_curve(self):
+        """Are its effects the bends of a curve ``s(x)``, no sample of levels?"""
+        return all(block.structure.is_curve for block in self.covariance.blocks)
+
     def counts(self):
         """Return how many levels there are, by the name of what has them: the factor, or each term."""
+        if self.is_curve:
+            return {}
         if not self.is_whole:
             return {self.name: len(self.levels)}
         return {
@@ -94,8 +102,8 @@ class Place:
 
 
 def prefixed(group, name):
-    """Return the name of a parameter with that of its grouping factor, unless that is all rows."""
-    return name if group == "1" else f"{group}.{name}"
+    """Return the name of a parameter with that of its grouping factor, unless that is all rows or a curve."""
+    return name if group in ("1", name) else f"{group}.{name}"
 
 
 def places_of(groups):
@@ -116,6 +124,21 @@ def values_of(groups, theta, scale):
         for block in group.covariance.blocks:
             values[..., block.index] = block.structure.values(theta[..., block.index], scale)
     return values
+
+
+def refuse_curves(groups, what):
+    """Refuse what is about groups where the model holds curves, with ``what`` as the subject of the sentence.
+
+    Raises
+    ------
+    ModelError
+    """
+    curves = [g.name for g in groups if g.is_curve]
+    if curves:
+        raise ModelError(
+            f"{what} is not there yet for a model with curves ({', '.join(curves)}), which are no groups: "
+            "gl.smooths(fit) tells how much they bend, gl.smooth_curve(fit) where they run"
+        )
 
 
 def arrange(random_designs, weights=None):

@@ -2,6 +2,7 @@
 
 from glmmlib.covariance.ar1 import AR1
 from glmmlib.covariance.compound_symmetry import CompoundSymmetry
+from glmmlib.covariance.curve import Curve
 from glmmlib.covariance.diagonal import Diagonal
 from glmmlib.covariance.known import Known
 from glmmlib.covariance.spatial import Exponential, Matern
@@ -17,5 +18,6 @@ STRUCTURES = {
         Exponential,
         Matern,
         Known,
+        Curve,
     )
 }

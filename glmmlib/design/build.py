@@ -30,6 +30,7 @@ from glmmlib.design.identifiability import (
 )
 from glmmlib.design.matrices import read_parts, response_arrays, stack, summed_offset, term_columns
 from glmmlib.design.recipe import Recipe, columns_of, learn
+from glmmlib.design.smooths import learn_curve
 from glmmlib.design.variables import Variable
 from glmmlib.errors import DataError, ModelError
 from glmmlib.formula.parser import parse_formula
@@ -100,6 +101,10 @@ def build_design(
     if na_action not in ("drop", "raise"):
         raise DataError(f"na_action is 'drop' or 'raise', not {na_action!r}")
     data, functions, known = as_frame(data), checked_functions(functions), checked_known(known)
+    if "s" in functions and any(term.is_curve for term in formula.random):
+        raise ModelError(
+            "s(x) in a formula is a smooth curve: give your function s another name in functions="
+        )
     arguments = {"weights": argument(weights, "weights", data), "offset": argument(offset, "offset", data)}
     parts = {**read_parts(formula, response), **read_auxiliary_parts(auxiliary or {})}
     needed = columns_of(parts, data.columns)
@@ -170,6 +175,12 @@ def _random_design(
     term: RandomTerm, groupings: Mapping, names: tuple[str, ...], matrix: np.ndarray, rows, known
 ) -> RandomDesign:
     kind = STRUCTURES[term.word]
+    if kind.is_curve:
+        curve = learn_curve(term, names, matrix)
+        Z = curve.rows(matrix, rows)[0]
+        whole = Grouping.whole(len(rows), term.label)
+        structure = kind.of(curve.columns, None, **dict(term.options))
+        return RandomDesign(term, whole, curve.columns, frozen(Z), curve, structure)
     effects, Z = learn_effects(term, kind.left_side, names, matrix, rows, known)
     structure = kind.of(effects.columns, effects.places, **dict(term.options))
     grouping = Grouping.whole(len(rows)) if kind.left_side == "levels" else groupings[term.groups]

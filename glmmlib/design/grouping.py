@@ -63,11 +63,11 @@ class Grouping:
         return cls._checked(":".join(columns), levels, codes, tuple(columns), parts, cells)
 
     @classmethod
-    def whole(cls, n: int) -> Grouping:
-        """Put n rows into one group, that of ``| 1``."""
+    def whole(cls, n: int, name: str = "1") -> Grouping:
+        """Put n rows into one group, that of ``| 1`` or of a curve."""
         codes = np.zeros(n, dtype=np.intp)
         codes.flags.writeable = False
-        return cls("1", pd.Index(["1"]), codes, (), (), np.zeros(1, dtype=np.int64))
+        return cls(name, pd.Index(["1"]), codes, (), (), np.zeros(1, dtype=np.int64))
 
     @classmethod
     def _checked(cls, name, levels, codes, *memory) -> Grouping:
@@ -89,7 +89,7 @@ class Grouping:
             When one group is left.
         """
         if not self._columns:
-            return self.whole(int(np.count_nonzero(keep)))
+            return self.whole(int(np.count_nonzero(keep)), self.name)
         used, codes = np.unique(self.codes[keep], return_inverse=True)
         return self._checked(
             self.name, self.levels[used], codes, self._columns, self._parts, self._cells[used]

@@ -20,7 +20,7 @@ from glmmlib.formula.tokens import plain_name
 
 def read_parts(formula: MixedFormula, response: bool) -> Parts:
     """Return the terms of every part of a formula."""
-    parts = {"fixed": read_terms(formula.fixed)}
+    parts = {"fixed": read_terms(formula.all_fixed)}
     parts |= {f"random{i}": read_terms(term.lhs) for i, term in enumerate(formula.random)}
     parts |= {f"offset{i}": _one(text) for i, text in enumerate(formula.offsets)}
     left = formula.response

@@ -70,7 +70,7 @@ def _curves(fit):
 
 def _slopes(fit):
     found = {}
-    for g in fit.groups:
+    for g in (g for g in fit.groups if not g.is_curve):
         codes, J = g.factor.codes, len(g.levels)
         for name, x in zip(fit.params.index, fit.X.T, strict=True):
             rest = x - _within_group_fit(g, x)

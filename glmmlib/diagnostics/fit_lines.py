@@ -16,7 +16,7 @@ def fit_lines(fit):
     start = [_convergence(fit), _singularity(fit), _scaling(fit)]
     if not fit.is_linear and (line := _quadrature(fit)):
         start.append(line)
-    return tuple(start), (_influence(fit),) if len(fit.params) else ()
+    return tuple(start), (_influence(fit),) if len(fit.params) and fit.ngroups else ()
 
 
 def _convergence(fit):
@@ -44,7 +44,11 @@ def _convergence(fit):
 
 def _singularity(fit):
     theta = fit.solution.standard_theta
-    blocks = [(b.structure, theta[b.index]) for g in fit.groups for b in g.covariance.blocks]
+    groups = [g for g in fit.groups if not g.is_curve]
+    blocks = [(b.structure, theta[b.index]) for g in groups for b in g.covariance.blocks]
+    if not blocks:
+        said = "the model has curves only, and one that is straight is an answer like any other"
+        return Line("singularity", FINE, 1.0, "1", said)
     smallest, structure = min(
         ((s.boundary_distance(par), s) for s, par in blocks), key=lambda distance_of: distance_of[0]
     )

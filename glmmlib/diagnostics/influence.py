@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from glmmlib.covariance.groups import refuse_curves
 from glmmlib.design.subset import kept_rows
 from glmmlib.errors import GlmmlibError, GlmmlibWarning, ModelError
 
@@ -92,13 +93,16 @@ def influence(fit, group=None, n_refits=REFITTED):
     """
     if not len(fit.params):
         raise ModelError("the model has no fixed effects, so no group can change them")
-    names = [g.name for g in fit.groups]
+    groups = [g for g in fit.groups if not g.is_curve]
+    if not groups:
+        refuse_curves(fit.groups, "influence, which leaves out groups,")
+    names = [g.name for g in groups]
     if group is not None and group not in names:
         raise ModelError(f"there is no grouping factor {group!r}; those of this fit are {', '.join(names)}")
     contributions = _score_contributions(fit)
     se, covariance = fit.bse.to_numpy(), fit.cov_params().to_numpy()
     rows, keys, refitted = [], [], []
-    for g in fit.groups:
+    for g in groups:
         if group is not None and g.name != group:
             continue
         codes = g.factor.codes

@@ -167,7 +167,8 @@ class SimulatedResiduals:
 
     def _series_codes(self, within):
         if within is None:
-            return self.fit.groups[0].factor.codes
+            groups = sorted(self.fit.groups, key=lambda g: g.is_curve)  # a curve is all rows
+            return groups[0].factor.codes
         return pd.factorize(self._column(within))[0]
 
     def _time(self, order, codes):

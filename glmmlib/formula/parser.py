@@ -19,6 +19,7 @@ from glmmlib.display.words import did_you_mean
 from glmmlib.errors import FormulaError
 from glmmlib.formula.algebra import INTERCEPT, expression_of, terms_of
 from glmmlib.formula.expressions import read_expression
+from glmmlib.formula.smooths import is_smooth, read_smooth
 from glmmlib.formula.terms import Cbind, MixedFormula, RandomTerm
 from glmmlib.formula.tokens import Token, quoted, tokenise, with_powers
 
@@ -73,7 +74,12 @@ def _parse(text: str) -> MixedFormula:
         )
     heaps = _sort_summands(text, right)
     return MixedFormula(
-        text.strip(), _response(text, left), heaps.fixed_text(), tuple(heaps.random), tuple(heaps.offsets)
+        text.strip(),
+        _response(text, left),
+        heaps.fixed_text(),
+        tuple(heaps.random),
+        tuple(heaps.offsets),
+        tuple(dict.fromkeys(heaps.lines)),
     )
 
 
@@ -140,6 +146,11 @@ class Summand:
         """Is it a random-effects term, or meant to be one?"""
         return any(t.kind == "word" or t.is_operator("|", "||") for t in self.tokens)
 
+    @property
+    def has_smooth(self) -> bool:
+        """Does it hold a smooth, ``s(x)``?"""
+        return any(is_smooth(token) for token in self.tokens)
+
     def spelt(self, text: str) -> str:
         """Return its text, R's powers in Python's spelling."""
         return with_powers(text[self.start : self.tokens[-1].stop])
@@ -168,6 +179,7 @@ class _Heaps:
     fixed: list[Summand] = field(default_factory=list)
     random: list[RandomTerm] = field(default_factory=list)
     offsets: list[str] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
 
     def fixed_text(self) -> str:
         """Join the fixed summands with their signs, powers in Python's spelling."""
@@ -192,6 +204,12 @@ def _sort_summands(text: str, tokens: Sequence[Token]) -> _Heaps:
                     "an offset is added, not subtracted: write offset(-(...))", text, summand.signs[-1].start
                 )
             heaps.offsets.append(_offset(text, summand.tokens[0]))
+        elif summand.has_smooth:
+            term, has_line = read_smooth(text, summand.tokens, summand.is_minus)
+            if any(term.label == other.label for other in heaps.random):
+                raise FormulaError(f"the curve {term.label} stands here a second time", text, summand.start)
+            heaps.random.append(term)
+            heaps.lines += [term.lhs.removeprefix("0 + ")] * has_line
         else:
             heaps.fixed.append(summand)
     if heaps.fixed:  # for its complaints, which point at the place
@@ -207,6 +225,14 @@ def _random_terms(text: str, summand: Summand) -> list[RandomTerm]:
     if tokens[0].kind == "word":
         word = _structure_word(text, tokens[0])
         tokens, options = _options(text, tokens, word)
+    smooth = next((token for token in tokens if is_smooth(token)), None)
+    if smooth is not None:
+        raise FormulaError(
+            "a curve for each group, (s(x) | g), is not there yet: s(x) + (x | g) is one curve, a line for "
+            "each group",
+            text,
+            smooth.start,
+        )
     bars = [i for i, token in enumerate(tokens) if token.is_operator("|", "||")]
     stray = next((token for token in tokens if token.kind == "word"), None)
     bar = tokens[bars[0]]
@@ -249,11 +275,12 @@ def _random_term(
 
 def _structure_word(text: str, token: Token) -> str:
     """Return the word of a covariance structure, before a bracket that holds a bar."""
-    if token.text not in STRUCTURES:
-        near = did_you_mean(token.text, STRUCTURES)
+    words = [word for word, structure in STRUCTURES.items() if not structure.is_curve]
+    if token.text not in words:
+        near = did_you_mean(token.text, words)
         raise FormulaError(
             f"a bar inside {token.text}() means nothing{near}: a random-effects term is written (x | g), or "
-            f"with a structure for its covariance, {', '.join(STRUCTURES)}, as in ar1(0 + time | g); and "
+            f"with a structure for its covariance, {', '.join(words)}, as in ar1(0 + time | g); and "
             "'or' is np.logical_or(a, b)",
             text,
             token.start,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from glmmlib.covariance.registry import STRUCTURES
+
 
 @dataclass(frozen=True)
 class RandomTerm:
@@ -33,12 +35,19 @@ class RandomTerm:
 
     @property
     def group(self) -> str:
-        """Name of the grouping factor: ``"Subject"``, ``"batch:cask"``."""
-        return ":".join(self.groups) or "1"
+        """Name of the grouping factor: ``"Subject"``, ``"batch:cask"``; of a curve its label."""
+        return self.label if self.is_curve else ":".join(self.groups) or "1"
+
+    @property
+    def is_curve(self) -> bool:
+        """Is it a smooth curve, ``s(x)``?"""
+        return STRUCTURES[self.word].is_curve
 
     @property
     def label(self) -> str:
         """What the term is called among the parameters: ``"ar1(week)"``."""
+        if self.is_curve:
+            return f"{self.word}({self.lhs.removeprefix('0 + ')})"
         return f"{self.word}({self.group if self.lhs == '1' else self.lhs.removeprefix('0 + ')})"
 
     @property
@@ -75,6 +84,8 @@ class MixedFormula:
         Empty for a formula without a bar.
     offsets : tuple of str
         The expressions inside ``offset(...)``.
+    lines : tuple of str
+        The straight lines about which the curves ``s(x)`` bend: ``"x"``.
     """
 
     text: str
@@ -82,3 +93,9 @@ class MixedFormula:
     fixed: str
     random: tuple[RandomTerm, ...] = ()
     offsets: tuple[str, ...] = ()
+    lines: tuple[str, ...] = ()
+
+    @property
+    def all_fixed(self) -> str:
+        """The fixed effects with the straight lines of the curves."""
+        return " + ".join([self.fixed, *self.lines])

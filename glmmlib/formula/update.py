@@ -49,12 +49,12 @@ def changed_formula(old: MixedFormula, text: str) -> str:
             fixed.append(("+", old.fixed))
             random += [term.text for term in old.random]
             offsets += [f"offset({expression})" for expression in old.offsets]
-        elif summand.is_minus and summand.has_bar:
+        elif summand.is_minus and (summand.has_bar or summand.has_smooth):
             for term in random_only(piece):
                 if term.text not in random:
                     raise FormulaError(f"there is no term {term.text} to take away", text, summand.start)
                 random.remove(term.text)
-        elif summand.has_bar:
+        elif summand.has_bar or summand.has_smooth:
             random.append(piece)
         else:
             fixed.append(("-" if summand.is_minus else "+", piece))

@@ -17,6 +17,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
+from glmmlib.covariance.groups import refuse_curves
 from glmmlib.display.arguments import checked_level
 from glmmlib.display.tables import Table, aligned, fixed, p_text
 from glmmlib.display.words import did_you_mean, wrapped
@@ -225,6 +226,7 @@ def means(fit, by, at=None, kind="response", level=0.95, ddf=None):
     if kind not in ("response", "link"):
         raise ModelError(f"kind is 'response' or 'link', not {kind!r}")
     checked_level(level)
+    refuse_curves(fit.groups, "a table of marginal means")
     ddf = check_ddf(fit, ddf)
     grid, averaged = reference_grid(fit, by, at)
     X = grid_rows(fit.design, grid)

@@ -55,6 +55,8 @@ def _warn_about_infinite_spread(fit):
     if fit.family.limited_range:
         return False
     for g, L in zip(fit.groups, fit.solution.Lambdas, strict=True):
+        if g.is_curve:
+            continue
         sd = np.sqrt(
             np.mean((L.T @ g.factor.Z) ** 2) * g.q
         )  # of the group's part of the linear predictor, in a typical row
@@ -110,7 +112,7 @@ def quadrature_shift(fit, n_points=None):
     check would cost more than the fit (over five million evaluations of the density).
     """
     solution, q = fit.solution, fit.groups[0].q
-    if len(fit.groups) > 1 or q > 2:
+    if len(fit.groups) > 1 or q > 2 or fit.groups[0].is_whole:
         return None
     if n_points is None:
         n_points = (5 if q == 1 else 3) if fit.n_agq == 1 else 2 * fit.n_agq + 1

@@ -35,6 +35,7 @@ def lmer(formula, data, reml=True, weights=None, offset=None, na_action="drop", 
         grouping factor; ``||`` leaves correlations out; ``(1 | a/b)`` is ``(1 | a) + (1 | a:b)``.
         A word before the bracket names the structure of the covariance: ``ar1(0 + time | g)``,
         ``cs(0 + kind | g)``, ``exp(lon + lat | 1)``, ``mat``, ``known``; the page Fit a model tells them.
+        ``s(x)`` is a smooth curve.
     data : DataFrame
         One row for each observation; also a dict of columns, a polars frame or an Arrow table. Rows with
         missing values in the columns used are dropped and counted. Text and True/False are factors.

@@ -306,7 +306,8 @@ class MixedModelFit(AuxiliaryParameters):
         -------
         dict of DataFrame
             For each grouping factor, one row for each level and one column for each random effect; for each
-            term over all rows, such as ``exp(lon + lat | 1)``, one row for each place.
+            term over all rows, such as ``exp(lon + lat | 1)``, one row for each place. Curves ``s(x)`` are no
+            groups: :func:`glmmlib.smooth_curve` tells them.
 
         Notes
         -----
@@ -326,6 +327,8 @@ class MixedModelFit(AuxiliaryParameters):
         """
         tables = {}
         for k, g in enumerate(self.groups):
+            if g.is_curve:
+                continue
             values = {"": self.solution.modes[k]}
             if cond_sd:
                 variances = np.einsum("aaj->aj", self.conditional_covariances[k])
@@ -352,7 +355,7 @@ class MixedModelFit(AuxiliaryParameters):
         """
         tables = {}
         by_group = self.ranef()
-        for name in (g.name for g in self.groups if not g.is_whole):
+        for name in (g.name for g in self.groups if not (g.is_whole or g.is_curve)):
             modes = by_group[name]
             table = pd.DataFrame({c: np.full(len(modes), b) for c, b in self.params.items()}, modes.index)
             for column in modes:

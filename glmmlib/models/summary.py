@@ -10,6 +10,9 @@ import numpy as np
 from glmmlib.display.tables import Table, aligned, fixed, p_text
 from glmmlib.display.words import wrapped
 from glmmlib.inference.contrasts import DDF_TITLE, check_ddf, coef_tests
+from glmmlib.inference.smooths import smooths
+
+NEARLY_ALL = 0.9  # of the degrees of freedom of a curve: more knots may let it bend more
 
 
 @dataclass(frozen=True)
@@ -56,21 +59,25 @@ class Summary:
 def summary(fit, ddf=None):
     """Summarise a fit; see :meth:`glmmlib.models.results.MixedModelFit.summary`."""
     ddf = check_ddf(fit, ddf)
+    curves = [_smooths(fit)] if any(g.is_curve for g in fit.groups) else []
+    has_spread = not curves or fit.ngroups or fit.varcorr.residual
+    random = [_random_effects(fit)] if has_spread else []
     fixed_effects = [_fixed_effects(fit, ddf)] if len(fit.params) else []
-    tables = (_random_effects(fit), *fixed_effects, *_auxiliary_tables(fit))
+    tables = (*random, *curves, *fixed_effects, *_auxiliary_tables(fit))
     return Summary(fit.title, _facts(fit), tables, tuple(_notes(fit)))
 
 
 def one_line(fit):
     """Return the short representation of a fit."""
-    return f"<{fit.title}: {fit.model_text}; {fit.nobs:,} rows; {_groups(fit)}>"
+    groups = f"; {_groups(fit)}" if fit.ngroups else ""
+    return f"<{fit.title}: {fit.model_text}; {fit.nobs:,} rows{groups}>"
 
 
 def _facts(fit):
     d = fit.design
     facts = [("Formula", fit.formula), *fit.facts]
     dropped = "" if not d.n_missing else f" ({d.n_missing:,} more left out: missing values)"
-    facts += [("Rows", f"{fit.nobs:,}{dropped}"), ("Groups", _groups(fit))]
+    facts += [("Rows", f"{fit.nobs:,}{dropped}"), *([("Groups", _groups(fit))] if fit.ngroups else [])]
     if d.weights is not None:
         facts.append(("Weights", "known"))
     if d.offset is not None:
@@ -93,7 +100,8 @@ def _groups(fit):
 
 def _random_effects(fit):
     rows, sds, correlations = [], [], []
-    for g in fit.varcorr.values():
+    curves = {g.name for g in fit.groups if g.is_curve}
+    for g in (g for name, g in fit.varcorr.items() if name not in curves):
         above = []
         for c in g.components:
             rows.append(("" if above else g.name, c.name))
@@ -111,6 +119,16 @@ def _random_effects(fit):
     lines = [(*row, v, s, *c) for row, v, s, c in zip(rows, variances, aligned(sds), cells, strict=True)]
     header = ("Group", "Effect", "Variance", "SD", *(["Corr"] + [""] * (width - 1) if width else []))
     return Table("Random effects", header, tuple(lines), n_labels=2)
+
+
+def _smooths(fit):
+    found = smooths(fit)
+    columns = (list(found.index), fixed(found["edf"], 2), fixed(found["largest"], 0), aligned(found["sd"]))
+    return Table(
+        "Smooth curves (edf: effective degrees of freedom)",
+        ("", "edf", "at most", "SD of bends"),
+        tuple(zip(*columns, strict=True)),
+    )
 
 
 def _correlation(value):
@@ -143,6 +161,13 @@ def _notes(fit):
         yield f"not converged: {fit.convergence}"
     for sentence in fit.singular_terms:
         yield f"singular fit: {sentence}; tests of the fixed effects take it as known"
+    if any(g.is_curve for g in fit.groups):
+        for name, curve in smooths(fit).iterrows():
+            if curve["edf"] > NEARLY_ALL * curve["largest"]:
+                yield (
+                    f"{name} uses {curve['edf']:.1f} of the {curve['largest']:.0f} degrees of freedom that "
+                    "its knots allow: try a larger k"
+                )
     for term in (term for g in fit.groups for term in g.terms):
         columns = next(r.columns for r in fit.design.random if r.term == term)
         if term.is_double and "Intercept" in columns and len(columns) > 1:

@@ -19,6 +19,7 @@ picture                what it shows
 `residuals_by_group`   residuals, group by group
 `shrinkage_arrows`     from each group's own estimate to its conditional mode
 `simple_effect`        the effect of one variable in an interaction, at each value of the other
+`smooth`               a smooth curve with its pointwise intervals, and where the data lie
 `type_one_curve`       how often the pooled slope test rejects a true null
 `variance_function`    the variance between groups, and in all, along a covariate
 =====================  ==========================================================
@@ -44,6 +45,7 @@ _FILES = {
     "residuals_by_group": "residuals_by_group",
     "shrinkage_arrows": "shrinkage_arrows",
     "simple_effect": "simple_effect",
+    "smooth": "smooth",
     "type_one_curve": "type_one_curve",
     "variance_function": "variance_function",
 }

@@ -1,11 +1,14 @@
 """Which random effect of a fit a picture is about."""
 
+from glmmlib.covariance.groups import refuse_curves
 from glmmlib.errors import ModelError
 
 
 def one_effect(fit, group, effect):
     """Return the names (group, effect), chosen where there is one, or say what there is to choose from."""
-    groups = {g.name: list(g.columns) for g in fit.groups}
+    if all(g.is_curve for g in fit.groups):
+        refuse_curves(fit.groups, "a picture of groups")
+    groups = {g.name: list(g.columns) for g in fit.groups if not g.is_curve}
     group = _choose(group, list(groups), "grouping factors", "group")
     return group, _choose(effect, groups[group], f"random effects of {group}", "effect")
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from glmmlib.covariance.groups import refuse_curves
 from glmmlib.errors import ModelError
 from glmmlib.palette import DATA, MODEL, group_colours
 from glmmlib.plots._axes import axes
@@ -92,6 +93,7 @@ def _inverse(fit, kind):
 
 
 def _coefficients(fit, x, group):
+    refuse_curves(getattr(fit, "groups", ()), "a picture of the groups' lines")
     if set(fit.params.index) != {"Intercept", x}:
         raise ModelError(
             f"group_lines draws the lines of a model with the fixed effects Intercept and {x!r}; this fit has"

@@ -155,7 +155,7 @@ def chosen_effects(fit, re_form):
     >>> [mask.tolist() for mask in chosen_effects(fit, "~(0 + Days | Subject)")]
     [[False, True]]
     """
-    masks = [np.full(g.q, re_form is None) for g in fit.groups]
+    masks = [np.full(g.q, re_form is None or g.is_curve) for g in fit.groups]  # new rows share the curves
     if re_form is None or re_form == "marginal":
         return masks
     if not isinstance(re_form, str):
@@ -163,11 +163,15 @@ def chosen_effects(fit, re_form):
             f"re_form is None, 'marginal', '~0' or random-effects terms such as '~(1 | g)', not {re_form!r}"
         )
     for term in random_only(re_form):
-        same = [k for k, g in enumerate(fit.groups) if set(g.terms[0].groups) == set(term.groups)]
+        same = [
+            k
+            for k, g in enumerate(fit.groups)
+            if g.is_curve == term.is_curve
+            and (g.name == term.group if term.is_curve else set(g.terms[0].groups) == set(term.groups))
+        ]
         if not same:
             raise ModelError(
-                f"re_form names the grouping factor '{term.group}', but the fit has "
-                f"{listed([g.name for g in fit.groups])}"
+                f"re_form names '{term.group}', but the fit has {listed([g.name for g in fit.groups])}"
             )
         group, mask = fit.groups[same[0]], masks[same[0]]
         names = _effect_names(fit.design, group, term)
@@ -312,7 +316,7 @@ def _holds(fit, rows, is_prediction, has_noise):
     for g, e in zip(fit.groups, rows.effects, strict=True):
         known = e.known[rows.complete]
         if e.used.any() and known.any():
-            holds.append(f"random effects of {g.name}")
+            holds.append(f"the curve {g.name}" if g.is_curve else f"random effects of {g.name}")
         if is_prediction and not known.all():
             holds.append(f"new levels of {g.name}")
     if has_noise:

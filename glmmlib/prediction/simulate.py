@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from glmmlib.covariance.groups import arrange
+from glmmlib.covariance.groups import arrange, refuse_curves
 from glmmlib.design.build import build_design
 from glmmlib.display.words import listed
 from glmmlib.errors import ModelError
@@ -95,6 +95,7 @@ def simulate(
     design = build_design(text, data, weights, offset, na_action="raise", response=False, functions=functions)
     beta = _fixed_effects(fixef, design.coef_names)
     groups = arrange(design.random)[0]
+    refuse_curves(groups, "a response drawn from parameters alone")
     roots = _covariance_roots(groups, sd or {}, corr or {})
     chosen, auxiliary = _checked_family(family, link, sigma=sigma, dispersion=dispersion)
     eta = design.X @ beta if design.offset is None else design.X @ beta + design.offset
@@ -111,9 +112,12 @@ def simulate_fit(fit, n=None, rng=None, conditional=False):
     eta = fit.solution.linear_predictor() if conditional else fit.solution.fixed_predictor()
     eta = np.broadcast_to(eta[:, None], (fit.nobs, count))
     if not conditional:
-        eta = eta + random_part(
-            fit.groups, [fit.scale * L for L in fit.solution.Lambdas], count, rng, fit.nobs
-        )
+        parts = zip(fit.groups, fit.solution.Lambdas, strict=True)
+        drawn = [(g, fit.scale * L) for g, L in parts if not g.is_curve]
+        eta = eta + random_part(*zip(*drawn, strict=True), count, rng, fit.nobs) if drawn else eta
+        for g, b in zip(fit.groups, fit.solution.modes, strict=True):
+            if g.is_curve:  # all responses share it, as they share the fixed effects
+                eta = eta + (b[:, 0] @ g.factor.Z)[:, None]
     as_proportions = fit.design.trials is None
     y = draw_responses(eta, rng, fit.family, fit.observations[1], fit.auxiliary, as_proportions)
     return pd.Series(y[:, 0], fit.design.index, name=fit.design.response_name) if n is None else y

@@ -12,7 +12,7 @@ def methods(fit, numbers):
     """Yield the sentences that say how the model was fitted, tested and given intervals."""
     d = fit.design
     yield (
-        f"{_model(fit)} was fitted to {counted(fit.nobs, 'row')} of {code(d.response_name)} in "
+        f"{_model(fit)} was fitted to {counted(fit.nobs, 'row')} of {code(d.response_name)}"
         f"{_groups(fit)}, with glmmlib {__version__}"
         f" and the formula {code(fit.formula)}."
     )
@@ -60,12 +60,26 @@ def _groups(fit):
         for g in fit.groups
         for name, n in g.counts().items()
     ]
-    return joined(found)
+    return f" in {joined(found)}" if found else ""
+
+
+def _curve(group):
+    """Describe a curve, by the word of its basis."""
+    (term,) = group.terms
+    what, options = term.label.removeprefix("s(").removesuffix(")"), dict(term.options)
+    cyclic = "cyclic " if options.get("bs") == "cc" else ""
+    return (
+        f"The effect of {code(what)} was a {cyclic}cubic regression spline with "
+        f"{group.q + 2} knots, whose penalty was estimated as a variance."
+    )
 
 
 def _random_effects(fit):
     groups = {}
     for g in fit.groups:
+        if g.is_curve:
+            yield _curve(g)
+            continue
         phrases = [(term, b.structure.phrase) for b, _, term in g.parts_of_covariance()]
         if any(phrase for _, phrase in phrases):
             for term, phrase in phrases:

@@ -10,6 +10,7 @@ from glmmlib.display.tables import Table, fixed, p_text
 from glmmlib.display.words import counted, joined
 from glmmlib.errors import ModelError
 from glmmlib.inference.contrasts import check_ddf, coef_tests
+from glmmlib.inference.smooths import smooths
 from glmmlib.reporting.formats import code
 from glmmlib.reporting.methods import LISTED, ratio_name
 from glmmlib.reporting.tidy import tidy
@@ -182,8 +183,10 @@ def _words(found):
 
 def results(fit, numbers):
     """Yield the sentences of the results section."""
-    names = [name for name in numbers.tests.index if name != "Intercept"]
-    if "Intercept" in numbers.tests.index and not names:
+    lines = set(fit.design.formula.lines)  # the slope of a curve's line alone says little
+    names = [name for name in numbers.tests.index if name != "Intercept" and name not in lines]
+    has_curves = any(g.is_curve for g in fit.groups)
+    if "Intercept" in numbers.tests.index and not names and not has_curves:
         yield (
             f"The mean over groups was {_estimate(numbers, 'Intercept')}."
             if fit.family.link.is_straight
@@ -261,7 +264,15 @@ def _p(p):
 
 
 def _variation(fit):
+    curves = {g.name for g in fit.groups if g.is_curve}
+    for name, curve in (smooths(fit) if curves else pd.DataFrame()).iterrows():
+        yield (
+            f"The curve {code(name)} took {curve['edf']:.1f} effective degrees of freedom, of at most "
+            f"{curve['largest']:.0f}."
+        )
     for name, g in fit.varcorr.items():
+        if name in curves:
+            continue
         sds = [
             f"{_significant(c.sd)} for {'the intercept' if c.name == 'Intercept' else code(c.name)}"
             for c in g.components

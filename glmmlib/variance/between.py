@@ -6,9 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from glmmlib.covariance.groups import refuse_curves
 from glmmlib.design.newdata import new_design
 from glmmlib.display.words import listed
 from glmmlib.errors import DataError, ModelError
+
+WHAT = "what compares the variance between groups with others (ICC, R squared, shrinkage)"
 
 
 def between_variance(fit, at=None, group=None):
@@ -127,6 +130,7 @@ class Place:
     @classmethod
     def of(cls, fit, at, parts: Sequence[str] = ("random",)):
         """Read `at`: it has to name every covariate of the random (or also the ``"fixed"``) terms."""
+        refuse_curves(fit.groups, WHAT)
         if at is None:
             return cls(None, (), None)
         variables = covariates(fit, parts)
@@ -183,6 +187,7 @@ def _by_name(at, variables):
 
 def group_positions(fit, group):
     """Return the positions in ``fit.groups`` of one grouping factor, or of all."""
+    refuse_curves(fit.groups, WHAT)
     names = [g.name for g in fit.groups]
     if group is None:
         return range(len(names))

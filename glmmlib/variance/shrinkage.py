@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from glmmlib.covariance.groups import refuse_curves
 from glmmlib.errors import ModelError
 from glmmlib.linalg import blocks
-from glmmlib.variance.between import group_positions
+from glmmlib.variance.between import WHAT, group_positions
 
 # Eigenvalues of a group's Z'WZ below this share of the largest: its own least squares has no answer.
 RANK = 1e-10
@@ -108,6 +109,7 @@ def shrinkage(fit, group=None):
             "in a generalised model the conditional modes are no linear function of raw estimates, so there"
             " is no shrinkage factor; compare fit.ranef() with a fit of each group by itself"
         )
+    refuse_curves(fit.groups, WHAT)
     if group is None and len(fit.groups) > 1:
         names = ", ".join(g.name for g in fit.groups)
         raise ModelError(

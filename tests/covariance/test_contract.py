@@ -275,7 +275,9 @@ def test_predictions_of_the_fits_own_rows_are_its_fitted_values(fit):
 def test_what_the_fit_has_not_seen_is_refused(name):
     fit = fitted(name, "ML")
     new = data().head(3).assign(t=9, f="a", lon=77.0, animal="a99")
-    if {"t", "lon"} & set(re.findall(r"\w+", TERMS[name])) or "known" in TERMS[name]:
+    if not fit.ngroups:
+        assert fit.predict(new).notna().all()  # a curve goes on beyond the data
+    elif {"t", "lon"} & set(re.findall(r"\w+", TERMS[name])) or "known" in TERMS[name]:
         with pytest.raises(GlmmlibError, match=r"has no effect for|has not seen"):
             fit.predict(new)
 
@@ -283,7 +285,9 @@ def test_what_the_fit_has_not_seen_is_refused(name):
 def test_simulated_responses_have_the_covariance_of_the_model(name):
     fit = fitted(name, "ML")
     Y = fit.simulate(4000, np.random.default_rng(10)) - fit.predict(re_form="~0").to_numpy()[:, None]
-    V = fit.sigma**2 * ((fit.Z @ fit.Lambda @ fit.Lambda.T @ fit.Z.T).toarray() + np.eye(fit.nobs))
+    drawn = np.repeat([float(not g.is_curve) for g in fit.groups], [g.q * len(g.levels) for g in fit.groups])
+    Z = fit.Z.toarray() * drawn  # all responses share a curve
+    V = fit.sigma**2 * (Z @ (fit.Lambda @ fit.Lambda.T) @ Z.T + np.eye(fit.nobs))
     error = np.sqrt((V**2 + np.outer(np.diag(V), np.diag(V))) / Y.shape[1])
     assert np.abs((Y @ Y.T / Y.shape[1] - V) / error).max() < 5.5
 
@@ -347,12 +351,13 @@ def test_tables_and_reports_show_each_parameter_once(fit):
 
 def test_random_effects_are_the_modes(fit):
     modes = fit.ranef(cond_sd=True, error_sd=True)
+    n_effects = sum(g.q * len(g.levels) for g in fit.groups if not g.is_curve)
     assert (
         sum(len(t) * sum(not c.startswith(("sd ", "error sd ")) for c in t) for t in modes.values())
-        == fit.Z.shape[1]
+        == n_effects
     )
     assert all(np.isfinite(t).all(axis=None) for t in modes.values())
-    assert fit.ngroups and set(fit.coef()) <= set(fit.ngroups)
+    assert bool(fit.ngroups) == bool(n_effects) and set(fit.coef()) <= set(fit.ngroups)
 
 
 def test_satterthwaite_and_kenward_roger(name):
