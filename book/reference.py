@@ -17,6 +17,7 @@ CLASSES = {
     name: f"glmmlib.{module}.{name}"
     for module, names in {
         "models.results": "MixedModelFit",
+        "models.auxiliary": "AuxiliaryParameters",
         "likelihood.solution": "Convergence Estimates",
         "models.lmer": "LinearMixedModelFit",
         "models.glmer": "GeneralizedMixedModelFit",

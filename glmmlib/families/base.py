@@ -62,6 +62,8 @@ class Family(MeanRange, ResidualVariance, ABC):
         What to try where they scatter more at some means than at others.
     noise : str
         What an interval for a new observation adds to that of its mean.
+    first_auxiliary : array
+        Values of the auxiliary parameters to begin with.
     has_dispersion : bool
         Is a dispersion estimated along with the coefficients?
     ratio : str or None

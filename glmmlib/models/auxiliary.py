@@ -8,7 +8,31 @@ from glmmlib.models.handed_out import handed_out
 
 
 class AuxiliaryParameters:
-    """The part of a fit that concerns what its family has beside the mean."""
+    """The part of a fit that concerns what its family has beside the mean.
+
+    Attributes
+    ----------
+    auxiliary : float, array or None
+        What the family has to estimate beside the mean, as it takes it: sigma, or the dispersion. One for
+        each row where it has a formula; with several parameters an array (nobs, number of parameters).
+    auxiliary_estimates : dict
+        Each of them that has one value, by name, and the coefficients of those that have a formula.
+    auxiliary_values : dict
+        Each of them by name: a number, or an array (nobs,) where it has a formula.
+    auxiliary_formulas : dict
+        These formulas, by the name of the parameter.
+    n_auxiliary : int
+        How many numbers are estimated for them.
+    has_single_auxiliary : bool
+        Is there at most one of them, with one value in all rows?
+    auxiliary_params, auxiliary_bse : Series (r,)
+        Coefficients of the formulas of the dispersion and the like, on the scale of their links, and their
+        standard errors: ``"dispersion Intercept"``, ``"dispersion x"``. Empty without such formulas.
+    model_text : str
+        The formula, with those of other parameters, as in ``"y ~ x + (1 | g), dispersion ~ x"``.
+    has_dispersion : bool
+        Does k count a residual SD or a dispersion?
+    """
 
     @property
     def _predictors(self):

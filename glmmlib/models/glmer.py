@@ -252,9 +252,6 @@ class GeneralizedMixedModelFit(MixedModelFit):
         Negative binomial: k of Var = mu + mu^2 / k (R's theta), NB1: phi of Var = (1 + phi) mu.
         Gamma: phi of Var = phi mu^2.  Beta: phi of Var = mu (1 - mu) / (1 + phi). One for
         each row where it has a formula.
-    auxiliary_params, auxiliary_bse : Series (r,)
-        Coefficients of the formulas of the dispersion and the like, on the scale of their links, and their
-        standard errors: ``"dispersion Intercept"``, ``"dispersion x"``. Empty without such formulas.
     n_agq : int
         Quadrature points; 1 is Laplace's approximation.
     separation : Separation or None

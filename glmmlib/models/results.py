@@ -28,8 +28,6 @@ class MixedModelFit(AuxiliaryParameters):
     ----------
     formula : str
         As it was given, with the dots of :meth:`update` filled in.
-    model_text : str
-        The formula, with those of other parameters, as in ``"y ~ x + (1 | g), dispersion ~ x"``.
     params, fixef : Series (p,)
         Fixed effects.
     bse, tvalues : Series (p,)
@@ -68,23 +66,8 @@ class MixedModelFit(AuxiliaryParameters):
         Is it a linear model with normal errors, whose conditional modes are linear in the response?
     scale : float
         The SD of a random effect whose relative SD is one: sigma of a linear model, else 1.
-    auxiliary : float, array or None
-        What the family has to estimate beside the mean, as it takes it: sigma, or the dispersion. One for
-        each row where it has a formula; with several parameters an array (nobs, number of parameters).
-    auxiliary_estimates : dict
-        Each of them that has one value, by name, and the coefficients of those that have a formula.
-    auxiliary_values : dict
-        Each of them by name: a number, or an array (nobs,) where it has a formula.
-    auxiliary_formulas : dict
-        These formulas, by the name of the parameter.
-    n_auxiliary : int
-        How many numbers are estimated for them.
-    has_single_auxiliary : bool
-        Is there at most one of them, with one value in all rows?
     observations : tuple of arrays
         Response and prior weights (or None) as the family takes them.
-    has_dispersion : bool
-        Does k count a residual SD or a dispersion?
     X, Z, Lambda : read-only arrays (Z and Lambda sparse)
         The matrices of the model; columns of Z run level by level within each grouping factor.
     statistic : {"t", "z"}

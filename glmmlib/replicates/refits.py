@@ -45,6 +45,8 @@ class Refits:
     sd, corr : DataFrame
         SDs and correlations of the random effects, in columns ``"Subject.Days"`` and
         ``"Subject.Days.Intercept"``.
+    auxiliary_estimates : DataFrame (R, k)
+        What the family has beside the mean, by name: parameters, and coefficients of their formulas.
     quantities : DataFrame (R, k)
         What each entry of theta stands for, in columns such as ``"sd Subject.Days"``.
     """
