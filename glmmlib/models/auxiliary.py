@@ -151,6 +151,10 @@ class AuxiliaryParameters:
         rows : NewDesign
             With the columns of auxiliary predictors.
 
+        Returns
+        -------
+        float, array or None
+
         Examples
         --------
         >>> import glmmlib as gl
@@ -169,6 +173,10 @@ class AuxiliaryParameters:
         ----------
         what : str
             What would need it, at the head of the refusal.
+
+        Returns
+        -------
+        float, (number of parameters,) array or None
 
         Raises
         ------
