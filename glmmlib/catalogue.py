@@ -84,7 +84,7 @@ def load(name: str) -> pd.DataFrame:
     columns = _entry(name)["columns"]
     text_columns = {column: str for column, about in columns.items() if "levels" in about}
     with (_folder() / f"{name}.csv").open(encoding="utf-8") as file:
-        data = pd.read_csv(file, dtype=text_columns, keep_default_na=False)
+        data = pd.read_csv(file, dtype=text_columns, keep_default_na=False, float_precision="round_trip")
     for column in text_columns:
         about = columns[column]
         levels = _levels(data[column], about["levels"])

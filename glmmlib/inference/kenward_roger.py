@@ -199,7 +199,7 @@ def _columns(problem):
         rows = np.broadcast_to(np.arange(n), place.shape)
         values = f.columns(slice(0, n)).ravel()
         found.append(sparse.csr_array((values, (rows.ravel(), place.ravel())), shape=(n, f.q * f.n_levels)))
-    return sparse.hstack(found, format="csr")
+    return sparse.csr_array(sparse.hstack(found))
 
 
 def _places(problem):
@@ -220,7 +220,10 @@ def _components(ZZ, factor, level):
     _, unit = np.unique(np.stack([factor, level]), axis=1, return_inverse=True)
     unit = unit.ravel()
     member = sparse.csr_array((np.ones(len(unit)), (np.arange(len(unit)), unit)))
-    _, label = connected_components(member.T @ abs(ZZ) @ member, directed=False)
+    graph = member.T @ abs(ZZ) @ member
+    # SciPy 1.11 wants the graph's indices as 32-bit integers
+    graph.indices, graph.indptr = (x.astype(np.int32) for x in (graph.indices, graph.indptr))
+    _, label = connected_components(graph, directed=False)
     label = label[unit]
     sizes = np.bincount(label)
     if sizes.max() > LARGEST_BLOCK:

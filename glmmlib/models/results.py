@@ -531,18 +531,16 @@ class MixedModelFit(AuxiliaryParameters):
             rows = np.broadcast_to(np.arange(n), (g.q, n))
             values = g.factor.Z.ravel(), (rows.ravel(), column.ravel())
             blocks.append(sparse.csr_array(values, shape=(n, J * g.q)))
-        return sparse.hstack(blocks, format="csr")
+        return sparse.csr_array(sparse.hstack(blocks))
 
     @cached_property
     def Lambda(self):
         """Relative covariance factor of all random effects, sparse and block-diagonal."""
-        return sparse.block_diag(
-            [
-                sparse.kron(sparse.eye_array(len(g.levels)), L)
-                for g, L in zip(self.groups, self.solution.Lambdas, strict=True)
-            ],
-            format="csr",
-        )
+        factors = [
+            sparse.kron(sparse.identity(len(g.levels)), L)
+            for g, L in zip(self.groups, self.solution.Lambdas, strict=True)
+        ]
+        return sparse.csr_array(sparse.block_diag(factors))
 
     def _series(self, values, name):
         return pd.Series(values, self.design.index, name=name)
