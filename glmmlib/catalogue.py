@@ -14,12 +14,16 @@ from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from glmmlib.errors import DataError
 
 __all__ = ["Truth", "codebook", "datasets", "load", "load_truth"]
+
+# pandas reads numbers to the last digit of itself from version 3 on.
+TO_THE_LAST_DIGIT: Any = {} if pd.__version__ >= "3" else {"float_precision": "round_trip"}
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,7 @@ def load(name: str) -> pd.DataFrame:
     columns = _entry(name)["columns"]
     text_columns = {column: str for column, about in columns.items() if "levels" in about}
     with (_folder() / f"{name}.csv").open(encoding="utf-8") as file:
-        data = pd.read_csv(file, dtype=text_columns, keep_default_na=False, float_precision="round_trip")
+        data = pd.read_csv(file, dtype=text_columns, keep_default_na=False, **TO_THE_LAST_DIGIT)
     for column in text_columns:
         about = columns[column]
         levels = _levels(data[column], about["levels"])

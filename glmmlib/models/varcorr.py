@@ -51,6 +51,8 @@ class GroupCovariance:
         Which covariances the formula lets differ from zero.
     components : tuple of Component
         Its parameters, an SD each with what belongs to it.
+    shared : dict of str to float
+        Parameters that the effects of a term share, such as ``"rho ar1(week)"``.
     """
 
     name: str
