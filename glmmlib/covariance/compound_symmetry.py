@@ -74,8 +74,10 @@ class CompoundSymmetry(CorrelationStructure):
 class Homogeneous(LinearStructure):
     r""":math:`\Lambda = \theta_0 P + \theta_1 (I - P)`: one SD and one correlation,
 
-    .. math:: sd^2 = (\theta_0^2 + (q - 1)\,\theta_1^2) / q, \quad
-              \rho = (\theta_0^2 - \theta_1^2) / (\theta_0^2 + (q - 1)\,\theta_1^2) .
+    .. math::
+
+        sd^2 = (\theta_0^2 + (q - 1)\,\theta_1^2) / q, \quad
+        \rho = (\theta_0^2 - \theta_1^2) / (\theta_0^2 + (q - 1)\,\theta_1^2) .
     """
 
     invariance = "none"
