@@ -90,7 +90,7 @@ RUNS := $(VENV)/runs
 
 notebooks: $(READY)
 	rm -rf $(RUNS)
-	$(PYTEST) -n 2 --dist loadgroup -p book.notebook_times -p book.runs --keep-runs $(RUNS) \
+	$(PYTEST) -p book.notebook_times -p book.runs --keep-runs $(RUNS) \
 	    --nbval --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg chapters
 
 # The seed is the day's; a failure prints the example, which then becomes a test. Another day: make long SEED=20261130
