@@ -2,8 +2,10 @@ r"""Correlations that fall with the distance between places: exponential, and Ma
 
 The parameter of the correlation is the logarithm of the range r; with :math:`d = |x_i - x_j| / r`,
 
-.. math:: \text{exp: } e^{-d}, \qquad \text{Matern 3/2: } (1 + d)\, e^{-d}, \qquad
-          \text{Matern 5/2: } (1 + d + d^2/3)\, e^{-d},
+.. math::
+
+    \text{exp: } e^{-d}, \qquad \text{Matern 3/2: } (1 + d)\, e^{-d}, \qquad
+    \text{Matern 5/2: } (1 + d + d^2/3)\, e^{-d},
 
 as glmmTMB has them.  Rasmussen and Williams (2006), *Gaussian Processes for Machine Learning*, 4.2.
 """
