@@ -21,6 +21,7 @@ from glmmlib.likelihood.optimise import Optimum, gradient_hessian, minimise
 
 EXACT_GROUPS = 1e-6  # below this share of the response's SD the residual one is none
 FEW_ROWS, FEW_EFFECTS = 20_000, 4_000  # up to here a model with one factor is small
+FEW_PER_LEVEL = 12  # effects a level: Newton's arrays grow with the fourth power
 FEW_COLUMNS = 120  # of the whole matrix, up to where a model with several factors is
 MOST_STARTS = 5
 LOOSE = 1e-9  # of the criterion: two ways to compute it agree better, where neither has lost its digits
@@ -50,7 +51,8 @@ def minimise_deviance(problem):
         )
     factors = problem.structure.factors
     is_small = problem.n <= FEW_ROWS and factors[0].n_columns <= FEW_EFFECTS
-    if len(factors) == 1 and is_small and problem.covariance.is_linear:
+    is_narrow = factors[0].q <= FEW_PER_LEVEL
+    if len(factors) == 1 and is_small and is_narrow and problem.covariance.is_linear:
         optimum = _by_newton(problem)
     else:
         optimum = _checked(problem, _by_quasi_newton(problem))
