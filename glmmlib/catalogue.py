@@ -18,12 +18,13 @@ from typing import Any
 
 import pandas as pd
 
+from glmmlib.display.versions import PANDAS
 from glmmlib.errors import DataError
 
 __all__ = ["Truth", "codebook", "datasets", "load", "load_truth"]
 
 # pandas reads numbers to the last digit of itself from version 3 on.
-TO_THE_LAST_DIGIT: Any = {} if pd.__version__ >= "3" else {"float_precision": "round_trip"}
+TO_THE_LAST_DIGIT: Any = {} if PANDAS >= 3 else {"float_precision": "round_trip"}
 
 
 @dataclass(frozen=True)

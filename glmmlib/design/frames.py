@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from glmmlib.display.versions import PANDAS
 from glmmlib.display.words import listed
 from glmmlib.errors import DataError
 
@@ -124,6 +125,4 @@ def _owned(data: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
 
 
 def _copies_on_write() -> bool:
-    if int(pd.__version__.partition(".")[0]) >= 3:
-        return True
-    return pd.get_option("mode.copy_on_write") is True
+    return PANDAS >= 3 or pd.get_option("mode.copy_on_write") is True
