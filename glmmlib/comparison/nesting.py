@@ -235,9 +235,8 @@ def _nonlinear_terms(fit):
 
 def _allowed(group, block):
     """Yield the matrices (q, q) of which every covariance of a term is a combination, if there are any."""
-    for matrix in (
-        block.structure.covariance_basis() if block.structure.covariance_basis() is not None else ()
-    ):
+    basis = block.structure.covariance_basis()
+    for matrix in () if basis is None else basis:
         yield _placed(group, block, matrix)
 
 
