@@ -26,6 +26,7 @@ from dataclasses import dataclass
 import numpy as np
 
 CHUNK_NUMBERS = 300_000  # size of the largest temporary array
+FEW_PER_LEVEL = 12  # effects of each level: the arrays grow with the fourth power of their number
 FEW_GROUPS = 30  # so few, and one response: nothing to gain from classes of equal groups
 
 
@@ -43,6 +44,12 @@ class State:
     r2: np.ndarray
     dr2: np.ndarray
     dT: np.ndarray
+
+
+def suits(problem):
+    """Can the models of a problem be arrays over the levels of its factor, and so many be fitted at once?"""
+    first, *others = problem.structure.factors
+    return not others and first.q <= FEW_PER_LEVEL and problem.covariance.is_linear
 
 
 class LinearBatch:

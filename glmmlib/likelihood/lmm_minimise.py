@@ -13,7 +13,7 @@ import numpy as np
 from glmmlib.errors import ModelError
 from glmmlib.likelihood import lmm_dense
 from glmmlib.likelihood.candidates import spread_out
-from glmmlib.likelihood.lmm_batch import LinearBatch
+from glmmlib.likelihood.lmm_batch import LinearBatch, suits
 from glmmlib.likelihood.lmm_newton import minimise_all
 from glmmlib.likelihood.lmm_reduced import ReducedDesign
 from glmmlib.likelihood.lmm_start import curvature_guess, first_theta, first_thetas
@@ -21,7 +21,6 @@ from glmmlib.likelihood.optimise import Optimum, gradient_hessian, minimise
 
 EXACT_GROUPS = 1e-6  # below this share of the response's SD the residual one is none
 FEW_ROWS, FEW_EFFECTS = 20_000, 4_000  # up to here a model with one factor is small
-FEW_PER_LEVEL = 12  # effects a level: Newton's arrays grow with the fourth power
 FEW_COLUMNS = 120  # of the whole matrix, up to where a model with several factors is
 MOST_STARTS = 5
 LOOSE = 1e-9  # of the criterion: two ways to compute it agree better, where neither has lost its digits
@@ -49,10 +48,8 @@ def minimise_deviance(problem):
             "the fixed effects reproduce the response exactly, so nothing is left for random effects to "
             "explain: is the response, or a copy of it, among the predictors?"
         )
-    factors = problem.structure.factors
-    is_small = problem.n <= FEW_ROWS and factors[0].n_columns <= FEW_EFFECTS
-    is_narrow = factors[0].q <= FEW_PER_LEVEL
-    if len(factors) == 1 and is_small and is_narrow and problem.covariance.is_linear:
+    is_small = problem.n <= FEW_ROWS and problem.structure.factors[0].n_columns <= FEW_EFFECTS
+    if is_small and suits(problem):
         optimum = _by_newton(problem)
     else:
         optimum = _checked(problem, _by_quasi_newton(problem))
@@ -80,17 +77,16 @@ def _by_newton(problem):
     y = np.asarray(problem.y, dtype=float)[:, None]
     found = minimise_all(LinearBatch(design, design.responses(y)))
     theta, n_evaluations = found.theta[0], int(found.evaluations[0])
-    inverse = _inverse(found.hessian[0])
-    theta = theta - inverse @ found.gradient[0]  # the step before which Newton's method stopped
-    value, get_gradient = problem.objective(theta)
-    if not found.converged[0] or not value <= found.value[0] + LOOSE * abs(found.value[0]):
-        return _checked(problem, _from_several(problem, [found.theta[0]], n_evaluations))
-    _check_residual(problem, found.r2[0])
-    gradient = get_gradient()
-    decrement = float(gradient @ inverse @ gradient)
-    return Optimum(
-        theta, value, gradient, decrement, n_evaluations, True, "converged", inverse, ((theta, value),)
-    )
+    if found.converged[0]:
+        inverse = _inverse(found.hessian[0])
+        end = theta - inverse @ found.gradient[0]  # the step before which Newton's method stopped
+        value, get_gradient = problem.objective(end)
+        if value <= found.value[0] + LOOSE * abs(found.value[0]):
+            _check_residual(problem, found.r2[0])
+            gradient = get_gradient()
+            decrement, path = float(gradient @ inverse @ gradient), ((end, value),)
+            return Optimum(end, value, gradient, decrement, n_evaluations, True, "converged", inverse, path)
+    return _checked(problem, _from_several(problem, [theta], n_evaluations))
 
 
 def _inverse(hessian):

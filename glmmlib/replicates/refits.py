@@ -13,7 +13,7 @@ from glmmlib.errors import DataError, GlmmlibError, ModelError
 from glmmlib.likelihood.glmm_batch import CHUNK_NUMBERS as GLMM_CHUNK_NUMBERS
 from glmmlib.likelihood.glmm_batch import LaplaceBatch
 from glmmlib.likelihood.glmm_batch_descent import minimise_all as minimise_all_glmm
-from glmmlib.likelihood.lmm_batch import CHUNK_NUMBERS, LinearBatch
+from glmmlib.likelihood.lmm_batch import CHUNK_NUMBERS, LinearBatch, suits
 from glmmlib.likelihood.lmm_minimise import EXACT_GROUPS
 from glmmlib.likelihood.lmm_newton import joined, minimise_all
 from glmmlib.likelihood.lmm_reduced import ReducedDesign
@@ -207,10 +207,9 @@ def refit_many(fit, Y):
 def _fit_together(fit):
     """Can all responses share each step of the optimiser?"""
     return (
-        len(fit.groups) == 1
+        suits(fit.solution.problem)
         and getattr(fit, "n_agq", 1) == 1
         and fit.has_single_auxiliary
-        and fit.solution.problem.covariance.is_linear
         and fit.family.is_log_concave
     )
 

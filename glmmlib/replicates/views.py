@@ -3,6 +3,7 @@
 import numpy as np
 
 from glmmlib.likelihood.glmm_batch import CHUNK_NUMBERS, TIGHT, LaplaceBatch
+from glmmlib.likelihood.lmm_batch import suits
 
 
 def conditional_predictors(fit, refits, Y):
@@ -10,8 +11,8 @@ def conditional_predictors(fit, refits, Y):
     modes of each.
     """
     problem = fit.solution.problem
-    is_simple = problem.covariance.is_linear and fit.family.is_log_concave and fit.has_single_auxiliary
-    if not fit.is_linear and len(fit.groups) == 1 and is_simple:
+    is_simple = suits(problem) and fit.family.is_log_concave and fit.has_single_auxiliary
+    if not fit.is_linear and is_simple:
         return _all_at_once(fit, refits, Y)
     found = []
     for r, y in enumerate(Y.T):
