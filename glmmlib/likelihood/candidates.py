@@ -16,6 +16,7 @@ NEIGHBOUR = 1.05  # distance
 STRATUM = (
     4.0  # places of correlations 0.3 apart are no neighbours: a shallow valley may end at plus or minus one
 )
+ON_THE_WAY = np.array([0.15, 0.35, 0.6, 0.85])  # from one start to another, where a ridge is looked for
 NEAR_ZERO = 0.3  # an effect "of size zero" has this share of the smallest size: zero itself is stationary
 
 
@@ -57,6 +58,32 @@ class Candidates:
         for coordinate in self.places.T:
             near &= np.abs(coordinate - coordinate[chosen, None]) < NEIGHBOUR
         return near
+
+
+def have_own_valleys(model, theta, value, evaluate):
+    """Tell which starts lie in valleys of their own: (S,).
+
+    Not so the one from which the straight way to the lowest start of the same model rises nowhere above it:
+    they are neighbours of the wide grid in one valley, or differ in a correlation of which one effect is
+    nearly zero.
+
+    Parameters
+    ----------
+    model : (S,) array
+        The numbers of the models, sorted; the lowest start of each model comes first.
+    theta, value : (S, k), (S,) arrays
+    evaluate : callable
+        ``evaluate(model, theta)`` returns values.
+    """
+    lowest, own = np.searchsorted(model, model), np.ones(len(model), bool)
+    others = np.flatnonzero(lowest != np.arange(len(model)))
+    if not others.size:
+        return own
+    here, goal, share = theta[others], theta[lowest[others]], ON_THE_WAY[:, None, None]
+    way = ((1.0 - share) * here + share * goal).reshape(-1, theta.shape[1])
+    heights = evaluate(np.tile(model[others], len(ON_THE_WAY)), way).reshape(len(ON_THE_WAY), -1)
+    own[others] = heights.max(axis=0) > value[others]
+    return own
 
 
 def spread_out(covariance, information, step=None, faces_apart=False):

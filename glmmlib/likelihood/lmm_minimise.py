@@ -12,7 +12,7 @@ import numpy as np
 
 from glmmlib.errors import ModelError
 from glmmlib.likelihood import lmm_dense
-from glmmlib.likelihood.candidates import spread_out
+from glmmlib.likelihood.candidates import have_own_valleys, spread_out
 from glmmlib.likelihood.lmm_batch import LinearBatch, suits
 from glmmlib.likelihood.lmm_newton import minimise_all
 from glmmlib.likelihood.lmm_reduced import ReducedDesign
@@ -22,7 +22,7 @@ from glmmlib.likelihood.optimise import Optimum, gradient_hessian, minimise
 EXACT_GROUPS = 1e-6  # below this share of the response's SD the residual one is none
 FEW_ROWS, FEW_EFFECTS = 20_000, 4_000  # up to here a model with one factor is small
 FEW_COLUMNS = 120  # of the whole matrix, up to where a model with several factors is
-MOST_STARTS = 5
+MOST_STARTS, MOST_LOOKED_AT = 5, 20
 LOOSE = 1e-9  # of the criterion: two ways to compute it agree better, where neither has lost its digits
 NO_RESIDUAL = (
     "the random effects reproduce the response to six digits: without residual variation the likelihood has "
@@ -112,8 +112,13 @@ def _low_places(problem):
     information = [np.einsum("aaj->aj", A) for A in problem.cross.A]
     candidates = spread_out(problem.covariance, information)
     values = lmm_dense.scan(problem, candidates.theta)
-    order, is_low = candidates.lowest(values[None], MOST_STARTS)
-    return candidates.theta[order[0][is_low[0]]]
+    order, is_low = candidates.lowest(values[None], MOST_LOOKED_AT)
+    chosen = order[0][is_low[0]]
+    theta = candidates.theta[chosen]
+    own = have_own_valleys(
+        np.zeros(len(chosen), dtype=int), theta, values[chosen], lambda _, way: lmm_dense.scan(problem, way)
+    )
+    return theta[own][:MOST_STARTS]
 
 
 def _from_several(problem, starts, n_evaluations=0):

@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 
 from glmmlib.covariance.base import NEAR_BOUNDARY
-from glmmlib.likelihood.candidates import spread_out
+from glmmlib.likelihood.candidates import have_own_valleys, spread_out
 from glmmlib.likelihood.lmm_batch import State
 
 TOLERANCE = 1e-10  # of g' H^-1 g, in units of the deviance
@@ -20,9 +20,6 @@ MOST_STARTS = 8  # of each model
 HOPELESS, HOPELESS_PER_LEVEL = 10.0, 0.3  # so far above the lowest place looked at, a valley ends no lower
 MOST_STALLED = 8  # steps without descent: the precision of the criterion is reached
 SAME_PLACE = 0.03
-ON_THE_WAY = np.array(
-    [0.15, 0.35, 0.6, 0.85]
-)  # from one start to another: where a ridge between them is looked for
 MOST_NUMBERS = 400_000  # of a look at all sizes
 AT_THETA = ("value", "beta", "XX", "r2", "gradient", "hessian")
 
@@ -90,24 +87,11 @@ def _starts(batch):
     chosen = order[model, rank]
     if is_alone:
         return model, candidates.theta[chosen]
-    return _valleys(batch, model, candidates.theta[chosen], values[model, chosen])
-
-
-def _valleys(batch, model, theta, value):
-    """Leave out the starts from which the straight way to the lowest one of the same model rises nowhere
-    above them: they are neighbours of the wide grid in one valley. The lowest of each model comes first.
-    """
-    lowest = np.searchsorted(model, model)
-    others = np.flatnonzero(lowest != np.arange(len(model)))
-    if not others.size:
-        return model, theta
-    here, goal, share = theta[others], theta[lowest[others]], ON_THE_WAY[:, None, None]
-    way = (1.0 - share) * here + share * goal
-    heights = batch.subset(np.tile(model[others], len(way))).value(way.reshape(-1, theta.shape[1]))
-    highest = heights.reshape(len(way), -1).max(axis=0)
-    keep = np.ones(len(model), bool)
-    keep[others[highest <= value[others]]] = False
-    return model[keep], theta[keep]
+    theta = candidates.theta[chosen]
+    own = have_own_valleys(
+        model, theta, values[model, chosen], lambda which, theta: batch.subset(which).value(theta)
+    )
+    return model[own], theta[own]
 
 
 def _lowest(found, model):

@@ -101,3 +101,15 @@ def test_the_lowest_of_several_valleys(seed, deviance):
 def test_a_criterion_without_a_value_nearby_is_no_foreign_error():
     fit, _ = linear(1689).fit()
     assert np.isfinite(fit.deviance)
+
+
+def test_many_correlations_of_nearly_nothing_are_one_start():
+    """A slope of size nearly zero has one valley, whatever its correlation; the other is found too."""
+    x = [-0.588168, 0.608375, 0.388235, -0.956303, -1.182895, 0.115536, 0.357712, 0.550956, 0.977643]
+    x += [1.540681, -0.253140, 0.578729, -0.760622, 0.072673, -3.012720, 1.827367, 1.355086, -0.197628]
+    y = [0.129310, 0.935972, 1.894240, 1.360761, -0.005863, 2.199840, 5.155956, 2.561159, 1.968121]
+    y += [1.899254, 3.783115, 0.459265, 0.572512, 2.051002, 0.175184, 4.212928, 3.988278, 1.831500]
+    g, h = list("001111222223333444"), list("012123022120312031")
+    table = pd.DataFrame({"y": y, "x": x, "g": g, "h": h})
+    smaller, larger = (gl.lmer(f"y ~ x + (x | g){more}", table, reml=False) for more in ("", " + (1 | h)"))
+    assert larger.deviance <= smaller.deviance + 1e-6
