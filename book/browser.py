@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 SITE = Path("_build/html")
 PICTURES = Path("_build/pictures")
@@ -50,21 +51,21 @@ def chromium() -> Iterator:
             browser.close()
 
 
-def page_for(browser, width: int = 1280, theme: str = "light"):
+def page_for(browser: Any, width: int = 1280, theme: str = "light"):
     """A page without network, `width` CSS pixels wide, in the light or the dark theme."""
     context = browser.new_context(viewport={"width": width, "height": 900}, offline=True, color_scheme=theme)
     context.add_init_script(f"localStorage.mode ??= '{theme}'; localStorage.theme ??= '{theme}';")
     return context.new_page()
 
 
-def open_all(page) -> None:
+def open_all(page: Any) -> None:
     """Open every door, solution and note of the page, and wait for what is behind it."""
     page.evaluate(OPEN)
     page.wait_for_timeout(300)
     settle(page)
 
 
-def settle(page) -> None:
+def settle(page: Any) -> None:
     """Wait for equations, fonts and the slider charts that are to be seen."""
     page.wait_for_load_state("load")
     page.wait_for_function("!window.MathJax?.startup || MathJax.startup.promise.then(() => true)")
@@ -73,7 +74,7 @@ def settle(page) -> None:
         chart.locator("svg").wait_for(timeout=30_000)
 
 
-def picture(page, name: str, target: Path, selector: str | None = None, doors: bool = False) -> None:
+def picture(page: Any, name: str, target: Path, selector: str | None = None, doors: bool = False) -> None:
     page.goto((SITE / f"{name}.html").resolve().as_uri())
     settle(page)
     if doors:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from hashlib import sha256
 from html import escape
+from typing import Any
 
 from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
@@ -39,7 +40,7 @@ class SliderRenderer:
     mime_priority_overrides = [("html", VEGALITE, 1)]
 
     @staticmethod
-    def handle_mime(renderer, data, inline: bool) -> list[nodes.Node] | None:
+    def handle_mime(renderer: Any, data: Any, inline: bool) -> list[nodes.Node] | None:
         if inline or data.mime_type != VEGALITE:
             return None
         return [chart_node(data.content if isinstance(data.content, dict) else json.loads(data.content))]

@@ -72,7 +72,7 @@ class HangDoors(SphinxTransform):
 
     default_priority = 9  # before solutions are gathered (10) and labels move to the element below them (260)
 
-    def apply(self, **kwargs) -> None:
+    def apply(self, **kwargs: Any) -> None:
         for start in list(self.document.findall(door_start)):
             self._hang(start)
         for end in list(self.document.findall(is_end)):
@@ -100,31 +100,31 @@ class HangDoors(SphinxTransform):
         start.replace_self(hung)
 
 
-def _visit_door(self, node: door) -> None:
+def _visit_door(self: Any, node: door) -> None:
     self.body.append(self.starttag(node, "details"))
 
 
-def _depart_door(self, node: door) -> None:
+def _depart_door(self: Any, node: door) -> None:
     self.body.append("</details>\n")
 
 
-def _visit_title(self, node: door_title) -> None:
+def _visit_title(self: Any, node: door_title) -> None:
     self.body.append('<summary class="door-title">')
 
 
-def _depart_title(self, node: door_title) -> None:
+def _depart_title(self: Any, node: door_title) -> None:
     self.body.append("</summary>\n")
 
 
-def _visit_content(self, node: door_content) -> None:
+def _visit_content(self: Any, node: door_content) -> None:
     self.body.append('<div class="door-content">\n')
 
 
-def _depart_content(self, node: door_content) -> None:
+def _depart_content(self: Any, node: door_content) -> None:
     self.body.append("</div>\n")
 
 
-def _pass(self, node: nodes.Node) -> None:
+def _pass(self: Any, node: nodes.Node) -> None:
     """Builders other than HTML print the content as it stands."""
 
 

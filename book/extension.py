@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from docutils import nodes
 from myst_nb.core.render import load_mime_renders
@@ -53,7 +54,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
-def _add_assets(app: Sphinx, config) -> None:
+def _add_assets(app: Sphinx, config: Any) -> None:
     config.html_static_path.append(str(ASSETS))
     app.add_css_file("book.css")
     if lite.wanted():
@@ -68,7 +69,7 @@ def _drop_repeated_ids(app: Sphinx, doctree: nodes.document, docname: str) -> No
         section["ids"] = [i for i in section["ids"] if i not in ("exercise-content", "solution-content")]
 
 
-def _finish_page(app: Sphinx, pagename: str, templatename: str, context: dict, doctree) -> None:
+def _finish_page(app: Sphinx, pagename: str, templatename: str, context: dict, doctree: Any) -> None:
     """Load a script only where it is used; leave out thebe, whose kernel would come from the network."""
     # Docutils writes a role that is no longer valid on the entries of a bibliography.
     body = context["body"] = context.get("body", "").replace('role="doc-biblioentry"', 'role="listitem"')

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from typing import Any
 
 from book.browser import SITE, chromium, open_all, page_for, settle
 
@@ -28,7 +29,7 @@ ANSWERS = ".bd-article .cell_output pre, .bd-article .cell_output table, .bd-art
 CODE = ".bd-article .cell_input pre, .bd-article .sd-tab-content pre"
 
 
-def too_wide(page, selectors: str) -> list[dict]:
+def too_wide(page: Any, selectors: str) -> list[dict]:
     """What in an open page is wider than its place: its beginning, by how many pixels, whether it scrolls."""
     return page.evaluate(MEASURE, selectors)
 

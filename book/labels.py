@@ -8,6 +8,7 @@ Docutils lowers the case of every id; the anchors of slides and sharpenings keep
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from docutils import nodes
 from sphinx.application import Sphinx
@@ -28,7 +29,7 @@ class CourseLabels(SphinxTransform):
 
     default_priority = 700  # after targets are propagated (260), before the labels are collected (850)
 
-    def apply(self, **kwargs) -> None:
+    def apply(self, **kwargs: Any) -> None:
         for name in [n for n in self.document.nametypes if LABEL.match(n)]:
             self._restore_case(name)
         for node in list(self.document.findall(nodes.Element)):
@@ -95,7 +96,7 @@ def _table(app: Sphinx, docname: str) -> nodes.table:
 HEADINGS = ("Slide", "What is on it", "Where the course covers it")
 
 
-def _place(app, docname, slide, places, titles) -> list[nodes.Node]:
+def _place(app: Any, docname: Any, slide: Any, places: Any, titles: Any) -> list[nodes.Node]:
     where = places.get(slide.label.lower())
     if where is None:
         logger.warning("slide %s has no place: no page carries the label %s", slide.id, slide.label)

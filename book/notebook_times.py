@@ -6,6 +6,7 @@ Where tests are spread over processes (`--dist loadgroup`), it keeps the cells o
 from __future__ import annotations
 
 from collections import defaultdict
+from typing import Any
 
 import pytest
 
@@ -19,13 +20,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group(item.path.name))
 
 
-def pytest_runtest_logreport(report) -> None:
+def pytest_runtest_logreport(report: Any) -> None:
     path = report.nodeid.split("::")[0]
     if path.endswith(".ipynb"):
         seconds[path] += report.duration
 
 
-def pytest_terminal_summary(terminalreporter) -> None:
+def pytest_terminal_summary(terminalreporter: Any) -> None:
     if seconds:
         terminalreporter.section("run time per notebook")
         for path, time in sorted(seconds.items()):

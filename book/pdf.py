@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from pypdf import PdfReader, PdfWriter
@@ -31,7 +32,7 @@ PAGE = {
 }
 
 
-def print_page(browser, site: Path, name: str, target: Path) -> str:
+def print_page(browser: Any, site: Path, name: str, target: Path) -> str:
     """Print the page `name` of the built `site` into the file `target`; its title."""
     page = page_for(browser, 900)
     page.goto((site / f"{name}.html").as_uri())

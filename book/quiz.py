@@ -151,23 +151,23 @@ class AdmonitionOrQuiz(Admonition, SphinxDirective):
         return holder.children
 
 
-def _visit_quiz(self, node: quiz) -> None:
+def _visit_quiz(self: Any, node: quiz) -> None:
     self.body.append(f'<form class="quiz" id="{node["ids"][0]}" autocomplete="off"><fieldset>\n')
 
 
-def _depart_quiz(self, node: quiz) -> None:
+def _depart_quiz(self: Any, node: quiz) -> None:
     self.body.append('<div class="quiz-answer" role="status" aria-live="polite"></div>\n</fieldset></form>\n')
 
 
-def _visit_question(self, node: quiz_question) -> None:
+def _visit_question(self: Any, node: quiz_question) -> None:
     self.body.append(f'<legend><span class="quiz-number">Question {node.parent["number"]}</span> ')
 
 
-def _depart_question(self, node: quiz_question) -> None:
+def _depart_question(self: Any, node: quiz_question) -> None:
     self.body.append("</legend>\n")
 
 
-def _visit_option(self, node: quiz_option) -> None:
+def _visit_option(self: Any, node: quiz_option) -> None:
     group, ident = node["group"], node["ident"]
     self.body.append(
         f'<div class="quiz-option" data-correct="{str(node["correct"]).lower()}">'
@@ -175,15 +175,15 @@ def _visit_option(self, node: quiz_option) -> None:
     )
 
 
-def _depart_option(self, node: quiz_option) -> None:
+def _depart_option(self: Any, node: quiz_option) -> None:
     self.body.append("</div>\n")
 
 
-def _depart_label(self, node: quiz_label) -> None:
+def _depart_label(self: Any, node: quiz_label) -> None:
     self.body.append("</label>")
 
 
-def _visit_reason(self, node: quiz_reason) -> None:
+def _visit_reason(self: Any, node: quiz_reason) -> None:
     self.body.append('<div class="quiz-reason" hidden>')
 
 
@@ -192,11 +192,11 @@ def _is_correct(line: str) -> bool:
     return found is not None and found[1] == "x"
 
 
-def _depart_reason(self, node: quiz_reason) -> None:
+def _depart_reason(self: Any, node: quiz_reason) -> None:
     self.body.append("</div>")
 
 
-def _pass(self, node: nodes.Node) -> None:
+def _pass(self: Any, node: nodes.Node) -> None:
     """Builders other than HTML print the content as it stands."""
 
 

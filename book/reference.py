@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 from functools import cache, cached_property
+from typing import Any
 
 from numpydoc.docscrape_sphinx import SphinxDocString
 from sphinx.application import Sphinx
@@ -65,7 +66,7 @@ def setup(app: Sphinx) -> None:
     app.connect("autodoc-process-docstring", _lead_into_the_chapters, priority=900)
 
 
-def _name_types(app: Sphinx, config) -> None:
+def _name_types(app: Sphinx, config: Any) -> None:
     """Link the types that the reference holds. Numpydoc's own list leads to Python's and NumPy's pages on the
     network.
     """
@@ -81,16 +82,18 @@ SphinxDocString._process_param = lambda self, name, description, linked: _descri
 )
 
 
-def _leave_out_properties(app, what, name, member, skip, options):
+def _leave_out_properties(app: Any, what: Any, name: Any, member: Any, skip: Any, options: Any):
     return True if isinstance(member, property | cached_property) else None
 
 
-def _leave_out_how_classes_are_made(app, what, name, obj, options, signature, returns):
+def _leave_out_how_classes_are_made(
+    app: Any, what: Any, name: Any, obj: Any, options: Any, signature: Any, returns: Any
+):
     """Fits and results are returned by functions, and no reader makes one."""
     return ("", None) if what in ("class", "exception") else None
 
 
-def _lead_into_the_chapters(app: Sphinx, what, name, obj, options, lines) -> None:
+def _lead_into_the_chapters(app: Sphinx, what: Any, name: Any, obj: Any, options: Any, lines: Any) -> None:
     """Add the chapters that use a function or a method, the first ones."""
     lines[:] = [_with_choices_as_code(line) for line in lines]
     if what not in ("function", "method"):

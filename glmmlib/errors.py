@@ -31,7 +31,7 @@ class FormulaError(GlmmlibError):
               ^
     """
 
-    def __init__(self, message: str, text: str = "", position: int | None = None):
+    def __init__(self, message: str, text: str = "", position: int | None = None) -> None:
         super().__init__(message, text, position)
         self.message = message
         self.text = text

@@ -1,11 +1,21 @@
 """Analysis of variance: an F test for each term of one fit, or likelihood-ratio tests between several."""
 
-from glmmlib.comparison.lrt import likelihood_ratio_tests
+import numpy as np
+
+from glmmlib.comparison.lrt import LikelihoodRatioTests, likelihood_ratio_tests
 from glmmlib.errors import ModelError
-from glmmlib.inference.term_tests import term_tests
+from glmmlib.fitted import FittedModel
+from glmmlib.inference.term_tests import TermTests, term_tests
 
 
-def anova(*fits, refit=True, type=3, ddf=None, bootstrap=None, rng=None):
+def anova(
+    *fits: FittedModel,
+    refit: bool = True,
+    type: int = 3,
+    ddf: str | None = None,
+    bootstrap: int | None = None,
+    rng: np.random.Generator | int | None = None,
+) -> TermTests | LikelihoodRatioTests:
     """Test the terms of one fit, or nested fits against each other.
 
     Parameters

@@ -1,11 +1,14 @@
 """A likelihood-ratio test whose null distribution is simulated."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
 
 from glmmlib.comparison.nesting import check_comparable, nested_step, one_criterion
 from glmmlib.display.words import wrapped
+from glmmlib.fitted import FittedModel
 from glmmlib.inference.bootstrap import check_count
 from glmmlib.prediction.simulate import require_generator
 from glmmlib.replicates.refits import refit_many
@@ -34,7 +37,7 @@ class BootstrapTest:
     hypothesis: str
     criterion: str
 
-    def __str__(self):
+    def __str__(self) -> str:
         at_zero = float(np.mean(self.null < 1e-6))
         share = f"; {at_zero:.0%} of them are zero" if at_zero >= 0.005 else ""
         return "\n".join(
@@ -51,7 +54,13 @@ class BootstrapTest:
     __repr__ = __str__
 
 
-def bootstrap_test(m0, m1, n=1000, rng=None, refit=True):
+def bootstrap_test(
+    m0: FittedModel,
+    m1: FittedModel,
+    n: int = 1000,
+    rng: np.random.Generator | int | None = None,
+    refit: bool = True,
+) -> BootstrapTest:
     """Test nested models by a likelihood ratio whose null distribution is simulated.
 
     It needs no table, so it also holds where two or more variances are zero under H0, and in small samples.

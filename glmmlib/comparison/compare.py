@@ -1,5 +1,8 @@
 """Models side by side: log-likelihood, AIC, BIC and conditional AIC."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -16,6 +19,7 @@ from glmmlib.families.binomial import Binomial
 from glmmlib.families.counts import NegativeBinomial, Poisson
 from glmmlib.families.gaussian import Gaussian
 from glmmlib.families.links import Probit
+from glmmlib.fitted import FittedModel
 from glmmlib.models.results import MixedModelFit
 
 
@@ -42,7 +46,7 @@ class Comparison:
     groups: tuple | None
     criterion: str
 
-    def _table(self):
+    def _table(self) -> pd.DataFrame:
         t = self.table
         columns = [t.index, fixed(t["k"], 0), fixed(t["llf"], 2)]
         columns += [fixed(t[c], 1) for c in ("aic", "delta_aic", "bic_rows", "delta_bic_rows")]
@@ -55,7 +59,7 @@ class Comparison:
             header.append("cAIC")
         return Table("", tuple(header), tuple(zip(*columns, strict=True)))
 
-    def _heading(self):
+    def _heading(self) -> str:
         return f"Model comparison ({self.criterion})"
 
     def _notes(self):
@@ -69,19 +73,19 @@ class Comparison:
         if missing:
             yield f"cAIC is for linear models only, so not for {listed(missing)}"
 
-    def _what_n_is(self):
+    def _what_n_is(self) -> str:
         groups = (
             "" if self.groups is None else f", BIC(groups) n = {self.groups[1]} levels of {self.groups[0]}"
         )
         return f"BIC(rows) takes n = {self.nobs} rows{groups}; k counts variances and covariances too"
 
-    def __str__(self):
+    def __str__(self) -> str:
         models = [wrapped(f"{name}: {text}") for name, text in self.formulas.items()]
         return "\n".join([self._heading(), *models, self._table().to_text(), *map(wrapped, self._notes())])
 
     __repr__ = __str__
 
-    def _repr_html_(self):
+    def _repr_html_(self) -> str:
         table = self._table()
         models = "".join(f"<li>{n}: <code>{escape(text)}</code></li>" for n, text in self.formulas.items())
         html = Table(self._heading(), table.header, table.rows).to_html()
@@ -89,7 +93,7 @@ class Comparison:
         return f'<div class="glmmlib"><ul>{models}</ul>{html}{notes}</div>'
 
 
-def compare(*fits):
+def compare(*fits: FittedModel) -> Comparison:
     r"""Set models of one response side by side, nested or not.
 
     ``AIC = -2 log L + 2 k`` and ``BIC = -2 log L + k log n``. For grouped data n may be the rows or the
@@ -164,7 +168,7 @@ def _mixed(fit):
     return _Entry(fit.model_text, fit.family, fit.design.y, fit.n_parameters, fit.llf, fit.reml)
 
 
-def _conditional(fit, aic):
+def _conditional(fit: FittedModel, aic: float) -> float:
     if isinstance(fit, MixedModelFit):
         return conditional_aic(fit).value if fit.is_linear else np.nan
     return aic if type(fit.model).__name__ == "OLS" else np.nan
@@ -212,7 +216,7 @@ def _pooled(fit):
     )
 
 
-def _check(entries, mixed):
+def _check(entries: Sequence[_Entry], mixed: Sequence[FittedModel]) -> str:
     first = entries[0]
     for e in entries[1:]:
         if len(e.y) != len(first.y):

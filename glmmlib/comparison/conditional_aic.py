@@ -21,6 +21,8 @@ optimum of the criterion D,
 Without that term the larger model nearly always wins.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,8 +30,11 @@ import numpy as np
 from glmmlib.covariance.tangent import Tangent
 from glmmlib.diagnostics.leverage import hat_values
 from glmmlib.errors import ModelError
+from glmmlib.fitted import FittedModel
 from glmmlib.inference.satterthwaite import r2_slopes
+from glmmlib.likelihood.lmm import Point
 from glmmlib.linalg.resources import one_blas_thread
+from glmmlib.types import FloatArray
 
 _STEP = 1e-4  # half-width of the differences, relative to the (standardised) column of Lambda
 
@@ -54,10 +59,10 @@ class ConditionalAIC:
     df_known: float
     df: float
 
-    def __float__(self):
+    def __float__(self) -> float:
         return self.value
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return (
             f"conditional AIC = {self.value:.2f}: conditional log-likelihood {self.llf:.2f}, {self.df:.2f} "
             "effective degrees of"
@@ -65,7 +70,7 @@ class ConditionalAIC:
         )
 
 
-def conditional_aic(fit):
+def conditional_aic(fit: FittedModel) -> ConditionalAIC:
     """Return the conditional AIC of a linear mixed model, corrected for the estimation of the variances.
 
     Parameters
@@ -122,7 +127,7 @@ def _conditional_aic(fit):
     return ConditionalAIC(-2.0 * llf + 2.0 * (df + 1.0), llf, known, df)
 
 
-def _for_estimated_variances(fit, w, r):
+def _for_estimated_variances(fit: FittedModel, w: FloatArray, r: FloatArray) -> float:
     """Return what the estimation of theta adds to the degrees of freedom."""
     problem = fit.solution.problem
     tangent = Tangent(problem.covariance, fit.solution.standard_theta)
@@ -146,7 +151,7 @@ def _for_estimated_variances(fit, w, r):
     )
 
 
-def _fitted(fit, point):
+def _fitted(fit: FittedModel, point: Point) -> FloatArray:
     """Return ``X beta + Z b`` (n,) at a point of the profiled deviance, but for what is the same at all
     points.
     """

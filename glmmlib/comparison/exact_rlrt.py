@@ -19,6 +19,8 @@ Crainiceanu and Ruppert (2004), Likelihood ratio tests in linear mixed models wi
 *Journal of the Royal Statistical Society B* 66, 165-185.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
 from html import escape
 
@@ -29,7 +31,10 @@ from glmmlib.covariance.groups import refuse_curves
 from glmmlib.display.tables import p_text
 from glmmlib.display.words import wrapped
 from glmmlib.errors import ModelError
+from glmmlib.fitted import FittedModel
+from glmmlib.likelihood.lmm import ProfiledDeviance
 from glmmlib.prediction.simulate import require_generator
+from glmmlib.types import FloatArray
 
 GRID = np.concatenate(
     [[0.0], np.geomspace(1e-4, 1e5, 300)]
@@ -69,7 +74,7 @@ class ExactTest:
     share_zero: float
     draws: np.ndarray = field(repr=False)
 
-    def __str__(self):
+    def __str__(self) -> str:
         name, title = (
             ("RLRT", "restricted likelihood-ratio")
             if self.criterion == "REML"
@@ -87,11 +92,11 @@ class ExactTest:
 
     __repr__ = __str__
 
-    def _repr_html_(self):
+    def _repr_html_(self) -> str:
         return f'<div class="glmmlib"><pre>{escape(str(self))}</pre></div>'
 
 
-def exact_rlrt(fit, n=10_000, rng=None):
+def exact_rlrt(fit: FittedModel, n: int = 10_000, rng: np.random.Generator | int | None = None) -> ExactTest:
     """Test whether the one variance of a linear mixed model is zero, by its simulated exact null
     distribution.
 
@@ -157,7 +162,7 @@ def exact_rlrt(fit, n=10_000, rng=None):
     )
 
 
-def _check(fit, n):
+def _check(fit: FittedModel, n: int) -> None:
     bootstrap = "simulate from the smaller fit and refit both models instead (a parametric bootstrap)"
     if not fit.is_linear:
         raise ModelError(f"the exact test is for linear mixed models; for a generalised one {bootstrap}")
@@ -188,13 +193,13 @@ class Spectrum:
     df: int
 
     @classmethod
-    def of(cls, problem):
+    def of(cls, problem: ProfiledDeviance) -> Spectrum:
         full, with_X = problem.cross.A[0][0, 0], problem.cross.ZX[0][0]
         mu, size = _distinct(np.linalg.eigvalsh(np.diag(full) - with_X.T @ with_X))
         penalty = (mu, size) if problem.reml else _distinct(full)
         return cls(mu, size, problem.n - problem.p - size.sum(), penalty, problem.df)
 
-    def statistics(self, w2, rest):
+    def statistics(self, w2: FloatArray, rest: FloatArray) -> FloatArray:
         """Return the statistic for sums of squares ``w2`` (n, distinct eigenvalues) and ``rest`` (n,)."""
         lam = GRID / (np.average(self.mu, weights=self.size) if len(self.mu) else 1.0)
         shrunken = 1.0 / (1.0 + np.outer(self.mu, lam))
@@ -203,7 +208,7 @@ class Spectrum:
         return _maxima(self.df * np.log(total[:, None] / (w2 @ shrunken + rest[:, None])) - log_det)
 
 
-def _null_draws(spectrum, n, rng):
+def _null_draws(spectrum: Spectrum, n: int, rng: np.random.Generator) -> FloatArray:
     """Draw from the null distribution of the statistic."""
     draws, step = np.empty(n), max(1, CHUNK_NUMBERS // len(GRID))
     for first in range(0, n, step):
@@ -214,7 +219,7 @@ def _null_draws(spectrum, n, rng):
     return draws
 
 
-def _distinct(values):
+def _distinct(values: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return the distinct positive values and how often each occurs."""
     values = values[values > 1e-9 * values.max(initial=0.0)]
     _, first, count = np.unique(
@@ -223,7 +228,7 @@ def _distinct(values):
     return values[first], count.astype(float)
 
 
-def _maxima(curves):
+def _maxima(curves: FloatArray) -> FloatArray:
     """Return the maximum of each row, refined by a parabola in log lambda; never below the value 0 at lambda
     = 0.
     """

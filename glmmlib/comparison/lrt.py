@@ -14,6 +14,9 @@ Self and Liang (1987), *Journal of the American Statistical Association* 82; Str
 *Biometrics* 50.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from itertools import pairwise
@@ -23,9 +26,10 @@ import pandas as pd
 from scipy.special import chdtrc
 
 from glmmlib.comparison.bootstrap_test import bootstrap_test
-from glmmlib.comparison.nesting import check_comparable, nested_step, one_criterion
+from glmmlib.comparison.nesting import Step, check_comparable, nested_step, one_criterion
 from glmmlib.display.tables import Table, fixed, p_text
 from glmmlib.display.words import wrapped
+from glmmlib.fitted import FittedModel
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,11 +58,11 @@ class LikelihoodRatioTests:
     criterion: str
     refitted: bool
 
-    def _heading(self):
+    def _heading(self) -> str:
         title = f"Likelihood-ratio tests ({self.criterion})"
         return title + (": models fitted by REML were refitted by ML" if self.refitted else "")
 
-    def _table(self):
+    def _table(self) -> pd.DataFrame:
         t = self.table
         columns = [
             t.index,
@@ -78,13 +82,13 @@ class LikelihoodRatioTests:
         for name, hypothesis in self.hypotheses.items():
             yield f"{name}: H0: {hypothesis}; null distribution: {self.distributions[name]}"
 
-    def __str__(self):
+    def __str__(self) -> str:
         lines = [self._heading(), *(wrapped(f"{name}: {text}") for name, text in self.formulas.items())]
         return "\n".join([*lines, self._table().to_text(), *map(wrapped, self._notes())])
 
     __repr__ = __str__
 
-    def _repr_html_(self):
+    def _repr_html_(self) -> str:
         table = self._table()
         models = "".join(f"<li>{n}: <code>{escape(text)}</code></li>" for n, text in self.formulas.items())
         notes = "".join(f"<li>{escape(note)}</li>" for note in self._notes())
@@ -92,7 +96,12 @@ class LikelihoodRatioTests:
         return f'<div class="glmmlib"><ul>{models}</ul>{html}<ul>{notes}</ul></div>'
 
 
-def likelihood_ratio_tests(fits, refit=True, bootstrap=None, rng=None):
+def likelihood_ratio_tests(
+    fits: Sequence[FittedModel],
+    refit: bool = True,
+    bootstrap: int | None = None,
+    rng: np.random.Generator | int | None = None,
+) -> LikelihoodRatioTests:
     """Compare nested fits by their likelihoods; see :func:`glmmlib.anova`."""
     check_comparable(fits)
     fits, criterion, refitted = one_criterion(fits, refit)
@@ -136,7 +145,7 @@ def _simulated(m0, m1, n, rng):
     )
 
 
-def null_distribution(chisq, step):
+def null_distribution(chisq: float, step: Step) -> tuple[float, float, str]:
     """Return p, the naive p and the name of the null distribution."""
     if chisq < -1e-4:
         return np.nan, np.nan, "none, because the larger model fits worse: it has not converged"

@@ -1,12 +1,19 @@
 """What can be compared, and which model sits in which."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 
+from glmmlib.covariance.groups import Group
 from glmmlib.covariance.unstructured import Unstructured
 from glmmlib.errors import ModelError
+from glmmlib.fitted import FittedLinearModel, FittedModel
 from glmmlib.models.results import MixedModelFit
+from glmmlib.types import BoolArray, FloatArray
 
 
 @dataclass(frozen=True)
@@ -20,7 +27,7 @@ class Step:
     hypothesis: str
 
 
-def check_comparable(fits):
+def check_comparable(fits: Sequence[FittedModel]) -> None:
     """Refuse fits of different data, and of different approximations of the likelihood."""
     for fit in fits:
         if not isinstance(fit, MixedModelFit):
@@ -42,7 +49,7 @@ def check_comparable(fits):
             raise ModelError("the fits have different offsets, so neither is nested in the other")
 
 
-def check_same_data(first, other):
+def check_same_data(first: FittedModel, other: FittedModel) -> None:
     """Refuse fits of different rows, responses or weights."""
     a, b = first.design, other.design
     if a.nobs != b.nobs or not a.index.equals(b.index):
@@ -60,7 +67,7 @@ def check_same_data(first, other):
         raise ModelError("the fits have different weights: their likelihoods cannot be compared")
 
 
-def check_same_quadrature(first, other):
+def check_same_quadrature(first: FittedModel, other: FittedModel) -> None:
     """Refuse different approximations of one likelihood."""
     n = [getattr(fit, "n_agq", 1) for fit in (first, other)]
     if n[0] != n[1]:
@@ -77,11 +84,11 @@ def _same(a, b, default):
     return bool(np.all(a == b))
 
 
-def _family(fit):
+def _family(fit: FittedModel) -> str:
     return "gaussian" if fit.is_linear else f"{fit.family.name} ({fit.family.link.name})"
 
 
-def one_criterion(fits, refit):
+def one_criterion(fits: Sequence[FittedModel], refit: bool) -> tuple[Sequence[FittedModel], str, bool]:
     """Return the fits, refitted by ML if asked for, with the name of their criterion and whether they were
     refitted.
     """
@@ -89,7 +96,7 @@ def one_criterion(fits, refit):
     if not any(reml):
         return fits, "ML", False
     if refit:
-        return [fit.with_criterion(reml=False) for fit in fits], "ML", True
+        return [cast(FittedLinearModel, fit).with_criterion(reml=False) for fit in fits], "ML", True
     if not all(reml):
         raise ModelError(
             "some fits are by REML and others by ML: their criteria cannot be compared; use refit=True"
@@ -105,7 +112,7 @@ def one_criterion(fits, refit):
     return fits, "REML", False
 
 
-def nested_step(m0, m1, reml=False):
+def nested_step(m0: FittedModel, m1: FittedModel, reml: bool = False) -> Step:
     """Return the :class:`Step` from m1 down to m0.
 
     The fixed effects are nested if X0 lies in the column space of X1. The random effects are if every
@@ -174,7 +181,7 @@ def _curves(fit):
     return {term.text for g in fit.groups if g.is_curve for term in g.terms}
 
 
-def _outside(X0, X1):
+def _outside(X0: FloatArray, X1: FloatArray) -> BoolArray:
     """Mark the columns of X0 that are no linear combination of those of X1."""
     if not X0.shape[1]:
         return np.zeros(0, dtype=bool)
@@ -257,7 +264,7 @@ def _placed(group, block, matrix):
     return full
 
 
-def _product(group, K, V):
+def _product(group: Group, K: FloatArray, V: FloatArray) -> FloatArray:
     """Return ``Z K Z' V`` as one long vector, for K (q, q) at each level."""
     Z, codes = group.factor.Z, group.factor.codes
     total = np.zeros_like(V)
@@ -268,7 +275,7 @@ def _product(group, K, V):
     return total.ravel()
 
 
-def _hypothesis(m0, m1):
+def _hypothesis(m0: FittedModel, m1: FittedModel) -> str:
     """Say in words what m0 leaves out of m1."""
     parts = []
     if m1.X.shape[1] > m0.X.shape[1]:
@@ -286,7 +293,7 @@ def _hypothesis(m0, m1):
     return " and ".join(parts)
 
 
-def _random_hypotheses(m0, m1):
+def _random_hypotheses(m0: FittedModel, m1: FittedModel) -> list[str]:
     general = ["the random effects have the simpler covariance of the smaller model"]
     old = {g.name: g for g in m0.groups}
     if not set(old) <= {g.name for g in m1.groups} or _nonlinear_terms(m0) or _nonlinear_terms(m1):
@@ -311,7 +318,7 @@ def _random_hypotheses(m0, m1):
     return parts
 
 
-def _n_covariances(group, names):
+def _n_covariances(group: Group, names: set[str]) -> int:
     """Count the covariances between the named effects that the formula lets differ from zero."""
     here = [i for i, name in enumerate(group.columns) if name in names]
     free = group.covariance.free_covariances()[np.ix_(here, here)]

@@ -11,12 +11,14 @@ A new structure is one file with a subclass, and one line in :mod:`glmmlib.covar
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from glmmlib.covariance.factors import SINGULAR, smallest_singular_value, unit_scaled
+from glmmlib.types import BoolArray, FloatArray, Numbers
 
 COLLAPSED = 0.02  # a relative SD below this may sit at the stationary point zero, or be on its way there
 NEAR_BOUNDARY = 0.01  # a relative SD, or a remainder, that may be zero but for rounding
@@ -87,7 +89,7 @@ class CovarianceStructure(ABC):
     sizes: np.ndarray
 
     @classmethod
-    def of(cls, columns, places, **options):
+    def of(cls, columns: Sequence[str], places: Any, **options: Any) -> Any:
         """Make the structure of a term.
 
         Parameters
@@ -103,45 +105,46 @@ class CovarianceStructure(ABC):
         ------
         DataError, ModelError
         """
-        return cls(len(columns), **options)
+        make: Any = cls
+        return make(len(columns), **options)
 
     # -- the map -----------------------------------------------------------------------------------------
 
     @abstractmethod
-    def factor(self, par):
+    def factor(self, par: FloatArray) -> FloatArray:
         """Return Lambda (..., q, q), any root of Sigma / sigma^2, for parameters (..., k)."""
 
     @abstractmethod
-    def directions(self, par):
+    def directions(self, par: FloatArray | None) -> FloatArray:
         """Return the derivatives of Lambda in each parameter: (k, q, q)."""
 
-    def pullback(self, par, G):
+    def pullback(self, par: FloatArray, G: FloatArray) -> FloatArray:
         """Return the gradient (..., k) of ``<G, Lambda(par)>``, G (..., q, q) being held."""
         return np.einsum("kab,...ab->...k", self.directions(par), G)
 
     @abstractmethod
-    def parameters(self, L):
+    def parameters(self, L: FloatArray) -> FloatArray:
         """Return the parameters (..., k) whose Lambda is nearest to L (..., q, q), as roots of ``L L'``."""
 
-    def transformed(self, par, T):
+    def transformed(self, par: FloatArray, T: FloatArray) -> FloatArray:
         """Return the parameters (..., k) of ``T Lambda(par)``, T being as :attr:`invariance` allows it."""
         return self.parameters(T @ self.factor(par))
 
     # -- names -------------------------------------------------------------------------------------------
 
     @abstractmethod
-    def names(self, columns, label):
+    def names(self, columns: Sequence[str], label: str) -> tuple[str, ...]:
         """Return the names of the parameters, without that of the grouping factor.
 
         ``columns`` are the names of the effects, ``label`` that of the term, such as ``"ar1(week)"``.
         """
 
     @abstractmethod
-    def quantities(self, columns, label):
+    def quantities(self, columns: Sequence[str], label: str) -> tuple[Quantity, ...]:
         """Return the :class:`Quantity` for which each parameter stands."""
 
     @abstractmethod
-    def values(self, par, scale):
+    def values(self, par: FloatArray, scale: Numbers) -> FloatArray:
         """Return the values (..., k) of the quantities for parameters (..., k).
 
         SDs are multiplied by ``scale``, a number or an array of the leading shape.
@@ -150,55 +153,60 @@ class CovarianceStructure(ABC):
     # -- the search --------------------------------------------------------------------------------------
 
     @abstractmethod
-    def start(self, variances):
+    def start(self, variances: FloatArray | Sequence[FloatArray]) -> FloatArray:
         """Return first parameters (..., k) for variances (..., q) of the effects, relative to sigma^2."""
 
-    def starts(self, variances):
+    def starts(self, variances: FloatArray) -> FloatArray:
         """Return the first parameters (s, k) from which a search should begin, the best guess first."""
         return self.start(variances)[None]
 
-    def em_step(self, par, moment):
+    def em_step(self, par: FloatArray, moment: FloatArray) -> FloatArray:
         """Return the parameters after a step of EM: ``Lambda <- Lambda chol(moment)``, moment (q, q)."""
         return self.parameters(self.factor(par) @ np.linalg.cholesky(moment))
 
-    def collapsed(self, par):
+    def collapsed(self, par: FloatArray) -> BoolArray:
         """Mark the parameters among :attr:`sizes` that are near zero: bool (..., k)."""
         found = np.zeros(np.shape(par), dtype=bool)
         found[..., self.sizes] = np.abs(par[..., self.sizes]) < COLLAPSED
         return found
 
-    def rectified(self, par):
+    def rectified(self, par: FloatArray) -> FloatArray:
         """Return the equivalent parameters (k,) with the usual signs."""
         return par
 
     @abstractmethod
-    def snapped(self, par):
+    def snapped(self, par: FloatArray) -> FloatArray:
         """Return parameters (k,) with what is nearly on the boundary exactly there, and usual signs."""
 
-    def boundary_distance(self, par):
+    def boundary_distance(self, par: FloatArray) -> FloatArray:
         """Return the smallest relative SD, or remainder after correlation: (...) for parameters (..., k)."""
         return smallest_singular_value(self.factor(par))
 
-    def boundary_sentences(self, par, group, columns, term):
+    def boundary_sentences(
+        self, par: FloatArray, group: str, columns: Sequence[str], term: str
+    ) -> Iterator[str]:
         """Yield a sentence for what is on the boundary; par (k,) in standardised columns."""
         if self.boundary_distance(par) < SINGULAR:
             yield f"the covariance of {term} between the levels of {group} is singular"
 
-    boundary_advice: str = "try a simpler structure"
+    @property
+    def boundary_advice(self) -> str:
+        """What to try where a parameter is on its boundary."""
+        return "try a simpler structure"
 
     @property
-    def phrase(self):
+    def phrase(self) -> str:
         """What a description of the methods says about the effects, or nothing where it is told elsewhere."""
         return ""
 
     # -- tests and intervals -----------------------------------------------------------------------------
 
     @abstractmethod
-    def chart(self, par):
+    def chart(self, par: FloatArray) -> Any:
         """Return the :class:`~glmmlib.covariance.tangent.Chart` of the parameters around a point."""
 
     @abstractmethod
-    def held(self, k, par, to_user, scale):
+    def held(self, k: int, par: FloatArray, to_user: FloatArray, scale: Numbers) -> Any:
         """Return coordinates of Lambda in which the k-th quantity is held.
 
         Parameters
@@ -216,15 +224,15 @@ class CovarianceStructure(ABC):
         object as in :mod:`glmmlib.covariance.coordinates`
         """
 
-    def covariance_basis(self):
+    def covariance_basis(self) -> FloatArray | None:
         """Return symmetric matrices (m, q, q) of which every Sigma is a combination; None if none are."""
         return None
 
-    def missing_dimensions(self, Sigma):
+    def missing_dimensions(self, Sigma: FloatArray) -> int:
         """Return how many dimensions a covariance matrix (q, q) of the family lacks, as on its boundary."""
         return int((np.linalg.eigvalsh(unit_scaled(Sigma)) < 1e-6).sum())
 
-    def identifying_directions(self):
+    def identifying_directions(self) -> FloatArray:
         """Return symmetric matrices (m, q, q): the directions in which Sigma moves at a typical point."""
         basis = self.covariance_basis()
         if basis is not None:
@@ -234,7 +242,7 @@ class CovarianceStructure(ABC):
         half = D @ L.T
         return half + half.swapaxes(1, 2)
 
-    def free_covariances(self):
+    def free_covariances(self) -> BoolArray:
         """Return which entries of Sigma may differ from zero: bool (q, q)."""
         return np.ones((self.q, self.q), dtype=bool)
 
@@ -245,8 +253,8 @@ class LinearStructure(CovarianceStructure):
     is_linear = True
     D: np.ndarray
 
-    def factor(self, par):
+    def factor(self, par: FloatArray) -> FloatArray:
         return np.einsum("...k,kab->...ab", par, self.D)
 
-    def directions(self, par):
+    def directions(self, par: FloatArray | None) -> FloatArray:
         return self.D

@@ -5,6 +5,9 @@ With the projector :math:`P = 11'/q`, the correlation matrix
 :math:`\rho = (q \cos^2\phi - 1) / (q - 1)`, from -1 / (q - 1) to 1.
 """
 
+from collections.abc import Iterator, Sequence
+from typing import Any
+
 import numpy as np
 
 from glmmlib.covariance.base import NEAR_BOUNDARY, LinearStructure, Quantity
@@ -12,6 +15,7 @@ from glmmlib.covariance.correlation import CorrelationStructure
 from glmmlib.covariance.factors import SINGULAR
 from glmmlib.covariance.tangent import ParameterChart
 from glmmlib.errors import ModelError
+from glmmlib.types import FloatArray, Numbers
 
 ADVICE = "try diag(), or one random intercept for all"
 
@@ -24,14 +28,14 @@ class CompoundSymmetry(CorrelationStructure):
     phrase = "with one correlation between all pairs"
     boundary_advice = ADVICE
 
-    def __init__(self, q):
+    def __init__(self, q: int) -> None:
         super().__init__(q, hom=False)
         self.limits = (-1.0 / (q - 1), 1.0)
         self.P = np.full((q, q), 1.0 / q)
         self.first = (self.angle(0.3)[0], self.angle(0.9)[0], self.angle(-0.5 / (q - 1))[0])
 
     @classmethod
-    def of(cls, columns, places, hom=False):
+    def of(cls, columns: Sequence[str], places: Any, hom: bool = False) -> Any:  # type: ignore[override]
         if len(columns) < 2:
             raise ModelError(
                 f"cs() ties the correlations between effects, and here is one only ({columns[0]}): write "
@@ -39,27 +43,27 @@ class CompoundSymmetry(CorrelationStructure):
             )
         return Homogeneous(len(columns)) if hom else cls(len(columns))
 
-    def root(self, phi):
+    def root(self, phi: float) -> FloatArray:
         q = self.q
         along, across = np.sqrt(q) * np.cos(phi), np.sqrt(q / (q - 1)) * np.sin(phi)
         return along * self.P + across * (np.eye(q) - self.P)
 
-    def slope(self, phi):
+    def slope(self, phi: float) -> FloatArray:
         return self.root(phi + np.pi / 2)
 
-    def value(self, phi):
+    def value(self, phi: Any) -> Any:
         return (self.q * np.cos(phi) ** 2 - 1.0) / (self.q - 1)
 
-    def angle(self, value):
+    def angle(self, value: Any) -> tuple[Any, Any]:
         square = np.clip(((self.q - 1) * value + 1.0) / self.q, 0.0, 1.0)
         rest = 2.0 * self.q * np.sqrt(square * (1.0 - square))
         return np.arccos(np.sqrt(square)), -(self.q - 1) / rest if rest else np.nan
 
-    def nearest(self, R):
+    def nearest(self, R: FloatArray) -> Any:
         mean = (R.sum() - self.q) / (self.q * (self.q - 1))
         return self.angle(np.clip(mean, *self.limits))[0]
 
-    def settled(self, phi, exactly=False):
+    def settled(self, phi: Any, exactly: Any = False) -> Any:
         phi = np.arctan2(np.abs(np.sin(phi)), np.abs(np.cos(phi)))
         if exactly and np.sin(phi) < NEAR_BOUNDARY:
             return 0.0
@@ -67,7 +71,7 @@ class CompoundSymmetry(CorrelationStructure):
             return np.pi / 2
         return phi
 
-    def remainder(self, phi):
+    def remainder(self, phi: Any) -> Any:
         return np.minimum(np.abs(np.sin(phi)), np.abs(np.cos(phi)))
 
 
@@ -85,29 +89,29 @@ class Homogeneous(LinearStructure):
     phrase = "with one SD and one correlation between all pairs"
     boundary_advice = ADVICE
 
-    def __init__(self, q):
+    def __init__(self, q: int) -> None:
         self.q, self.sizes = q, np.array([0, 1])
         P = np.full((q, q), 1.0 / q)
         self.D = np.stack([P, np.eye(q) - P])
 
-    def parameters(self, L):
+    def parameters(self, L: FloatArray) -> FloatArray:
         Sigma = L @ np.swapaxes(L, -2, -1)
         total = np.trace(Sigma, axis1=-2, axis2=-1)
         mean = Sigma.sum(axis=(-2, -1)) / self.q
         return np.sqrt(np.maximum(np.stack([mean, (total - mean) / (self.q - 1)], axis=-1), 0.0))
 
-    def transformed(self, par, T):
+    def transformed(self, par: FloatArray, T: FloatArray) -> FloatArray:
         return np.abs(T[0, 0] * par)
 
     # -- names -------------------------------------------------------------------------------------------
 
-    def names(self, columns, label):
+    def names(self, columns: Sequence[str], label: str) -> tuple[str, ...]:
         return f"{label}.mean", f"{label}.rest"
 
-    def quantities(self, columns, label):
+    def quantities(self, columns: Sequence[str], label: str) -> tuple[Quantity, ...]:
         return Quantity("sd", label, 0.0, np.inf), Quantity("rho", label, -1.0 / (self.q - 1), 1.0)
 
-    def values(self, par, scale):
+    def values(self, par: FloatArray, scale: Numbers) -> FloatArray:
         mean, rest = np.moveaxis(np.asarray(par) ** 2, -1, 0)
         total = mean + (self.q - 1) * rest
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -116,20 +120,22 @@ class Homogeneous(LinearStructure):
 
     # -- the search --------------------------------------------------------------------------------------
 
-    def start(self, variances):
+    def start(self, variances: FloatArray | Sequence[FloatArray]) -> FloatArray:
         sd = np.sqrt(np.mean(variances, axis=-1))
         return np.stack([sd, sd], axis=-1)
 
-    def rectified(self, par):
+    def rectified(self, par: FloatArray) -> FloatArray:
         return np.abs(par)
 
-    def snapped(self, par):
+    def snapped(self, par: FloatArray) -> FloatArray:
         return np.where(np.abs(par) < NEAR_BOUNDARY, 0.0, np.abs(par))
 
-    def boundary_distance(self, par):
+    def boundary_distance(self, par: FloatArray) -> FloatArray:
         return np.abs(par).min(axis=-1)
 
-    def boundary_sentences(self, par, group, columns, term):
+    def boundary_sentences(
+        self, par: FloatArray, group: str, columns: Sequence[str], term: str
+    ) -> Iterator[str]:
         zero = np.abs(par) < SINGULAR
         if zero.all():
             yield f"the variance of {term} between the levels of {group} is estimated as zero"
@@ -139,17 +145,17 @@ class Homogeneous(LinearStructure):
 
     # -- tests and intervals -----------------------------------------------------------------------------
 
-    def chart(self, par):
+    def chart(self, par: FloatArray) -> Any:
         return ParameterChart.of(self, self.rectified(par), np.flatnonzero(np.abs(par) >= SINGULAR))
 
-    def held(self, k, par, to_user, scale):
+    def held(self, k: int, par: FloatArray, to_user: FloatArray, scale: Numbers) -> Any:
         return _Polar(self, np.abs(par), k, abs(scale * to_user[0, 0]))
 
-    def missing_dimensions(self, Sigma):
+    def missing_dimensions(self, Sigma: FloatArray) -> int:
         mean = Sigma.sum() / self.q
         return int(mean < 1e-9) + int(np.trace(Sigma) - mean < 1e-9)
 
-    def covariance_basis(self):
+    def covariance_basis(self) -> FloatArray | None:
         return self.D
 
 

@@ -4,9 +4,13 @@ The penalty of a spline is the density of random effects (Wahba 1978; Wood 2017,
 the more the curve may bend.  They are no sample of levels, but one curve that new data have, too.
 """
 
+from collections.abc import Iterator, Sequence
+from typing import Any
+
 import numpy as np
 
 from glmmlib.covariance.multiple import Multiple
+from glmmlib.types import FloatArray
 
 
 class Curve(Multiple):
@@ -24,15 +28,17 @@ class Curve(Multiple):
     is_curve = True
     phrase = ""
 
-    def __init__(self, q):
+    def __init__(self, q: int) -> None:
         super().__init__(np.eye(q))
 
     @classmethod
-    def of(cls, columns, places, **options):
+    def of(cls, columns: Sequence[str], places: Any, **options: Any) -> Any:
         return cls(len(columns))
 
-    def names(self, columns, label):
+    def names(self, columns: Sequence[str], label: str) -> tuple[str, ...]:
         return (label,)
 
-    def boundary_sentences(self, par, group, columns, term):
+    def boundary_sentences(
+        self, par: FloatArray, group: str, columns: Sequence[str], term: str
+    ) -> Iterator[str]:
         return iter(())  # a straight line is an answer like any other

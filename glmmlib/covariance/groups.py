@@ -1,16 +1,20 @@
 """The random effects of a model, arranged by grouping factor."""
 
-from collections.abc import Hashable, Sequence
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.linalg import block_diag
 
-from glmmlib.covariance.base import Quantity
+from glmmlib.covariance.base import CovarianceStructure, Quantity
 from glmmlib.covariance.parameters import Block, BlockDiagonal
 from glmmlib.errors import ModelError
 from glmmlib.linalg.conditioning import standardising_map
 from glmmlib.linalg.crossing import Factor
+from glmmlib.types import FloatArray, IntArray, Numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,20 +35,20 @@ class Group:
     factor: Factor
 
     @property
-    def q(self):
+    def q(self) -> int:
         return len(self.columns)
 
     @property
-    def is_whole(self):
+    def is_whole(self) -> bool:
         """Are all rows one group, so that its random effects are places, animals ... themselves?"""
         return self.factor.n_levels == 1
 
     @property
-    def is_curve(self):
+    def is_curve(self) -> bool:
         """Are its effects the bends of a curve ``s(x)``, no sample of levels?"""
         return all(block.structure.is_curve for block in self.covariance.blocks)
 
-    def counts(self):
+    def counts(self) -> dict[str, int]:
         """Return how many levels there are, by the name of what has them: the factor, or each term."""
         if self.is_curve:
             return {}
@@ -55,7 +59,7 @@ class Group:
             for term, block in zip(self.terms, self.covariance.blocks, strict=True)
         }
 
-    def tables(self, values):
+    def tables(self, values: Any) -> Any:
         """Return values, a dict of (q, J) arrays, as tables: by name a dict of columns, and the index.
 
         A column is named for its effect, with the key of the values before it; where all rows are one group,
@@ -76,12 +80,12 @@ class Group:
             for term, block in zip(self.terms, self.covariance.blocks, strict=True)
         }
 
-    def parts_of_covariance(self):
+    def parts_of_covariance(self) -> Iterator[tuple[Any, Any, Any]]:
         """Yield each block of the covariance with the names of its effects and its term."""
         for term, block in zip(self.terms, self.covariance.blocks, strict=True):
             yield block, tuple(self.columns[i] for i in block.columns), term
 
-    def boundary_sentences(self, theta):
+    def boundary_sentences(self, theta: FloatArray) -> Iterator[str]:
         """Yield a sentence for each term that is on the boundary; theta is that of standardised columns."""
         for block, columns, term in self.parts_of_covariance():
             yield from block.structure.boundary_sentences(theta[block.index], self.name, columns, term.text)
@@ -101,12 +105,12 @@ class Place:
     k: int
 
 
-def prefixed(group, name):
+def prefixed(group: str, name: str) -> str:
     """Return the name of a parameter with that of its grouping factor, unless that is all rows or a curve."""
     return name if group in ("1", name) else f"{group}.{name}"
 
 
-def places_of(groups):
+def places_of(groups: Sequence[Group]) -> list[Place]:
     """Return the :class:`Place` of each entry of theta."""
     found = {}
     for position, group in enumerate(groups):
@@ -117,7 +121,7 @@ def places_of(groups):
     return [found[i] for i in range(len(found))]
 
 
-def values_of(groups, theta, scale):
+def values_of(groups: Sequence[Group], theta: FloatArray, scale: Numbers) -> FloatArray:
     """Return what the entries of theta (..., n), on the user's columns, stand for: (..., n)."""
     values = np.empty(np.shape(theta))
     for group in groups:
@@ -126,7 +130,7 @@ def values_of(groups, theta, scale):
     return values
 
 
-def refuse_curves(groups, what):
+def refuse_curves(groups: Sequence[Group], what: str) -> None:
     """Refuse what is about groups where the model holds curves, with ``what`` as the subject of the sentence.
 
     Raises
@@ -141,7 +145,9 @@ def refuse_curves(groups, what):
         )
 
 
-def arrange(random_designs, weights=None):
+def arrange(
+    random_designs: Sequence[Any], weights: FloatArray | None = None
+) -> tuple[tuple[Group, ...], tuple[str, ...]]:
     """Collect the terms of a formula by grouping factor.
 
     Parameters
@@ -158,7 +164,9 @@ def arrange(random_designs, weights=None):
         For each entry of theta, in the order of the formula: ``"Subject.Days"`` for a diagonal entry of
         Lambda, ``"Subject.Days.Intercept"`` for the entry in the row of Days and the column of Intercept.
     """
-    designs_of, theta_names, places = {}, [], {}
+    designs_of: dict[str, list[Any]] = {}
+    theta_names: list[str] = []
+    places: dict[int, tuple[int, CovarianceStructure, IntArray]] = {}
     for position, design in enumerate(random_designs):
         structure = design.structure
         names = [
@@ -173,7 +181,12 @@ def arrange(random_designs, weights=None):
     return groups, tuple(theta_names)
 
 
-def _group(name, designs, places, weights):
+def _group(
+    name: str,
+    designs: Sequence[Any],
+    places: dict[int, tuple[int, CovarianceStructure, IntArray]],
+    weights: FloatArray | None,
+) -> Group:
     columns = tuple(column for d in designs for column in d.columns)
     blocks, parts, start = [], [], 0
     for d in designs:

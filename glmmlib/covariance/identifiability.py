@@ -12,10 +12,14 @@ parameter more. There the directions :math:`Z_j\,d\Sigma\,Z_j'` in which the cov
 typical point, and that of the residuals, must be linearly independent.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from glmmlib.covariance.groups import Group
 from glmmlib.display.words import listed
 from glmmlib.errors import ModelError
+from glmmlib.types import FloatArray, IntArray
 
 _RANK = 1e-9  # of a Gram matrix of columns of length one: what counts as zero within a level
 _FLAT = 1e-8  # of the information about the covariances: what counts as none
@@ -24,7 +28,7 @@ _FLAT = 1e-8  # of the information about the covariances: what counts as none
 _ENOUGH_LEVELS = 500  # looked at before all others
 
 
-def check_covariances(groups, residual=None):
+def check_covariances(groups: Sequence[Group], residual: FloatArray | None = None) -> None:
     """Refuse random effects whose covariance matrix is not identified.
 
     Parameters
@@ -55,7 +59,7 @@ def check_covariances(groups, residual=None):
             raise ModelError(_sentence(group))
 
 
-def _is_identified(group):
+def _is_identified(group: Group) -> bool:
     codes, Z = group.factor.codes, group.factor.Z
     Z = Z / np.linalg.norm(Z, axis=1, keepdims=True)
     largest = np.bincount(codes, minlength=group.factor.n_levels).argmax()
@@ -106,7 +110,7 @@ def _structured_sentence(group, with_residual):
     )
 
 
-def _projectors(codes, Z, n_levels):
+def _projectors(codes: IntArray, Z: FloatArray, n_levels: int) -> FloatArray:
     """Return for each level the projector (J, q, q) on the rows of its Z."""
     q = len(Z)
     gram = np.empty((n_levels, q, q))
@@ -118,7 +122,7 @@ def _projectors(codes, Z, n_levels):
     return kept @ np.swapaxes(vectors, 1, 2)
 
 
-def _sentence(group):
+def _sentence(group: Group) -> str:
     codes, Z = group.factor.codes, group.factor.Z
     order = np.argsort(codes, kind="stable")
     starts = np.flatnonzero(np.diff(codes[order], prepend=-1))

@@ -1,5 +1,8 @@
 """A known covariance between the levels of a factor, such as the relationship of animals."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from glmmlib.covariance.multiple import Multiple
@@ -23,7 +26,7 @@ class Known(Multiple):
     phrase = "with a known covariance"
     options = {"cov": None}
 
-    def __init__(self, covariance, name="A"):
+    def __init__(self, covariance: Any, name: str = "A") -> None:
         if len(covariance) > LARGEST:
             raise ModelError(
                 f"the known covariance {name!r} has {len(covariance):,} levels, and its matrices are dense "
@@ -38,5 +41,5 @@ class Known(Multiple):
         super().__init__(np.linalg.cholesky(covariance))
 
     @classmethod
-    def of(cls, columns, places, cov):
+    def of(cls, columns: Sequence[str], places: Any, cov: Any) -> Any:  # type: ignore[override]
         return cls(places, cov)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from glmmlib.covariance.base import CovarianceStructure
 from glmmlib.covariance.factors import SINGULAR
+from glmmlib.types import BoolArray, FloatArray, IntArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,15 +36,16 @@ class Block:
     to_standard: np.ndarray
 
     @cached_property
-    def here(self):
+    def here(self) -> tuple[IntArray, IntArray]:
         """Its place in the factor of the whole group."""
-        return np.ix_(self.columns, self.columns)
+        rows, cols = np.ix_(self.columns, self.columns)
+        return rows, cols
 
-    def to_user(self, par):
+    def to_user(self, par: FloatArray) -> FloatArray:
         """Return the parameters (..., k) of the factor that acts on the columns as the user wrote them."""
         return self.structure.transformed(par, self.to_standard)
 
-    def to_standardised(self, par):
+    def to_standardised(self, par: FloatArray) -> FloatArray:
         """The inverse of :meth:`to_user`."""
         return self.structure.transformed(par, np.linalg.inv(self.to_standard))
 
@@ -53,7 +57,7 @@ class BlockDiagonal:
     q: int
     blocks: tuple[Block, ...]
 
-    def factor(self, theta):
+    def factor(self, theta: FloatArray) -> FloatArray:
         """Return Lambda (..., q, q) for the whole parameter vector (..., n)."""
         if len(self.blocks) == 1:
             (block,) = self.blocks
@@ -63,20 +67,20 @@ class BlockDiagonal:
             L[(..., *b.here)] = b.structure.factor(theta[..., b.index])
         return L
 
-    def free_covariances(self):
+    def free_covariances(self) -> BoolArray:
         """Return which entries of Sigma the formula lets differ from zero: bool (q, q)."""
         return np.any([self._placed(b, b.structure.free_covariances()) for b in self.blocks], axis=0)
 
-    def covariance_basis(self):
+    def covariance_basis(self) -> FloatArray:
         """Return symmetric matrices (m, q, q) of which every Sigma is a combination; None if none are."""
         return self._all(b.structure.covariance_basis() for b in self.blocks)
 
-    def coefficients(self, Sigma):
+    def coefficients(self, Sigma: FloatArray) -> FloatArray:
         """Return the coefficients (m,) of a covariance matrix in :meth:`covariance_basis`."""
         basis = self.covariance_basis()
         return np.linalg.lstsq(basis.reshape(len(basis), -1).T, Sigma.ravel(), rcond=None)[0]
 
-    def identifying_directions(self):
+    def identifying_directions(self) -> FloatArray:
         """Return symmetric matrices (m, q, q): the directions in which Sigma moves at a typical point."""
         return self._all(b.structure.identifying_directions() for b in self.blocks)
 
@@ -116,7 +120,7 @@ class CovarianceParameters:
         Entries of theta at which zero is a stationary point.
     """
 
-    def __init__(self, members):
+    def __init__(self, members: Iterator[Any]) -> None:
         self.members = tuple(members)
         self.places = [(f, b) for f, member in enumerate(self.members) for b in member.blocks]
         self.size = sum(len(b.index) for _, b in self.places)
@@ -125,11 +129,11 @@ class CovarianceParameters:
 
     # -- theta and factors -------------------------------------------------------------------------------
 
-    def factors(self, theta):
+    def factors(self, theta: FloatArray) -> list[FloatArray]:
         """Return Lambda (..., q, q) of each member for theta (..., n)."""
         return [member.factor(theta) for member in self.members]
 
-    def pullback(self, theta, G):
+    def pullback(self, theta: FloatArray, G: FloatArray | Sequence[FloatArray]) -> FloatArray:
         """Return the gradient (..., n) in theta, for the derivatives G (..., q, q) in each Lambda."""
         gradient = np.empty(np.shape(theta))
         for f, b in self.places:
@@ -137,22 +141,24 @@ class CovarianceParameters:
             gradient[..., b.index] = b.structure.pullback(theta[..., b.index], own)
         return gradient
 
-    def parameters(self, factors):
+    def parameters(self, factors: Sequence[FloatArray]) -> FloatArray:
         """Return the theta (..., n) whose factors are nearest to those given, as roots."""
         theta = np.empty((*factors[0].shape[:-2], self.size))
         for f, b in self.places:
             theta[..., b.index] = b.structure.parameters(factors[f][(..., *b.here)])
         return theta
 
-    def to_user(self, theta):
+    def to_user(self, theta: FloatArray) -> FloatArray:
         """Return theta (..., n) for the columns as the user wrote them."""
         return self._by_block(theta, lambda b, par: b.to_user(par))
 
-    def to_standardised(self, theta):
+    def to_standardised(self, theta: FloatArray) -> FloatArray:
         """Return theta (..., n) for standardised columns."""
         return self._by_block(theta, lambda b, par: b.to_standardised(par))
 
-    def _by_block(self, theta, function, dtype=float):
+    def _by_block(
+        self, theta: FloatArray, function: Callable[..., Any], dtype: type[float] = float
+    ) -> FloatArray:
         theta = np.asarray(theta)
         found = np.empty(theta.shape, dtype=dtype)
         for _, b in self.places:
@@ -161,14 +167,14 @@ class CovarianceParameters:
 
     # -- the search --------------------------------------------------------------------------------------
 
-    def start(self, variances):
+    def start(self, variances: FloatArray | Sequence[FloatArray]) -> FloatArray:
         """Return a first theta (..., n) for the variances (..., q) of each member's effects."""
         theta = np.empty((*variances[0].shape[:-1], self.size))
         for f, b in self.places:
             theta[..., b.index] = b.structure.start(variances[f][..., b.columns])
         return theta
 
-    def starts(self, variances):
+    def starts(self, variances: Sequence[FloatArray]) -> Iterator[FloatArray]:
         """Yield the theta (n,) from which a search should begin: :meth:`start`, then other values of the
         parameters that may have several optima, one structure at a time.
         """
@@ -180,14 +186,14 @@ class CovarianceParameters:
                 theta[b.index] = par
                 yield theta
 
-    def em_step(self, theta, moments):
+    def em_step(self, theta: FloatArray, moments: Sequence[FloatArray]) -> FloatArray:
         """Return theta after a step of EM, for the mean second moments (q, q) of each member's u."""
         theta = theta.copy()
         for f, b in self.places:
             theta[b.index] = b.structure.em_step(theta[b.index], moments[f][b.here])
         return theta
 
-    def directions(self):
+    def directions(self) -> FloatArray:
         """Return the derivatives of the one member's Lambda in each entry of theta (n, q, q), where they are
         the same everywhere.
         """
@@ -197,7 +203,7 @@ class CovarianceParameters:
             D[np.ix_(b.index, b.columns, b.columns)] = b.structure.directions(None)
         return D
 
-    def inverse_curvature(self, theta, variances):
+    def inverse_curvature(self, theta: FloatArray, variances: Sequence[FloatArray]) -> FloatArray:
         """Return a guess (..., n) of the inverse second derivatives of the criterion in each entry of theta.
 
         ``variances`` (..., q, q) of each member are those of the single entries of Lambda, as if independent.
@@ -209,22 +215,24 @@ class CovarianceParameters:
             guess[..., b.index] = 1.0 / np.maximum(curvature, 1e-12)
         return guess
 
-    def collapsed(self, theta):
+    def collapsed(self, theta: FloatArray) -> BoolArray:
         """Mark the entries of theta (..., n) that are near zero, where zero is a stationary point."""
-        return self._by_block(theta, lambda b, par: b.structure.collapsed(par), dtype=bool)
+        return self._by_block(theta, lambda b, par: b.structure.collapsed(par), dtype=bool).astype(
+            bool, copy=False
+        )
 
-    def rectified(self, theta):
+    def rectified(self, theta: FloatArray) -> FloatArray:
         """Return the equivalent theta (n,) with the usual signs."""
         return self._by_block(theta, lambda b, par: b.structure.rectified(par))
 
-    def snapped(self, theta):
+    def snapped(self, theta: FloatArray) -> FloatArray:
         """Return theta (n,) with what is nearly on the boundary exactly there, and the usual signs."""
         return self._by_block(theta, lambda b, par: b.structure.snapped(par))
 
-    def boundary_distance(self, theta):
+    def boundary_distance(self, theta: FloatArray) -> FloatArray:
         """Return the smallest relative SD, or remainder after correlation: (...) for theta (..., n)."""
         distances = [b.structure.boundary_distance(theta[..., b.index]) for _, b in self.places]
         return np.min(distances, axis=0)
 
-    def is_singular(self, theta):
+    def is_singular(self, theta: FloatArray) -> BoolArray:
         return self.boundary_distance(theta) < SINGULAR

@@ -10,6 +10,9 @@ The parameter of the correlation is the logarithm of the range r; with :math:`d 
 as glmmTMB has them.  Rasmussen and Williams (2006), *Gaussian Processes for Machine Learning*, 4.2.
 """
 
+from collections.abc import Iterator, Sequence
+from typing import Any
+
 import numpy as np
 from scipy.linalg import solve_triangular
 from scipy.spatial.distance import pdist, squareform
@@ -17,6 +20,7 @@ from scipy.spatial.distance import pdist, squareform
 from glmmlib.covariance.correlation import CorrelationStructure
 from glmmlib.covariance.factors import SINGULAR
 from glmmlib.errors import DataError
+from glmmlib.types import FloatArray
 
 LARGEST = 2000  # places: all matrices are dense
 REACH = 40.0  # of log r from that of the typical distance: beyond is no number
@@ -36,7 +40,7 @@ class Spatial(CorrelationStructure):
     limits = (0.0, np.inf)
     left_side = "places"
 
-    def __init__(self, places, hom=True):
+    def __init__(self, places: Any, hom: bool = True) -> None:
         super().__init__(len(places), hom)
         distances = pdist(places)
         self.distances = squareform(distances)
@@ -45,27 +49,27 @@ class Spatial(CorrelationStructure):
         typical = np.median(distances)
         ranges = (0.3 * typical, typical, np.median(nearest), 3.0 * typical)
         self.first = tuple(np.log(ranges))
-        self._kept = (None, None)
+        self._kept: Any = (None, None)
 
     @classmethod
-    def of(cls, columns, places, **options):
+    def of(cls, columns: Sequence[str], places: Any, **options: Any) -> Any:
         check_places(cls.word, columns, places)
         return cls(places, **options)
 
     # -- correlations, and their derivatives in log r -----------------------------------------------------
 
-    def correlation(self, d):
+    def correlation(self, d: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the correlation at relative distance d, and its derivative in log r."""
         raise NotImplementedError
 
-    def root(self, phi):
+    def root(self, phi: float) -> FloatArray:
         if abs(phi - self.first[1]) > REACH:
             raise np.linalg.LinAlgError("the range is zero or infinite")
         if self._kept[0] != phi:
             self._kept = phi, np.linalg.cholesky(self.correlation(self.distances / np.exp(phi))[0])
         return self._kept[1]
 
-    def slope(self, phi):
+    def slope(self, phi: float) -> FloatArray:
         """Return the derivative of the Cholesky factor: ``C tril(C^-1 dR C'^-1)``, half the diagonal."""
         C = self.root(phi)
         dR = self.correlation(self.distances / np.exp(phi))[1]
@@ -73,14 +77,14 @@ class Spatial(CorrelationStructure):
         inner = solve_triangular(C, half.T, lower=True, check_finite=False)
         return C @ (np.tril(inner) - 0.5 * np.diag(np.diag(inner)))
 
-    def value(self, phi):
+    def value(self, phi: Any) -> Any:
         return np.exp(phi)
 
-    def angle(self, value):
+    def angle(self, value: Any) -> tuple[Any, Any]:
         with np.errstate(divide="ignore"):
             return np.log(value), 1.0 / np.float64(value)
 
-    def nearest(self, R):
+    def nearest(self, R: FloatArray) -> Any:
         """Return the log range whose correlations come nearest, by bisection of their sum."""
         low, high = np.log(NEAR * self.shortest), np.log(FAR * self.longest)
         target = R.sum()
@@ -92,11 +96,13 @@ class Spatial(CorrelationStructure):
                 high = middle
         return 0.5 * (low + high)
 
-    def remainder(self, phi):
+    def remainder(self, phi: Any) -> Any:
         inside = (np.exp(phi) < FAR * self.longest) & (np.exp(phi) > NEAR * self.shortest)
         return np.where(inside, 1.0, 0.0)
 
-    def boundary_sentences(self, par, group, columns, term):
+    def boundary_sentences(
+        self, par: FloatArray, group: str, columns: Sequence[str], term: str
+    ) -> Iterator[str]:
         size, reach = np.abs(par[: self.n_sizes]).max(), np.exp(par[-1])
         if size >= SINGULAR and reach >= FAR * self.longest:
             yield (
@@ -118,7 +124,7 @@ class Exponential(Spatial):
     word, example = "exp", "exp(lon + lat | 1)"
     phrase = "with correlations that fall exponentially with distance"
 
-    def correlation(self, d):
+    def correlation(self, d: FloatArray) -> tuple[FloatArray, FloatArray]:
         R = np.exp(-d)
         return R, d * R
 
@@ -130,13 +136,13 @@ class Matern(Spatial):
     phrase = "with Matern's correlations, which fall with distance"
     options = {"nu": 1.5}
 
-    def __init__(self, places, nu=1.5):
+    def __init__(self, places: Any, nu: float = 1.5) -> None:
         if nu not in (0.5, 1.5, 2.5):
             raise DataError(f"the smoothness nu of mat() is 0.5, 1.5 or 2.5, not {nu!r}: it is not estimated")
         self.nu = nu
         super().__init__(places)
 
-    def correlation(self, d):
+    def correlation(self, d: FloatArray) -> tuple[FloatArray, FloatArray]:
         E = np.exp(-d)
         if self.nu == 0.5:
             return E, d * E
@@ -145,7 +151,7 @@ class Matern(Spatial):
         return (1.0 + d + d**2 / 3.0) * E, d**2 * (1.0 + d) / 3.0 * E
 
 
-def check_places(word, columns, places):
+def check_places(word: str, columns: Sequence[str], places: Any) -> None:
     """Refuse too few or too many places, and places that all but coincide."""
     if len(places) < 3:
         raise DataError(f"{word}() needs at least three places, and the data have {len(places)}")

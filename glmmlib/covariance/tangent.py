@@ -6,12 +6,15 @@ rank of the factor and moves it in every direction that keeps it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.linalg import qr
 
 from glmmlib.covariance.factors import SINGULAR
+from glmmlib.types import ArrayLike, FloatArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,11 +32,11 @@ class Chart:
     L: np.ndarray
     size: np.ndarray
 
-    def moved(self, k, step):
+    def moved(self, k: int, step: float) -> FloatArray:
         """Return the factor with one coordinate at ``step``."""
         raise NotImplementedError
 
-    def pullback(self, k, step, G):
+    def pullback(self, k: int, step: float, G: FloatArray) -> FloatArray:
         """Return the derivatives (m,) of ``<G, L>`` in the coordinates, with one of them at ``step``."""
         raise NotImplementedError
 
@@ -46,16 +49,16 @@ class EntryChart(Chart):
     cols: np.ndarray
 
     @classmethod
-    def of(cls, L, rows, cols):
-        rows, cols = np.asarray(rows, dtype=int), np.asarray(cols, dtype=int)
-        return cls(L, np.maximum(1.0, np.abs(L).max(axis=0))[cols], rows, cols)
+    def of(cls, L: FloatArray, rows: ArrayLike, cols: ArrayLike) -> EntryChart:
+        i, j = np.asarray(rows, dtype=int), np.asarray(cols, dtype=int)
+        return cls(L, np.maximum(1.0, np.abs(L).max(axis=0))[j], i, j)
 
-    def moved(self, k, step):
+    def moved(self, k: int, step: float) -> FloatArray:
         L = self.L.copy()
         L[self.rows[k], self.cols[k]] += step
         return L
 
-    def pullback(self, k, step, G):
+    def pullback(self, k: int, step: float, G: FloatArray) -> FloatArray:
         return G[self.rows, self.cols]
 
 
@@ -63,28 +66,28 @@ class EntryChart(Chart):
 class ParameterChart(Chart):
     """The coordinates are some of a structure's own parameters: ``free`` (m,) of ``par`` (k,)."""
 
-    structure: object
+    structure: Any
     par: np.ndarray
     free: np.ndarray
 
     @classmethod
-    def of(cls, structure, par, free):
-        par, free = np.asarray(par, dtype=float), np.asarray(free, dtype=int)
-        return cls(structure.factor(par), np.maximum(1.0, np.abs(par[free])), structure, par, free)
+    def of(cls, structure: Any, par: FloatArray, free: ArrayLike) -> ParameterChart:
+        par, places = np.asarray(par, dtype=float), np.asarray(free, dtype=int)
+        return cls(structure.factor(par), np.maximum(1.0, np.abs(par[places])), structure, par, places)
 
     def _at(self, k, step):
         par = self.par.copy()
         par[self.free[k]] += step
         return par
 
-    def moved(self, k, step):
+    def moved(self, k: int, step: float) -> FloatArray:
         return self.structure.factor(self._at(k, step))
 
-    def pullback(self, k, step, G):
+    def pullback(self, k: int, step: float, G: FloatArray) -> FloatArray:
         return self.structure.pullback(self._at(k, step), G)[self.free]
 
 
-def triangular_chart(L):
+def triangular_chart(L: FloatArray) -> EntryChart:
     """Return the chart of a lower triangle.
 
     One of full rank moves in its entries.  One of rank r < q is written with r columns that are
@@ -108,7 +111,7 @@ class Tangent:
     ``factors`` are equal to those of theta in ``Lambda Lambda'``; ``len`` is the number of coordinates.
     """
 
-    def __init__(self, covariance, theta):
+    def __init__(self, covariance: Any, theta: FloatArray) -> None:
         self.factors = [np.zeros((member.q, member.q)) for member in covariance.members]
         self.charts = []
         for f, member in enumerate(covariance.members):
@@ -118,14 +121,14 @@ class Tangent:
                 self.charts.append((f, block, chart))
         self.places = [(c, k) for c, (_, _, chart) in enumerate(self.charts) for k in range(len(chart.size))]
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.places)
 
     @property
-    def size(self):
+    def size(self) -> FloatArray:
         return np.array([self.charts[c][2].size[k] for c, k in self.places])
 
-    def moved(self, place, step):
+    def moved(self, place: int, step: float) -> list[FloatArray]:
         """Return the factors with one coordinate moved."""
         c, k = self.places[place]
         f, block, chart = self.charts[c]
@@ -134,7 +137,7 @@ class Tangent:
         factors[f][block.here] = chart.moved(k, step)
         return factors
 
-    def pullback(self, G, place=None, step=0.0):
+    def pullback(self, G: Sequence[FloatArray], place: int | None = None, step: float = 0.0) -> FloatArray:
         """Return the derivatives in all coordinates, for G (q, q) of each factor; one may have been moved."""
         moved, k = (None, 0) if place is None else self.places[place]
         parts = [

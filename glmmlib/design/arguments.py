@@ -7,9 +7,10 @@ import pandas as pd
 
 from glmmlib.design.columns import check_finite, require
 from glmmlib.errors import DataError
+from glmmlib.types import FloatArray
 
 
-def argument(value, what: str, data: pd.DataFrame) -> np.ndarray | None:
+def argument(value: FloatArray | pd.Series | None, what: str, data: pd.DataFrame) -> np.ndarray | None:
     """Return weights or offset, one number for each row of `data`."""
     if value is None:
         return None
@@ -32,7 +33,7 @@ def argument(value, what: str, data: pd.DataFrame) -> np.ndarray | None:
     return values
 
 
-def new_response(y, data: pd.DataFrame) -> np.ndarray:
+def new_response(y: FloatArray | pd.Series, data: pd.DataFrame) -> np.ndarray:
     """Return a response given to ``refit``: one finite number for each row of `data`."""
     y = argument(y, "the response", data)
     if y is None or not np.isfinite(y).all():

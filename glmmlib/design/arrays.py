@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 import pandas as pd
@@ -122,7 +122,7 @@ class Design:
 
     formula: MixedFormula
     data: pd.DataFrame = field(repr=False)
-    y: np.ndarray | None = field(repr=False)
+    y: Any = field(repr=False)
     trials: np.ndarray | None = field(repr=False)
     X: np.ndarray = field(repr=False)
     coef_names: tuple[str, ...]

@@ -8,6 +8,7 @@ row that says to which group the row belongs; the big sparse Z is never formed.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -36,13 +37,14 @@ from glmmlib.errors import DataError, ModelError
 from glmmlib.formula.parser import parse_formula
 from glmmlib.formula.terms import MixedFormula, RandomTerm
 from glmmlib.formula.tokens import plain_name
+from glmmlib.types import ArrayLike
 
 
 def build_design(
     formula: str | MixedFormula,
-    data,
-    weights=None,
-    offset=None,
+    data: dict[str, list[int | str]] | pd.DataFrame,
+    weights: str | ArrayLike | None = None,
+    offset: str | ArrayLike | None = None,
     na_action: str = "drop",
     *,
     response: bool = True,
@@ -179,10 +181,10 @@ def _random_design(
         curve = learn_curve(term, names, matrix)
         Z = curve.rows(matrix, rows)[0]
         whole = Grouping.whole(len(rows), term.label)
-        structure = kind.of(curve.columns, None, **dict(term.options))
+        structure = kind.of(curve.columns, None, **cast(dict[str, Any], dict(term.options)))
         return RandomDesign(term, whole, curve.columns, frozen(Z), curve, structure)
     effects, Z = learn_effects(term, kind.left_side, names, matrix, rows, known)
-    structure = kind.of(effects.columns, effects.places, **dict(term.options))
+    structure = kind.of(effects.columns, effects.places, **cast(dict[str, Any], dict(term.options)))
     grouping = Grouping.whole(len(rows)) if kind.left_side == "levels" else groupings[term.groups]
     return RandomDesign(term, grouping, effects.columns, frozen(Z), effects, structure)
 

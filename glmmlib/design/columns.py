@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import unicodedata
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -84,7 +85,7 @@ def _of_objects(column: pd.Series, what: str) -> pd.Series:
     return factor_of(column, what)
 
 
-def is_time(values) -> bool:
+def is_time(values: Any) -> bool:
     """Tell whether values are dates, durations or periods, however they are stored."""
     dtype = values.dtype
     if dtype == np.dtype(object):

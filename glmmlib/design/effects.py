@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -31,7 +32,7 @@ class Effects:
     """
 
     columns: tuple[str, ...]
-    places: np.ndarray | None = field(repr=False, default=None)
+    places: Any = field(repr=False, default=None)
 
     def rows(self, matrix: np.ndarray, data: pd.DataFrame) -> tuple[np.ndarray, list[str]]:
         """Return Z (q, n) for a model matrix (k, n) of the left side, and what of it the fit has not seen."""
@@ -42,7 +43,7 @@ class Effects:
 class PlaceEffects(Effects):
     """One effect for each distinct place."""
 
-    def rows(self, matrix, data):
+    def rows(self, matrix: np.ndarray, data: pd.DataFrame) -> tuple[np.ndarray, list[str]]:
         codes = _codes_of(self.places, matrix.T)
         unseen = list(dict.fromkeys(_place_name(place) for place in matrix.T[codes < 0]))
         return _indicators(codes, len(self.columns)), unseen
@@ -54,14 +55,19 @@ class LevelEffects(Effects):
 
     column: str = ""
 
-    def rows(self, matrix, data):
+    def rows(self, matrix: np.ndarray, data: pd.DataFrame) -> tuple[np.ndarray, list[str]]:
         codes = codes_in(pd.Index(self.columns), data[self.column].map(text_of))
         unseen = list(dict.fromkeys(map(str, data[self.column][codes < 0])))
         return _indicators(codes, len(self.columns)), unseen
 
 
 def learn_effects(
-    term: RandomTerm, left_side: str, names: tuple[str, ...], matrix: np.ndarray, rows: pd.DataFrame, known
+    term: RandomTerm,
+    left_side: str,
+    names: tuple[str, ...],
+    matrix: np.ndarray,
+    rows: pd.DataFrame,
+    known: Any,
 ) -> tuple[Effects, np.ndarray]:
     """Return the :class:`Effects` of a term and their Z (q, n).
 

@@ -15,7 +15,7 @@ from glmmlib.errors import DataError
 _WANTED = "data must be a pandas DataFrame or a dict of columns of one length"
 
 
-def as_frame(data) -> pd.DataFrame:
+def as_frame(data: dict[str, list[int | str]] | pd.DataFrame) -> pd.DataFrame:
     """Return `data` as a DataFrame with text for column names.
 
     Parameters
@@ -41,7 +41,7 @@ def as_frame(data) -> pd.DataFrame:
     return frame
 
 
-def _frame(data) -> pd.DataFrame:
+def _frame(data: dict[str, list[int | str]] | pd.DataFrame) -> pd.DataFrame:
     if isinstance(data, pd.DataFrame):
         return data
     if data is None or np.isscalar(data):
@@ -62,7 +62,7 @@ def _frame(data) -> pd.DataFrame:
         raise DataError(f"{_WANTED}, not {type(data).__name__} ({reason or type(error).__name__})") from error
 
 
-def _from_other_library(data) -> pd.DataFrame:
+def _from_other_library(data: pd.DataFrame) -> pd.DataFrame:
     try:
         return pd.DataFrame(data.to_pandas())
     except ImportError:  # polars converts by way of pyarrow, which may not be there

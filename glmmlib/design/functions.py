@@ -7,7 +7,7 @@ formulaic computes ``bs``, ``poly`` and the like, and remembers for new data wha
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,18 +21,25 @@ from glmmlib.design.levels import IT, check_room, coded, codes_in, factor_of
 from glmmlib.display.words import hint, listed
 from glmmlib.errors import DataError, FormulaError
 from glmmlib.formula import vocabulary as known
+from glmmlib.types import FloatArray
 
 KEPT, NUMBER = "_kept", "_number"  # names that no formula can spell: a leading underscore is refused
 
 
-def factor(data, contrasts=None, *, levels=None, spans_intercept: bool = True) -> FactorValues:
+def factor(
+    data: pd.DataFrame,
+    contrasts: Any = None,
+    *,
+    levels: Sequence[Any] | None = None,
+    spans_intercept: bool = True,
+) -> FactorValues:
     """``C(x)``: x as a factor, with contrasts and levels if they are given."""
     if isinstance(contrasts, str):
         raise DataError(
             f"contrasts are written without quotes: C(x, contr.{contrasts.removeprefix('contr.')})"
         )
 
-    def encoder(values, reduced_rank, drop_rows, encoder_state, model_spec):
+    def encoder(values: FloatArray, reduced_rank: bool, drop_rows: Any, encoder_state: Any, model_spec: Any):
         column = factor_of(_plain(values), IT)
         if levels is not None and "categories" not in encoder_state:
             _check_named(column, pd.Index(list(levels)))
@@ -69,18 +76,18 @@ def _check_named(column: pd.Series, levels: pd.Index) -> None:
         )
 
 
-def _plain(values) -> pd.Series:
+def _plain(values: pd.Series) -> pd.Series:
     values = values.__wrapped__ if isinstance(values, FactorValues) else values
     return values if isinstance(values, pd.Series) else pd.Series(values)
 
 
 @stateful_transform
-def kept(data, _state=None):
+def kept(data: pd.DataFrame, _state: Any = None) -> Any:
     """A statistic of all rows, such as ``x.mean()``: of new data's rows it is that of the fit's."""
     return _state.setdefault("value", data)
 
 
-def number(data) -> pd.Series | np.ndarray:
+def number(data: pd.Series) -> pd.Series | np.ndarray:
     """A response or an offset: one number for each row, True counted as 1."""
     values = np.asarray(_plain(data))
     if values.dtype.kind not in "biuf" or values.ndim != 1:
@@ -103,7 +110,7 @@ MEANINGS: dict[str, Any] = {
 }
 
 
-def check_called(names, functions: Mapping[str, Callable]) -> None:
+def check_called(names: Sequence[str], functions: Mapping[str, Callable]) -> None:
     """Refuse a function that is neither known here nor handed over.
 
     Raises
@@ -128,7 +135,7 @@ def check_called(names, functions: Mapping[str, Callable]) -> None:
 _PUBLIC = [name for name in MEANINGS if not name.startswith("_") and callable(MEANINGS[name])]
 
 
-def checked_functions(functions) -> dict[str, Callable]:
+def checked_functions(functions: Mapping[str, Callable[..., Any]] | None) -> dict[str, Callable]:
     """Return the caller's own functions, by name.
 
     Raises

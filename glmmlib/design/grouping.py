@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from glmmlib.design.levels import codes_in, factor_of, text_of
 from glmmlib.errors import DataError
+from glmmlib.types import IntArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +72,7 @@ class Grouping:
         return cls(name, pd.Index(["1"]), codes, (), (), np.zeros(1, dtype=np.int64))
 
     @classmethod
-    def _checked(cls, name, levels, codes, *memory) -> Grouping:
+    def _checked(cls, name: str, levels: pd.Index, codes: IntArray, *memory: Any) -> Grouping:
         if len(levels) < 2:
             raise DataError(
                 f"the grouping factor '{name}' has one level only ({levels[0]}): a variance "

@@ -8,9 +8,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from math import prod
+from typing import Any
 
 import pandas as pd
 from formulaic.errors import FormulaicError
@@ -20,6 +21,7 @@ from formulaic.materializers.types import FactorValues
 from glmmlib.design.columns import is_time
 from glmmlib.design.levels import IT, check_room, coded, factor_of
 from glmmlib.errors import DataError, GlmmlibError
+from glmmlib.types import FloatArray
 
 
 class Materialiser(PandasMaterializer):
@@ -34,17 +36,19 @@ class Materialiser(PandasMaterializer):
     shown: Mapping[str, str] = {}
 
     @PandasMaterializer.override
-    def _evaluate_factor(self, factor, spec, drop_rows):
+    def _evaluate_factor(self, factor: Any, spec: Any, drop_rows: set[Any]) -> Any:
         with self._told(factor):
             return super()._evaluate_factor(factor, spec, drop_rows)
 
     @PandasMaterializer.override
-    def _encode_evaled_factor(self, factor, spec, drop_rows, reduced_rank=False):
+    def _encode_evaled_factor(
+        self, factor: Any, spec: Any, drop_rows: Sequence[Any], reduced_rank: bool = False
+    ) -> dict[str, Any]:
         with self._told(factor.factor):
             return super()._encode_evaled_factor(factor, spec, drop_rows, reduced_rank)
 
     @contextmanager
-    def _told(self, factor):
+    def _told(self, factor: Any) -> Iterator[Any]:
         """Turn an error in a factor into ours, which names the factor as the user wrote it."""
         shown = self.shown.get(str(factor), str(factor))
         try:
@@ -64,7 +68,7 @@ class Materialiser(PandasMaterializer):
             ) from error
 
     @PandasMaterializer.override
-    def _is_categorical(self, values) -> bool:
+    def _is_categorical(self, values: Any) -> bool:
         dtype = getattr(values, "dtype", None)
         if dtype is None or getattr(values, "ndim", 1) != 1:
             return super()._is_categorical(values)
@@ -72,7 +76,15 @@ class Materialiser(PandasMaterializer):
         return is_factor and not is_time(values)
 
     @PandasMaterializer.override
-    def _encode_categorical(self, values, metadata, encoder_state, spec, drop_rows, reduced_rank=False):
+    def _encode_categorical(
+        self,
+        values: Any,
+        metadata: Any,
+        encoder_state: dict[str, Any],
+        spec: Any,
+        drop_rows: Sequence[Any],
+        reduced_rank: bool = False,
+    ) -> Any:
         values = values.__wrapped__ if isinstance(values, FactorValues) else values
         column = factor_of(values if isinstance(values, pd.Series) else pd.Series(values), IT)
         if "categories" in encoder_state:
@@ -81,7 +93,9 @@ class Materialiser(PandasMaterializer):
         return super()._encode_categorical(column, metadata, encoder_state, spec, drop_rows, reduced_rank)
 
     @PandasMaterializer.override
-    def _encode_numerical(self, values, metadata, encoder_state, spec, drop_rows):
+    def _encode_numerical(
+        self, values: Any, metadata: Any, encoder_state: dict[str, Any], spec: Any, drop_rows: Sequence[Any]
+    ) -> Any:
         if hasattr(values, "dtype") and is_time(values):
             raise DataError(
                 f"{IT} is a date or a duration, which has no unit of its own: turn it into a number first, "
@@ -90,11 +104,13 @@ class Materialiser(PandasMaterializer):
         return super()._encode_numerical(values, metadata, encoder_state, spec, drop_rows)
 
     @PandasMaterializer.override
-    def _flatten_encoded_evaled_factor(self, name, values):
+    def _flatten_encoded_evaled_factor(self, name: str, values: Any) -> dict[str, Any]:
         return super()._flatten_encoded_evaled_factor(self.shown.get(name, name), values)
 
     @PandasMaterializer.override
-    def _get_columns_for_term(self, factors, spec, scale=1):
+    def _get_columns_for_term(
+        self, factors: Sequence[dict[str, Any]], spec: Any, scale: int = 1
+    ) -> dict[str, FloatArray]:
         expected = prod(len(factor) for factor in factors)
         found = super()._get_columns_for_term(factors, spec, scale)
         if len(found) < expected:
@@ -102,7 +118,9 @@ class Materialiser(PandasMaterializer):
         return found
 
     @PandasMaterializer.override
-    def _combine_columns(self, cols, spec, drop_rows):
+    def _combine_columns(
+        self, cols: Sequence[tuple[str, FloatArray]], spec: Any, drop_rows: Sequence[Any]
+    ) -> pd.DataFrame:
         names = [name for name, _ in cols]
         if len(set(names)) < len(names):
             twice = next(name for name in names if names.count(name) > 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -74,7 +75,7 @@ def summed_offset(matrices: dict, given: np.ndarray | None, index: pd.Index) -> 
 
 
 def response_arrays(
-    formula: MixedFormula, source, index: pd.Index, binary: bool = False
+    formula: MixedFormula, source: dict[str, Any] | pd.Series, index: pd.Index, binary: bool = False
 ) -> tuple[np.ndarray, np.ndarray | None, tuple | None]:
     """Return the response, for cbind the trials, and for a factor its two levels (failure, success)."""
     what = f"the response '{formula.response}'"

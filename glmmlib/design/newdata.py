@@ -10,6 +10,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,18 +23,19 @@ from glmmlib.design.matrices import stack, summed_offset
 from glmmlib.design.rowwise import check_rowwise
 from glmmlib.display.words import counted, listed
 from glmmlib.errors import DataError, RankDeficientWarning
+from glmmlib.types import FloatArray
 
 _WHERE = "the new data"
 
 
 def new_design(
     design: Design,
-    newdata,
+    newdata: dict[str, list[int | str]] | pd.DataFrame,
     *,
     random: Sequence[int] | None = None,
     ungrouped: Sequence[int] = (),
     allow_new_levels: bool = False,
-    offset=None,
+    offset: FloatArray | None = None,
     auxiliary: bool = False,
 ) -> NewDesign:
     """Build the arrays of a model for new data.
@@ -209,7 +211,7 @@ def _refuse_missing_groups(rows: pd.DataFrame, groups: Sequence[str]) -> None:
 
 
 def _new_random(
-    random: RandomDesign, matrix, rows: pd.DataFrame, allow_new_levels: bool, grouped: bool
+    random: RandomDesign, matrix: Any, rows: pd.DataFrame, allow_new_levels: bool, grouped: bool
 ) -> NewRandom:
     Z, strange = random.effects.rows(stack(matrix, rows.index), rows)
     if strange:
@@ -243,7 +245,7 @@ def _nothing_complete(
     return NewDesign(frame.index, np.full((n, design.X.shape[1]), np.nan), offset, terms, complete, own)
 
 
-def _spread(values: np.ndarray, complete: np.ndarray, fill=np.nan) -> np.ndarray:
+def _spread(values: np.ndarray, complete: np.ndarray, fill: Any = np.nan) -> np.ndarray:
     """Put the incomplete rows back in, on the last axis."""
     out = np.full((*values.shape[:-1], len(complete)), fill, dtype=values.dtype)
     out[..., complete] = values

@@ -18,6 +18,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -235,7 +236,7 @@ class _Writer:
         variables: Mapping[str, Variable],
         aliases: dict[tuple[str, str], str],
         shown: dict[str, str],
-    ):
+    ) -> None:
         self.variables, self.aliases, self.shown = variables, aliases, shown
 
     def term(self, term: Term, is_number: bool = False) -> FormulaicTerm:
@@ -282,10 +283,10 @@ def _is_safe(name: str) -> bool:
 class _Renamer(ast.NodeTransformer):
     """Puts our names into an expression, and has its statistics remembered."""
 
-    def __init__(self, writer: _Writer, columns: Mapping[str, str]):
+    def __init__(self, writer: _Writer, columns: Mapping[str, str]) -> None:
         self.writer, self.columns, self.is_operand = writer, columns, False
 
-    def visit(self, node):
+    def visit(self, node: Any) -> Any:
         if not isinstance(node, ast.BinOp | ast.UnaryOp | ast.Name):
             self.is_operand = False
         return super().visit(node)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -70,7 +71,7 @@ def _is_suspect(factor: Factor, recipe: Recipe) -> bool:
     return bool(attributes & _SUSPECT or called & {*known.ORDERED, *recipe.functions})
 
 
-def _needs_other_rows(recipe: Recipe, factor: Factor, read, index: pd.Index) -> bool:
+def _needs_other_rows(recipe: Recipe, factor: Factor, read: Any, index: pd.Index) -> bool:
     """Compute the factor for some rows by themselves, and compare with what all rows give."""
     columns = read(recipe.columns_of_factor(factor))
     alone, matrices = learn({"fixed": (Term((factor,)),)}, recipe.variables, columns, index, recipe.functions)

@@ -9,6 +9,7 @@ depend on how the basis is written.  Wood (2017), *Generalized Additive Models*,
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -64,7 +65,9 @@ def learn_curve(term: RandomTerm, names: tuple[str, ...], matrix: np.ndarray) ->
     return CurveEffects(columns, bends.T, spline=spline, line=line, has_line=has_line, distinct=np.unique(x))
 
 
-def split_from_line(spline, x, bends, has_line):
+def split_from_line(
+    spline: Any, x: np.ndarray, bends: np.ndarray, has_line: bool
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the bends (m, q), of mean square one over the rows, and their regression on the line."""
     B, L = spline.values(x) @ bends, straight(x, has_line)
     line = np.linalg.lstsq(L, B, rcond=None)[0]

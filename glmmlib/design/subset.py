@@ -1,6 +1,7 @@
 """Some of the rows of a design, as if the others had never been there."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +40,7 @@ def kept_rows(design: Design, keep: NDArray[np.bool_]) -> Design | None:
     if not all(map(_has_full_rank, [X, *(a.D[keep] for a in design.auxiliary)])):
         return None
 
-    def some(array):
+    def some(array: Any) -> Any:
         return None if array is None else frozen(np.ascontiguousarray(array[..., keep]))
 
     return replace(

@@ -10,7 +10,7 @@ A column is a number, a flag (True or False), a factor, or a time. Formulas see 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -123,14 +123,16 @@ def time_advice(name: str) -> str:
     )
 
 
-def variables_of(rows: pd.DataFrame, names) -> tuple[dict[str, Variable], dict[str, pd.Series]]:
+def variables_of(
+    rows: pd.DataFrame, names: Sequence[str]
+) -> tuple[dict[str, Variable], dict[str, pd.Series]]:
     """Return the variables of complete rows, and their clean columns."""
     columns = {name: clean(rows, name) for name in names}
     return {name: Variable.of(column) for name, column in columns.items()}, columns
 
 
 def new_columns(
-    variables: Mapping[str, Variable], names, rows: pd.DataFrame, where: str = "the new data"
+    variables: Mapping[str, Variable], names: Sequence[str], rows: pd.DataFrame, where: str = "the new data"
 ) -> dict[str, pd.Series]:
     """Return the columns of complete new rows, as the fit had them."""
     return {name: variables[name].read(rows, where) for name in names}

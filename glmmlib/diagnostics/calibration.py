@@ -16,15 +16,22 @@ with x freed within each group from the random effects it has, is (but for the d
 a variance of the slopes of x (Cox and Hinkley 1974, *Theoretical Statistics*, chapter 9, on tests by scores).
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import sparse
 from scipy.special import chdtrc
 
+from glmmlib.covariance.groups import Group
 from glmmlib.diagnostics.quantile_residuals import normal_scores, tails, zero_probability
 from glmmlib.diagnostics.residuals import counts_zeros, two_sided, uniform_distance
+from glmmlib.fitted import FittedModel
 from glmmlib.replicates.views import auxiliary_in_rows, conditional_predictors, response_of
+from glmmlib.types import FloatArray
 from glmmlib.variance.between import covariates
 
 CHUNK_NUMBERS = 400_000  # rows times replicates that are worked on at a time
@@ -46,11 +53,11 @@ class Patterns:
     slopes: dict
 
     @classmethod
-    def of(cls, fit):
+    def of(cls, fit: FittedModel) -> Patterns:
         return cls(_curves(fit), _slopes(fit))
 
 
-def _curves(fit):
+def _curves(fit: FittedModel) -> dict[str, FloatArray]:
     X = fit.X / np.maximum(np.linalg.norm(fit.X, axis=0), 1e-300)
     Q = np.linalg.qr(X)[0]
     found = {}
@@ -68,7 +75,7 @@ def _curves(fit):
     return found
 
 
-def _slopes(fit):
+def _slopes(fit: FittedModel) -> dict[tuple[str, str], Any]:
     found = {}
     for g in (g for g in fit.groups if not g.is_curve):
         codes, J = g.factor.codes, len(g.levels)
@@ -80,7 +87,7 @@ def _slopes(fit):
     return found
 
 
-def _within_group_fit(group, x):
+def _within_group_fit(group: Group, x: FloatArray) -> FloatArray:
     """Return the least squares fit of x on the group's random-effects columns, in each group by itself."""
     Z, codes, J = group.factor.columns(), group.factor.codes, len(group.levels)
     A = np.array([[np.bincount(codes, a * b, minlength=J) for b in Z] for a in Z])
@@ -103,14 +110,14 @@ class Calibration:
     values: np.ndarray
     scores: np.ndarray
 
-    def p_upper(self, name):
+    def p_upper(self, name: str) -> float:
         """Share of the refits, with the fit, whose statistic is as large."""
         return _upper(self.found[name], self.drawn[name])
 
-    def p_two_sided(self, name):
+    def p_two_sided(self, name: str) -> float:
         return two_sided(self.found[name], self.drawn[name])
 
-    def curve(self):
+    def curve(self) -> tuple[str, float]:
         """Return the covariate with the clearest curve, and the p-value that allows for the search."""
         pooled = np.concatenate([self.found["curves"][None], self.drawn["curves"]])
         surprise, start = [], 0
@@ -123,23 +130,23 @@ class Calibration:
             start += k
         return self._largest(list(self.patterns.curves), np.array(surprise))
 
-    def slope(self):
+    def slope(self) -> tuple[tuple[str, str], float]:
         """Return the pair (group, column) whose slopes vary most beyond the model, and its p-value."""
         pooled = np.concatenate([self.found["slopes"][None], self.drawn["slopes"]])
         z = (pooled - pooled.mean(axis=0)) / np.maximum(pooled.std(axis=0), 1e-300)
         return self._largest(list(self.patterns.slopes), z.T)
 
     @staticmethod
-    def _largest(names, surprise):
+    def _largest(names: Sequence[Any], surprise: FloatArray) -> tuple[Any, float]:
         worst = surprise.max(axis=0)
         return names[int(np.argmax(surprise[:, 0]))], _upper(worst[0], worst[1:])
 
 
-def _upper(found, drawn):
+def _upper(found: float, drawn: FloatArray) -> float:
     return float((1 + (drawn >= found).sum()) / (len(drawn) + 1))
 
 
-def calibrate(fit, n, rng):
+def calibrate(fit: FittedModel, n: int, rng: np.random.Generator) -> Calibration:
     """Compute all statistics of a fit and of n refits to responses drawn from it."""
     from tqdm import tqdm
 
@@ -180,23 +187,23 @@ def _statistics(fit, patterns, Y, eta, auxiliary, rng):
 class Rows:
     """R responses and their linear predictors, (R, n), with what the family needs beside them."""
 
-    fit: object
+    fit: FittedModel
     y: np.ndarray
     eta: np.ndarray
     weights: np.ndarray | None
     dispersion: np.ndarray | None
 
     @classmethod
-    def of(cls, fit, Y, eta, dispersion):
+    def of(cls, fit: FittedModel, Y: FloatArray, eta: FloatArray, dispersion: FloatArray) -> Rows:
         y = np.array([response_of(fit, column)[0] for column in Y.T])
         return cls(fit, y, eta.T, fit.observations[1], dispersion)
 
-    def quantile_residuals(self, rng):
+    def quantile_residuals(self, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
         found = tails(self.fit.family, self.y, self.eta, self.weights, self.dispersion)
         u, complement = found.randomised(rng)
         return u, normal_scores(u, complement)
 
-    def statistics(self, patterns, u, z):
+    def statistics(self, patterns: Patterns, u: FloatArray, z: FloatArray) -> dict[str, FloatArray]:
         scores = self._scores()
         found = {
             "uniformity": np.array([uniform_distance(row) for row in u]),
@@ -230,18 +237,18 @@ class Rows:
         return ((family.observed(self.y, self.weights) - mu) ** 2 / variance).mean(axis=1)
 
 
-def is_free_of_dispersion(fit):
+def is_free_of_dispersion(fit: FittedModel) -> bool:
     """Does the mean alone fix the variance, so that there can be too much of it?  (With 0/1 responses there
     cannot.)
     """
     return counts_zeros(fit) and not fit.has_dispersion
 
 
-def _slope_statistic(x, scores):
+def _slope_statistic(x: Any, scores: FloatArray) -> FloatArray:
     return ((x @ scores) ** 2).sum(axis=0) / (x.power(2) @ scores**2).sum(axis=0)
 
 
-def _correlations(a, b):
+def _correlations(a: FloatArray, b: FloatArray) -> FloatArray:
     a, b = a - a.mean(axis=1, keepdims=True), b - b.mean(axis=1, keepdims=True)
     size = np.sqrt(np.einsum("rn,rn->r", a, a) * np.einsum("rn,rn->r", b, b))
     return np.einsum("rn,rn->r", a, b) / np.maximum(size, 1e-300)

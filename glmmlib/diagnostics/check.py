@@ -1,10 +1,14 @@
 """``gl.check``: one page that says whether a fit can be trusted, and where to look if not."""
 
+from __future__ import annotations
+
 import textwrap
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from glmmlib import plots
 from glmmlib.diagnostics.calibration import calibrate
@@ -14,7 +18,9 @@ from glmmlib.diagnostics.verdict import FINE, LOOK, PROBLEM, Line
 from glmmlib.display.tables import Table, shortened
 from glmmlib.display.words import WIDTH
 from glmmlib.errors import GlmmlibError, ModelError
+from glmmlib.fitted import FittedModel
 from glmmlib.prediction.simulate import require_generator
+from glmmlib.types import Axes
 
 MIN_REFITS = 99
 
@@ -49,33 +55,33 @@ class Check:
     formula: str
     n: int
     values: pd.Series = field(repr=False)
-    fit: object = field(repr=False)
+    fit: FittedModel = field(repr=False)
 
     @property
-    def verdict(self):
+    def verdict(self) -> str:
         """The gravest verdict of all lines."""
         return max((line.verdict for line in self.lines), key=(FINE, LOOK, PROBLEM).index)
 
     @property
-    def fitted(self):
+    def fitted(self) -> pd.Series:
         """The fitted values that belong to ``values``."""
         return self.fit.fittedvalues
 
-    def __getitem__(self, name):
+    def __getitem__(self, name: str) -> Line:
         for line in self.lines:
             if line.name == name:
                 return line
         raise KeyError(f"there is no line {name!r}; there are {', '.join(line.name for line in self.lines)}")
 
     @property
-    def table(self):
+    def table(self) -> pd.DataFrame:
         """The lines as a DataFrame (verdict, number, p, sentence), indexed by name."""
         columns = {
             c: [getattr(line, c) for line in self.lines] for c in ("verdict", "number", "p", "sentence")
         }
         return pd.DataFrame(columns, index=pd.Index([line.name for line in self.lines], name="check"))
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> NDArray[Any]:
         """Draw the residuals; see :func:`glmmlib.plots.residual_panel`.
 
         Parameters
@@ -95,10 +101,10 @@ class Check:
         """
         return plots.residual_panel(self, ax=ax)
 
-    def _heading(self):
+    def _heading(self) -> str:
         return f"Check of {shortened(self.formula, WIDTH - 9)}"
 
-    def _footnote(self):
+    def _footnote(self) -> str:
         tests = [line for line in self.lines if not np.isnan(line.p)]
         return (
             f"{len(tests)} of the verdicts are tests (p below 0.05: look; 0.01 or less: problem), "
@@ -108,7 +114,7 @@ class Check:
             " on average."
         )
 
-    def __str__(self):
+    def __str__(self) -> str:
         name = max(len(line.name) for line in self.lines)
         number = max(len(line.shown) for line in self.lines)
         parts = [self._heading()]
@@ -120,13 +126,13 @@ class Check:
 
     __repr__ = __str__
 
-    def _repr_html_(self):
+    def _repr_html_(self) -> str:
         rows = tuple((line.name, line.verdict, line.shown, line.sentence) for line in self.lines)
         table = Table(self._heading(), ("Check", "Verdict", "Number", "What it says"), rows, n_labels=4)
         return f'<div class="glmmlib">{table.to_html()}<p class="glmmlib-note">{self._footnote()}</p></div>'
 
 
-def check(fit, n=199, rng=None):
+def check(fit: FittedModel, n: int = 199, rng: np.random.Generator | int | None = None) -> Check:
     """Check a fit: estimation, distribution, pattern in the residuals, and influence of groups, one line
     each.
 
@@ -210,7 +216,8 @@ def check(fit, n=199, rng=None):
     try:
         calibration = calibrate(fit, int(n), rng)
     except (GlmmlibError, ArithmeticError, np.linalg.LinAlgError) as error:
-        lines, values = (_not_calibrated(error),), np.full(fit.nobs, np.nan)
+        lines: tuple[Line, ...] = (_not_calibrated(error),)
+        values = np.full(fit.nobs, np.nan)
     else:
         lines, values = residual_lines(fit, calibration), calibration.values
     start, end = fit_lines(fit)
@@ -219,7 +226,7 @@ def check(fit, n=199, rng=None):
     )
 
 
-def _not_calibrated(error):
+def _not_calibrated(error: Exception):
     reason = str(error).splitlines()[0].rstrip(".")
     sentence = f"not looked at, because the model cannot be refitted to responses drawn from itself: {reason}"
     return Line("residuals", PROBLEM, np.nan, "", sentence)

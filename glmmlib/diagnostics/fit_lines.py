@@ -1,9 +1,12 @@
 """The lines of :func:`glmmlib.check` that look at the fit itself: estimation, columns, groups."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from glmmlib.diagnostics.influence import influence
 from glmmlib.diagnostics.verdict import FINE, LOOK, PROBLEM, Line, by_size
+from glmmlib.fitted import FittedModel
 from glmmlib.models.fit_warnings import VISIBLE_SHIFT, quadrature_shift
 
 SCALES = 1e4  # ratio of the SDs of two columns from which coefficients are hard to read side by side
@@ -11,7 +14,7 @@ FAR = 100.0  # mean over SD of a column: the intercept then describes a place fa
 COLLINEAR = 30.0  # condition number of the standardised columns (Belsley, Kuh and Welsch 1980)
 
 
-def fit_lines(fit):
+def fit_lines(fit: FittedModel) -> tuple[tuple[Line, Line, Line], tuple[Line, ...]]:
     """Return the lines that come before those of the residuals, and those that come after."""
     start = [_convergence(fit), _singularity(fit), _scaling(fit)]
     if not fit.is_linear and (line := _quadrature(fit)):
@@ -19,7 +22,7 @@ def fit_lines(fit):
     return tuple(start), (_influence(fit),) if len(fit.params) and fit.ngroups else ()
 
 
-def _convergence(fit):
+def _convergence(fit: FittedModel) -> Line:
     c = fit.convergence
     separation = getattr(fit, "separation", None)
     shown = f"{c.promise:.0e}"
@@ -65,7 +68,7 @@ def _singularity(fit):
     return Line("singularity", LOOK, smallest, shown, f"{sentences}: {structure.boundary_advice}")
 
 
-def _scaling(fit):
+def _scaling(fit: FittedModel) -> Line:
     X = fit.X
     sd = X.std(axis=0)
     varying = sd > 1e-12 * np.abs(X).max(axis=0, initial=0.0)
@@ -110,7 +113,7 @@ def _scaling(fit):
     return Line("scaling", FINE, ratio, f"{ratio:.3g}", sentence)
 
 
-def _listed(names):
+def _listed(names: Sequence[str]):
     return ", ".join(names[:4]) + (" ..." if len(names) > 4 else "")
 
 
@@ -129,7 +132,7 @@ def _quadrature(fit):
     return Line("quadrature", verdict, shift.size, f"{shift.size:.2g} SE", sentence)
 
 
-def _influence(fit):
+def _influence(fit: FittedModel) -> Line:
     found = influence(fit)
     group, level, coefficient, change = found.largest
     verdict = by_size(abs(change), 1.0, 2.0)

@@ -7,6 +7,8 @@ modes (for a linear model
 refitted to the other rows.
 """
 
+from __future__ import annotations
+
 import warnings
 from dataclasses import dataclass
 
@@ -16,6 +18,7 @@ import pandas as pd
 from glmmlib.covariance.groups import refuse_curves
 from glmmlib.design.subset import kept_rows
 from glmmlib.errors import GlmmlibError, GlmmlibWarning, ModelError
+from glmmlib.fitted import FittedModel
 
 REFITTED = 10
 
@@ -39,13 +42,13 @@ class Influence:
     refitted: pd.Series
 
     @property
-    def largest(self):
+    def largest(self) -> tuple[str, str, str, float]:
         """The largest change: ``(group, level, coefficient, change in SEs)``."""
         row = self.table.iloc[0]
         name = row.abs().idxmax()
         return (*self.table.index[0], name, float(row[name]))
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         group, level, name, change = self.largest
         return (
             f"Influence of {len(self.table)} groups: without {level} of {group}, {name} changes by "
@@ -53,7 +56,7 @@ class Influence:
         )
 
 
-def influence(fit, group=None, n_refits=REFITTED):
+def influence(fit: FittedModel, group: str | None = None, n_refits: int = REFITTED) -> Influence:
     """Leave out one group after the other, and see which moves the fixed effects most.
 
     Parameters

@@ -11,8 +11,11 @@ shrunken away (Hodges and Sargent 2001, *Biometrika* 88).
 
 import numpy as np
 
+from glmmlib.fitted import FittedModel
+from glmmlib.types import FloatArray
 
-def hat_values(fit):
+
+def hat_values(fit: FittedModel) -> FloatArray:
     """Return the diagonal of H (n,) of a linear mixed model, from the entries of the inverse that its groups
     touch.
     """

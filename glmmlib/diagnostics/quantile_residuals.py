@@ -6,10 +6,15 @@ residuals, *Journal of Computational and Graphical Statistics* 5(3)). The upper 
 that an extreme observation keeps its digits.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import special as sp
+
+from glmmlib.families.base import Family
+from glmmlib.types import FloatArray, Numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,19 +25,25 @@ class Tails:
     at: np.ndarray
     above: np.ndarray
 
-    def randomised(self, rng):
+    def randomised(self, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
         """Return u and 1 - u."""
         v = rng.random(self.below.shape)
         return self.below + v * self.at, self.above + (1.0 - v) * self.at
 
 
-def normal_scores(u, complement):
+def normal_scores(u: FloatArray, complement: FloatArray) -> FloatArray:
     """Return the standard normal quantiles of u, with all digits in both tails (and finite: 38 at most)."""
     tiny = 1e-310
     return np.where(u < 0.5, sp.ndtri(np.maximum(u, tiny)), -sp.ndtri(np.maximum(complement, tiny)))
 
 
-def tails(family, y, eta, weights=None, dispersion=None):
+def tails(
+    family: Family,
+    y: FloatArray,
+    eta: FloatArray,
+    weights: FloatArray | None = None,
+    dispersion: FloatArray | None = None,
+) -> Tails:
     """Return the :class:`Tails` of responses around their linear predictors.
 
     Parameters
@@ -58,7 +69,9 @@ def tails(family, y, eta, weights=None, dispersion=None):
     return Tails(below, np.clip(1.0 - below - above, 0.0, 1.0), above)
 
 
-def zero_probability(family, eta, weights=None, dispersion=None):
+def zero_probability(
+    family: Family, eta: FloatArray, weights: FloatArray | None = None, dispersion: Numbers | None = None
+) -> FloatArray:
     """Return ``P(Y = 0)`` of each row for a family of counts or binary responses."""
     own = weights if family.weights_scatter else None
     return np.exp(family.logpdf(np.zeros_like(eta), eta, own, dispersion))

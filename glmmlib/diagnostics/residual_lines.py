@@ -1,12 +1,16 @@
 """The lines of :func:`glmmlib.check` that look at residuals, with p-values calibrated by refitting."""
 
+from typing import Any
+
 import numpy as np
 
+from glmmlib.diagnostics.calibration import Calibration
 from glmmlib.diagnostics.verdict import FINE, Line, by_p
 from glmmlib.display.tables import p_text
+from glmmlib.fitted import FittedModel
 
 
-def residual_lines(fit, calibration):
+def residual_lines(fit: FittedModel, calibration: Calibration) -> tuple[Line, ...]:
     """Return a line for each statistic that the model admits."""
     makers = {
         "dispersion": _overdispersion,
@@ -20,12 +24,12 @@ def residual_lines(fit, calibration):
     return tuple(make(fit, calibration) for name, make in makers.items() if name in calibration.found)
 
 
-def _p(p):
+def _p(p: float) -> str:
     text = p_text(p)
     return f"p {text}" if text[0] == "<" else f"p = {text}"
 
 
-def _overdispersion(fit, c):
+def _overdispersion(fit: FittedModel, c: Any):
     p = c.p_two_sided("dispersion")
     ratio = float(c.found["dispersion"] / c.drawn["dispersion"].mean())
     name = fit.family.name
@@ -45,7 +49,7 @@ def _overdispersion(fit, c):
     return Line("overdispersion", by_p(p), ratio, f"{ratio:.2f}", sentence, p)
 
 
-def _spread(fit, c):
+def _spread(fit: FittedModel, c: Calibration) -> Line:
     p, found = c.p_two_sided("spread"), float(c.found["spread"])
     more = found > c.drawn["spread"].mean()
     if by_p(p) == FINE:
@@ -59,7 +63,7 @@ def _spread(fit, c):
     return Line("equal spread", by_p(p), found, f"{found:+.2f}", sentence, p)
 
 
-def _zeros(fit, c):
+def _zeros(fit: FittedModel, c: Any):
     p, y = c.p_two_sided("zeros"), fit.observations[0]
     count = int((y == 0).sum())
     expected = count - float(c.found["zeros"] - c.drawn["zeros"].mean())
@@ -75,7 +79,7 @@ def _zeros(fit, c):
     return Line("zeros", by_p(p), count, str(count), sentence, p)
 
 
-def _outliers(fit, c):
+def _outliers(fit: FittedModel, c: Calibration) -> Line:
     p, row = c.p_upper("outliers"), int(np.argmax(np.abs(c.scores)))
     found, label = float(c.scores[row]), fit.design.index[row]
     where = (
@@ -89,7 +93,7 @@ def _outliers(fit, c):
     return Line("outliers", by_p(p), abs(found), f"{abs(found):.1f} SD", sentence, p)
 
 
-def _uniformity(fit, c):
+def _uniformity(fit: FittedModel, c: Calibration) -> Line:
     p, found = c.p_upper("uniformity"), float(c.found["uniformity"])
     if by_p(p) == FINE:
         sentence = f"the residuals have the distribution that the model gives them ({_p(p)})"
@@ -101,7 +105,7 @@ def _uniformity(fit, c):
     return Line("uniformity", by_p(p), found, f"{found:.3f}", sentence, p)
 
 
-def _curves(fit, c):
+def _curves(fit: FittedModel, c: Calibration) -> Line:
     name, p = c.curve()
     basis = c.patterns.curves[name]
     z = c.scores - c.scores.mean()
@@ -121,7 +125,7 @@ def _covariates(names):
     return names[0] if len(names) == 1 else f"any of {len(names)} covariates"
 
 
-def _slopes(fit, c):
+def _slopes(fit: FittedModel, c: Calibration) -> Line:
     (group, column), p = c.slope()
     position = list(c.patterns.slopes).index((group, column))
     ratio = float(c.found["slopes"][position] / c.drawn["slopes"][:, position].mean())

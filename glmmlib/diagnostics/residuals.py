@@ -13,6 +13,8 @@ The idea of randomising is that of Dunn and Smyth (1996, *Journal of Computation
 5(3)); simulating it from the mixed model is that of Hartig's R package DHARMa.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -22,7 +24,9 @@ from scipy.special import bdtrc, ndtri
 from glmmlib.display.tables import p_text
 from glmmlib.display.words import listed
 from glmmlib.errors import DataError, ModelError
+from glmmlib.fitted import FittedModel
 from glmmlib.prediction.simulate import require_generator
+from glmmlib.types import FloatArray, IntArray
 
 MIN_SIMULATIONS = 20
 
@@ -49,11 +53,11 @@ class ResidualTest:
     hypothesis: str
 
     @property
-    def ratio(self):
+    def ratio(self) -> float:
         """Statistic over expectation."""
         return self.statistic / self.expected if self.expected else np.nan
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         p = p_text(self.p)
         return (
             f"{self.statistic:.4g} (expected {self.expected:.4g}), p {p if p[0] == '<' else '= ' + p}; H0: "
@@ -102,9 +106,15 @@ class SimulatedResiduals:
     outliers: ResidualTest
     conditional: bool
     n: int
-    fit: object = field(repr=False)
+    fit: FittedModel = field(repr=False)
 
-    def autocorrelation(self, order, within=None, n=999, rng=None):
+    def autocorrelation(
+        self,
+        order: str,
+        within: str | None = None,
+        n: int = 999,
+        rng: np.random.Generator | int | None = None,
+    ) -> ResidualTest:
         r"""Test whether residuals next to each other in time are alike.
 
         .. math:: r_1 = \sum_j \sum_t z_{jt} z_{j,t+1} \Big/ \sum_j \sum_t z_{jt}^2,
@@ -156,7 +166,7 @@ class SimulatedResiduals:
         neighbours = codes[1:] == codes[:-1]
         total = z @ z
 
-        def lag_one(x):
+        def lag_one(x: FloatArray) -> float:
             return float((x[1:] * x[:-1])[neighbours].sum() / total)
 
         found = lag_one(z)
@@ -171,7 +181,7 @@ class SimulatedResiduals:
             return groups[0].factor.codes
         return pd.factorize(self._column(within))[0]
 
-    def _time(self, order, codes):
+    def _time(self, order: str, codes: IntArray) -> IntArray:
         column = self._column(order)
         if column.isna().any():
             raise DataError(
@@ -198,7 +208,7 @@ class SimulatedResiduals:
             )
         return data[name]
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         kind = (
             "conditional on the estimated random effects" if self.conditional else "random effects drawn anew"
         )
@@ -210,7 +220,9 @@ class SimulatedResiduals:
         return "\n".join(lines)
 
 
-def simulated_residuals(fit, n=250, rng=None, conditional=False):
+def simulated_residuals(
+    fit: FittedModel, n: int = 250, rng: np.random.Generator | int | None = None, conditional: bool = False
+) -> SimulatedResiduals:
     r"""Compare each observation with n responses drawn from the fit.
 
     Parameters
@@ -269,7 +281,7 @@ def simulated_residuals(fit, n=250, rng=None, conditional=False):
     )
 
 
-def uniform_distance(values):
+def uniform_distance(values: FloatArray) -> float:
     """Return Kolmogorov and Smirnov's D between values and the uniform distribution.
 
     >>> round(uniform_distance(np.array([0.1, 0.2, 0.6])), 3)
@@ -280,13 +292,13 @@ def uniform_distance(values):
     return float(max((steps[1:] - values).max(), (values - steps[:-1]).max()))
 
 
-def two_sided(found, drawn):
+def two_sided(found: float, drawn: FloatArray) -> float:
     """Return the two-sided Monte Carlo p-value of a statistic among draws under H0."""
     n = len(drawn)
     return float(min(1.0, 2.0 * min(1 + (drawn >= found).sum(), 1 + (drawn <= found).sum()) / (n + 1)))
 
 
-def _uniformity(values):
+def _uniformity(values: FloatArray) -> ResidualTest:
     from scipy.stats import kstwo
 
     D, n = uniform_distance(values), len(values)
@@ -316,14 +328,14 @@ def _zeros(fit, y, drawn):
     )
 
 
-def counts_zeros(fit):
+def counts_zeros(fit: FittedModel) -> bool:
     """Can the response be zero, and is a surplus of zeros a fault of its own?  Not for 0/1 data: there it is
     the mean.
     """
     return fit.family.counts_zeros(fit.observations[1])
 
 
-def _outliers(below, ties, n):
+def _outliers(below: IntArray, ties: IntArray, n: int) -> ResidualTest:
     count, expected = int(((ties == 0) & ((below == 0) | (below == n))).sum()), 2.0 * len(below) / (n + 1)
     p = float(bdtrc(count - 1, len(below), 2.0 / (n + 1))) if count else 1.0
     return ResidualTest(count, expected, p, "no more observations than expected lie outside all simulations")

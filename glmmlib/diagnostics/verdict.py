@@ -32,7 +32,7 @@ class Line:
     p: float = np.nan
 
 
-def by_p(p):
+def by_p(p: float) -> str:
     """Judge a p-value: below 0.05 look, 0.01 or less a problem.
 
     >>> by_p(0.2), by_p(0.04), by_p(0.01)
@@ -41,6 +41,6 @@ def by_p(p):
     return PROBLEM if p <= 0.01 else LOOK if p < 0.05 else FINE
 
 
-def by_size(value, look, problem):
+def by_size(value: float, look: float, problem: float) -> str:
     """Judge a number that is better when it is small."""
     return PROBLEM if not value < problem else LOOK if not value < look else FINE

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from scipy.stats import t as student
@@ -30,7 +32,7 @@ def _slopes(data: pd.DataFrame) -> np.ndarray:
     "ex-01-repeat",
     wrong=[(0.332, 0.286, -0.011, 0.0875), (0.9, 0.286, -0.014, 0.068), (0.273, 0.1, 0.1, 0.1)],
 )
-def without_the_two_warmest(answer) -> str:
+def without_the_two_warmest(answer: tuple[float, float, float, float]) -> str:
     given = numbers(answer, "B", "slope between", "slope within", "pooled slope")
     birds = _birds()
     off = np.abs(given - _slopes(birds[~birds["site"].isin(["Hazel", "Pine"])])) > 0.002
@@ -45,7 +47,7 @@ def without_the_two_warmest(answer) -> str:
 
 
 @exercise("ex-01-orthodont", wrong=[(1.59, 0.58), (1.73, 0.63), (1.0, 1.0), (0.58, 0.63)])
-def two_standard_errors_of_teeth(answer) -> str:
+def two_standard_errors_of_teeth(answer: Any) -> str:
     sex, age = numbers(answer, "ratio for sex", "ratio for age")
     teeth = gl.load("Orthodont")
     mixed = gl.lmer("distance ~ age + Sex + (1 | Subject)", teeth)
@@ -64,7 +66,7 @@ def two_standard_errors_of_teeth(answer) -> str:
 
 
 @exercise("ex-01-by-lot", wrong=[(0.332, 0.35), (0.5, 0.06), (0.055, 0.35), (0.055, 5)])
-def by_lot(answer) -> str:
+def by_lot(answer: Any) -> str:
     share, rate = numbers(answer, "B", "rate as a share of tests")
     birds = _birds()
     expected = (birds["site"].nunique() - 1) / (len(birds) - 1)
@@ -77,7 +79,7 @@ def by_lot(answer) -> str:
 
 
 @exercise("ex-01-break", wrong=["Y", np.zeros((10, 3)), np.random.default_rng(1).normal(size=(256, 300))])
-def a_truth_that_breaks_both(answer) -> str:
+def a_truth_that_breaks_both(answer: Any) -> str:
     birds = _birds()
     look(isinstance(answer, np.ndarray) and answer.ndim == 2, "Give the responses, one column a study.")
     enough = answer.shape[0] == len(birds) and answer.shape[1] >= 200

@@ -49,10 +49,10 @@ class Auxiliary:
         low, high = self.link.inverse(np.array([-np.inf, np.inf]))
         return float(low), float(high)
 
-    def unit(self, value):
+    def unit(self, value: float) -> float:
         """A typical size of the parameter about a value: how far it moves with one unit of its link."""
         return float(self.link.derivative(self.link.link(value)))
 
-    def is_exact(self, value):
+    def is_exact(self, value: float) -> bool:
         """Does the model reproduce the response at this value?"""
         return not self.allowed[0] <= value <= self.allowed[1]

@@ -1,9 +1,14 @@
 """Averages over a normal linear predictor: the population beside the typical group, a new observation."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
+from glmmlib.types import AuxiliaryValue, BoolArray, FloatArray
 
-def normal_nodes(reach, n):
+
+def normal_nodes(reach: float, n: int) -> tuple[FloatArray, FloatArray]:
     """Return nodes and weights of the trapezium rule for averages over a standard normal variable.
 
     It converges geometrically for a smooth function that dies away like the normal density, if its step is
@@ -31,7 +36,7 @@ def normal_nodes(reach, n):
     return nodes, weights / weights.sum()
 
 
-def normal_average(function, eta, variance):
+def normal_average(function: Callable[..., Any], eta: FloatArray, variance: FloatArray) -> FloatArray:
     r"""Return the mean of ``function(eta + v)`` over :math:`v \sim N(0, variance)`.
 
     Parameters
@@ -55,7 +60,14 @@ def normal_average(function, eta, variance):
     return sum(w * function(eta + z * sd) for z, w in zip(nodes, weights, strict=True))
 
 
-def mixture_quantile(family, eta, sd, probability, weights=None, dispersion=None):
+def mixture_quantile(
+    family: Any,
+    eta: FloatArray,
+    sd: FloatArray,
+    probability: float,
+    weights: FloatArray | None = None,
+    dispersion: AuxiliaryValue = None,
+) -> FloatArray:
     """Return the quantile of a response whose linear predictor is normal.
 
     Parameters
@@ -92,8 +104,8 @@ def mixture_quantile(family, eta, sd, probability, weights=None, dispersion=None
         rows = np.flatnonzero(is_known & (low <= steep) & (steep < high))
         for some in np.array_split(rows, 1 + rows.size * n_nodes // _AT_A_TIME):
             if some.size:
-                own = (_of_rows(values, some) for values in (weights, dispersion))
-                found[some] = _quantile(family, eta[some], sd[some], probability, *own, n_nodes)
+                w, d = (_of_rows(values, some) for values in (weights, dispersion))
+                found[some] = _quantile(family, eta[some], sd[some], probability, w, d, n_nodes)
     return found
 
 
@@ -103,7 +115,9 @@ _RULES = ((49, 0.0, 4.0), (201, 4.0, 16.0), (801, 16.0, np.inf))
 _AT_A_TIME = 500_000
 
 
-def _steepness(family, eta, sd, weights, dispersion):
+def _steepness(
+    family: Any, eta: FloatArray, sd: FloatArray, weights: FloatArray | None, dispersion: AuxiliaryValue
+) -> FloatArray:
     """The SD of the linear predictor over the width in eta of a narrow distribution of the response."""
     with np.errstate(all="ignore"):
         places = (np.clip(eta + z * sd, *family.eta_range) for z in (-2.0, 0.0, 2.0))
@@ -119,7 +133,7 @@ def _quantile(family, eta, sd, probability, weights, dispersion, n_nodes):
     nodes, shares = normal_nodes(6.0, n_nodes)
     means = family.link.inverse(np.clip(eta + nodes[:, None] * sd, *family.eta_range))
 
-    def reached(y):
+    def reached(y: FloatArray) -> BoolArray:
         return shares @ family.cdf(y, means, weights, dispersion) >= probability
 
     return family.observed(family.support.smallest(reached, len(eta), weights), weights)

@@ -3,10 +3,13 @@
 The families themselves have a file each; `glmmlib.families.registry` finds them by name.
 """
 
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -19,6 +22,7 @@ from glmmlib.families.links import Link
 from glmmlib.families.ranges import MeanRange
 from glmmlib.families.residual import ResidualVariance
 from glmmlib.families.support import Support
+from glmmlib.types import AuxiliaryValue, FloatArray, Numbers
 
 
 @dataclass(frozen=True)
@@ -98,14 +102,21 @@ class Family(MeanRange, ResidualVariance, ABC):
     remedy_for_spread: ClassVar[str] = "another family or link"
     noise: ClassVar[str] = "distribution of the response"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.link not in self.links:
-            raise ModelError(no_such_link(type(self), getattr(self.link, "name", self.link)))
+            raise ModelError(no_such_link(type(self), str(getattr(self.link, "name", self.link))))
 
     # --- the log-density ------------------------------------------------------------------------------------
 
     @abstractmethod
-    def derivatives(self, y, eta, weights=None, dispersion=None, order=3) -> Derivatives:
+    def derivatives(
+        self,
+        y: FloatArray,
+        eta: FloatArray,
+        weights: FloatArray | None = None,
+        dispersion: AuxiliaryValue = None,
+        order: int = 3,
+    ) -> Derivatives:
         """Kernel of the log-density and its derivatives in eta, sharing their exponentials.
 
         Parameters
@@ -130,18 +141,32 @@ class Family(MeanRange, ResidualVariance, ABC):
         """
 
     @abstractmethod
-    def constant(self, y, weights=None, dispersion=None):
+    def constant(
+        self, y: FloatArray, weights: FloatArray | None = None, dispersion: AuxiliaryValue = None
+    ) -> Numbers:
         """What the kernel leaves out of the log-density: the terms without eta, one for each row of `y`.
 
         Compute it once for each response (and each dispersion); 0.0 where there is none.
         """
 
-    def logpdf(self, y, eta, weights=None, dispersion=None):
+    def logpdf(
+        self,
+        y: FloatArray,
+        eta: FloatArray,
+        weights: FloatArray | None = None,
+        dispersion: AuxiliaryValue = None,
+    ) -> FloatArray:
         """Log-density (or log-probability) of `y` given eta, with all its constants."""
         kernel = self.derivatives(y, eta, weights, dispersion, order=0).kernel
         return kernel + self.constant(y, weights, dispersion)
 
-    def dispersion_derivatives(self, y, eta, weights=None, dispersion=None) -> DispersionDerivatives:
+    def dispersion_derivatives(
+        self,
+        y: FloatArray,
+        eta: FloatArray,
+        weights: FloatArray | None = None,
+        dispersion: AuxiliaryValue = None,
+    ) -> DispersionDerivatives:
         """Derivatives in tau, the link of the dispersion: of the log-density with its constant, `score`,
         `weight`. Of several parameters they stand along the last axis.
 
@@ -155,7 +180,9 @@ class Family(MeanRange, ResidualVariance, ABC):
         )
 
     @abstractmethod
-    def fisher(self, eta, weights=None, dispersion=None):
+    def fisher(
+        self, eta: FloatArray, weights: FloatArray | None = None, dispersion: AuxiliaryValue = None
+    ) -> FloatArray:
         """Expected information in eta, E(-d2l/deta2); for canonical links the observed `weight`."""
 
     @property
@@ -164,11 +191,11 @@ class Family(MeanRange, ResidualVariance, ABC):
         return bool(self.auxiliary)
 
     @property
-    def first_auxiliary(self):
+    def first_auxiliary(self) -> FloatArray:
         """Values of the auxiliary parameters to begin with: an array, one for each."""
         return np.array([auxiliary.first for auxiliary in self.auxiliary])
 
-    def start_auxiliary(self, y, mu):
+    def start_auxiliary(self, y: FloatArray, mu: FloatArray) -> FloatArray | None:
         """A first value of the auxiliary parameter, by the method of moments.
 
         Parameters
@@ -186,38 +213,64 @@ class Family(MeanRange, ResidualVariance, ABC):
     # --- the mean -------------------------------------------------------------------------------------------
 
     @abstractmethod
-    def variance(self, mu, weights=None, dispersion=None):
+    def variance(
+        self, mu: FloatArray, weights: FloatArray | None = None, dispersion: AuxiliaryValue = None
+    ) -> FloatArray:
         """Variance of one response (binomial: of the proportion), over its weight.
 
         The Pearson residual is ``(observed(y, weights) - mu) / sqrt(variance(mu, weights, dispersion))``.
         """
 
     @abstractmethod
-    def unit_deviance(self, y, mu, weights=None, dispersion=None):
+    def unit_deviance(
+        self,
+        y: FloatArray,
+        mu: FloatArray,
+        weights: FloatArray | None = None,
+        dispersion: AuxiliaryValue = None,
+    ) -> FloatArray:
         """Twice the log-density that mu loses against the best mean of its row; weighted, without phi.
 
         Their sum is the deviance of a GLM, their signed roots the deviance residuals.
         """
 
-    def observed(self, y, weights=None):
+    def observed(self, y: FloatArray, weights: FloatArray | None = None) -> FloatArray:
         """The response on the scale of its mean: binomial successes over trials, elsewhere `y` itself."""
         return np.asarray(y, float)
 
-    def start_mean(self, y, weights=None):
+    def start_mean(self, y: FloatArray, weights: FloatArray | None = None) -> FloatArray:
         """A mean for each row, near its response and inside the family's range, to start iterations from."""
         return np.asarray(y, float) + 0.1
 
     # --- the distribution -----------------------------------------------------------------------------------
 
     @abstractmethod
-    def cdf(self, y, mu, weights=None, dispersion=None):
+    def cdf(
+        self,
+        y: FloatArray,
+        mu: FloatArray,
+        weights: FloatArray | None = None,
+        dispersion: AuxiliaryValue = None,
+    ) -> FloatArray:
         """P(Y <= y) for a response with mean `mu`; weights that say how often a row counts play no part."""
 
     @abstractmethod
-    def sf(self, y, mu, weights=None, dispersion=None):
+    def sf(
+        self,
+        y: FloatArray,
+        mu: FloatArray,
+        weights: FloatArray | None = None,
+        dispersion: AuxiliaryValue = None,
+    ) -> FloatArray:
         """P(Y > y), with all its digits where `cdf` is near 1."""
 
-    def quantile(self, probability, mu, weights=None, dispersion=None):
+    def quantile(
+        self,
+        probability: float,
+        mu: FloatArray,
+        weights: FloatArray | None = None,
+        dispersion: AuxiliaryValue = None,
+    ) -> FloatArray:
         """The smallest responses (n,) at which `cdf` reaches a probability, for means (n,).
 
         Examples
@@ -231,12 +284,25 @@ class Family(MeanRange, ResidualVariance, ABC):
             lambda y: self.cdf(y, mu, weights, dispersion) >= probability, mu.size, weights
         )
 
-    def predictive_quantile(self, eta, sd, probability, weights=None, dispersion=None):
+    def predictive_quantile(
+        self,
+        eta: FloatArray,
+        sd: FloatArray,
+        probability: float,
+        weights: FloatArray | None = None,
+        dispersion: AuxiliaryValue = None,
+    ) -> FloatArray:
         """Quantiles (n,) of new observations whose linear predictors are normal, on the scale of the mean."""
         return mixture_quantile(self, eta, sd, probability, weights, dispersion)
 
     @abstractmethod
-    def draw(self, eta, weights=None, dispersion=None, rng=None):
+    def draw(
+        self,
+        eta: FloatArray,
+        weights: FloatArray | None = None,
+        dispersion: AuxiliaryValue = None,
+        rng: Any = None,
+    ) -> FloatArray:
         """Random responses, one for each element of eta (binomial: successes), as floats.
 
         Parameters
@@ -257,7 +323,14 @@ class Family(MeanRange, ResidualVariance, ABC):
     # --- checks ---------------------------------------------------------------------------------------------
 
     @abstractmethod
-    def check_response(self, y, trials=None, weights=None, name="response", labels=None):
+    def check_response(
+        self,
+        y: FloatArray,
+        trials: FloatArray | None = None,
+        weights: FloatArray | None = None,
+        name: str = "response",
+        labels: Sequence[Any] | None = None,
+    ) -> tuple[FloatArray, FloatArray | None]:
         """Check a response and return ``(y, weights)`` as the other methods take them.
 
         Parameters
@@ -286,7 +359,7 @@ class Family(MeanRange, ResidualVariance, ABC):
         """
 
 
-def no_such_link(chosen, link):
+def no_such_link(chosen: type[Family], link: str) -> str:
     """The sentence for a link that a family class does not have."""
     names = [candidate.name for candidate in chosen.links]
     near = get_close_matches(str(link), names, n=1, cutoff=0.8)

@@ -17,8 +17,10 @@ Ferrari, S. and Cribari-Neto, F. (2004), Beta regression for modelling rates and
 Applied Statistics* 31(7).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from scipy import special as sp
@@ -31,6 +33,7 @@ from glmmlib.families.links import Link, Logit
 from glmmlib.families.special import digamma_remainder, log1pmx, stirling_remainder
 from glmmlib.families.support import Support
 from glmmlib.families.weighting import over, times, weighted
+from glmmlib.types import AuxiliaryValue, FloatArray, Numbers
 
 _FAR = 650.0  # beyond it the log-density goes on along its asymptotes, whose slopes are 1 and -1
 _TINY = np.finfo(float).tiny
@@ -65,17 +68,32 @@ class Beta(Family):
     ratios = {Logit: "mean odds ratio"}
     law = "mean (1 - mean) / (1 + phi)"
 
-    def derivatives(self, y, eta, weights=None, dispersion=None, order=3):
+    def derivatives(
+        self,
+        y: FloatArray,
+        eta: FloatArray,
+        weights: FloatArray | None = None,
+        dispersion: AuxiliaryValue = None,
+        order: int = 3,
+    ) -> Derivatives:
         p = _Parts(y, eta, dispersion)
         terms = [p.kernel, *([p.score] if order else []), *([p.weight] if order > 1 else [])]
         return weighted(Derivatives(*terms, *([p.dweight] if order > 2 else [])), weights)
 
-    def constant(self, y, weights=None, dispersion=None):
+    def constant(
+        self, y: FloatArray, weights: FloatArray | None = None, dispersion: AuxiliaryValue = None
+    ) -> Numbers:
         phi = np.asarray(dispersion, float)
         own = 0.5 * np.log(phi / (2 * np.pi)) + stirling_remainder(phi)
         return times(own - np.log(y) - np.log1p(-np.asarray(y)), weights)
 
-    def dispersion_derivatives(self, y, eta, weights=None, dispersion=None):
+    def dispersion_derivatives(
+        self,
+        y: FloatArray,
+        eta: FloatArray,
+        weights: FloatArray | None = None,
+        dispersion: AuxiliaryValue = None,
+    ) -> DispersionDerivatives:
         p = _Parts(y, eta, dispersion)
         score = p.score - p.q * p.G(p.a) + p.mu * p.G(p.b)
         bend = p.q**2 * (2 * p.G(p.a) + p.K(p.a)) + p.mu**2 * (2 * p.G(p.b) + p.K(p.b))
@@ -84,20 +102,30 @@ class Beta(Family):
         )
         return weighted(DispersionDerivatives(logpdf, score, bend - (p.q - p.mu) * score), weights)
 
-    def fisher(self, eta, weights=None, dispersion=None):
-        return times(_Parts(0.5, eta, dispersion).information, weights)
+    def fisher(
+        self, eta: FloatArray, weights: FloatArray | None = None, dispersion: AuxiliaryValue = None
+    ) -> FloatArray:
+        return times(_Parts(np.asarray(0.5), eta, dispersion).information, weights)
 
-    def start_auxiliary(self, y, mu):
+    def start_auxiliary(self, y: FloatArray, mu: FloatArray) -> FloatArray | None:
         spread = 0.7 * np.mean((y - mu) ** 2 / (mu * (1 - mu)), axis=-1)
         return np.clip(1 / np.maximum(spread, 1e-12) - 1, 0.5, 1e6)
 
-    def start_mean(self, y, weights=None):
+    def start_mean(self, y: FloatArray, weights: FloatArray | None = None) -> FloatArray:
         return np.clip(np.asarray(y, float), 0.01, 0.99)
 
-    def variance(self, mu, weights=None, dispersion=None):
+    def variance(
+        self, mu: FloatArray, weights: FloatArray | None = None, dispersion: AuxiliaryValue = None
+    ) -> FloatArray:
         return over(mu * (1 - mu) / (1 + dispersion), weights)
 
-    def unit_deviance(self, y, mu, weights=None, dispersion=None):
+    def unit_deviance(
+        self,
+        y: FloatArray,
+        mu: FloatArray,
+        weights: FloatArray | None = None,
+        dispersion: AuxiliaryValue = None,
+    ) -> FloatArray:
         best = sp.logit(np.clip(y, 1e-6, 1 - 1e-6))
         for _ in range(100):
             p = _Parts(y, best, dispersion)
@@ -108,19 +136,44 @@ class Beta(Family):
         lost = _Parts(y, best, dispersion).kernel - _Parts(y, sp.logit(mu), dispersion).kernel
         return times(2 * np.maximum(lost, 0.0), weights)
 
-    def cdf(self, y, mu, weights=None, dispersion=None):
+    def cdf(
+        self,
+        y: FloatArray,
+        mu: FloatArray,
+        weights: FloatArray | None = None,
+        dispersion: AuxiliaryValue = None,
+    ) -> FloatArray:
         a, b = _shapes(mu, dispersion)
         return sp.betainc(a, b, np.clip(y, 0.0, 1.0))
 
-    def sf(self, y, mu, weights=None, dispersion=None):
+    def sf(
+        self,
+        y: FloatArray,
+        mu: FloatArray,
+        weights: FloatArray | None = None,
+        dispersion: AuxiliaryValue = None,
+    ) -> FloatArray:
         a, b = _shapes(mu, dispersion)
         return sp.betainc(b, a, 1.0 - np.clip(y, 0.0, 1.0))
 
-    def draw(self, eta, weights=None, dispersion=None, rng=None):
+    def draw(
+        self,
+        eta: FloatArray,
+        weights: FloatArray | None = None,
+        dispersion: AuxiliaryValue = None,
+        rng: Any = None,
+    ) -> FloatArray:
         y = rng.beta(*_shapes(self.link.inverse(eta), dispersion))
         return np.clip(y, _TINY, 1.0 - np.finfo(float).epsneg)  # a draw may round to 0 or 1
 
-    def check_response(self, y, trials=None, weights=None, name="response", labels=None):
+    def check_response(
+        self,
+        y: FloatArray,
+        trials: FloatArray | None = None,
+        weights: FloatArray | None = None,
+        name: str = "response",
+        labels: Sequence[Any] | None = None,
+    ) -> tuple[FloatArray, FloatArray | None]:
         response.refuse_trials(trials, self.name)
         return response.check_shares(y, name, labels), response.check_weights(weights, np.size(y), labels)
 
@@ -132,30 +185,30 @@ def _shapes(mu, phi):
 class _Parts:
     """What the log-density and its derivatives in eta are made of."""
 
-    def __init__(self, y, eta, phi):
+    def __init__(self, y: FloatArray, eta: FloatArray, phi: AuxiliaryValue) -> None:
         self.eta, self.y, self.phi = np.asarray(eta, float), np.asarray(y, float), np.asarray(phi, float)
         self.near = np.clip(self.eta, -_FAR, _FAR)
         self.mu, self.q = sp.expit(self.near), sp.expit(-self.near)
         self.a, self.b = self.mu * self.phi, self.q * self.phi
 
     @staticmethod
-    def G(a):
+    def G(a: FloatArray):
         """a^2 psi'(a), finite as a goes to zero."""
         return 1 + a**2 * sp.polygamma(1, 1 + a)
 
     @staticmethod
-    def K(a):
+    def K(a: FloatArray):
         """a^3 psi''(a)."""
         return -2 + a**3 * sp.polygamma(2, 1 + a)
 
     @property
-    def divergence(self):
+    def divergence(self) -> FloatArray:
         """phi times Kullback and Leibler's of y from mu."""
         gap = self.y - self.mu
         return -self.a * log1pmx(gap / self.mu) - self.b * log1pmx(-gap / self.q)
 
     @property
-    def kernel(self):
+    def kernel(self) -> FloatArray:
         remainders = stirling_remainder(self.a) + stirling_remainder(self.b)
         far = np.abs(self.eta - self.near)
         return 0.5 * (np.log(self.mu) + np.log(self.q)) - self.divergence - remainders - far
@@ -181,6 +234,6 @@ class _Parts:
         return 3 * tilt * self.information + cubes - (tilt**2 - 2 * self.mu * self.q) * self.score
 
 
-def _scaled_remainder(a):
+def _scaled_remainder(a: FloatArray) -> FloatArray:
     """a times what the digamma function falls short of log a - 1 / (2a): between 0 and 1/2."""
     return a * digamma_remainder(a)

@@ -1,6 +1,8 @@
 """The binomial family: successes in a number of trials."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from scipy import special as sp
@@ -8,9 +10,11 @@ from scipy import special as sp
 from glmmlib.families import densities
 from glmmlib.families import responses as response
 from glmmlib.families.base import Family
+from glmmlib.families.densities import Derivatives
 from glmmlib.families.links import Cloglog, Link, Logit, Probit
 from glmmlib.families.support import Support
 from glmmlib.families.weighting import over, times
+from glmmlib.types import AuxiliaryValue, FloatArray, Numbers
 
 
 @dataclass(frozen=True)
@@ -36,57 +40,101 @@ class Binomial(Family):
     ratios = {Logit: "odds ratio", Cloglog: "hazard ratio"}
     law = "mean (1 - mean) / trials"
 
-    def derivatives(self, y, eta, weights=None, dispersion=None, order=3):
+    def derivatives(
+        self,
+        y: FloatArray,
+        eta: FloatArray,
+        weights: FloatArray | None = None,
+        dispersion: AuxiliaryValue = None,
+        order: int = 3,
+    ) -> Derivatives:
         return densities.binomial(y, eta, weights, self.link.name, order)
 
-    def constant(self, y, weights=None, dispersion=None):
+    def constant(
+        self, y: FloatArray, weights: FloatArray | None = None, dispersion: AuxiliaryValue = None
+    ) -> Numbers:
         if weights is None:
             return 0.0
         return -np.log1p(weights) - sp.betaln(weights - y + 1, y + 1)
 
-    def fisher(self, eta, weights=None, dispersion=None):
+    def fisher(
+        self, eta: FloatArray, weights: FloatArray | None = None, dispersion: AuxiliaryValue = None
+    ) -> FloatArray:
         return times(densities.binomial_fisher(eta, self.link.name), weights)
 
-    def variance(self, mu, weights=None, dispersion=None):
+    def variance(
+        self, mu: FloatArray, weights: FloatArray | None = None, dispersion: AuxiliaryValue = None
+    ) -> FloatArray:
         return over(mu * (1 - mu), weights)
 
-    def unit_deviance(self, y, mu, weights=None, dispersion=None):
+    def unit_deviance(
+        self,
+        y: FloatArray,
+        mu: FloatArray,
+        weights: FloatArray | None = None,
+        dispersion: AuxiliaryValue = None,
+    ) -> FloatArray:
         n = 1.0 if weights is None else weights
         return 2 * (sp.kl_div(y, n * mu) + sp.kl_div(n - y, n * (1 - mu)))
 
-    def observed(self, y, weights=None):
+    def observed(self, y: FloatArray, weights: FloatArray | None = None) -> FloatArray:
         return over(np.asarray(y, float), weights)
 
-    def start_mean(self, y, weights=None):
+    def start_mean(self, y: FloatArray, weights: FloatArray | None = None) -> FloatArray:
         return (np.asarray(y, float) + 0.5) / ((1.0 if weights is None else weights) + 1)
 
-    def cdf(self, y, mu, weights=None, dispersion=None):
+    def cdf(
+        self,
+        y: FloatArray,
+        mu: FloatArray,
+        weights: FloatArray | None = None,
+        dispersion: AuxiliaryValue = None,
+    ) -> FloatArray:
         n = 1.0 if weights is None else weights
         y = np.floor(y)
         inside = sp.betainc(np.maximum(n - y, 1.0), np.maximum(y, 0.0) + 1.0, 1.0 - mu)
         return np.where(y < 0, 0.0, np.where(y >= n, 1.0, inside))
 
-    def sf(self, y, mu, weights=None, dispersion=None):
+    def sf(
+        self,
+        y: FloatArray,
+        mu: FloatArray,
+        weights: FloatArray | None = None,
+        dispersion: AuxiliaryValue = None,
+    ) -> FloatArray:
         n = 1.0 if weights is None else weights
         y = np.floor(y)
         inside = sp.betainc(np.maximum(y, 0.0) + 1.0, np.maximum(n - y, 1.0), mu)
         return np.where(y < 0, 1.0, np.where(y >= n, 0.0, inside))
 
-    def draw(self, eta, weights=None, dispersion=None, rng=None):
+    def draw(
+        self,
+        eta: FloatArray,
+        weights: FloatArray | None = None,
+        dispersion: AuxiliaryValue = None,
+        rng: Any = None,
+    ) -> FloatArray:
         mu = self.link.inverse(eta)
         if weights is None:
             return (rng.random(mu.shape) < mu).astype(float)
         return rng.binomial(np.asarray(weights).astype(int), mu).astype(float)
 
     @property
-    def latent_variance(self):
+    def latent_variance(self) -> float | None:
         return self.link.latent_variance
 
-    def counts_zeros(self, weights=None):
+    def counts_zeros(self, weights: FloatArray | None = None) -> bool:
         return weights is not None and bool(np.any(weights > 1))
 
-    def all_alike(self, sign):
+    def all_alike(self, sign: int) -> str:
         return f"all responses are {'successes' if sign > 0 else 'failures'}"
 
-    def check_response(self, y, trials=None, weights=None, name="response", labels=None):
+    def check_response(
+        self,
+        y: FloatArray,
+        trials: FloatArray | None = None,
+        weights: FloatArray | None = None,
+        name: str = "response",
+        labels: Sequence[Any] | None = None,
+    ) -> tuple[FloatArray, FloatArray | None]:
         return response.check_binomial(y, trials, weights, name, labels)

@@ -1,6 +1,8 @@
 """Families of counts: Poisson and negative binomial."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from scipy import special as sp
@@ -9,11 +11,13 @@ from glmmlib.families import densities
 from glmmlib.families import responses as response
 from glmmlib.families.auxiliary import Auxiliary
 from glmmlib.families.base import Family
+from glmmlib.families.densities import Derivatives, DispersionDerivatives
 from glmmlib.families.draws import poisson_draws
 from glmmlib.families.links import Identity, Link, Log, Sqrt
 from glmmlib.families.special import log1pmx, per_count, stirling_remainder
 from glmmlib.families.support import Support
 from glmmlib.families.weighting import over, times, weighted
+from glmmlib.types import AuxiliaryValue, FloatArray, Numbers
 
 _ALL_GAMMA = 1e-12  # a k / (k + mu) below which the Poisson's scatter is nothing beside that of its mean
 
@@ -24,7 +28,7 @@ class _Counts(Family):
     support = Support(0.0, np.inf, is_discrete=True)
     ratios = {Log: "rate ratio"}
 
-    def all_alike(self, sign):
+    def all_alike(self, sign: int) -> str:
         return "every count is zero"
 
     def check_response(self, y, trials=None, weights=None, name="response", labels=None):
@@ -50,7 +54,14 @@ class Poisson(_Counts):
     caveat = "The Poisson distribution takes the variance given the random effects as equal to the mean."
     remedy = "family='negbinomial'"
 
-    def derivatives(self, y, eta, weights=None, dispersion=None, order=3):
+    def derivatives(
+        self,
+        y: FloatArray,
+        eta: FloatArray,
+        weights: FloatArray | None = None,
+        dispersion: AuxiliaryValue = None,
+        order: int = 3,
+    ) -> Derivatives:
         terms = {
             "log": densities.poisson_log,
             "sqrt": densities.poisson_sqrt,
@@ -58,33 +69,63 @@ class Poisson(_Counts):
         }
         return weighted(terms[self.link.name](y, eta, order), weights)
 
-    def constant(self, y, weights=None, dispersion=None):
+    def constant(
+        self, y: FloatArray, weights: FloatArray | None = None, dispersion: AuxiliaryValue = None
+    ) -> Numbers:
         return times(-per_count(lambda y: sp.gammaln(y + 1), y), weights)
 
-    def fisher(self, eta, weights=None, dispersion=None):
+    def fisher(
+        self, eta: FloatArray, weights: FloatArray | None = None, dispersion: AuxiliaryValue = None
+    ) -> FloatArray:
         eta = np.asarray(eta, float)
-        information = {
+        information: dict[str, Callable[..., Any]] = {
             "log": self.link.inverse,
             "sqrt": lambda e: np.full_like(e, 4.0),
             "identity": np.reciprocal,
         }
         return times(information[self.link.name](eta), weights)
 
-    def variance(self, mu, weights=None, dispersion=None):
+    def variance(
+        self, mu: FloatArray, weights: FloatArray | None = None, dispersion: AuxiliaryValue = None
+    ) -> FloatArray:
         return over(mu, weights)
 
-    def unit_deviance(self, y, mu, weights=None, dispersion=None):
+    def unit_deviance(
+        self,
+        y: FloatArray,
+        mu: FloatArray,
+        weights: FloatArray | None = None,
+        dispersion: AuxiliaryValue = None,
+    ) -> FloatArray:
         return times(2 * sp.kl_div(y, mu), weights)
 
-    def cdf(self, y, mu, weights=None, dispersion=None):
+    def cdf(
+        self,
+        y: FloatArray,
+        mu: FloatArray,
+        weights: FloatArray | None = None,
+        dispersion: AuxiliaryValue = None,
+    ) -> FloatArray:
         y = np.floor(y)
         return np.where(y < 0, 0.0, sp.gammaincc(np.maximum(y, 0.0) + 1.0, mu))
 
-    def sf(self, y, mu, weights=None, dispersion=None):
+    def sf(
+        self,
+        y: FloatArray,
+        mu: FloatArray,
+        weights: FloatArray | None = None,
+        dispersion: AuxiliaryValue = None,
+    ) -> FloatArray:
         y = np.floor(y)
         return np.where(y < 0, 1.0, sp.gammainc(np.maximum(y, 0.0) + 1.0, mu))
 
-    def draw(self, eta, weights=None, dispersion=None, rng=None):
+    def draw(
+        self,
+        eta: FloatArray,
+        weights: FloatArray | None = None,
+        dispersion: AuxiliaryValue = None,
+        rng: Any = None,
+    ) -> FloatArray:
         self.check_range(eta)
         return poisson_draws(self.link.inverse(eta), rng)
 
@@ -118,10 +159,19 @@ class NegativeBinomial(_Counts):
     )
     law = "mean + mean²/k"
 
-    def derivatives(self, y, eta, weights=None, dispersion=None, order=3):
+    def derivatives(
+        self,
+        y: FloatArray,
+        eta: FloatArray,
+        weights: FloatArray | None = None,
+        dispersion: AuxiliaryValue = None,
+        order: int = 3,
+    ) -> Derivatives:
         return weighted(densities.negbinomial_log(y, eta, dispersion, order), weights)
 
-    def constant(self, y, weights=None, dispersion=None):
+    def constant(
+        self, y: FloatArray, weights: FloatArray | None = None, dispersion: AuxiliaryValue = None
+    ) -> Numbers:
         # log Gamma(y + k) - log Gamma(k) - y log k by Stirling, for the difference of two gammaln loses all
         # digits
         def log_ratio(y, k=dispersion):
@@ -131,37 +181,71 @@ class NegativeBinomial(_Counts):
 
         return times(per_count(log_ratio, y) if np.ndim(dispersion) == 0 else log_ratio(y), weights)
 
-    def dispersion_derivatives(self, y, eta, weights=None, dispersion=None):
+    def dispersion_derivatives(
+        self,
+        y: FloatArray,
+        eta: FloatArray,
+        weights: FloatArray | None = None,
+        dispersion: AuxiliaryValue = None,
+    ) -> DispersionDerivatives:
         return weighted(densities.negbinomial_log_dispersion(y, eta, dispersion), weights)
 
-    def fisher(self, eta, weights=None, dispersion=None):
+    def fisher(
+        self, eta: FloatArray, weights: FloatArray | None = None, dispersion: AuxiliaryValue = None
+    ) -> FloatArray:
         return times(densities.negbinomial_log_fisher(eta, dispersion), weights)
 
-    def variance(self, mu, weights=None, dispersion=None):
+    def variance(
+        self, mu: FloatArray, weights: FloatArray | None = None, dispersion: AuxiliaryValue = None
+    ) -> FloatArray:
         return over(mu + mu**2 / dispersion, weights)
 
-    def unit_deviance(self, y, mu, weights=None, dispersion=None):
+    def unit_deviance(
+        self,
+        y: FloatArray,
+        mu: FloatArray,
+        weights: FloatArray | None = None,
+        dispersion: AuxiliaryValue = None,
+    ) -> FloatArray:
         delta = (y - mu) / (mu + dispersion)
         less = (mu + dispersion) * (log1pmx(delta) + delta * np.log1p(delta))
         return times(2 * np.maximum(sp.kl_div(y, mu) - less, 0), weights)
 
-    def start_auxiliary(self, y, mu):
+    def start_auxiliary(self, y: FloatArray, mu: FloatArray) -> FloatArray | None:
         extra = np.mean(((y - mu) ** 2 - mu) / np.maximum(mu, 0.1) ** 2, axis=-1)
         return np.clip(2.0 / np.maximum(extra, 1e-2), 0.2, 50.0)
 
-    def cdf(self, y, mu, weights=None, dispersion=None):
+    def cdf(
+        self,
+        y: FloatArray,
+        mu: FloatArray,
+        weights: FloatArray | None = None,
+        dispersion: AuxiliaryValue = None,
+    ) -> FloatArray:
         y, (q, _) = np.floor(y), _shares(mu, dispersion)
         more = np.maximum(y, 0.0) + 1.0
         found = np.where(q < _ALL_GAMMA, sp.gammainc(dispersion, more * q), sp.betainc(dispersion, more, q))
         return np.where(y < 0, 0.0, found)
 
-    def sf(self, y, mu, weights=None, dispersion=None):
+    def sf(
+        self,
+        y: FloatArray,
+        mu: FloatArray,
+        weights: FloatArray | None = None,
+        dispersion: AuxiliaryValue = None,
+    ) -> FloatArray:
         y, (q, p) = np.floor(y), _shares(mu, dispersion)
         more = np.maximum(y, 0.0) + 1.0
         found = np.where(q < _ALL_GAMMA, sp.gammaincc(dispersion, more * q), sp.betainc(more, dispersion, p))
         return np.where(y < 0, 1.0, found)
 
-    def draw(self, eta, weights=None, dispersion=None, rng=None):
+    def draw(
+        self,
+        eta: FloatArray,
+        weights: FloatArray | None = None,
+        dispersion: AuxiliaryValue = None,
+        rng: Any = None,
+    ) -> FloatArray:
         mu = self.link.inverse(eta)
         k = np.broadcast_to(dispersion, mu.shape)
         return poisson_draws(mu * (rng.standard_gamma(k) / k), rng)

@@ -15,21 +15,25 @@ Out of range (eta <= 0 for the identity, sqrt and inverse links) the kernel is -
 a warning, so that a step that leads there is seen to be bad and is shortened.
 """
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import special as sp
 
 from glmmlib.families.special import digamma_remainder, log1pmx, per_count
+from glmmlib.types import FloatArray
 
 
 class Derivatives(NamedTuple):
     """Kernel of the log-density and its derivatives in eta; what was not asked for is None."""
 
     kernel: np.ndarray
-    score: np.ndarray | None = None
-    weight: np.ndarray | None = None
-    dweight: np.ndarray | None = None
+    score: Any = None
+    weight: Any = None
+    dweight: Any = None
 
 
 class DispersionDerivatives(NamedTuple):
@@ -47,7 +51,7 @@ _FAR = 700.0
 # --- Binomial: y log F(eta) + (n - y) log(1 - F(eta)) -------------------------------------------------------
 
 
-def log_logistic(x, order=3):
+def log_logistic(x: FloatArray, order: int = 3) -> list[FloatArray]:
     """log(1 / (1 + exp(-x))) and its derivatives up to `order`, as a list.
 
     With one exponential: F' / F = 1 - F =: q, then -q p and q p (p - q).
@@ -61,7 +65,7 @@ def log_logistic(x, order=3):
     return terms[: order + 1]
 
 
-def log_normal(x, order=3):
+def log_normal(x: FloatArray, order: int = 3) -> list[FloatArray]:
     """log Phi(x) and its derivatives up to `order`, as a list.
 
     With m = phi / Phi: m, -m (x + m) and m [(x + m)(x + 2m) - 1]. Phi comes from the scaled error function
@@ -100,7 +104,7 @@ def _normal_tail(a, m):
     return -m * d1, m * d1 * d1 * d2 * (d3 - d2)
 
 
-def log_gumbel(x, order=3):
+def log_gumbel(x: FloatArray, order: int = 3) -> list[FloatArray]:
     """log(1 - exp(-exp(x))), the cloglog's success, and its derivatives up to `order`, as a list.
 
     With e = exp(x), b = e / (exp(e) - 1) and c = e + b - 1: b, -b c and b (c (b + c) - e).
@@ -123,12 +127,12 @@ def log_gumbel(x, order=3):
     return terms
 
 
-def log_gumbel_survival(x, order=3):
+def log_gumbel_survival(x: FloatArray, order: int = 3) -> list[FloatArray]:
     """log exp(-exp(x)) = -exp(x), the cloglog's failure, and its derivatives up to `order`."""
     return [-np.exp(np.minimum(x, _FAR))] * (order + 1)
 
 
-def _bernoulli_series(e):
+def _bernoulli_series(e: FloatArray) -> FloatArray:
     """e + e / (exp(e) - 1) - 1 for small e, where the sum cancels: e/2 + sum of B_2n e^2n / (2n)!."""
     z = e * e
     series = 1 / 12 + z * (
@@ -137,7 +141,7 @@ def _bernoulli_series(e):
     return e / 2 + z * series
 
 
-def _logistic(t):
+def _logistic(t: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     """log(1 + exp(t)), 1 / (1 + exp(-t)) and 1 / (1 + exp(t)), all to full relative accuracy."""
     near = np.minimum(t, _FAR)
     e = np.exp(near)
@@ -148,7 +152,7 @@ def _logistic(t):
 _SYMMETRIC = {"logit": log_logistic, "probit": log_normal}
 
 
-def binomial(y, eta, n, link, order):
+def binomial(y: FloatArray, eta: FloatArray, n: FloatArray | None, link: str, order: int) -> Derivatives:
     """y successes out of n (None: one trial each, the fast path) under the logit, probit or cloglog link."""
     if n is None and link in _SYMMETRIC:
         sign = 2 * y - 1  # log F(eta) for a success, log F(-eta) for a failure
@@ -159,13 +163,13 @@ def binomial(y, eta, n, link, order):
     return _derivatives([y * s + lost * f for s, f in zip(success, failure, strict=True)])
 
 
-def binomial_fisher(eta, link):
+def binomial_fisher(eta: FloatArray, link: str) -> FloatArray:
     """Expected information of one trial, (dF/deta)^2 / (F (1 - F)), as a product of two safe ratios."""
     success, failure = _sides(eta, link, 1)
     return -success[1] * failure[1]
 
 
-def _sides(eta, link, order):
+def _sides(eta: FloatArray, link: str, order: int) -> tuple[list[FloatArray], list[FloatArray]]:
     """log F(eta) and log(1 - F(eta)) with derivatives in eta."""
     if link == "cloglog":
         return log_gumbel(eta, order), log_gumbel_survival(eta, order)
@@ -174,7 +178,7 @@ def _sides(eta, link, order):
     return log_cdf(eta, order), [-term if k % 2 else term for k, term in enumerate(mirrored)]
 
 
-def _derivatives(terms):
+def _derivatives(terms: Sequence[FloatArray]) -> Derivatives:
     """l, l', l'', l''' -> kernel, score, weight, dweight."""
     return Derivatives(*(term if k < 2 else -term for k, term in enumerate(terms)))
 
@@ -182,7 +186,7 @@ def _derivatives(terms):
 # --- Poisson: y log mu - mu ---------------------------------------------------------------------------------
 
 
-def poisson_log(y, eta, order):
+def poisson_log(y: FloatArray, eta: FloatArray, order: int) -> Derivatives:
     """mu = exp(eta): l = y eta - mu, score y - mu, weight = dweight = mu."""
     with np.errstate(over="ignore"):
         mu = np.exp(eta)
@@ -190,7 +194,7 @@ def poisson_log(y, eta, order):
     return Derivatives(kernel, *(y - mu, mu, mu)[:order]) if order else Derivatives(kernel)
 
 
-def poisson_sqrt(y, eta, order):
+def poisson_sqrt(y: FloatArray, eta: FloatArray, order: int) -> Derivatives:
     """mu = eta^2: l = 2 y log eta - eta^2."""
     eta = _positive(eta)
     kernel = _minus_inf_for_nan(2 * y * np.log(eta) - eta * eta)
@@ -201,7 +205,7 @@ def poisson_sqrt(y, eta, order):
     return Derivatives(kernel, *rest[:order])
 
 
-def poisson_identity(y, eta, order):
+def poisson_identity(y: FloatArray, eta: FloatArray, order: int) -> Derivatives:
     """mu = eta: l = y log eta - eta."""
     eta = _positive(eta)
     kernel = _minus_inf_for_nan(y * np.log(eta) - eta)
@@ -215,7 +219,7 @@ def poisson_identity(y, eta, order):
 # --- Negative binomial, Var = mu + mu^2 / k -----------------------------------------------------------------
 
 
-def negbinomial_log(y, eta, k, order):
+def negbinomial_log(y: FloatArray, eta: FloatArray, k: FloatArray, order: int) -> Derivatives:
     """mu = exp(eta): l = y eta - (y + k) log(1 + mu/k).
 
     These are y successes and k failures at logit eta - log k. As k grows it goes to the Poisson's y eta - mu
@@ -232,7 +236,7 @@ def negbinomial_log(y, eta, k, order):
     return Derivatives(kernel, score, weight, weight * (q - p) if order >= 3 else None)
 
 
-def negbinomial_log_dispersion(y, eta, k):
+def negbinomial_log_dispersion(y: FloatArray, eta: FloatArray, k: FloatArray) -> DispersionDerivatives:
     """Derivatives in tau = log k; the digamma terms are taken as differences that stay exact for large k."""
     softplus, p, q = _logistic(eta - np.log(k))
     score = y * q - k * p
@@ -241,7 +245,7 @@ def negbinomial_log_dispersion(y, eta, k):
     if np.min(delta, initial=0) < -0.5:  # 1 + delta may round to 0
         bend = np.where(delta < -0.5, np.log1p(y / k) - softplus - delta, bend)
 
-    def digammas(y):
+    def digammas(y: FloatArray):
         return y / (2 * k * (k + y)) + digamma_remainder(k) - digamma_remainder(y + k)
 
     gap = per_count(digammas, y) if np.ndim(k) == 0 else digammas(y)
@@ -252,7 +256,7 @@ def negbinomial_log_dispersion(y, eta, k):
     )
 
 
-def negbinomial_log_fisher(eta, k):
+def negbinomial_log_fisher(eta: FloatArray, k: FloatArray) -> FloatArray:
     """Expected information, mu / (1 + mu / k)."""
     return k * _logistic(eta - np.log(k))[1]
 
@@ -260,7 +264,7 @@ def negbinomial_log_fisher(eta, k):
 # --- Gamma, Var = mu^2 / a ----------------------------------------------------------------------------------
 
 
-def gamma_log(y, eta, a, order):
+def gamma_log(y: FloatArray, eta: FloatArray, a: FloatArray, order: int) -> Derivatives:
     """mu = exp(eta), shape a: l = -a (y/mu - 1 - log(y/mu))."""
     log_ratio = np.log(y) - eta
     with np.errstate(over="ignore"):
@@ -272,7 +276,7 @@ def gamma_log(y, eta, a, order):
         return Derivatives(kernel, *(a * excess, weight, -weight)[:order])
 
 
-def gamma_inverse(y, eta, a, order):
+def gamma_inverse(y: FloatArray, eta: FloatArray, a: FloatArray, order: int) -> Derivatives:
     """mu = 1 / eta, shape a: l = -a (y eta - 1 - log(y eta))."""
     eta = _positive(eta)
     kernel = _minus_inf_for_nan(a * log1pmx(y * eta - 1))
@@ -291,6 +295,6 @@ def _positive(eta):
     return eta if np.min(eta, initial=1) > 0 else np.where(eta > 0, eta, np.nan)
 
 
-def _minus_inf_for_nan(kernel):
+def _minus_inf_for_nan(kernel: FloatArray) -> FloatArray:
     """A mean out of range has density 0."""
     return np.where(np.isnan(kernel), -np.inf, kernel)

@@ -3,9 +3,10 @@
 import numpy as np
 
 from glmmlib.errors import ModelError
+from glmmlib.types import FloatArray
 
 
-def poisson_draws(mu, rng):
+def poisson_draws(mu: FloatArray, rng: np.random.Generator) -> FloatArray:
     """Draw counts of a Poisson distribution, as floats; refuse means too large to be drawn."""
     if np.max(mu, initial=0) > 1e18:
         raise ModelError(

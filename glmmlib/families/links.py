@@ -11,13 +11,14 @@ McCullagh, P. and Nelder, J. A. (1989). Generalized Linear Models, 2nd ed. Chapm
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy import special as sp
 
 from glmmlib.errors import ModelError
 from glmmlib.families.averages import normal_average
+from glmmlib.types import FloatArray
 
 
 @dataclass(frozen=True)
@@ -43,18 +44,18 @@ class Link(ABC):
     is_straight: ClassVar[bool] = False
 
     @abstractmethod
-    def link(self, mu):
+    def link(self, mu: Any) -> Any:
         """eta = g(mu), elementwise."""
 
     @abstractmethod
-    def inverse(self, eta):
+    def inverse(self, eta: Any) -> Any:
         """mu = g^-1(eta), elementwise."""
 
     @abstractmethod
-    def derivative(self, eta):
+    def derivative(self, eta: Any) -> Any:
         """d mu / d eta at eta, elementwise."""
 
-    def average(self, eta, variance):
+    def average(self, eta: FloatArray, variance: FloatArray) -> FloatArray:
         r"""Return the mean of mu over a normal linear predictor, the population's beside the typical group's.
 
         Parameters
@@ -94,16 +95,16 @@ class Identity(Link):
     name = "identity"
     is_straight = True
 
-    def link(self, mu):
+    def link(self, mu: Any) -> Any:
         return np.array(mu, float)
 
-    def inverse(self, eta):
+    def inverse(self, eta: Any) -> Any:
         return np.array(eta, float)
 
-    def derivative(self, eta):
+    def derivative(self, eta: Any) -> Any:
         return np.ones_like(np.asarray(eta, float))
 
-    def average(self, eta, variance):
+    def average(self, eta: FloatArray, variance: FloatArray) -> FloatArray:
         return np.asarray(eta, float)
 
 
@@ -118,18 +119,18 @@ class Log(Link):
 
     name = "log"
 
-    def link(self, mu):
+    def link(self, mu: Any) -> Any:
         with np.errstate(divide="ignore"):
             return np.log(np.asarray(mu, float))
 
-    def inverse(self, eta):
+    def inverse(self, eta: Any) -> Any:
         with np.errstate(over="ignore"):
             return np.exp(np.asarray(eta, float))
 
-    def derivative(self, eta):
+    def derivative(self, eta: Any) -> Any:
         return self.inverse(eta)
 
-    def average(self, eta, variance):
+    def average(self, eta: FloatArray, variance: FloatArray) -> FloatArray:
         return self.inverse(eta + 0.5 * variance)
 
 
@@ -148,13 +149,13 @@ class Logit(Link):
     latent_variance = np.pi**2 / 3
     latent_formula = "pi^2/3"
 
-    def link(self, mu):
+    def link(self, mu: Any) -> Any:
         return sp.logit(np.asarray(mu, float))
 
-    def inverse(self, eta):
+    def inverse(self, eta: Any) -> Any:
         return sp.expit(np.asarray(eta, float))
 
-    def derivative(self, eta):
+    def derivative(self, eta: Any) -> Any:
         e = np.exp(-np.abs(np.asarray(eta, float)))
         return e / (1 + e) ** 2
 
@@ -174,17 +175,17 @@ class Probit(Link):
     latent_variance = 1.0
     latent_formula = "1"
 
-    def link(self, mu):
+    def link(self, mu: Any) -> Any:
         return sp.ndtri(np.asarray(mu, float))
 
-    def inverse(self, eta):
+    def inverse(self, eta: Any) -> Any:
         return sp.ndtr(np.asarray(eta, float))
 
-    def derivative(self, eta):
+    def derivative(self, eta: Any) -> Any:
         with np.errstate(over="ignore"):
             return np.exp(-0.5 * np.asarray(eta, float) ** 2) / np.sqrt(2 * np.pi)
 
-    def average(self, eta, variance):
+    def average(self, eta: FloatArray, variance: FloatArray) -> FloatArray:
         return self.inverse(eta / np.sqrt(1.0 + variance))
 
 
@@ -204,15 +205,15 @@ class Cloglog(Link):
     latent_variance = np.pi**2 / 6
     latent_formula = "pi^2/6"
 
-    def link(self, mu):
+    def link(self, mu: Any) -> Any:
         with np.errstate(divide="ignore"):
             return np.log(-np.log1p(-np.asarray(mu, float)))
 
-    def inverse(self, eta):
+    def inverse(self, eta: Any) -> Any:
         with np.errstate(over="ignore"):
             return -np.expm1(-np.exp(np.asarray(eta, float)))
 
-    def derivative(self, eta):
+    def derivative(self, eta: Any) -> Any:
         eta = np.asarray(eta, float)
         with np.errstate(over="ignore"):
             return np.exp(eta - np.exp(eta))
@@ -229,16 +230,16 @@ class Sqrt(Link):
 
     name = "sqrt"
 
-    def link(self, mu):
+    def link(self, mu: Any) -> Any:
         return np.sqrt(np.asarray(mu, float))
 
-    def inverse(self, eta):
+    def inverse(self, eta: Any) -> Any:
         return np.square(np.asarray(eta, float))
 
-    def derivative(self, eta):
+    def derivative(self, eta: Any) -> Any:
         return 2 * np.asarray(eta, float)
 
-    def average(self, eta, variance):
+    def average(self, eta: FloatArray, variance: FloatArray) -> FloatArray:
         return eta**2 + variance
 
 
@@ -253,19 +254,19 @@ class Inverse(Link):
 
     name = "inverse"
 
-    def link(self, mu):
+    def link(self, mu: Any) -> Any:
         with np.errstate(divide="ignore"):
             return 1 / np.asarray(mu, float)
 
-    def inverse(self, eta):
+    def inverse(self, eta: Any) -> Any:
         with np.errstate(divide="ignore"):
             return 1 / np.asarray(eta, float)
 
-    def derivative(self, eta):
+    def derivative(self, eta: Any) -> Any:
         with np.errstate(divide="ignore"):
             return -1 / np.square(np.asarray(eta, float))
 
-    def average(self, eta, variance):
+    def average(self, eta: FloatArray, variance: FloatArray) -> FloatArray:
         raise ModelError(
             "the mean over random effects does not exist with an inverse link, because 1 / eta has no mean"
             " when eta is normal: use the log link"

@@ -12,8 +12,10 @@ the distribution nearly Poisson's. The log-density is not concave in eta.
 Hilbe, J. M. (2011), *Negative Binomial Regression*, 2nd ed., Cambridge University Press, section 10.2.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from scipy import special as sp
@@ -27,6 +29,7 @@ from glmmlib.families.links import Link, Log
 from glmmlib.families.special import digamma_remainder, per_count, stirling_remainder
 from glmmlib.families.support import Support
 from glmmlib.families.weighting import over, times, weighted
+from glmmlib.types import AuxiliaryValue, FloatArray, Numbers
 
 _FAR = 650.0  # beyond it the log-density goes on along its asymptotes
 _TINY, _HUGE = 1e-300, 1e300
@@ -64,24 +67,41 @@ class NegativeBinomial1(Family):
     law = "(1 + phi) mean"
     remedy_for_spread = "family='negbinomial', whose variance is mean + mean²/k"
 
-    def all_alike(self, sign):
+    def all_alike(self, sign: int) -> str:
         return "every count is zero"
 
-    def derivatives(self, y, eta, weights=None, dispersion=None, order=3):
+    def derivatives(
+        self,
+        y: FloatArray,
+        eta: FloatArray,
+        weights: FloatArray | None = None,
+        dispersion: AuxiliaryValue = None,
+        order: int = 3,
+    ) -> Derivatives:
         p = _Parts(y, eta, dispersion)
         terms = [p.kernel, *([p.score] if order else []), *([p.weight] if order > 1 else [])]
         return weighted(Derivatives(*terms, *([p.dweight] if order > 2 else [])), weights)
 
-    def constant(self, y, weights=None, dispersion=None):
+    def constant(
+        self, y: FloatArray, weights: FloatArray | None = None, dispersion: AuxiliaryValue = None
+    ) -> Numbers:
         return times(-per_count(lambda y: sp.gammaln(y + 1), y), weights)
 
-    def dispersion_derivatives(self, y, eta, weights=None, dispersion=None):
+    def dispersion_derivatives(
+        self,
+        y: FloatArray,
+        eta: FloatArray,
+        weights: FloatArray | None = None,
+        dispersion: AuxiliaryValue = None,
+    ) -> DispersionDerivatives:
         p = _Parts(y, eta, dispersion)
         mean = p.mu / (1.0 + p.phi)
         logpdf = -p.score + (p.y - p.mu) / (1.0 + p.phi)
         return weighted(DispersionDerivatives(logpdf, p.weight - mean, mean - p.dweight), weights)
 
-    def fisher(self, eta, weights=None, dispersion=None):
+    def fisher(
+        self, eta: FloatArray, weights: FloatArray | None = None, dispersion: AuxiliaryValue = None
+    ) -> FloatArray:
         p = _Parts(0.0, eta, dispersion)
         total = np.zeros(np.broadcast_shapes(p.a.shape, p.phi.shape))
         for s in _NODES:
@@ -89,10 +109,18 @@ class NegativeBinomial1(Family):
             total += 0.25 * s**2 * np.exp(-s) * -np.expm1(-p.a * np.log1p(p.phi * below)) / below
         return times(total, weights)
 
-    def variance(self, mu, weights=None, dispersion=None):
+    def variance(
+        self, mu: FloatArray, weights: FloatArray | None = None, dispersion: AuxiliaryValue = None
+    ) -> FloatArray:
         return over(mu * (1.0 + dispersion), weights)
 
-    def unit_deviance(self, y, mu, weights=None, dispersion=None):
+    def unit_deviance(
+        self,
+        y: FloatArray,
+        mu: FloatArray,
+        weights: FloatArray | None = None,
+        dispersion: AuxiliaryValue = None,
+    ) -> FloatArray:
         y = np.asarray(y, float)
         best = np.log(np.maximum(y, 0.5))
         for _ in range(100):
@@ -104,14 +132,26 @@ class NegativeBinomial1(Family):
         most = np.where(y > 0, _Parts(y, best, dispersion).kernel, 0.0)
         return times(2 * np.maximum(most - _Parts(y, self.link.link(mu), dispersion).kernel, 0.0), weights)
 
-    def start_auxiliary(self, y, mu):
+    def start_auxiliary(self, y: FloatArray, mu: FloatArray) -> FloatArray | None:
         extra = np.mean((y - mu) ** 2 / np.maximum(mu, 0.1), axis=-1) - 1.0
         return np.clip(0.5 * extra, 0.05, 20.0)
 
-    def cdf(self, y, mu, weights=None, dispersion=None):
+    def cdf(
+        self,
+        y: FloatArray,
+        mu: FloatArray,
+        weights: FloatArray | None = None,
+        dispersion: AuxiliaryValue = None,
+    ) -> FloatArray:
         return self._probability(y, mu, dispersion, is_upper=False)
 
-    def sf(self, y, mu, weights=None, dispersion=None):
+    def sf(
+        self,
+        y: FloatArray,
+        mu: FloatArray,
+        weights: FloatArray | None = None,
+        dispersion: AuxiliaryValue = None,
+    ) -> FloatArray:
         return self._probability(y, mu, dispersion, is_upper=True)
 
     @staticmethod
@@ -132,12 +172,25 @@ class NegativeBinomial1(Family):
             found = np.where(is_beta, found, np.where(is_few, poisson, normal))
         return np.where(y < 0, float(is_upper), found)
 
-    def draw(self, eta, weights=None, dispersion=None, rng=None):
+    def draw(
+        self,
+        eta: FloatArray,
+        weights: FloatArray | None = None,
+        dispersion: AuxiliaryValue = None,
+        rng: Any = None,
+    ) -> FloatArray:
         mu = self.link.inverse(eta)
         a = np.broadcast_to(_shape(mu, dispersion), np.broadcast_shapes(np.shape(mu), np.shape(dispersion)))
         return poisson_draws(dispersion * rng.standard_gamma(a), rng)
 
-    def check_response(self, y, trials=None, weights=None, name="response", labels=None):
+    def check_response(
+        self,
+        y: FloatArray,
+        trials: FloatArray | None = None,
+        weights: FloatArray | None = None,
+        name: str = "response",
+        labels: Sequence[Any] | None = None,
+    ) -> tuple[FloatArray, FloatArray | None]:
         response.refuse_trials(trials, self.name)
         return response.check_counts(y, name, labels), response.check_weights(weights, np.size(y), labels)
 

@@ -1,5 +1,6 @@
 """Where the means of a family, and so its linear predictors, can lie, and what happens at the ends."""
 
+from abc import abstractmethod
 from typing import ClassVar
 
 import numpy as np
@@ -7,26 +8,33 @@ import numpy as np
 from glmmlib.errors import ModelError
 from glmmlib.families.links import Link
 from glmmlib.families.support import Support
+from glmmlib.types import BoolArray, FloatArray
 
 
 class MeanRange:
     """The part of a family that follows from its support and its link."""
 
     link: Link
+    name: ClassVar[str]
     support: ClassVar[Support]
+
+    @abstractmethod
+    def observed(self, y: FloatArray, weights: FloatArray | None = None) -> FloatArray: ...
 
     @property
     def eta_range(self) -> tuple[float, float]:
         """The linear predictors whose means lie in the range of the response."""
         with np.errstate(divide="ignore"):
-            ends = [float(self.link.link(end)) for end in (self.support.lower, self.support.upper)]
+            ends = [
+                float(self.link.link(np.asarray(end))) for end in (self.support.lower, self.support.upper)
+            ]
         return min(ends), max(ends)
 
-    def within(self, eta):
+    def within(self, eta: FloatArray) -> FloatArray:
         """Linear predictors, those outside their range at its end."""
         return np.clip(eta, *self.eta_range)
 
-    def is_within(self, eta):
+    def is_within(self, eta: FloatArray) -> BoolArray:
         """Which linear predictors have a mean: those in their range; an infinite one has its end."""
         low, high = self.eta_range
         return (eta >= low) & (eta <= high)
@@ -36,7 +44,7 @@ class MeanRange:
         """Whether the link leaves the linear predictor only a part of the real line."""
         return bool(np.isfinite(self.eta_range).any())
 
-    def counts_zeros(self, weights=None) -> bool:
+    def counts_zeros(self, weights: FloatArray | None = None) -> bool:
         """Whether a surplus of zeros is a fault of its own, and not one of the mean."""
         return self.support.is_discrete
 
@@ -52,10 +60,10 @@ class MeanRange:
             return tuple(np.isinf(self.link.link(e)) and np.isfinite(e) for e in self._ends)
 
     @property
-    def _ends(self):
+    def _ends(self) -> tuple[float, float]:
         return self.support.lower, self.support.upper
 
-    def extreme(self, y, weights=None):
+    def extreme(self, y: FloatArray, weights: FloatArray | None = None) -> FloatArray:
         """Mark responses that pull their mean to an end of its range: -1 the lower, 1 the upper, else 0."""
         low, high = self._open_ends
         share = self.observed(y, weights)
@@ -65,16 +73,16 @@ class MeanRange:
             np.where(high & (share >= self.support.upper), 1.0, 0.0),
         )
 
-    def distance_from_ends(self, mu):
+    def distance_from_ends(self, mu: FloatArray) -> FloatArray:
         """How near means come to an end of their range that only an infinite linear predictor reaches."""
         gaps = [np.abs(mu - end) for end, is_open in zip(self._ends, self._open_ends, strict=True) if is_open]
         return np.min(gaps, axis=0)
 
-    def all_alike(self, sign) -> str:
+    def all_alike(self, sign: int) -> str:
         """What the responses are if all of them are extreme in this direction, in words."""
         return f"all responses are {self._ends[sign > 0]:g}"
 
-    def check_range(self, eta):
+    def check_range(self, eta: FloatArray) -> None:
         """Raise if a linear predictor left the range of a limited link; do nothing for the others.
 
         Raises

@@ -38,6 +38,7 @@ from glmmlib.families.binomial import Binomial
 from glmmlib.families.counts import NegativeBinomial, Poisson
 from glmmlib.families.gamma import Gamma
 from glmmlib.families.gaussian import Gaussian
+from glmmlib.families.links import Link
 from glmmlib.families.negbinomial1 import NegativeBinomial1
 
 FAMILIES = {
@@ -51,7 +52,7 @@ _ELSEWHERE |= {"nbinom1": "negbinomial1", "nb1": "negbinomial1"}
 _ELSEWHERE |= {"nbinom2": "negbinomial", "nb2": "negbinomial", "negativebinomial": "negbinomial"}
 
 
-def family(name, link=None) -> Family:
+def family(name: str, link: str | Link | None = None) -> Family:
     """Look up a family by name, with its default link or a named one.
 
     Parameters
@@ -87,7 +88,7 @@ def family(name, link=None) -> Family:
     return _with_link(FAMILIES[name], link)
 
 
-def any_family(name, link=None) -> Family:
+def any_family(name: str, link: str | Link | None = None) -> Family:
     """Look up a family as `family` does, the normal distribution among them.
 
     Examples
@@ -107,7 +108,7 @@ def _with_link(chosen, link):
     raise ModelError(no_such_link(chosen, link))
 
 
-def _no_such_family(name):
+def _no_such_family(name: str) -> str:
     if name == Gaussian.name:
         return "A gaussian response is a linear mixed model: fit it with lmer instead of glmer."
     key = str(name).lower().replace(" ", "").replace("_", "")

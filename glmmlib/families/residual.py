@@ -1,11 +1,14 @@
 """The residual variance on the scale of the linear predictor, as an ICC or R2 needs it."""
 
+from abc import abstractmethod
+
 import numpy as np
 from scipy import special as sp
 
 from glmmlib.display.words import joined
 from glmmlib.errors import ModelError
 from glmmlib.families.links import Link, Log, Sqrt
+from glmmlib.types import AuxiliaryValue, FloatArray
 
 
 class ResidualVariance:
@@ -13,7 +16,9 @@ class ResidualVariance:
 
     link: Link
 
-    def residual_variance(self, mu, dispersion=None, method=None):
+    def residual_variance(
+        self, mu: FloatArray, dispersion: AuxiliaryValue = None, method: str | None = None
+    ) -> FloatArray:
         """Residual variance on the scale of the linear predictor, as an ICC or R2 needs it.
 
         Parameters
@@ -70,6 +75,11 @@ class ResidualVariance:
             return variance / self.link.derivative(self.link.link(mu)) ** 2
         cv2 = variance / mu**2
         return np.log1p(cv2) if method == "lognormal" else sp.polygamma(1, 1 / cv2)
+
+    @abstractmethod
+    def variance(
+        self, mu: FloatArray, weights: FloatArray | None = None, dispersion: AuxiliaryValue = None
+    ) -> FloatArray: ...
 
     @property
     def latent_variance(self) -> float | None:

@@ -1,14 +1,24 @@
 """Checks of a response before a fit: what a family can take, or one sentence that says why it cannot."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from glmmlib.errors import DataError
+from glmmlib.types import BoolArray, FloatArray
 
 # successes = proportion * trials is rounded only this close to a whole number
 _WHOLE = 1e-6
 
 
-def check_binomial(y, trials=None, weights=None, name="response", labels=None):
+def check_binomial(
+    y: FloatArray,
+    trials: FloatArray | None = None,
+    weights: FloatArray | None = None,
+    name: str = "response",
+    labels: Sequence[Any] | None = None,
+) -> tuple[FloatArray, FloatArray | None]:
     """Successes and trials from 0/1 values, from successes with `trials`, or from proportions with `weights`.
 
     Returns
@@ -63,7 +73,7 @@ def check_binomial(y, trials=None, weights=None, name="response", labels=None):
     return successes, None if np.all(n == 1) else n
 
 
-def check_counts(y, name="response", labels=None):
+def check_counts(y: FloatArray, name: str = "response", labels: Sequence[Any] | None = None) -> FloatArray:
     """Whole numbers from 0 up, as floats.
 
     Raises
@@ -83,7 +93,7 @@ def check_counts(y, name="response", labels=None):
     return y
 
 
-def check_positive(y, name="response", labels=None):
+def check_positive(y: FloatArray, name: str = "response", labels: Sequence[Any] | None = None) -> FloatArray:
     """Numbers above 0, as floats.
 
     Raises
@@ -102,7 +112,7 @@ def check_positive(y, name="response", labels=None):
     return y
 
 
-def check_numbers(y, name="response", labels=None):
+def check_numbers(y: FloatArray, name: str = "response", labels: Sequence[Any] | None = None) -> FloatArray:
     """Finite numbers, as floats.
 
     Raises
@@ -113,7 +123,7 @@ def check_numbers(y, name="response", labels=None):
     return _numbers(y, name, labels)
 
 
-def check_shares(y, name="response", labels=None):
+def check_shares(y: FloatArray, name: str = "response", labels: Sequence[Any] | None = None) -> FloatArray:
     """Numbers between 0 and 1, both left out, as floats.
 
     Raises
@@ -141,7 +151,9 @@ def check_shares(y, name="response", labels=None):
     return y
 
 
-def check_weights(weights, n_rows, labels=None):
+def check_weights(
+    weights: FloatArray | None, n_rows: int, labels: Sequence[Any] | None = None
+) -> FloatArray | None:
     """Prior weights: positive numbers, one a row; None where there are none or all are 1.
 
     Raises
@@ -162,7 +174,7 @@ def check_weights(weights, n_rows, labels=None):
     return None if np.all(weights == 1) else weights
 
 
-def refuse_trials(trials, family):
+def refuse_trials(trials: FloatArray | None, family: str) -> None:
     """Raise for a two-column response in a family without trials."""
     if trials is not None:
         raise DataError(
@@ -204,13 +216,13 @@ def _trials(trials, n_rows, what, labels):
     return n
 
 
-def _one_a_row(values, n_rows, what):
+def _one_a_row(values: FloatArray, n_rows: int, what: str) -> FloatArray:
     if values.size not in (1, n_rows):
         raise DataError(f"There are {values.size} {what} for {n_rows} rows: give one for each row.")
     return np.broadcast_to(values, (n_rows,)).copy()
 
 
-def _numbers(values, name, labels):
+def _numbers(values: FloatArray, name: str, labels: Sequence[Any] | None) -> FloatArray:
     """A float array, or the sentence that says why not."""
     array = np.asarray(values)
     try:
@@ -224,7 +236,9 @@ def _numbers(values, name, labels):
     return numbers
 
 
-def _refuse(bad, values, labels, found, advice):
+def _refuse(
+    bad: BoolArray, values: FloatArray, labels: Sequence[Any] | None, found: str, advice: str
+) -> None:
     """Raise a DataError that names up to three distinct offending values and the first row that holds one."""
     if not np.any(bad):
         return

@@ -5,8 +5,13 @@ digamma function, and ``log(1 + x) - x``. The negative binomial with little over
 gamma with a small dispersion are made of these. `per_count` saves evaluations for counts, which repeat.
 """
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import numpy as np
 from scipy import special as sp
+
+from glmmlib.types import FloatArray
 
 # Coefficients B_2n / (2n (2n - 1)) and B_2n / 2n of the asymptotic series, n = 1 to 7 (Abramowitz & Stegun
 # 1964, 6.1.40 and 6.3.18). From x = 10 on the first term left out is below 3e-17.
@@ -15,7 +20,7 @@ _DIGAMMA = (1 / 12, -1 / 120, 1 / 252, -1 / 240, 1 / 132, -691 / 32760, 1 / 12)
 _ASYMPTOTIC_FROM = 10.0
 
 
-def stirling_remainder(x):
+def stirling_remainder(x: FloatArray) -> FloatArray:
     """What Stirling's formula leaves out: log Gamma(x) - [(x - 1/2) log x - x + log(2 pi)/2], for x > 0.
 
     Parameters
@@ -41,7 +46,7 @@ def stirling_remainder(x):
     return np.where(x >= _ASYMPTOTIC_FROM, far, near)
 
 
-def digamma_remainder(x):
+def digamma_remainder(x: FloatArray) -> FloatArray:
     """What the digamma function falls short of log x - 1/(2x): log x - 1/(2x) - psi(x), for x > 0.
 
     Parameters
@@ -67,7 +72,7 @@ def digamma_remainder(x):
     return np.where(x >= _ASYMPTOTIC_FROM, far, np.log(x) - 0.5 / x - sp.digamma(x))
 
 
-def log1pmx(x):
+def log1pmx(x: FloatArray) -> FloatArray:
     """log(1 + x) - x for x > -1, accurate near 0, where it is -x^2 / 2.
 
     Parameters
@@ -96,7 +101,7 @@ def log1pmx(x):
     return np.where(small == x, near, np.log1p(x) - x)
 
 
-def per_count(function, y):
+def per_count(function: Callable[..., Any], y: FloatArray) -> FloatArray:
     """function(y) for whole numbers y, evaluated once a count where that is less work.
 
     Parameters
@@ -126,7 +131,7 @@ def per_count(function, y):
     return function(np.arange(largest + 1))[index]
 
 
-def _odd_series(x, coefficients):
+def _odd_series(x: FloatArray, coefficients: Sequence[float]) -> FloatArray:
     """c1 / x + c2 / x^3 + c3 / x^5 + ... by Horner's rule."""
     z = 1 / (x * x)
     total = np.full_like(z, coefficients[-1])

@@ -1,8 +1,12 @@
 """Where the responses of a family can lie, and how to look there for a quantile."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+
+from glmmlib.types import FloatArray
 
 _FAR = 700.0  # exp(700) is near the largest float
 _HALVINGS = 70
@@ -27,7 +31,7 @@ class Support:
     is_discrete: bool = False
     in_trials: bool = False
 
-    def smallest(self, reached, n, trials=None):
+    def smallest(self, reached: Callable[..., Any], n: int, trials: FloatArray | None = None) -> FloatArray:
         """Return the smallest responses at which `reached` is true, to the precision of a float.
 
         Parameters
@@ -57,7 +61,7 @@ class Support:
             low, high = np.where(at, low, middle), np.where(at, middle, high)
         return np.where(high < _FAR, self._response(high), self.upper)
 
-    def _smallest_whole(self, reached, n, trials):
+    def _smallest_whole(self, reached: Callable[..., Any], n: int, trials: FloatArray | None) -> FloatArray:
         high = np.ones(n) if trials is None else np.array(np.broadcast_to(trials, (n,)), float)
         with np.errstate(over="ignore", invalid="ignore"):
             while not (self.in_trials or (done := reached(high) | np.isinf(high)).all()):

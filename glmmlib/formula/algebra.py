@@ -55,7 +55,7 @@ class Factor:
 class Term:
     """A product of factors, in the order of the formula; without any it is the intercept."""
 
-    def __init__(self, factors: tuple[Factor, ...] = ()):
+    def __init__(self, factors: tuple[Factor, ...] = ()) -> None:
         self.factors = factors
         self._set = frozenset(factors)
 
@@ -111,7 +111,7 @@ def terms_of(tokens: Sequence[Token], text: str, implied: bool) -> tuple[Term, .
 class _Reader:
     """Reads tokens from left to right, one method for each strength of binding."""
 
-    def __init__(self, tokens: Sequence[Token], text: str):
+    def __init__(self, tokens: Sequence[Token], text: str) -> None:
         self.tokens, self.text, self.at = tokens, text, 0
 
     @property

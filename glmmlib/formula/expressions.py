@@ -141,7 +141,7 @@ class _Names:
 class _Checker(ast.NodeVisitor):
     """Walks a syntax tree, refuses what a formula may not do, and notes the names."""
 
-    def __init__(self, columns: set[str]):
+    def __init__(self, columns: set[str]) -> None:
         self.columns = columns  # names that stand for a column whatever they spell
         self.names = _Names()
 

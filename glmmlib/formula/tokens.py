@@ -134,7 +134,7 @@ def _opens(raw: Sequence[tuple[str, int, int]], text: str, i: int) -> bool:
     return i < len(raw) and raw[i][0] == "operator" and text[raw[i][1]] in "(["
 
 
-def _holds_bar(raw, text: str, bracket: int, partner: dict[int, int]) -> bool:
+def _holds_bar(raw: Sequence[tuple[str, int, int]], text: str, bracket: int, partner: dict[int, int]) -> bool:
     """Tell whether a bar stands between the bracket and its partner, in no bracket between."""
     i = bracket + 1
     while i < partner[bracket]:
@@ -144,7 +144,9 @@ def _holds_bar(raw, text: str, bracket: int, partner: dict[int, int]) -> bool:
     return False
 
 
-def _end_of_call(raw, text: str, bracket: int, partner: dict[int, int]) -> int:
+def _end_of_call(
+    raw: Sequence[tuple[str, int, int]], text: str, bracket: int, partner: dict[int, int]
+) -> int:
     """Return the last raw token of a call and of the methods and indices behind it."""
     i = partner[bracket]
     while True:

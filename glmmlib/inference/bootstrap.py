@@ -10,7 +10,11 @@ replicates
 Davison and Hinkley (1997), *Bootstrap Methods and their Application*, chapter 5.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,9 +24,10 @@ from glmmlib.display.arguments import checked_level
 from glmmlib.display.tables import Table, aligned
 from glmmlib.display.words import wrapped
 from glmmlib.errors import ModelError
+from glmmlib.fitted import FittedModel
 from glmmlib.inference.choice import chosen
 from glmmlib.prediction.simulate import require_generator
-from glmmlib.replicates.refits import each_fit, refit_many
+from glmmlib.replicates.refits import Refits, each_fit, refit_many
 
 KINDS = ("percentile", "basic")
 
@@ -50,16 +55,18 @@ class Bootstrap:
     formula: str
 
     @property
-    def bias(self):
+    def bias(self) -> pd.Series:
         """Mean of the replicates minus the estimate, (k,)."""
         return (self.replicates.mean() - self.estimates).rename("bias")
 
     @property
-    def se(self):
+    def se(self) -> pd.Series:
         """Standard deviation of the replicates, (k,)."""
         return self.replicates.std().rename("se")
 
-    def conf_int(self, level=0.95, parm=None, kind="percentile"):
+    def conf_int(
+        self, level: float = 0.95, parm: str | Sequence[str] | None = None, kind: str = "percentile"
+    ) -> pd.DataFrame:
         """Return confidence intervals.
 
         Parameters
@@ -108,7 +115,7 @@ class Bootstrap:
         table.attrs["notes"] = tuple(self._notes(names))
         return table
 
-    def _notes(self, names):
+    def _notes(self, names: Sequence[str]) -> Iterator[Any]:
         n = len(self.replicates)
         if self.n_singular:
             yield f"{self.n_singular} of {n} replicates are singular fits, and count as they are"
@@ -119,7 +126,7 @@ class Bootstrap:
                     "which do not count"
                 )
 
-    def __str__(self):
+    def __str__(self) -> str:
         table = pd.DataFrame({"estimate": self.estimates, "bias": self.bias, "se": self.se}).join(
             self.conf_int()
         )
@@ -135,7 +142,12 @@ class Bootstrap:
     __repr__ = __str__
 
 
-def bootstrap(fit, n=1000, statistic=None, rng=None):
+def bootstrap(
+    fit: FittedModel,
+    n: int = 1000,
+    statistic: Callable[..., Any] | None = None,
+    rng: np.random.Generator | int | None = None,
+) -> Bootstrap:
     """Simulate from a fit and fit again, `n` times (parametric bootstrap).
 
     Parameters
@@ -196,7 +208,9 @@ def bootstrap(fit, n=1000, statistic=None, rng=None):
     return Bootstrap(estimates, replicates, None, fit.model_text)
 
 
-def bootstrap_of(fit, function, n, rng):
+def bootstrap_of(
+    fit: FittedModel, function: Callable[..., Any], n: int, rng: np.random.Generator | int | None
+) -> Bootstrap:
     """Return the :class:`~glmmlib.inference.bootstrap.Bootstrap` of ``function(fit)``, a Series, over n
     refits to simulated responses.
 
@@ -211,7 +225,7 @@ def bootstrap_of(fit, function, n, rng):
     return Bootstrap(estimates, replicates, int(refits.is_singular.sum()), fit.model_text)
 
 
-def check_count(n):
+def check_count(n: int) -> None:
     """Refuse a number of replicates that is none."""
     if not isinstance(n, int | np.integer) or n < 2:
         raise ModelError(f"n is the number of replicates, 2 or more, not {n!r}")
@@ -230,23 +244,31 @@ def _as_series(value):
         ) from None
 
 
-def _of_refits(fit, many):
+def _of_refits(fit: FittedModel, many: Refits) -> pd.DataFrame:
     """All parameters of the refits, in the names and order of :func:`glmmlib.profile`."""
     rest = many.auxiliary_estimates.rename(columns=lambda name: _free_name(name, fit))
     return pd.concat([many.quantities, rest, many.params], axis=1)
 
 
-def _of_fit(fit):
+def _of_fit(fit: FittedModel) -> pd.Series:
     found = values_of(fit.groups, fit.theta.to_numpy(), fit.scale)
     values = {place.name: value for place, value in zip(places_of(fit.groups), found, strict=True)}
     values |= {_free_name(name, fit): value for name, value in fit.auxiliary_estimates.items()}
     return pd.Series({**values, **fit.params}, dtype=float, name="estimate")
 
 
-def _free_name(name, fit):
+def _free_name(name: str, fit: FittedModel) -> str:
     return f"{name} of the residuals" if name in fit.params.index else name
 
 
-def bootstrap_intervals(fit, level, parm, n=1000, rng=None, kind="percentile", statistic=None):
+def bootstrap_intervals(
+    fit: FittedModel,
+    level: float,
+    parm: str | Sequence[str] | None,
+    n: int = 1000,
+    rng: np.random.Generator | int | None = None,
+    kind: str = "percentile",
+    statistic: Callable[..., Any] | None = None,
+) -> pd.DataFrame:
     """The method ``"bootstrap"`` of ``fit.conf_int``."""
     return bootstrap(fit, n, statistic, rng).conf_int(level, parm, kind)

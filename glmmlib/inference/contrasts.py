@@ -6,6 +6,8 @@ infinite (``"z"``); for a generalised one it is compared with the normal distrib
 once give an F (or chi-square) test.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,8 +16,10 @@ from scipy.special import chdtrc, fdtrc, ndtri, stdtr, stdtrit
 
 from glmmlib.display.words import listed
 from glmmlib.errors import ModelError
+from glmmlib.fitted import FittedModel
 from glmmlib.inference.kenward_roger import kenward_roger
 from glmmlib.inference.satterthwaite import multiple_df, variance_information
+from glmmlib.types import FloatArray, Numbers
 
 DDF = ("satterthwaite", "kenward-roger", "z")
 DDF_TITLE = {"satterthwaite": "Satterthwaite", "kenward-roger": "Kenward-Roger", "z": "normal approximation"}
@@ -37,7 +41,7 @@ class Test:
     p: float
 
 
-def check_ddf(fit, ddf):
+def check_ddf(fit: FittedModel, ddf: str | None) -> str:
     """Return the name of the degrees of freedom to use: the model's default for None."""
     if ddf is None:
         return "satterthwaite" if fit.statistic == "t" else "z"
@@ -52,14 +56,14 @@ def check_ddf(fit, ddf):
     return ddf
 
 
-def degrees_of_freedom(fit, L, ddf):
+def degrees_of_freedom(fit: FittedModel, L: FloatArray, ddf: str | None) -> FloatArray:
     """Return the degrees of freedom of each row of L (r, p), as an array (r,)."""
     if ddf == "z":
         return np.full(len(L), np.inf)
     return _source(fit, ddf).df(L)
 
 
-def covariance(fit, ddf):
+def covariance(fit: FittedModel, ddf: str | None) -> FloatArray:
     """Return the covariance of the fixed effects (p, p) that goes with these degrees of freedom."""
     return _source(fit, ddf).cov_params if ddf == "kenward-roger" else fit.cov_params().to_numpy()
 
@@ -72,7 +76,7 @@ def _source(fit, ddf):
     return fit.memory[ddf]
 
 
-def single_tests(fit, L, rhs=0.0, ddf=None):
+def single_tests(fit: FittedModel, L: FloatArray, rhs: Numbers = 0.0, ddf: str | None = None) -> pd.DataFrame:
     """Test each row of L on its own: a DataFrame with estimate, se, df, statistic and p."""
     ddf = check_ddf(fit, ddf)
     estimate = L @ fit.params.to_numpy()
@@ -89,7 +93,7 @@ def single_tests(fit, L, rhs=0.0, ddf=None):
     return pd.DataFrame(columns)
 
 
-def joint_test(fit, L, rhs=0.0, ddf=None):
+def joint_test(fit: FittedModel, L: FloatArray, rhs: Numbers = 0.0, ddf: str | None = None) -> Test:
     r"""Test all rows of L at once.
 
     The F statistic is :math:`(L\beta - r)'(LCL')^{-1}(L\beta - r) / q`, times Kenward and Roger's factor
@@ -119,12 +123,12 @@ def joint_test(fit, L, rhs=0.0, ddf=None):
     return Test("F", F, q, float(df), float(fdtrc(q, df, F)))
 
 
-def two_sided(statistic, df):
+def two_sided(statistic: FloatArray, df: FloatArray) -> FloatArray:
     """Return two-sided p-values of t statistics (normal where df is infinite)."""
     return 2.0 * stdtr(df, -np.abs(statistic))
 
 
-def coef_tests(fit, ddf=None, predictor=None):
+def coef_tests(fit: FittedModel, ddf: str | None = None, predictor: str | None = None) -> pd.DataFrame:
     """Return the t (or z) tests of the fixed effects as a table.
 
     Parameters
@@ -180,7 +184,7 @@ def _predictor_tests(fit, ddf, predictor):
     return tests.set_axis(list(own.columns))
 
 
-def auxiliary_tests(fit):
+def auxiliary_tests(fit: FittedModel) -> pd.DataFrame:
     """Test the coefficients of all auxiliary predictors against zero, by the normal distribution."""
     estimate, se = fit.auxiliary_params, fit.auxiliary_bse
     df = np.full(len(se), np.inf)
@@ -191,7 +195,7 @@ def auxiliary_tests(fit):
 # --- intervals ----------------------------------------------------------------------------------
 
 
-def quantile(probability, df):
+def quantile(probability: float, df: Numbers) -> FloatArray:
     """Return the quantile of t with these df (normal where infinite)."""
     df = np.asarray(df, dtype=float)
     return np.where(np.isinf(df), ndtri(probability), stdtrit(np.where(np.isinf(df), 1.0, df), probability))

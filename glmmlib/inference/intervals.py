@@ -1,9 +1,13 @@
 """Confidence intervals of a fit, by the method asked for."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import pandas as pd
 
 from glmmlib.display.arguments import checked_level
 from glmmlib.errors import ModelError
+from glmmlib.fitted import FittedModel
 from glmmlib.inference.bootstrap import bootstrap_intervals
 from glmmlib.inference.choice import chosen
 from glmmlib.inference.contrasts import auxiliary_tests, coef_tests, quantile
@@ -15,7 +19,9 @@ NO_FIXED_EFFECT = (
 )
 
 
-def wald_intervals(fit, level, parm, ddf=None):
+def wald_intervals(
+    fit: FittedModel, level: float, parm: str | Sequence[str] | None, ddf: str | None = None
+) -> pd.DataFrame:
     """Return ``estimate -+ quantile * se``, the quantile of the t (or normal) distribution that the tests
     use.
     """
@@ -28,10 +34,20 @@ def wald_intervals(fit, level, parm, ddf=None):
 
 
 #: Each method is called with (fit, level, parm, **options) and returns a table with lower and upper.
-METHODS = {"wald": wald_intervals, "profile": profile_intervals, "bootstrap": bootstrap_intervals}
+METHODS: dict[str, Callable[..., Any]] = {
+    "wald": wald_intervals,
+    "profile": profile_intervals,
+    "bootstrap": bootstrap_intervals,
+}
 
 
-def conf_int(fit, level=0.95, method="wald", parm=None, **options):
+def conf_int(
+    fit: FittedModel,
+    level: float = 0.95,
+    method: str = "wald",
+    parm: str | Sequence[str] | None = None,
+    **options: Any,
+) -> pd.DataFrame:
     """Compute confidence intervals; see :meth:`glmmlib.models.results.MixedModelFit.conf_int`."""
     checked_level(level)
     if method not in METHODS:

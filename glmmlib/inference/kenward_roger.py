@@ -24,16 +24,22 @@ Kenward and Roger (1997), *Biometrics* 53; Halekoh and Højsgaard (2014), *Journ
 59(9).
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from scipy import sparse
 from scipy.linalg import cho_factor, cho_solve
 from scipy.sparse.csgraph import connected_components
 
 from glmmlib.errors import ModelError
+from glmmlib.fitted import FittedModel
 from glmmlib.likelihood.coordinates import Coordinates
+from glmmlib.likelihood.lmm import ProfiledDeviance
 from glmmlib.linalg.resources import one_blas_thread
+from glmmlib.types import FloatArray
 
 LARGEST_BLOCK = (
     4000  # random effects that hang together; each dense matrix of them takes 8 LARGEST_BLOCK^2 bytes
@@ -63,11 +69,11 @@ class KenwardRoger:
     coordinates: Coordinates
 
     @property
-    def cov_params(self):
+    def cov_params(self) -> pd.DataFrame:
         """The adjusted covariance of the user's coefficients, (p, p)."""
         return self.coordinates.covariance(self.adjusted)
 
-    def f_test(self, L):
+    def f_test(self, L: FloatArray) -> tuple[float, float]:
         """Return the denominator df of the joint test of the rows of L, and the factor lambda of its F
         statistic.
         """
@@ -89,12 +95,12 @@ class KenwardRoger:
         scale = 1.0 if abs(df - 2.0) < 0.01 else df * (1.0 - A2 / q) / (df - 2.0)
         return float(df), float(scale)
 
-    def df(self, L):
+    def df(self, L: FloatArray) -> FloatArray:
         """Return the degrees of freedom of each row of L (r, p): shape (r,)."""
         return np.array([self.f_test(row)[0] for row in np.atleast_2d(L)])
 
 
-def kenward_roger(fit):
+def kenward_roger(fit: FittedModel) -> KenwardRoger:
     """Compute the :class:`KenwardRoger` adjustment of a REML fit.
 
     Raises
@@ -118,7 +124,7 @@ def kenward_roger(fit):
         return _adjustment(fit, *_sums(fit))
 
 
-def _nonlinear_terms(fit):
+def _nonlinear_terms(fit: FittedModel):
     parts = (part for g in fit.groups for part in g.parts_of_covariance())
     return " and ".join(t.text for b, _, t in parts if b.structure.covariance_basis() is None)
 
@@ -191,7 +197,7 @@ def _adjustment(fit, gamma, single, double, P, Q):
     return KenwardRoger(Phi, Phi + Phi @ (U + U.T) @ Phi, PP, W, fit.solution.coordinates)
 
 
-def _columns(problem):
+def _columns(problem: ProfiledDeviance) -> FloatArray:
     """Return the standardised Z as a sparse array, factor by factor, column by column, level by level."""
     n, found = problem.n, []
     for f in problem.structure.factors:
@@ -202,7 +208,7 @@ def _columns(problem):
     return sparse.csr_array(sparse.hstack(found))
 
 
-def _places(problem):
+def _places(problem: ProfiledDeviance):
     """Return for each column of Z its factor, its random effect and its level."""
     parts = [
         (

@@ -10,9 +10,13 @@ Searle, Speed and Milliken (1980), Population marginal means in the linear model
 squares means, *The American Statistician* 34, 216-221.
 """
 
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,8 +26,10 @@ from glmmlib.display.arguments import checked_level
 from glmmlib.display.tables import Table, aligned, fixed, p_text
 from glmmlib.display.words import did_you_mean, wrapped
 from glmmlib.errors import ModelError
+from glmmlib.fitted import FittedModel
 from glmmlib.inference.contrasts import DDF_TITLE, check_ddf, quantile, single_tests
 from glmmlib.inference.reference_grid import grid_rows, reference_grid
+from glmmlib.types import FloatArray
 
 ADJUSTMENTS = {
     None: "not adjusted for their number",
@@ -58,9 +64,11 @@ class Means:
     averaged: tuple
     ddf: str
     L: np.ndarray = field(repr=False)
-    _fit: object = field(repr=False)
+    _fit: FittedModel = field(repr=False)
 
-    def differences(self, within=None, adjust=None):
+    def differences(
+        self, within: str | Sequence[str] | None = None, adjust: str | None = None
+    ) -> Differences:
         """Test the differences between all pairs of means.
 
         Parameters
@@ -92,7 +100,7 @@ class Means:
         """
         return differences(self, within, adjust)
 
-    def _table(self):
+    def _table(self) -> Table:
         t = self.table
         columns = [*_labels(t.index), aligned(t["mean"], t["se"]), aligned(t["se"])]
         if self.ddf != "z":
@@ -108,12 +116,12 @@ class Means:
         scale = "response" if self.kind == "response" else f"{self._fit.family.link.name} link"
         return f"Marginal means on the scale of the {scale}"
 
-    def __str__(self):
+    def __str__(self) -> str:
         return "\n".join([self._table().to_text(), *(wrapped(text, "Note: ") for text in self.averaged)])
 
     __repr__ = __str__
 
-    def _repr_html_(self):
+    def _repr_html_(self) -> str:
         return _html(self._table(), self.averaged)
 
 
@@ -163,16 +171,23 @@ class Differences:
             t.index.nlevels,
         )
 
-    def __str__(self):
+    def __str__(self) -> str:
         return "\n".join([self._table().to_text(), *(wrapped(text, "Note: ") for text in self.notes)])
 
     __repr__ = __str__
 
-    def _repr_html_(self):
+    def _repr_html_(self) -> str:
         return _html(self._table(), self.notes)
 
 
-def means(fit, by, at=None, kind="response", level=0.95, ddf=None):
+def means(
+    fit: FittedModel,
+    by: str,
+    at: Mapping[str, Any] | None = None,
+    kind: str = "response",
+    level: float = 0.95,
+    ddf: str | None = None,
+) -> Means:
     """Compute marginal means (also known as least-squares or estimated marginal means).
 
     Parameters
@@ -258,7 +273,9 @@ def means(fit, by, at=None, kind="response", level=0.95, ddf=None):
 # --- estimates ----------------------------------------------------------------------------------
 
 
-def _estimates(fit, L, offset, kind, level, ddf):
+def _estimates(
+    fit: FittedModel, L: FloatArray, offset: float, kind: str, level: float, ddf: str | None
+) -> pd.DataFrame:
     table = _tests(fit, L, ddf).drop(columns=["statistic", "p"]).rename(columns={"estimate": "mean"})
     table["mean"] += offset
     half = -quantile(0.5 * (1.0 - level), table["df"].to_numpy()) * table["se"]
@@ -281,26 +298,28 @@ def _tests(fit, L, ddf):
     return table.reindex(range(len(L)))
 
 
-def differences(means, within=None, adjust=None):
+def differences(
+    means: Means, within: str | Sequence[str] | None = None, adjust: str | None = None
+) -> Differences:
     """Compare all pairs of means; see :meth:`Means.differences`."""
     if adjust not in ADJUSTMENTS:
         raise ModelError(f"adjust is None, 'holm' or 'tukey', not {adjust!r}")
     index = means.table.index
-    within = [] if within is None else [within] if isinstance(within, str) else list(within)
-    for name in within:
+    kept = [] if within is None else [within] if isinstance(within, str) else list(within)
+    for name in kept:
         if name not in index.names:
             raise ModelError(f"{name!r} is not one of the means' factors{did_you_mean(name, index.names)}")
     keys = index.to_frame(index=False)
-    free = [name for name in index.names if name not in within]
+    free = [name for name in index.names if name not in kept]
     blocks = (
         [np.arange(len(keys))]
-        if not within
-        else list(keys.groupby(within, sort=False, observed=True).indices.values())
+        if not kept
+        else list(keys.groupby(kept, sort=False, observed=True).indices.values())
     )
     pairs = [(i, j, k) for k, block in enumerate(blocks) for i, j in combinations(block, 2)]
     if not free or not pairs:
         raise ModelError(
-            "there is only one mean to look at: name in by a factor with two levels or more, outside within"
+            "there is only one mean to look at: name in by a factor with two levels or more, outside kept"
         )
     first, second, of = map(np.array, zip(*pairs, strict=True))
     table = _tests(means._fit, means.L[first] - means.L[second], means.ddf)
@@ -315,15 +334,15 @@ def differences(means, within=None, adjust=None):
         table[ratio] = np.exp(table["estimate"])
     text = keys[free].astype(str).agg(" ".join, axis=1) if len(free) > 1 else keys[free[0]].astype(str)
     names = [f"{text[i]} - {text[j]}" for i, j in zip(first, second, strict=True)]
-    labels = [*(keys[name].to_numpy()[first] for name in within), names]
+    labels = [*(keys[name].to_numpy()[first] for name in kept), names]
     table.index = (
-        pd.MultiIndex.from_arrays(labels, names=[*within, "difference"])
-        if within
+        pd.MultiIndex.from_arrays(labels, names=[*kept, "difference"])
+        if kept
         else pd.Index(names, name="difference")
     )
     where = "" if means._fit.is_linear else f" on the {family.link.name} scale"
     how = ADJUSTMENTS[adjust] + (
-        f", within each level of {', '.join(within)}" if within and adjust else f" ({len(pairs)})"
+        f", kept each level of {', '.join(kept)}" if kept and adjust else f" ({len(pairs)})"
     )
     note = f"H0: the difference{where} is zero; p-values are {how}"
     return Differences(
@@ -356,10 +375,10 @@ def _adjusted(table, n_means, adjust):
 # --- display ------------------------------------------------------------------------------------
 
 
-def _labels(index):
+def _labels(index: pd.Index) -> list[list[str]]:
     return [list(map(str, index.get_level_values(i))) for i in range(index.nlevels)]
 
 
-def _html(table, notes):
+def _html(table: pd.DataFrame, notes: Sequence[str]) -> str:
     text = "".join(f'<p class="glmmlib-note">Note: {escape(note)}</p>' for note in notes)
     return f'<div class="glmmlib">{table.to_html()}{text}</div>'

@@ -1,21 +1,25 @@
 """Reference grids: the rows of X for all combinations of levels, covariates at their means."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from glmmlib.design.arrays import Design
 from glmmlib.design.columns import clean, is_categorical
 from glmmlib.design.matrices import stack
 from glmmlib.design.newdata import estimable_rows, new_matrices
 from glmmlib.display.words import did_you_mean, listed
 from glmmlib.errors import ModelError
+from glmmlib.fitted import FittedModel
+from glmmlib.types import FloatArray
 
 GRID_LIMIT = 200_000  # rows
 
 
-def reference_grid(fit, by, at):
+def reference_grid(fit: FittedModel, by: str, at: Mapping[str, Any] | None) -> tuple[pd.DataFrame, list[Any]]:
     """Return all combinations of the values of the variables, and sentences that say what they are."""
     design = fit.design
     recipe = design.recipe
@@ -62,7 +66,7 @@ def reference_grid(fit, by, at):
     return pd.DataFrame(list(product(*(values[name] for name in ordered))), columns=ordered), averaged
 
 
-def _hint(name, names, fit):
+def _hint(name: str, names: Sequence[str], fit: FittedModel) -> str:
     if name in fit.ngroups:
         return ": it is a grouping factor, whose levels fit.coef() shows"
     return did_you_mean(name, names)
@@ -91,7 +95,7 @@ def _levels(name, column, given):
     return given
 
 
-def grid_rows(design, grid):
+def grid_rows(design: Design, grid: pd.DataFrame) -> FloatArray:
     """Return the rows of X (r, p) for a grid; NaN where columns that were left out would matter."""
     full = stack(new_matrices(design, ["fixed"], grid)["fixed"], grid.index)
     X = full[design.kept_columns].T.copy()

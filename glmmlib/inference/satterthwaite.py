@@ -17,14 +17,20 @@ and Simulation* 54, for several contrasts at once; Kuznetsova, Brockhoff and Chr
 Statistical Software* 82(13).
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import solve_triangular
 
 from glmmlib.covariance.tangent import Tangent
+from glmmlib.fitted import FittedModel
 from glmmlib.likelihood.coordinates import Coordinates
+from glmmlib.likelihood.lmm import Point, ProfiledDeviance
 from glmmlib.linalg.resources import one_blas_thread
+from glmmlib.types import FloatArray
 
 _STEP = 1e-4  # half-width of the differences, relative to the (standardised) column of Lambda
 
@@ -53,7 +59,7 @@ class VarianceInformation:
     gradient: np.ndarray
     coordinates: Coordinates
 
-    def df(self, L):
+    def df(self, L: FloatArray) -> FloatArray:
         """Return the degrees of freedom of each row of L (r, p): shape (r,)."""
         L = self.coordinates.orthonormal(np.atleast_2d(L)).T
         variance = np.einsum("rp,pq,rq->r", L, self.C, L)
@@ -61,7 +67,7 @@ class VarianceInformation:
         return 2.0 * variance**2 / np.einsum("rk,kl,rl->r", g, self.A, g)
 
 
-def variance_information(fit):
+def variance_information(fit: FittedModel) -> VarianceInformation:
     """Compute the :class:`VarianceInformation` of a linear mixed model.
 
     Hessian and derivatives are central differences of the exact gradient and of the exact covariance, taken
@@ -95,7 +101,7 @@ def variance_information(fit):
     return VarianceInformation(2.0 * _positive_inverse(hessian), C, gradient, fit.solution.coordinates)
 
 
-def multiple_df(nu):
+def multiple_df(nu: FloatArray | Sequence[float]) -> float:
     """Return the denominator df of an F test from those of its q independent t tests (Fai and Cornelius).
 
     The mean of ``sum t^2 / q`` is matched: ``2 E / (E - q)`` with ``E = sum nu / (nu - 2)``.
@@ -112,19 +118,19 @@ def multiple_df(nu):
     return 2.0 * expectation / (expectation - len(nu))
 
 
-def r2_slopes(problem, point):
+def r2_slopes(problem: ProfiledDeviance, point: Point) -> list[FloatArray]:
     """Return the derivatives of the residual sum of squares in each Lambda, (q, q)."""
     return [-2.0 * e @ u.T for e, u in zip(problem.residual_products(point), point.u, strict=True)]
 
 
-def _unscaled(problem, point):
+def _unscaled(problem: ProfiledDeviance, point: Point) -> FloatArray:
     """Return ``(X'V^-1 X)^-1`` in the orthonormal columns, V without sigma^2."""
     m = problem.structure.m
     half = solve_triangular(point.factorisation.L[m:, m:], np.eye(problem.p), lower=True)
     return half.T @ half
 
 
-def _positive_inverse(hessian):
+def _positive_inverse(hessian: FloatArray) -> FloatArray:
     """Invert on the directions of positive curvature: along a flat one the data say nothing, and nothing is
     added.
     """

@@ -17,12 +17,14 @@ from scipy.special import ndtri
 from glmmlib.display.arguments import checked_level
 from glmmlib.display.words import listed
 from glmmlib.errors import DataError, ModelError
+from glmmlib.fitted import FittedModel
 from glmmlib.prediction.error_variance import Effects, linear_variance
+from glmmlib.types import ArrayLike
 
 GRID = 200  # points over the range of the data
 
 
-def smooths(fit):
+def smooths(fit: FittedModel) -> pd.DataFrame:
     """Return how much each smooth curve ``s(x)`` of a fit bends.
 
     Parameters
@@ -60,7 +62,9 @@ def smooths(fit):
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def smooth_curve(fit, name=None, at=None, level=0.95):
+def smooth_curve(
+    fit: FittedModel, name: str | None = None, at: ArrayLike | None = None, level: float = 0.95
+) -> pd.DataFrame:
     """Return the height of a smooth curve ``s(x)``, centred: its mean over the data is zero.
 
     Parameters

@@ -9,16 +9,22 @@ What "the effect of a term" means depends on the type, by which rows L the hypot
   compared where it is zero.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from scipy.linalg import qr
 
+from glmmlib.design.arrays import Design
 from glmmlib.design.recoding import sum_to_zero
 from glmmlib.display.tables import Table, fixed, p_text
 from glmmlib.errors import ModelError
+from glmmlib.fitted import FittedModel
 from glmmlib.inference.contrasts import DDF_TITLE, check_ddf, joint_test
+from glmmlib.types import FloatArray, IntArray
 
 _TYPES = {1: 1, 2: 2, 3: 3, "I": 1, "II": 2, "III": 3}
 _TYPE_MEANING = {
@@ -56,16 +62,16 @@ class TermTests:
         header = ("Term", "df", *(("df (den.)", "F") if is_F else ("chi2",)), "p")
         return Table(caption, header, tuple(zip(*columns, strict=True)))
 
-    def __str__(self):
+    def __str__(self) -> str:
         return self._table().to_text()
 
     __repr__ = __str__
 
-    def _repr_html_(self):
+    def _repr_html_(self) -> str:
         return f'<div class="glmmlib">{self._table().to_html()}</div>'
 
 
-def term_tests(fit, type=3, ddf=None):
+def term_tests(fit: FittedModel, type: int = 3, ddf: str | None = None) -> TermTests:
     """Test each fixed-effects term of one fit; see :func:`anova`."""
     if type not in _TYPES:
         raise ModelError(f"type is 1, 2 or 3, not {type!r}")
@@ -83,7 +89,7 @@ def term_tests(fit, type=3, ddf=None):
     return TermTests(pd.DataFrame(rows, list(tests), columns), hypotheses, type, ddf)
 
 
-def _terms(design):
+def _terms(design: Design) -> dict[str, IntArray]:
     """Return the columns of each term but the intercept."""
     slices = design.term_slices.items()
     return {
@@ -112,7 +118,7 @@ def _respecting_marginality(design):
     return found
 
 
-def _after(X, before, columns, later):
+def _after(X: FloatArray, before: Sequence[str], columns: Sequence[str], later: Sequence[str]):
     """Return L for the columns after those before and ahead of the later ones, which are not held fixed."""
     order = np.concatenate([before, columns, later]).astype(int)
     scale = np.sqrt(np.einsum("np,np->p", X, X))
@@ -133,11 +139,11 @@ def _factors(design):
     return split
 
 
-def _contains(larger, smaller):
+def _contains(larger: str, smaller: str) -> bool:
     return larger[1] == smaller[1] and larger[0] > smaller[0]
 
 
-def _averaged(design):
+def _averaged(design: Design) -> dict[str, FloatArray]:
     """Type III: where the coefficients of sum-to-zero contrasts stand, in terms of the fit's own
     coefficients.
     """

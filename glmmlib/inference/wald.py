@@ -1,9 +1,12 @@
 """Wald tests of linear hypotheses about the fixed effects, written as text, as numbers or as a term."""
 
+from __future__ import annotations
+
 import ast
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,7 +14,9 @@ import pandas as pd
 from glmmlib.display.tables import Table, aligned, fixed, p_text
 from glmmlib.display.words import did_you_mean
 from glmmlib.errors import ModelError
+from glmmlib.fitted import FittedModel
 from glmmlib.inference.contrasts import DDF_TITLE, check_ddf, joint_test, single_tests
+from glmmlib.types import FloatArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +47,7 @@ class WaldTest:
     ddf: str
     L: np.ndarray = field(repr=False)
 
-    def _table(self):
+    def _table(self) -> Table:
         r = self.rows
         columns = [
             self.hypotheses,
@@ -60,23 +65,23 @@ class WaldTest:
         p = p_text(self.p) if self.p < 0.001 else f"= {p_text(self.p)}"
         return f"all at once: {self.kind}({df}) = {self.statistic:.2f}, p {p}"
 
-    def _title(self):
+    def _title(self) -> str:
         return f"Wald test ({DDF_TITLE[self.ddf]}{' degrees of freedom' if self.ddf != 'z' else ''})"
 
-    def __str__(self):
+    def __str__(self) -> str:
         lines = [self._title(), self._table().to_text()]
         return "\n".join(lines + ([self._joint()] if len(self.hypotheses) > 1 else []))
 
     __repr__ = __str__
 
-    def _repr_html_(self):
+    def _repr_html_(self) -> str:
         table = self._table()
         html = Table(self._title(), table.header, table.rows).to_html()
         note = f"<p>{self._joint().replace('<', '&lt;')}</p>" if len(self.hypotheses) > 1 else ""
         return f'<div class="glmmlib">{html}{note}</div>'
 
 
-def wald_test(fit, contrast, ddf=None):
+def wald_test(fit: FittedModel, contrast: Any, ddf: str | None = None) -> WaldTest:
     r"""Test linear hypotheses about the fixed effects, :math:`H_0: L\beta = r`.
 
     Parameters
@@ -128,7 +133,7 @@ def wald_test(fit, contrast, ddf=None):
     return WaldTest(hypotheses, rows, test.kind, test.statistic, df, test.p, ddf, L)
 
 
-def contrast_matrix(fit, contrast):
+def contrast_matrix(fit: FittedModel, contrast: Any) -> tuple[FloatArray, FloatArray]:
     """Return L (r, p) and the right-hand sides (r,) of a contrast in any of its spellings."""
     names = list(fit.params.index)
     if isinstance(contrast, str) and contrast not in names and contrast in fit.design.term_slices:
@@ -160,13 +165,13 @@ def contrast_matrix(fit, contrast):
     return L, np.zeros(len(L))
 
 
-def _position(name, names):
+def _position(name: str, names: Sequence[str]):
     if name not in names:
         raise ModelError(f"{name!r} is not a coefficient of the fixed effects{did_you_mean(name, names)}")
     return names.index(name)
 
 
-def _linear_form(text, names):
+def _linear_form(text: str, names: Sequence[str]) -> FloatArray:
     """Read ``left = right`` as the weights of ``left - right``, the constant last."""
     sides = re.split(r"(?<![=<>!])=(?!=)", _mark(text, names))
     if len(sides) > 2:
@@ -237,7 +242,7 @@ def _evaluate(node, size):
     raise TypeError("not linear")
 
 
-def _equation(row, rhs, names):
+def _equation(row: FloatArray, rhs: float, names: pd.Index) -> str:
     """Write one row as an equation."""
     text = ""
     for weight, name in zip(row, names, strict=True):

@@ -2,11 +2,19 @@
 design can tell apart, each with each, and correlations.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
+from typing import Any
 
 import numpy as np
+
+from glmmlib.covariance.base import CovarianceStructure
+from glmmlib.covariance.parameters import Block, CovarianceParameters
+from glmmlib.types import BoolArray, FloatArray, IntArray
 
 BELOW, BEYOND = 0.1, 100.0  # of 1 / sqrt(information): smaller is zero, larger is one asymptote
 STEPS = {1: 1.6, 2: 2.0, 3: 4.0}  # ratio of neighbouring sizes on a full grid, by the number of effects
@@ -31,10 +39,10 @@ class Candidates:
     theta: np.ndarray
     places: np.ndarray
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.theta)
 
-    def lowest(self, values, most):
+    def lowest(self, values: FloatArray, most: int) -> tuple[IntArray, BoolArray]:
         """Return which candidates are lower than their neighbours: (R, most) numbers, the lowest first, and
         whether each counts.
 
@@ -86,7 +94,12 @@ def have_own_valleys(model, theta, value, evaluate):
     return own
 
 
-def spread_out(covariance, information, step=None, faces_apart=False):
+def spread_out(
+    covariance: CovarianceParameters,
+    information: Sequence[FloatArray],
+    step: float | None = None,
+    faces_apart: bool = False,
+) -> Candidates:
     """Return :class:`Candidates` for the covariance factors of all grouping factors together.
 
     Parameters
@@ -120,11 +133,11 @@ def spread_out(covariance, information, step=None, faces_apart=False):
     return Candidates(theta, places)
 
 
-def _is_correlated(block):
+def _is_correlated(block: Block) -> bool:
     return block.structure.has_free_correlations and block.structure.q > 1
 
 
-def _columns(shapes):
+def _columns(shapes) -> Iterator[Any]:
     """Yield which of all sizes belong to each block."""
     start = 0
     for n_sizes, _ in shapes:
@@ -137,14 +150,14 @@ def _n_sizes(structure):
     return structure.q if len(structure.sizes) == structure.q else 1
 
 
-def _parameters(structure, sizes, root):
+def _parameters(structure: CovarianceStructure, sizes: FloatArray, root) -> FloatArray:
     """Return the parameters (S, k) for sizes (S, s) and, where they are free, the roots of correlations."""
     if root is not None:
         return structure.parameters(sizes[:, :, None] * root)
     return structure.start(np.broadcast_to(sizes**2, (len(sizes), structure.q)))
 
 
-def _ranges(block, information):
+def _ranges(block: Block, information: FloatArray) -> Iterator[Any]:
     """Return the smallest and the largest size for each of a block's own sizes."""
     rows = information[list(block.columns)]
     for a in rows if _n_sizes(block.structure) == len(rows) else [rows.mean(axis=0)]:

@@ -22,17 +22,25 @@ by implicit differentiation. :math:`\tau` are the coefficients of the family's a
 links (``glmmlib.likelihood.predictors``), such as the logarithm of its dispersion, where it has any.
 """
 
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
+from glmmlib.covariance.groups import Group
 from glmmlib.covariance.parameters import CovarianceParameters
+from glmmlib.families.base import Family
 from glmmlib.likelihood.predictors import AuxiliaryPredictors
+from glmmlib.likelihood.quadrature import Quadrature
 from glmmlib.linalg import blocks
 from glmmlib.linalg.conditioning import triangular_factor
-from glmmlib.linalg.crossing import CHUNK_ROWS, Structure
-from glmmlib.linalg.pls import Factorisation, cross_products, log_det_gradient
+from glmmlib.linalg.crossing import CHUNK_ROWS, Factor, Structure
+from glmmlib.linalg.pls import CrossProducts, Factorisation, Inverse, cross_products, log_det_gradient
+from glmmlib.types import ArrayLike, FloatArray, IntArray, Numbers
 
 PIRLS_TOLERANCE = 1e-9  # of g' H^-1 g: the objective then errs by about as much, its gradient by the root
 POLISH_TOLERANCE = 1e-13
@@ -63,7 +71,7 @@ class Mode:
     eta: np.ndarray
     score: np.ndarray
     weight: np.ndarray
-    cross: object
+    cross: Any
     factorisation: Factorisation
     penalised: float  # -2 sum of kernels + |u|^2
     gradient: list  # what is left of it,
@@ -91,7 +99,17 @@ class LaplaceDeviance:
     Everything is in standardised columns, and the rows are sorted by the largest grouping factor.
     """
 
-    def __init__(self, family, y, X, groups, weights=None, offset=None, quadrature=None, auxiliary=None):
+    def __init__(
+        self,
+        family: Family,
+        y: FloatArray,
+        X: FloatArray,
+        groups: Sequence[Group],
+        weights: FloatArray | None = None,
+        offset: FloatArray | None = None,
+        quadrature: Quadrature | None = None,
+        auxiliary: Mapping[str, Any] | None = None,
+    ) -> None:
         self.family, self.X, self.groups, self.quadrature = family, X, groups, quadrature
         self.n, self.p = X.shape
         largest = max(groups, key=lambda g: g.factor.n_columns).factor
@@ -106,17 +124,17 @@ class LaplaceDeviance:
         self.Q = np.linalg.solve(self.R.T, X.T)[:, self.rows] if self.p else np.zeros((0, self.n))
         self.predictors = AuxiliaryPredictors.of(family, auxiliary or {}, self.n).in_order(self.rows)
         self.pirls_tolerance = PIRLS_TOLERANCE
-        self._last = [np.zeros((f.q, f.n_levels)) for f in self.structure.factors]
+        self._last: list[FloatArray] = [np.zeros((f.q, f.n_levels)) for f in self.structure.factors]
         self._anchor = None
         self._set_constant()
 
-    def _set_constant(self):
+    def _set_constant(self) -> None:
         family = self.family
         self._constant = (
             None if family.has_dispersion else -2.0 * np.sum(family.constant(self.y, self.weights))
         )
 
-    def with_response(self, y, weights=None):
+    def with_response(self, y: FloatArray, weights: FloatArray | None = None) -> LaplaceDeviance:
         """Return the same model for another response, as ``family.check_response`` returns it."""
         other = copy(self)
         other.y = np.asarray(y, float)[self.rows]
@@ -125,47 +143,49 @@ class LaplaceDeviance:
         other._set_constant()
         return other
 
-    def as_in_data(self, values):
+    def as_in_data(self, values: FloatArray) -> FloatArray:
         """Return values (n, ...) of the rows, which are sorted here, in the order of the data."""
         found = np.empty(np.shape(values))
         found[self.rows] = values
         return found
 
-    def precise(self, u):
+    def precise(self, u: Sequence[FloatArray]) -> LaplaceDeviance:
         """Return a copy that finds modes to the last digits, and looks for the next one from u on."""
         other = copy(self)
         other.pirls_tolerance = POLISH_TOLERANCE
         other.begin_at([x.copy() for x in u])
         return other
 
-    def begin_at(self, u):
+    def begin_at(self, u: list[FloatArray]) -> None:
         """Look for the next mode from u on."""
         self._last = u
 
     # -- parameters ------------------------------------------------------------------------------------
 
     @property
-    def n_parameters(self):
+    def n_parameters(self) -> int:
         return self.p + self.n_theta + self.predictors.size
 
-    def split(self, parameters):
+    def split(self, parameters: FloatArray) -> tuple[FloatArray, list[FloatArray], float | None]:
         """Return beta, the factors in the order of the structure, and the auxiliary parameters (or None)."""
         beta, theta = parameters[: self.p], self.theta(parameters)
         return beta, self.covariance.factors(theta), self.predictors.values(self.tau(parameters))
 
-    def join(self, beta, theta, tau=()):
+    def join(self, beta: FloatArray, theta: FloatArray, tau: ArrayLike = ()) -> FloatArray:
         """Return beta, theta and the auxiliary coefficients as one vector; or the gradients in them."""
         return np.concatenate([beta, theta, np.atleast_1d(tau)])
 
-    def theta(self, parameters):
+    def theta(self, parameters: FloatArray) -> FloatArray:
         return parameters[self.p : self.p + self.n_theta]
 
-    def tau(self, parameters):
+    def tau(self, parameters: FloatArray) -> FloatArray:
         return parameters[self.p + self.n_theta :]
 
     # -- PIRLS -----------------------------------------------------------------------------------------
 
-    def linear_predictor(self, beta, Lambdas, u):
+    def linear_predictor(
+        self, beta: FloatArray, Lambdas: Sequence[FloatArray], u: Sequence[FloatArray]
+    ) -> FloatArray:
         eta = beta @ self.Q
         if self.offset is not None:
             eta = eta + self.offset
@@ -173,16 +193,22 @@ class LaplaceDeviance:
             eta += _effects(f, L @ uf)
         return eta
 
-    def cross_products(self, weight, with_X=False):
+    def cross_products(self, weight: FloatArray, with_X: bool = False) -> CrossProducts:
         columns = (lambda rows: self.Q[:, rows]) if with_X else (lambda rows: self.Q[:0, rows])
         return cross_products(self.structure, columns, self.p if with_X else 0, weight)
 
-    def by_level(self, values, Lambdas=None):
+    def by_level(self, values: FloatArray, Lambdas: Sequence[FloatArray] | None = None) -> list[FloatArray]:
         """Return ``Z'values`` (or ``Lambda'Z'values``) for each factor: list of (q, J)."""
         sums = [f.sums(values) for f in self.structure.factors]
         return sums if Lambdas is None else [L.T @ s for L, s in zip(Lambdas, sums, strict=True)]
 
-    def mode(self, beta, Lambdas, dispersion, tolerance=None):
+    def mode(
+        self,
+        beta: FloatArray,
+        Lambdas: Sequence[FloatArray],
+        dispersion: Numbers | None,
+        tolerance: float | None = None,
+    ) -> Mode:
         """Find the conditional mode of u, starting from the last one found.
 
         Raises
@@ -217,7 +243,14 @@ class LaplaceDeviance:
             raise SaddleError
         return Mode(u, eta, d.score, d.weight, cross, factorisation, value, gradient, decrement)
 
-    def curvature(self, weight, eta, Lambdas, dispersion, with_X=False):
+    def curvature(
+        self,
+        weight: FloatArray,
+        eta: FloatArray,
+        Lambdas: Sequence[FloatArray],
+        dispersion: Numbers | None,
+        with_X: bool = False,
+    ) -> tuple[CrossProducts, Factorisation, bool]:
         """Return the cross products and the factorisation of H, and whether its weights are observed ones.
 
         Where a log-density is not concave, observed weights may be negative, and H not positive definite. The
@@ -237,7 +270,9 @@ class LaplaceDeviance:
         cross = self.cross_products(self.family.fisher(eta, self.weights, dispersion), with_X)
         return cross, Factorisation(self.structure, cross, Lambdas), False
 
-    def _nearest(self, beta, Lambdas, dispersion):
+    def _nearest(
+        self, beta: FloatArray, Lambdas: Sequence[FloatArray], dispersion: Numbers | None
+    ) -> tuple[list[FloatArray], float, FloatArray]:
         """Return where to begin: the predicted mode, or after a long step the last mode or zero if they are
         better.
         """
@@ -256,7 +291,9 @@ class LaplaceDeviance:
         """The search for the next mode begins at this one."""
         self._last, self._anchor = mode.u, (mode, parameters)
 
-    def _predicted(self, beta, Lambdas, dispersion):
+    def _predicted(
+        self, beta: FloatArray, Lambdas: Sequence[FloatArray], dispersion: Numbers | None
+    ) -> list[FloatArray]:
         """Return the last mode kept, moved along with the parameters to the first order: saves half the
         Newton steps.
         """
@@ -288,7 +325,13 @@ class LaplaceDeviance:
         step, _, _ = mode.factorisation.solve(rhs)
         return [x + d for x, d in zip(u, step, strict=True)]
 
-    def _penalised(self, beta, Lambdas, u, dispersion):
+    def _penalised(
+        self,
+        beta: FloatArray,
+        Lambdas: Sequence[FloatArray],
+        u: Sequence[FloatArray],
+        dispersion: Numbers | None,
+    ) -> tuple[float, FloatArray]:
         eta = self.linear_predictor(beta, Lambdas, u)
         with np.errstate(over="ignore", invalid="ignore"):
             kernel = self.family.derivatives(self.y, eta, self.weights, dispersion, order=0).kernel.sum()
@@ -297,7 +340,7 @@ class LaplaceDeviance:
 
     # -- value and gradient ----------------------------------------------------------------------------
 
-    def evaluate(self, parameters):
+    def evaluate(self, parameters: FloatArray) -> tuple[float, FloatArray, Mode]:
         """Return -2 log L, its gradient, and the :class:`Mode`.
 
         Raises
@@ -309,7 +352,9 @@ class LaplaceDeviance:
         grad_theta = self.covariance.pullback(self.theta(parameters), G)
         return value, self.join(grad_beta, grad_theta, grad_tau), mode
 
-    def evaluate_at(self, beta, Lambdas, dispersion):
+    def evaluate_at(
+        self, beta: FloatArray, Lambdas: Sequence[FloatArray], dispersion: Numbers | None
+    ) -> tuple[float, tuple[FloatArray, list[FloatArray], FloatArray], Mode]:
         """Return -2 log L, its derivatives in beta, in each Lambda (q, q) and in tau, and the
         :class:`Mode`, for any factors.
         """
@@ -349,7 +394,7 @@ class LaplaceDeviance:
             return self._constant
         return -2.0 * float(np.sum(self.family.constant(self.y, self.weights, dispersion)))
 
-    def _leverage(self, inverse, Lambdas):
+    def _leverage(self, inverse: Inverse, Lambdas: Sequence[FloatArray]) -> FloatArray:
         """Return ``v_i' H^-1 v_i`` (n,) with v_i the i-th row of Z Lambda."""
         st = self.structure
         total = np.zeros(self.n)
@@ -389,7 +434,7 @@ class LaplaceDeviance:
 
     # -- for optimisers --------------------------------------------------------------------------------
 
-    def objective(self, parameters):
+    def objective(self, parameters: FloatArray) -> tuple[float, Any]:
         """Value and gradient for the minimiser; infinite where there is none."""
         try:
             value, gradient, mode = self.evaluate(parameters)
@@ -404,11 +449,11 @@ class LaplaceDeviance:
         self._keep(mode, parameters)
         return gradient
 
-    def gradient(self, parameters):
+    def gradient(self, parameters: FloatArray) -> FloatArray:
         return self.evaluate(parameters)[1]
 
 
-def _sorted_factor(factor, rows):
+def _sorted_factor(factor: Factor, rows: IntArray) -> Factor:
     """Return the factor with its rows reordered and its columns standardised once and for all."""
     Z = np.ascontiguousarray(factor.columns()[:, rows])
     return replace(factor, codes=factor.codes[rows], Z=Z, to_standard=None)
@@ -425,7 +470,7 @@ def _row_products(K, slot, Z):
     return total
 
 
-def _effects(factor, b):
+def _effects(factor: Factor, b: FloatArray) -> FloatArray:
     """Return ``sum_a z_a b_a`` for each row, b (q, J) being the effects of the levels."""
     if factor.n_levels == 1:
         return b[:, 0] @ factor.Z

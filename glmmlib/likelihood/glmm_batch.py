@@ -6,13 +6,18 @@ group are sums of neighbours. Each replicate has its own parameters, its own ste
 those of BFGS and then Newton's method outside) and its own end; the ones that are done leave.
 """
 
+from __future__ import annotations
+
 from copy import copy
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 
-from glmmlib.likelihood.glmm import MODE_FOUND
+from glmmlib.families.densities import Derivatives
+from glmmlib.likelihood.glmm import MODE_FOUND, LaplaceDeviance
 from glmmlib.linalg import blocks
+from glmmlib.types import BoolArray, FloatArray, IntArray, Numbers
 
 CHUNK_NUMBERS = 150_000  # replicates times rows that are worked on at a time
 MAX_PIRLS = 60
@@ -32,11 +37,11 @@ class Points:
     u: np.ndarray
     slopes: np.ndarray
 
-    def follow(self, which, step):
+    def follow(self, which: IntArray, step: FloatArray) -> FloatArray:
         """Return where the modes of some replicates should be after a step (R, P) of their parameters."""
         return self.u[:, which] + np.einsum("rk,kqrj->qrj", step, self.slopes[:, :, which])
 
-    def put(self, which, new, chosen):
+    def put(self, which: IntArray, new: Points, chosen: BoolArray) -> None:
         """Write the chosen of other replicates' points in the places ``which``."""
         self.value[which], self.gradient[which] = new.value[chosen], new.gradient[chosen]
         self.u[:, which], self.slopes[:, :, which] = new.u[:, chosen], new.slopes[:, :, chosen]
@@ -70,7 +75,7 @@ class LaplaceBatch:
         Responses as ``family.check_response`` returns them, one a row, in the order of the problem's rows.
     """
 
-    def __init__(self, problem, Y):
+    def __init__(self, problem: LaplaceDeviance, Y: FloatArray) -> None:
         factor = problem.structure.factors[0]
         self.family, self.weights, self.offset = problem.family, problem.weights, problem.offset
         self.problem, self.Y, self.Q, self.Z = problem, Y, problem.Q, factor.Z
@@ -86,7 +91,7 @@ class LaplaceBatch:
             constant = self.family.constant(Y, self.weights)
             self.constant = -2.0 * np.broadcast_to(constant, Y.shape).sum(axis=1)
 
-    def subset(self, which):
+    def subset(self, which: IntArray | slice) -> LaplaceBatch:
         """Return the same object for some of the replicates."""
         chosen = copy(self)
         chosen.Y = self.Y[which]
@@ -95,47 +100,47 @@ class LaplaceBatch:
 
     # -- parameters and rows ---------------------------------------------------------------------------
 
-    def split(self, x):
+    def split(self, x: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray | None]:
         """Return beta (R, p), Lambda (R, q, q) and the dispersion (R, 1), or None, of parameters (R, P)."""
         (L,) = self.covariance.factors(self.theta(x))
         return x[:, : self.p], L, np.exp(x[:, -1:]) if self.family.has_dispersion else None
 
-    def theta(self, x):
+    def theta(self, x: FloatArray) -> FloatArray:
         return x[:, self.p : self.p + self.covariance.size]
 
-    def join(self, beta, theta, tau=None):
+    def join(self, beta: FloatArray, theta: FloatArray, tau: FloatArray | None = None) -> FloatArray:
         """Return beta, theta and the logarithm of the dispersion in one array; or the gradients in them."""
         return np.concatenate([beta, theta] + ([] if tau is None else [tau[:, None]]), axis=1)
 
-    def by_group(self, values):
+    def by_group(self, values: FloatArray) -> FloatArray:
         """Return the sums over each group: (R, n) to (R, J)."""
         if self.common_size is not None:
             return (values.reshape(-1, self.common_size) @ np.ones(self.common_size)).reshape(-1, self.J)
         return np.add.reduceat(values, self.starts, axis=1)
 
-    def Z_products(self, values):
+    def Z_products(self, values: FloatArray) -> FloatArray:
         """Return ``Z_j'values`` of each group: (q, R, J)."""
         return np.stack([self.by_group(self._times(a, values)) for a in range(self.q)])
 
-    def row_effects(self, b):
+    def row_effects(self, b: FloatArray) -> FloatArray:
         """Return ``Z b`` (R, n) for effects (q, R, J)."""
         total = self._times(0, b[0][:, self.codes])
         for a in range(1, self.q):
             total = total + self._times(a, b[a][:, self.codes])
         return total
 
-    def _times(self, a, values):
+    def _times(self, a: int, values: FloatArray) -> FloatArray:
         return values if self.is_one[a] else values * self.Z[a]
 
-    def fixed_part(self, beta):
+    def fixed_part(self, beta: FloatArray) -> FloatArray:
         eta = beta @ self.Q
         return eta if self.offset is None else eta + self.offset
 
-    def derivatives(self, eta, dispersion, order=3):
+    def derivatives(self, eta: FloatArray, dispersion: Numbers | None, order: int = 3) -> Derivatives:
         with np.errstate(over="ignore", invalid="ignore"):
             return self.family.derivatives(self.Y, eta, self.weights, dispersion, order=order)
 
-    def weighted_blocks(self, weight):
+    def weighted_blocks(self, weight: FloatArray) -> FloatArray:
         """Return ``Z_j'WZ_j``: (q, q, R, J)."""
         weight = np.broadcast_to(weight, self.Y.shape)
         A = np.empty((self.q, self.q, len(weight), self.J))
@@ -145,13 +150,13 @@ class LaplaceBatch:
                 A[a, b] = A[b, a] = self.by_group(self._times(b, wz))
         return A
 
-    def typical_size(self):
+    def typical_size(self) -> float:
         """Return a size of random effects of which a level of typical size tells about half."""
         return 1.0 / np.sqrt(max(self.Y.shape[1] / self.J, 1.0))
 
     # -- PIRLS -----------------------------------------------------------------------------------------
 
-    def modes(self, x, u, tolerance):
+    def modes(self, x: FloatArray, u: FloatArray, tolerance: float) -> Any:
         """Find the conditional modes from ``u`` on; a replicate without a mode has an infinite ``penalised``.
 
         Newton's method, each group of each replicate with a length of its own: a step that does not lower the
@@ -192,7 +197,7 @@ class LaplaceBatch:
 
     # -- value and gradient ----------------------------------------------------------------------------
 
-    def evaluate(self, x, u, tolerance=ROUGH):
+    def evaluate(self, x: FloatArray, u: FloatArray, tolerance: float = ROUGH) -> Points:
         """Return the :class:`Points` at parameters x (R, P), the modes searched from u (q, R, J)."""
         _, L, dispersion = self.split(x)
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -221,7 +226,7 @@ class LaplaceBatch:
         value = np.where(np.isfinite(value) & np.isfinite(gradient).all(axis=1), value, np.inf)
         return Points(value, gradient, m.u, slopes)
 
-    def _slopes(self, m, L, Z_score, n_parameters):
+    def _slopes(self, m: Modes, L: FloatArray, Z_score: FloatArray, n_parameters: int) -> FloatArray:
         """Return the derivatives of the modes in beta and theta (zero for tau), implicitly."""
         slopes, Lt = np.zeros((n_parameters, *m.u.shape)), L.swapaxes(1, 2)
         for k, column in enumerate(self.Q):
@@ -268,7 +273,7 @@ class _Search:
     is_stuck: np.ndarray
 
     @classmethod
-    def begin(cls, u):
+    def begin(cls, u: FloatArray) -> _Search:
         shape = u.shape[1:]
         return cls(
             u,
@@ -279,7 +284,9 @@ class _Search:
             np.zeros(shape[0], bool),
         )
 
-    def judge(self, trial, value, newton, decrement, iteration):
+    def judge(
+        self, trial: FloatArray, value: FloatArray, newton: FloatArray, decrement: FloatArray, iteration: int
+    ) -> BoolArray:
         """Take the trials that are good enough; return the replicates whose groups are all at their best."""
         with np.errstate(invalid="ignore"):
             rounding = 1e-12 * (1.0 + np.abs(value))
@@ -297,10 +304,10 @@ class _Search:
         self.is_stuck = is_short.any(axis=1) | (lost.any(axis=1) if iteration else False)
         return (good | is_short).all(axis=1)
 
-    def next_trial(self):
+    def next_trial(self) -> FloatArray:
         return self.u + self.length * self.step
 
-    def subset(self, keep):
+    def subset(self, keep: BoolArray) -> _Search:
         parts = (self.u[:, keep], self.value[keep], self.decrement[keep], self.step[:, keep])
         return _Search(*parts, self.length[keep], self.is_stuck[keep])
 
@@ -308,18 +315,18 @@ class _Search:
 # --- blocks (q, q, R, J) ----------------------------------------------------------------------------
 
 
-def left(L, M):
+def left(L: FloatArray, M: FloatArray) -> FloatArray:
     """Return ``L_r M_rj`` for L (R, q, q) and M (q, ..., R, J)."""
     if len(M) == 1:
         return M * L[:, 0, 0, None]
     return np.einsum("rab,b...rj->a...rj", L, M)
 
 
-def _flat(M):
+def _flat(M: FloatArray) -> FloatArray:
     return M.reshape(*M.shape[:-2], -1)
 
 
-def cholesky(A, L):
+def cholesky(A: FloatArray, L: FloatArray) -> FloatArray:
     """Return the Cholesky factors of ``H = I + L'AL``."""
     Lt = L.swapaxes(1, 2)
     H = left(Lt, left(Lt, A).swapaxes(0, 1))
@@ -327,7 +334,7 @@ def cholesky(A, L):
     return blocks.cholesky(_flat(H)).reshape(A.shape)
 
 
-def solve(C, g):
+def solve(C: FloatArray, g: FloatArray) -> FloatArray:
     """Return ``H^-1 g`` for g (q, R, J)."""
     if len(C) == 1:
         return g / (C[0] * C[0])
@@ -335,24 +342,24 @@ def solve(C, g):
     return blocks.solve_upper(_flat(C), half).reshape(g.shape)
 
 
-def inverse(C):
+def inverse(C: FloatArray) -> FloatArray:
     if len(C) == 1:
         return 1.0 / (C * C)
     one = np.broadcast_to(np.eye(len(C))[:, :, None], _flat(C).shape)
     return blocks.solve_upper(_flat(C), blocks.solve_lower(_flat(C), one)).reshape(C.shape)
 
 
-def _copied(parts):
+def _copied(parts: Modes) -> Any:
     arrays = (np.array(np.broadcast_to(getattr(parts, f.name), _shape(parts, f.name))) for f in fields(parts))
     return Modes(*arrays)
 
 
-def _shape(parts, name):
+def _shape(parts: Modes, name: str) -> tuple[int, ...]:
     """A weight that is free of y may come in the shape of a row."""
     return parts.score.shape if name in ("weight", "dweight") else getattr(parts, name).shape
 
 
-def _written(found, parts, active, done):
+def _written(found: Modes, parts: Modes, active: IntArray, done: BoolArray) -> Any:
     """Write the replicates that are done into the arrays of all of them."""
     for f in fields(parts):
         part = np.broadcast_to(getattr(parts, f.name), _shape(parts, f.name))

@@ -1,13 +1,16 @@
 """Minimisation for many replicates of a generalised model at once: BFGS, then Newton's method."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
 
 from glmmlib.covariance.base import NEAR_BOUNDARY
-from glmmlib.likelihood.glmm_batch import TIGHT
+from glmmlib.likelihood.glmm_batch import TIGHT, LaplaceBatch, Points
 from glmmlib.likelihood.glmm_batch_start import start
 from glmmlib.likelihood.glmm_minimise import OTHER_SIZES
+from glmmlib.types import BoolArray, FloatArray, IntArray
 
 MAX_ITERATIONS = 100
 
@@ -24,7 +27,7 @@ class Optima:
     converged: np.ndarray
 
 
-def minimise_all(replicates):
+def minimise_all(replicates: LaplaceBatch) -> Optima:
     """Minimise -2 log L of every replicate: BFGS, then Newton's method with a Hessian from differences of the
     gradient.
     """
@@ -42,7 +45,9 @@ def minimise_all(replicates):
     return found
 
 
-def _descend(replicates, x, H, u, tolerance=1e-3):
+def _descend(
+    replicates: LaplaceBatch, x: FloatArray, H: FloatArray, u: FloatArray, tolerance: float = 1e-3
+) -> tuple[FloatArray, FloatArray, Points, BoolArray]:
     """BFGS with backtracking, each replicate by itself; returns x, H, the points and which arrived."""
     R = len(x)
     point = replicates.evaluate(x, u)
@@ -78,7 +83,7 @@ def _descend(replicates, x, H, u, tolerance=1e-3):
     return x, H, point, arrived
 
 
-def _bfgs_update(H, s, y):
+def _bfgs_update(H: FloatArray, s: FloatArray, y: FloatArray) -> FloatArray:
     sy = np.einsum("ra,ra->r", s, y)
     norms = np.linalg.norm(s, axis=1) * np.linalg.norm(y, axis=1)
     teaches = sy > 1e-10 * norms
@@ -90,7 +95,9 @@ def _bfgs_update(H, s, y):
     return np.where(teaches[:, None, None], new, H)
 
 
-def _polish(replicates, x, H, point, arrived):
+def _polish(
+    replicates: LaplaceBatch, x: FloatArray, H: FloatArray, point: Points, arrived: BoolArray
+) -> Optima:
     """Newton's method to the end, with a Hessian of its own for each replicate."""
     R, P = x.shape
     scale = np.sqrt(np.maximum(np.einsum("raa->ra", H), 1e-12))
@@ -124,7 +131,9 @@ def _polish(replicates, x, H, point, arrived):
     return _snapped(replicates, Optima(x, value, hessian, converged & is_convex), point.u, scale)
 
 
-def _hessian(replicates, x, point, here, scale):
+def _hessian(
+    replicates: LaplaceBatch, x: FloatArray, point: Points, here: IntArray, scale: FloatArray
+) -> FloatArray:
     """Return the Hessians from forward differences of the exact gradients."""
     rows = []
     for i in range(x.shape[1]):
@@ -136,7 +145,7 @@ def _hessian(replicates, x, point, here, scale):
     return 0.5 * (H + H.swapaxes(1, 2))
 
 
-def _inverse_hessian(hessian, scale):
+def _inverse_hessian(hessian: FloatArray, scale: FloatArray) -> tuple[FloatArray, BoolArray]:
     """Return inverses with all eigenvalues made positive, and whether they were."""
     outer = scale[:, :, None] * scale[:, None, :]
     scaled = np.nan_to_num(hessian * outer)
@@ -150,7 +159,7 @@ def _inverse_hessian(hessian, scale):
     )
 
 
-def _snapped(replicates, optima, u, scale):
+def _snapped(replicates: LaplaceBatch, optima: Optima, u: FloatArray, scale: FloatArray) -> Optima:
     """Put a Lambda that is singular but for rounding on the boundary itself, where that costs nothing."""
     covariance, theta = replicates.covariance, replicates.theta(optima.x)
     near = np.flatnonzero((covariance.boundary_distance(theta) < NEAR_BOUNDARY) & optima.converged)

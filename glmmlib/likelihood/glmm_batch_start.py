@@ -1,11 +1,17 @@
 """First parameters for many replicates of a generalised model."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
-from glmmlib.likelihood.glmm_batch import cholesky, inverse, left, solve
+from glmmlib.likelihood.glmm_batch import LaplaceBatch, cholesky, inverse, left, solve
+from glmmlib.types import FloatArray, Numbers
 
 
-def start(replicates, theta=None):
+def start(
+    replicates: LaplaceBatch, theta: FloatArray | None = None
+) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return first parameters (R, P), a guess of the inverse Hessian (R, P, P) and of the modes (q, R, J).
 
     As for a single fit: a generalised linear model, variances by the method of moments from its scores, and
@@ -16,7 +22,7 @@ def start(replicates, theta=None):
     if theta is None:
         theta = r.covariance.start([_moments(r, beta, dispersion)])
     (L,) = r.covariance.factors(theta)
-    u = np.zeros((r.q, len(beta), r.J))
+    u: FloatArray = np.zeros((r.q, len(beta), r.J))
     beta, u, C, schur = _joint_steps(r, beta, L, u, dispersion)
     variance = np.nan_to_num(np.einsum("aarj->ra", inverse(C)) / r.J)
     reliability = np.clip(1.0 - variance, 0.1, 1.0)
@@ -46,7 +52,7 @@ def _glm(r):
     offset = 0.0 if r.offset is None else r.offset
     eta = np.broadcast_to(family.link.link(family.start_mean(r.Y, r.weights)), r.Y.shape)
 
-    def weighted(eta, rhs):
+    def weighted(eta: FloatArray, rhs: Callable[..., Any]) -> FloatArray:
         w = np.broadcast_to(family.fisher(eta, r.weights, dispersion), eta.shape)
         return np.einsum(
             "rxy,ry->rx", np.linalg.pinv((w @ QQ).reshape(len(w), p, p), hermitian=True), rhs(w) @ r.Q.T
@@ -78,7 +84,14 @@ def _moments(r, beta, dispersion):
     return np.clip(variance, 0.05 * typical, 20.0 * typical)
 
 
-def _joint_steps(r, beta, L, u, dispersion, n_steps=3):
+def _joint_steps(
+    r: LaplaceBatch,
+    beta: FloatArray,
+    L: FloatArray,
+    u: FloatArray,
+    dispersion: Numbers | None,
+    n_steps: int = 3,
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
     """PIRLS steps for beta and u together; returns both, and before the last step: Cholesky factors and Schur
     complement.
     """
@@ -105,7 +118,9 @@ def _joint_steps(r, beta, L, u, dispersion, n_steps=3):
     return beta, u, C, schur
 
 
-def _joint_step(r, L, u, score, weight):
+def _joint_step(
+    r: LaplaceBatch, L: FloatArray, u: FloatArray, score: FloatArray, weight: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]:
     Lt, p, R = L.swapaxes(1, 2), r.p, len(L)
     C = cholesky(r.weighted_blocks(weight), L)
     B = [left(Lt, r.Z_products(weight * column)) for column in r.Q]  # Lambda'Z'W x
@@ -124,7 +139,7 @@ def _joint_step(r, L, u, score, weight):
     return C, schur, dbeta, du, gain
 
 
-def _squares(r):
+def _squares(r: LaplaceBatch) -> FloatArray:
     """Return the products of the columns of X, row by row: (n, p p)."""
     return np.einsum("xn,yn->nxy", r.Q, r.Q).reshape(r.Q.shape[1], r.p**2)
 

@@ -6,15 +6,22 @@ from dataclasses import replace
 
 import numpy as np
 
-from glmmlib.likelihood.glmm import PIRLS_TOLERANCE, POLISH_TOLERANCE, ExactFitError, RangeError
+from glmmlib.likelihood.glmm import (
+    PIRLS_TOLERANCE,
+    POLISH_TOLERANCE,
+    ExactFitError,
+    LaplaceDeviance,
+    RangeError,
+)
 from glmmlib.likelihood.glmm_start import first_parameters, other_parameters, parameters_at
-from glmmlib.likelihood.optimise import minimise
+from glmmlib.likelihood.optimise import Optimum, minimise
+from glmmlib.types import FloatArray
 
 OTHER_SIZES = (1.0, 3.0, 10.0)  # of random effects, in units of the root of 1 / information
 FEW_LEVELS, FEW_ROWS = 6.0, 2_000  # an effective number of levels below which there may be several minima
 
 
-def minimise_deviance(problem):
+def minimise_deviance(problem: LaplaceDeviance) -> tuple[Optimum, FloatArray]:
     """Minimise over all parameters.
 
     Quasi-Newton steps first, then Newton steps with a Hessian from differences of the exact gradient, which
@@ -38,7 +45,7 @@ def minimise_deviance(problem):
     return snapped, hessian
 
 
-def _lowest(problem, optimum, hessian):
+def _lowest(problem: LaplaceDeviance, optimum: Optimum, hessian: FloatArray) -> tuple[Optimum, FloatArray]:
     """Look for a lower minimum where a variance ends near zero, which is always a stationary point, and where
     few levels hold what there is to know.
     """
@@ -78,7 +85,7 @@ def _other_sizes(problem, x):
     return found
 
 
-def _local_minimum(problem, x, H):
+def _local_minimum(problem: LaplaceDeviance, x: FloatArray, H: FloatArray) -> tuple[Optimum, FloatArray]:
     """Descend from one start: return the optimum and the Hessian there."""
     optimum = minimise(problem.objective, x, H, tolerance=1e-3)
     for _ in range(12):
@@ -123,7 +130,7 @@ def _first_parameters(problem):
     return lowest.x, lowest.inverse_hessian
 
 
-def _snap(problem, optimum):
+def _snap(problem: LaplaceDeviance, optimum: Optimum) -> Optimum:
     """Put a Lambda that is singular but for rounding on the boundary itself, where that costs nothing."""
     here = slice(problem.p, problem.p + problem.n_theta)
     theta, covariance = optimum.x[here], problem.covariance
@@ -197,7 +204,7 @@ def _evaluated(problem, x, highest):
     return found if found[0] <= highest else None
 
 
-def _hessian(problem, x, gradient, scale):
+def _hessian(problem: LaplaceDeviance, x: FloatArray, gradient: FloatArray, scale: FloatArray) -> FloatArray:
     """Return the Hessian of -2 log L from forward differences of its exact gradient."""
     H = np.empty((len(x), len(x)))
     for i, s in enumerate(scale):
@@ -212,6 +219,6 @@ def _hessian(problem, x, gradient, scale):
     return 0.5 * (H + H.T)
 
 
-def _scaled_hessian(hessian, inverse):
+def _scaled_hessian(hessian: FloatArray, inverse: FloatArray) -> FloatArray:
     scale = np.sqrt(np.maximum(np.diag(inverse), 1e-12))
     return hessian * np.outer(scale, scale)

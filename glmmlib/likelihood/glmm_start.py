@@ -1,11 +1,15 @@
 """Where the fit of a generalised model begins: cheap first parameters, and a guess of the curvature there."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 
-from glmmlib.likelihood.glmm import RangeError
+from glmmlib.likelihood.glmm import LaplaceDeviance, RangeError
+from glmmlib.types import FloatArray, Numbers
 
 
-def first_parameters(problem):
+def first_parameters(problem: LaplaceDeviance) -> tuple[FloatArray, FloatArray]:
     """Return a start at which there is a value: with a link of limited range the variances may have to be
     small.
     """
@@ -22,7 +26,7 @@ def first_parameters(problem):
     raise RangeError
 
 
-def other_parameters(problem, x):
+def other_parameters(problem: Any, x: FloatArray) -> Iterator[FloatArray]:
     """Yield the parameters x with other values of the covariance parameters that may have several optima."""
     variances = [np.mean(np.diagonal(L @ L.T)) * np.ones(len(L)) for L in problem.split(x)[1]]
     for theta in list(problem.covariance.starts(variances))[1:]:
@@ -31,7 +35,7 @@ def other_parameters(problem, x):
         yield other
 
 
-def _start(problem, shrink=1.0):
+def _start(problem: LaplaceDeviance, shrink: float = 1.0) -> tuple[FloatArray, FloatArray]:
     """Return first parameters and a guess of the inverse Hessian there.
 
     A generalised linear model without random effects, variances by the method of moments from its scores,
@@ -43,7 +47,7 @@ def _start(problem, shrink=1.0):
     return _joint_steps(problem, beta, theta, tau, problem._last)
 
 
-def parameters_at(problem, theta):
+def parameters_at(problem: LaplaceDeviance, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return parameters with the given theta, and a guess of the inverse Hessian there."""
     beta, tau = _glm(problem)
     return _joint_steps(problem, beta, theta, tau, [np.zeros_like(u) for u in problem._last])
@@ -126,7 +130,7 @@ def _glm(problem):
     return beta, tau
 
 
-def _glm_value(problem, beta, dispersion):
+def _glm_value(problem: LaplaceDeviance, beta: FloatArray, dispersion: Numbers | None) -> float:
     zero = [np.zeros_like(x) for x in problem._last]
     return problem._penalised(beta, _unit_factors(problem), zero, dispersion)[0]
 
@@ -148,5 +152,5 @@ def _moments(problem, beta, dispersion):
     return variances
 
 
-def _unit_factors(problem):
+def _unit_factors(problem: LaplaceDeviance) -> list[FloatArray]:
     return [np.eye(f.q) for f in problem.structure.factors]

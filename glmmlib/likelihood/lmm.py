@@ -16,17 +16,23 @@ and the REML criterion adds :math:`\log|X'V^{-1}X|` and replaces n by n - p (Bat
 2015, *Journal of Statistical Software* 67(1), sections 3.3 and 3.4).
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.linalg import solve_triangular
 
+from glmmlib.covariance.groups import Group
 from glmmlib.covariance.parameters import CovarianceParameters
 from glmmlib.errors import ModelError
 from glmmlib.linalg.conditioning import triangular_factor
 from glmmlib.linalg.crossing import Structure
-from glmmlib.linalg.pls import Factorisation, cross_products, log_det_gradient
+from glmmlib.linalg.pls import Factorisation, Inverse, cross_products, log_det_gradient
+from glmmlib.types import FloatArray, Numbers
 
 EXACT_MEAN = 1e-13  # residual SD over that of the response: below this the fixed effects leave only rounding
 CANCELLED = (
@@ -41,7 +47,7 @@ WITHOUT_NUGGET = 1e-9
 class Point:
     """The model at one value of theta (all in standardised coordinates)."""
 
-    Lambda: list
+    Lambda: Sequence[FloatArray]
     value: float
     factorisation: Factorisation
     u: list
@@ -63,7 +69,15 @@ class ProfiledDeviance:
     offset : (n,) array, optional
     """
 
-    def __init__(self, y, X, groups, reml, weights=None, offset=None):
+    def __init__(
+        self,
+        y: FloatArray,
+        X: FloatArray,
+        groups: Sequence[Group],
+        reml: bool,
+        weights: FloatArray | None = None,
+        offset: FloatArray | None = None,
+    ) -> None:
         self.n, self.p = X.shape
         self.y, self.X, self.weights, self.offset = y, X, weights, offset
         self.reml = reml
@@ -78,14 +92,16 @@ class ProfiledDeviance:
         if reml:
             self.constant += 2.0 * np.log(np.diag(self.R)).sum()
 
-    def _sum_products(self, y, X, weights, offset):
+    def _sum_products(
+        self, y: FloatArray, X: FloatArray, weights: FloatArray | None, offset: FloatArray | None
+    ) -> None:
         """Orthogonalise X, replace y by its least squares residual, and sum all products."""
         n, p = X.shape
 
-        def response(rows):
+        def response(rows: slice) -> FloatArray:
             return y[rows] if offset is None else y[rows] - offset[rows]
 
-        def weighted(rows):
+        def weighted(rows: slice) -> FloatArray:
             both = np.concatenate([X[rows].T, response(rows)[None]])
             return both if weights is None else both * np.sqrt(weights[rows])
 
@@ -94,7 +110,7 @@ class ProfiledDeviance:
         self.R = R[:p, :p] * scale
         self.beta_ols = solve_triangular(R[:p, :p], R[:p, p]) / scale if p else np.zeros(0)
 
-        def columns(rows):
+        def columns(rows: slice) -> FloatArray:
             Q = (
                 solve_triangular(self.R, X[rows].T, trans=1, check_finite=False)
                 if p
@@ -111,7 +127,7 @@ class ProfiledDeviance:
         if self.reml:
             self._check_room_for_random_effects()
 
-    def _check_room_for_random_effects(self):
+    def _check_room_for_random_effects(self) -> None:
         """Refuse random effects whose columns the fixed effects hold: REML says nothing about them."""
         for k, A, ZX in zip(self.structure.order, self.cross.A, self.cross.ZX, strict=True):
             total = np.einsum("aaj->", A)
@@ -124,7 +140,7 @@ class ProfiledDeviance:
                     "the random term"
                 )
 
-    def least_square(self, total, beta):
+    def least_square(self, total: Numbers, beta: FloatArray) -> Numbers:
         """Return the sum of squares below which a least squares residual is rounding.
 
         ``total`` is that of the response (without the offset), ``beta`` the coefficients; for R responses
@@ -133,13 +149,13 @@ class ProfiledDeviance:
         known = 0.0 if self.offset is None else _square(self.offset, self.weights)
         return EXACT_MEAN**2 * (total + known + beta**2 @ self.column_squares)
 
-    def varying(self):
+    def varying(self) -> float:
         """Return the residual sum of squares around the residuals' own mean."""
         w = np.ones(self.n) if self.weights is None else self.weights
         residual = self._fixed_residual(np.zeros(self.p))
         return float(w @ (residual - np.average(residual, weights=w)) ** 2)
 
-    def with_response(self, y):
+    def with_response(self, y: FloatArray) -> ProfiledDeviance:
         """Return the same model for another response: only the products with y are summed again.
 
         Least squares on the orthogonalised columns, done twice: the second pass removes the rounding of the
@@ -163,19 +179,19 @@ class ProfiledDeviance:
         return other
 
     @property
-    def least_r2(self):
+    def least_r2(self) -> Any:
         """The residual sum of squares from which on there is a value."""
         return self.least_share * self.yy
 
     # -- theta and Lambda ------------------------------------------------------------------------------
 
-    def Lambdas(self, theta):
+    def Lambdas(self, theta: FloatArray) -> list[FloatArray]:
         """Return the standardised factors, in the order of the structure."""
         return self.covariance.factors(theta)
 
     # -- value and gradient ----------------------------------------------------------------------------
 
-    def at(self, Lambdas):
+    def at(self, Lambdas: Sequence[FloatArray]) -> Point:
         """Solve penalised least squares at the given factors; returns a :class:`Point`."""
         factorisation = Factorisation(self.structure, self.cross, Lambdas)
         rhs = [L.T @ Zy for L, Zy in zip(Lambdas, self.Zy, strict=True)]
@@ -188,9 +204,9 @@ class ProfiledDeviance:
         value = factorisation.log_det_Z + self.df * (1.0 + np.log(2.0 * np.pi * r2 / self.df)) + self.constant
         if self.reml:
             value += factorisation.log_det_X
-        return Point(Lambdas, float(value), factorisation, u, beta, r2)
+        return Point(Lambdas, float(value), factorisation, u, beta, float(r2))
 
-    def _fixed_residual(self, beta):
+    def _fixed_residual(self, beta: FloatArray):
         """Return ``y - X beta - offset`` for beta beyond least squares."""
         beta = self.beta_ols + (solve_triangular(self.R, beta) if self.p else 0.0)
         residual = self.y - self.X @ beta
@@ -206,7 +222,7 @@ class ProfiledDeviance:
                 residual -= z * b[f.codes]
         return _square(residual, self.weights) + sum(np.vdot(v, v) for v in u)
 
-    def residual_products(self, point):
+    def residual_products(self, point: Point) -> list[FloatArray]:
         """Return ``Z_f'W(y - X beta - Z Lambda u)`` (q, J) for each factor."""
         cross, st = self.cross, self.structure
         b = [L @ u for L, u in zip(point.Lambda, point.u, strict=True)]
@@ -222,7 +238,7 @@ class ProfiledDeviance:
             e[h] -= [np.bincount(cells.second, row, minlength=e[h].shape[1]) for row in of_h]
         return e
 
-    def gradient_matrices(self, point, inverse=None):
+    def gradient_matrices(self, point: Point, inverse: Inverse | None = None) -> list[FloatArray]:
         """Return the derivative with respect to each Lambda, as full (q, q) matrices.
 
         The log-determinants contribute ``2 sum_j (Z'WZ Lambda M^-1)_jj`` (with X beside Z for REML), the
@@ -235,7 +251,7 @@ class ProfiledDeviance:
             g -= 2.0 * (self.df / point.r2) * e @ u.T
         return G
 
-    def objective(self, theta):
+    def objective(self, theta: FloatArray) -> tuple[float, Any]:
         """Return the value at theta and a function that gives the gradient."""
         try:
             point = self.at(self.Lambdas(theta))
@@ -243,7 +259,7 @@ class ProfiledDeviance:
             return np.inf, None
         return point.value, lambda: self.covariance.pullback(theta, self.gradient_matrices(point))
 
-    def gradient(self, theta):
+    def gradient(self, theta: FloatArray) -> FloatArray:
         """Return the gradient at theta; not a number where there is no value."""
         get_gradient = self.objective(theta)[1]
         return np.full(self.n_theta, np.nan) if get_gradient is None else get_gradient()

@@ -20,10 +20,16 @@ A symmetric (q, q) matrix is held as its s = q (q + 1) / 2 entries on and below 
 (replicate, entries, group).
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
+
+from glmmlib.likelihood.lmm_reduced import ReducedDesign, ReducedResponses
+from glmmlib.types import FloatArray, IntArray
 
 CHUNK_NUMBERS = 300_000  # size of the largest temporary array
 FEW_PER_LEVEL = 12  # effects of each level: the arrays grow with the fourth power of their number
@@ -63,7 +69,7 @@ class LinearBatch:
         values and degrees of freedom are those of the responses themselves.
     """
 
-    def __init__(self, design, responses):
+    def __init__(self, design: ReducedDesign, responses: ReducedResponses) -> None:
         problem = design.problem
         self.df, self.reml, self.constant = problem.df, problem.reml, problem.constant
         self.p, self.q, self.covariance = problem.p, design.q, problem.covariance
@@ -82,11 +88,11 @@ class LinearBatch:
         self.directions = problem.covariance.directions()
 
     @property
-    def numbers(self):
+    def numbers(self) -> int:
         """The size of the largest temporary array, for each replicate."""
         return len(self.pairs) ** 2 * len(self.count)
 
-    def _to_unit_length(self):
+    def _to_unit_length(self) -> None:
         """Give every response a sum of squares of one, so that neither it nor its square leaves the
         numbers.
         """
@@ -94,28 +100,28 @@ class LinearBatch:
         self.cy, self.ty = self.cy / scale[:, None, None], self.ty / scale[:, None]
         self.rest = self.rest / scale / scale
 
-    def _products_with_X(self):
+    def _products_with_X(self) -> FloatArray:
         """Return the symmetric part in X of ``c_Xj c_Xj'``: (s G, p p)."""
         full = np.einsum("axj,byj->abjxy", self.cX, self.cX)
         C = np.stack([0.5 * (full[a, b] + full[b, a]) for a, b in self.pairs])
         return C.reshape(len(self.pairs) * len(self.count), self.p**2)
 
-    def subset(self, which):
+    def subset(self, which: IntArray | slice) -> LinearBatch:
         """Return the same object for some of the models, or for one several times."""
         chosen = copy(self)
         for name in ("cy", "ty", "rest", "yy"):
             setattr(chosen, name, getattr(self, name)[which])
         return chosen
 
-    def Lambda(self, theta):
+    def Lambda(self, theta: FloatArray) -> FloatArray:
         """Return Lambda (R, q, q) for theta (R, k)."""
         return np.einsum("rk,kab->rab", theta, self.directions)
 
-    def information(self):
+    def information(self) -> FloatArray:
         """Return what each level tells about each effect: the diagonals of ``Z_j'WZ_j``, (q, G)."""
         return np.einsum("abj,abj->aj", self.K, self.K)
 
-    def moments(self):
+    def moments(self) -> FloatArray:
         """Return a first theta (R, k) by the method of moments (as for a single fit)."""
         a = self.information()
         Zy = np.stack(
@@ -130,7 +136,7 @@ class LinearBatch:
 
     # -- values ----------------------------------------------------------------------------------------
 
-    def scan(self, theta):
+    def scan(self, theta: FloatArray) -> FloatArray:
         """Return the criterion of every response at every theta (S, k), as an array (R, S); infinite where
         there is none.
 
@@ -143,7 +149,7 @@ class LinearBatch:
         values = np.concatenate(parts, axis=1)
         return np.where(np.isfinite(values), values, np.inf)
 
-    def _scan(self, theta):
+    def _scan(self, theta: FloatArray) -> FloatArray:
         (R, q, G), S, p = self.cy.shape, len(theta), self.p
         P, log_det = self._inverses(self.Lambda(theta))
         P_lower = (self._lower(P) * self.twice[:, None]).reshape(S, -1)
@@ -159,7 +165,7 @@ class LinearBatch:
                 value = value + np.linalg.slogdet(XX)[1]
         return value + self.df * (1.0 + np.log(2.0 * np.pi * r2 / self.df) + np.log(self.yy)[:, None])
 
-    def value(self, theta):
+    def value(self, theta: FloatArray) -> FloatArray:
         """Return the criterion of all models at theta (R, k), infinite where there is none."""
         with np.errstate(invalid="ignore", divide="ignore"):
             P, log_det = self._inverses(self.Lambda(theta))
@@ -173,7 +179,7 @@ class LinearBatch:
         )
         return value + np.linalg.slogdet(XX)[1] if self.reml and self.p else value
 
-    def state(self, theta):
+    def state(self, theta: FloatArray) -> State:
         """Evaluate criterion, gradient and Hessian of all models at theta (R, k)."""
         q = range(self.q)
         L = self.Lambda(theta)
@@ -238,7 +244,9 @@ class LinearBatch:
         with np.errstate(invalid="ignore", divide="ignore"):
             return P, np.log(det) @ self.count
 
-    def _generalised_least_squares(self, P):
+    def _generalised_least_squares(
+        self, P: Sequence[list[FloatArray]]
+    ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]:
         """Return X'V^-1X and its inverse, beta, the residual sum of squares, and ``e_j = c_yj - c_Xj
         beta``.
         """
@@ -255,21 +263,21 @@ class LinearBatch:
         r2 = self.rest + np.einsum("rk,rk->r", within, within) + np.einsum("raj,raj->r", Pe, e)
         return XX, XX_inverse, beta, r2, e
 
-    def _times_K(self, P):
+    def _times_K(self, P: Sequence[list[FloatArray]]) -> list[list[FloatArray]]:
         """Return ``K_j P_j``, as rows of (R, G) arrays."""
         q = range(self.q)
         return [[sum(self.K[a, c] * P[c][b] for c in range(a + 1)) for b in q] for a in q]
 
-    def _lower(self, M):
+    def _lower(self, M: FloatArray | Sequence[list[FloatArray]]) -> FloatArray:
         """Return the entries on and below the diagonal of symmetric matrices: (R, s) or (R, s, G)."""
         if isinstance(M, np.ndarray):
             return np.stack([M[:, a, b] for a, b in self.pairs], axis=1)
         return np.stack([M[a][b] for a, b in self.pairs], axis=1)
 
-    def _congruences(self, M):
+    def _congruences(self, M: Sequence[list[FloatArray]]) -> FloatArray:
         """Return the maps ``C -> M_j C M_j'`` of symmetric matrices: (R, s, s, G)."""
 
-        def entry(a, b, c, d):
+        def entry(a: int, b: int, c: int, d: int) -> FloatArray:
             product = M[a][c] * M[b][d]
             return product if c == d else product + M[a][d] * M[b][c]
 
@@ -277,7 +285,7 @@ class LinearBatch:
             [np.stack([entry(*ab, *cd) for cd in self.pairs], axis=1) for ab in self.pairs], axis=1
         )
 
-    def _pulled_X(self, KP, g):
+    def _pulled_X(self, KP: Sequence[list[FloatArray]], g: FloatArray) -> FloatArray:
         """Return the symmetric part of ``sum_j K_j P_j c_Xj g_j'``: (R, s, p)."""
         R, s, q = len(g), len(self.pairs), self.q
         P = np.stack(
@@ -285,17 +293,17 @@ class LinearBatch:
         )
         return (P.reshape(R * s, -1) @ self.cX.swapaxes(1, 2).reshape(-1, self.p)).reshape(R, s, self.p)
 
-    def _pulled_XX(self, maps):
+    def _pulled_XX(self, maps: FloatArray) -> FloatArray:
         """Return ``sum_j K_j P_j c_Xj c_Xj' P_j K_j'``: (R, s, p, p)."""
         R, s = maps.shape[:2]
         return (maps.reshape(R * s, -1) @ self.c_XX).reshape(R, s, self.p, self.p)
 
-    def _along(self, dT, S):
+    def _along(self, dT: FloatArray, S: FloatArray) -> FloatArray:
         """Return ``<dT_k, S>`` for each entry k of theta; S holds (R, s, ...)."""
         lower = np.stack([dT[:, :, a, b] for a, b in self.pairs], axis=2) * self.twice
         return np.einsum("rks,rs...->rk...", lower, S)
 
-    def _curvature(self, dT, N, pull):
+    def _curvature(self, dT: FloatArray, N: FloatArray, pull: FloatArray) -> FloatArray:
         """``- tr(N E1 N E2)`` of the log-determinants and ``2 <E1 N E2, pull>`` of the quadratic forms,
         summed over groups.
         """
@@ -306,7 +314,7 @@ class LinearBatch:
         half = np.einsum("rkab,rabcd->rkcd", dT, both)
         return np.einsum("rkcd,rlcd->rkl", half, dT)
 
-    def satterthwaite(self, theta, contrasts):
+    def satterthwaite(self, theta: FloatArray, contrasts: FloatArray) -> FloatArray:
         """Return the Satterthwaite degrees of freedom (R, c) of linear combinations of beta.
 
         ``contrasts`` (c, p) act on the standardised beta. See :mod:`glmmlib.inference.satterthwaite`.

@@ -2,17 +2,22 @@
 factorisations of the whole penalised least squares matrix.
 """
 
+from typing import Any
+
 import numpy as np
+
+from glmmlib.likelihood.lmm import ProfiledDeviance
+from glmmlib.types import FloatArray
 
 CHUNK_NUMBERS = 1_000_000
 
 
-def n_dense_columns(problem):
+def n_dense_columns(problem: ProfiledDeviance) -> int:
     """Return the size of the whole matrix: all random effects, the columns of X, and the response."""
     return sum(f.n_columns for f in problem.structure.factors) + problem.p + 1
 
 
-def scan(problem, theta):
+def scan(problem: ProfiledDeviance, theta: FloatArray) -> FloatArray:
     """Return the criterion at every theta (S, k), as an array (S,); infinite where there is none."""
     products = _all_products(problem)
     step = max(1, CHUNK_NUMBERS // products.size)
@@ -20,7 +25,7 @@ def scan(problem, theta):
     return np.concatenate(parts)
 
 
-def _all_products(problem):
+def _all_products(problem: ProfiledDeviance):
     """Return the products of all columns with each other: those of each factor (effect by effect), X, and
     y.
     """
@@ -45,7 +50,7 @@ def _all_products(problem):
     return np.tril(products) + np.tril(products, -1).T
 
 
-def _scan(problem, products, theta):
+def _scan(problem: ProfiledDeviance, products: Any, theta: FloatArray):
     S, k, m = len(theta), len(products), len(products) - problem.p - 1
     M, start = np.tile(products, (S, 1, 1)), 0
     for L, factor in zip(problem.covariance.factors(theta), problem.structure.factors, strict=True):
@@ -64,14 +69,14 @@ def _scan(problem, products, theta):
     return np.where(np.isfinite(value), value, np.inf)
 
 
-def _cholesky(M):
+def _cholesky(M: FloatArray):
     try:
         return np.linalg.cholesky(M)
     except np.linalg.LinAlgError:  # one of them is singular but for rounding
         return np.stack([_cholesky_or_nan(matrix) for matrix in M])
 
 
-def _cholesky_or_nan(matrix):
+def _cholesky_or_nan(matrix: FloatArray):
     try:
         return np.linalg.cholesky(matrix)
     except np.linalg.LinAlgError:

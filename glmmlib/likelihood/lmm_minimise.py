@@ -6,6 +6,7 @@ large one, whose criterion is close to a parabola, where an estimate ends near z
 stationary point.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -13,11 +14,13 @@ import numpy as np
 from glmmlib.errors import ModelError
 from glmmlib.likelihood import lmm_dense
 from glmmlib.likelihood.candidates import have_own_valleys, spread_out
+from glmmlib.likelihood.lmm import ProfiledDeviance
 from glmmlib.likelihood.lmm_batch import LinearBatch, suits
 from glmmlib.likelihood.lmm_newton import minimise_all
 from glmmlib.likelihood.lmm_reduced import ReducedDesign
 from glmmlib.likelihood.lmm_start import curvature_guess, first_theta, first_thetas
 from glmmlib.likelihood.optimise import Optimum, gradient_hessian, minimise
+from glmmlib.types import FloatArray
 
 EXACT_GROUPS = 1e-6  # below this share of the response's SD the residual one is none
 FEW_ROWS, FEW_EFFECTS = 20_000, 4_000  # up to here a model with one factor is small
@@ -30,7 +33,7 @@ NO_RESIDUAL = (
 )
 
 
-def minimise_deviance(problem):
+def minimise_deviance(problem: ProfiledDeviance) -> Optimum:
     """Minimise over theta.
 
     Returns
@@ -69,7 +72,7 @@ def _check_residual(problem, r2):
 # -- one grouping factor -----------------------------------------------------------------------------
 
 
-def _by_newton(problem):
+def _by_newton(problem: ProfiledDeviance) -> Optimum:
     """Look at all sizes, and go on with Newton's method: for one factor either costs little."""
     design = ReducedDesign(problem)
     if design.is_saturated and not problem.reml:
@@ -89,7 +92,7 @@ def _by_newton(problem):
     return _checked(problem, _from_several(problem, [theta], n_evaluations))
 
 
-def _inverse(hessian):
+def _inverse(hessian: FloatArray) -> FloatArray:
     scale = 1.0 / np.sqrt(np.maximum(np.abs(np.diag(hessian)), 1e-300))
     return np.linalg.pinv(hessian * np.outer(scale, scale), rcond=1e-10, hermitian=True) * np.outer(
         scale, scale
@@ -99,7 +102,7 @@ def _inverse(hessian):
 # -- several factors, or many groups -----------------------------------------------------------------
 
 
-def _by_quasi_newton(problem):
+def _by_quasi_newton(problem: ProfiledDeviance) -> Optimum:
     if len(problem.structure.factors) > 1 and lmm_dense.n_dense_columns(problem) <= FEW_COLUMNS:
         return _from_several(problem, _low_places(problem))
     is_large = problem.structure.m > 300 or max(f.n_columns for f in problem.structure.factors) > 20_000
@@ -108,7 +111,7 @@ def _by_quasi_newton(problem):
     return _away_from_zero(problem, optimum, is_large)
 
 
-def _low_places(problem):
+def _low_places(problem: ProfiledDeviance) -> list[FloatArray]:
     information = [np.einsum("aaj->aj", A) for A in problem.cross.A]
     candidates = spread_out(problem.covariance, information)
     values = lmm_dense.scan(problem, candidates.theta)
@@ -121,7 +124,7 @@ def _low_places(problem):
     return theta[own][:MOST_STARTS]
 
 
-def _from_several(problem, starts, n_evaluations=0):
+def _from_several(problem: ProfiledDeviance, starts: Sequence[FloatArray], n_evaluations: int = 0) -> Optimum:
     """Return the lowest of the optima that the method of moments and some other places lead to."""
     optima = [_descend(problem, *start, 1e-10) for start in first_thetas(problem)]
     for theta in starts:
@@ -138,11 +141,11 @@ def _lowest(optima, n_evaluations=0):
     return replace(lowest, n_evaluations=n_evaluations + sum(o.n_evaluations for o in optima))
 
 
-def _descend(problem, theta, H, tolerance):
+def _descend(problem: ProfiledDeviance, theta: FloatArray, H: FloatArray, tolerance: float) -> Optimum:
     return minimise(problem.objective, theta, H, tolerance=tolerance)
 
 
-def _away_from_zero(problem, optimum, is_large=False):
+def _away_from_zero(problem: ProfiledDeviance, optimum: Optimum, is_large: bool = False) -> Optimum:
     """Look around where a column of some Lambda ends near zero, and go on from a lower point if there is
     one.
     """
@@ -157,7 +160,7 @@ def _away_from_zero(problem, optimum, is_large=False):
     return optimum
 
 
-def _curvature_candidates(problem, theta):
+def _curvature_candidates(problem: ProfiledDeviance, theta: FloatArray) -> list[FloatArray]:
     """Return points along a direction of negative curvature, if theta is near the boundary and there is
     one.
     """
@@ -172,7 +175,7 @@ def _curvature_candidates(problem, theta):
     return [theta + s * size * vectors[:, 0] for s in (1, -1) for size in (0.05, 0.3)]
 
 
-def _distant_candidates(problem, theta):
+def _distant_candidates(problem: ProfiledDeviance, theta: FloatArray) -> list[FloatArray]:
     """Return points at which parameters that are near zero are large, one by one and all together."""
     zero = list(np.flatnonzero(problem.covariance.collapsed(theta)))
     candidates = []
@@ -184,7 +187,7 @@ def _distant_candidates(problem, theta):
     return candidates
 
 
-def _snap(problem, optimum):
+def _snap(problem: ProfiledDeviance, optimum: Optimum) -> Optimum:
     """Put a Lambda that is singular but for rounding on the boundary itself, where that costs nothing."""
     covariance = problem.covariance
     for theta in (covariance.snapped(optimum.x), covariance.rectified(optimum.x)):

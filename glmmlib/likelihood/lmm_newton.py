@@ -6,13 +6,17 @@ model is looked at over all sizes of its random effects (:mod:`glmmlib.likelihoo
 from each place that is lower than its neighbours.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
 from glmmlib.covariance.base import NEAR_BOUNDARY
 from glmmlib.likelihood.candidates import have_own_valleys, spread_out
-from glmmlib.likelihood.lmm_batch import State
+from glmmlib.likelihood.lmm_batch import LinearBatch, State
+from glmmlib.types import BoolArray, FloatArray, IntArray
 
 TOLERANCE = 1e-10  # of g' H^-1 g, in units of the deviance
 MAX_ITERATIONS = 100
@@ -42,12 +46,12 @@ class Solutions:
     evaluations: np.ndarray
 
 
-def joined(parts):
+def joined(parts: Sequence[Solutions]) -> Solutions:
     """Return the solutions of several batches as those of one."""
     return Solutions(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(Solutions)))
 
 
-def minimise_all(batch):
+def minimise_all(batch: LinearBatch) -> Solutions:
     """Minimise the criterion of every model of the batch.
 
     A Lambda that is singular but for rounding is put on the boundary itself.
@@ -94,7 +98,7 @@ def _starts(batch):
     return model[own], theta[own]
 
 
-def _lowest(found, model):
+def _lowest(found: Solutions, model: IntArray) -> Solutions:
     """Return of each model the lowest of its solutions, and what all of them cost."""
     order = np.lexsort((np.where(np.isfinite(found.value), found.value, np.inf), model))
     first = order[np.flatnonzero(np.diff(model[order], prepend=-1))]
@@ -103,7 +107,7 @@ def _lowest(found, model):
     return Solutions(**best | {"evaluations": evaluations})
 
 
-def _snap(batch, found):
+def _snap(batch: LinearBatch, found: Solutions) -> None:
     """Put a Lambda with a tiny singular value on the boundary, where that costs nothing."""
     covariance = batch.covariance
     near = np.flatnonzero(covariance.boundary_distance(found.theta) < NEAR_BOUNDARY)
@@ -117,7 +121,7 @@ def _snap(batch, found):
         getattr(found, name)[near[free]] = getattr(state, name)[free]
 
 
-def _descend(batch, theta, model):
+def _descend(batch: LinearBatch, theta: FloatArray, model: IntArray) -> Solutions:
     """Newton's method with a trust radius for each start; ``model`` (R,) says which starts compete.
 
     A start that cannot come down to the lowest value of its model any more, or that meets another, is given
@@ -169,7 +173,7 @@ def _descend(batch, theta, model):
     return found
 
 
-def _joins_another(model, theta, is_convex):
+def _joins_another(model: IntArray, theta: FloatArray, is_convex: BoolArray) -> BoolArray:
     """Which starts have come close to one before them that belongs to the same model, both in convex
     places.
     """
@@ -180,7 +184,7 @@ def _joins_another(model, theta, is_convex):
     return joins
 
 
-def _newton_step(state, radius):
+def _newton_step(state: State, radius: FloatArray) -> tuple[FloatArray, FloatArray, BoolArray]:
     """Return steps no longer than the radii, their decrements, and where the Hessian is convex.
 
     A direction of negative curvature is taken with the curvature's absolute value.
@@ -195,20 +199,27 @@ def _newton_step(state, radius):
     return step, (projected**2 / size).sum(axis=1), values[:, 0] > -1e-6 * np.abs(values[:, -1])
 
 
-def _fields(state):
+def _fields(state: State) -> list[FloatArray]:
     return [getattr(state, f.name) for f in fields(state)]
 
 
-def _take(state, keep):
+def _take(state: State, keep: BoolArray) -> State:
     return State(*(array[keep] for array in _fields(state)))
 
 
-def _choose(which, new, old):
+def _choose(which: BoolArray, new: State, old: State) -> State:
     pairs = zip(_fields(new), _fields(old), strict=True)
     return State(*(np.where(which.reshape(-1, *[1] * (a.ndim - 1)), a, b) for a, b in pairs))
 
 
-def _store(found, active, theta, state, chosen, converged):
+def _store(
+    found: Solutions,
+    active: IntArray,
+    theta: FloatArray,
+    state: State,
+    chosen: BoolArray,
+    converged: BoolArray,
+) -> None:
     """Write the starts that leave into the result."""
     here = active[chosen]
     found.theta[here] = theta[chosen]

@@ -10,11 +10,16 @@ a sum of squares: no digit is lost, however large the variances in :math:`T = \L
 far from zero the response, and however unequal the weights.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import sparse
 from scipy.linalg import solve_triangular
+
+from glmmlib.likelihood.lmm import ProfiledDeviance
+from glmmlib.types import FloatArray
 
 LOST = 1e-30  # of a column's sum of squares within a group: below this the columns before it hold all
 SINGULAR_X = 1e-13
@@ -33,7 +38,7 @@ class ReducedDesign:
         A root of ``X~'X~``.
     """
 
-    def __init__(self, problem):
+    def __init__(self, problem: ProfiledDeviance) -> None:
         self.problem, factor = problem, problem.structure.factors[0]
         self.root = None if problem.weights is None else np.sqrt(problem.weights)
         self.codes, self.J, self.q, self.p = factor.codes, factor.n_levels, factor.q, problem.p
@@ -48,7 +53,7 @@ class ReducedDesign:
         self.RX, self.U = s[kept, None] * V[:, kept].T, self.U[kept]
 
     @property
-    def is_saturated(self):
+    def is_saturated(self) -> bool:
         """Do fixed and random effects together reproduce any response, and the random ones alone do not?
 
         Then the likelihood grows without bound with the variances; the REML criterion does not.
@@ -56,13 +61,13 @@ class ReducedDesign:
         rank = int((np.einsum("aaj->aj", self.K) > 0).sum())
         return rank < self.problem.n == rank + len(self.RX)
 
-    def _weighted(self, rows):
+    def _weighted(self, rows: FloatArray) -> FloatArray:
         return rows if self.root is None else rows * self.root
 
     def _sums(self, values):
         return np.bincount(self.codes, values, minlength=self.J)
 
-    def _orthonormal(self, Z):
+    def _orthonormal(self, Z: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Gram and Schmidt within all groups at once, each column twice."""
         K, Q = np.zeros((self.q, self.q, self.J)), np.empty_like(Z)
         for a, z in enumerate(Z):
@@ -77,7 +82,7 @@ class ReducedDesign:
             Q[a] = z * np.divide(1.0, K[a, a], out=np.zeros(self.J), where=K[a, a] > 0)[self.codes]
         return K, Q
 
-    def _apart(self, values):
+    def _apart(self, values: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the coefficients of one vector on Q (q, J), and what is left of it (n,)."""
         total = np.zeros((self.q, self.J))
         for _ in range(2):
@@ -87,7 +92,7 @@ class ReducedDesign:
                 values = values - q * c[self.codes]
         return total, values
 
-    def responses(self, Y):
+    def responses(self, Y: FloatArray) -> ReducedResponses:
         """Return the :class:`ReducedResponses` of responses Y (n, R)."""
         problem = self.problem
         if problem.offset is not None:
@@ -106,7 +111,7 @@ class ReducedDesign:
         beta = solve_triangular(problem.R, beta).T if self.p else beta.T
         return ReducedResponses(beta, cy, ty.T, rest, yy, yy <= problem.least_square(total, beta))
 
-    def _all_apart(self, E):
+    def _all_apart(self, E: FloatArray) -> tuple[FloatArray, FloatArray]:
         n, R = E.shape
         cy = np.zeros((R, self.q, self.J))
         if R == 1:

@@ -1,16 +1,22 @@
 """Where the fit of a linear model begins: a cheap first theta, and a guess of the curvature there."""
 
+from collections.abc import Iterator
+
 import numpy as np
+
+from glmmlib.likelihood.lmm import ProfiledDeviance
+from glmmlib.linalg.pls import Inverse
+from glmmlib.types import FloatArray
 
 SMALL = 0.1  # the SD that a guess of the curvature takes in the place of a smaller one
 
 
-def first_theta(problem):
+def first_theta(problem: ProfiledDeviance) -> tuple[FloatArray, FloatArray]:
     """Return a first theta and a guess of the inverse Hessian there."""
     return next(first_thetas(problem))
 
 
-def first_thetas(problem, n_steps=1):
+def first_thetas(problem: ProfiledDeviance, n_steps: int = 1) -> Iterator[tuple[FloatArray, FloatArray]]:
     """Yield each theta from which the search should begin, and a guess of the inverse Hessian there.
 
     The method of moments, then EM, which needs nothing beyond what the gradient needs:
@@ -34,12 +40,12 @@ def _after_em(problem, theta, n_steps):
     return theta, _guess(problem, theta, inverse)
 
 
-def curvature_guess(problem, theta):
+def curvature_guess(problem: ProfiledDeviance, theta: FloatArray) -> FloatArray:
     """Return a guess of the inverse Hessian at any theta."""
     return _guess(problem, theta, problem.at(problem.Lambdas(theta)).factorisation.inverse(problem.reml))
 
 
-def _guess(problem, theta, inverse):
+def _guess(problem: ProfiledDeviance, theta: FloatArray, inverse: Inverse) -> FloatArray:
     guess = []
     factors = zip(problem.Lambdas(theta), inverse.block, problem.structure.factors, strict=True)
     for L, block, factor in factors:
@@ -50,7 +56,7 @@ def _guess(problem, theta, inverse):
     return np.diag(problem.covariance.inverse_curvature(theta, guess))
 
 
-def _moments(problem):
+def _moments(problem: ProfiledDeviance) -> list[FloatArray]:
     """Return the variances (q,) of each factor's effects, relative to sigma^2, by the method of moments.
 
     The columns have mean square one, so the total variance v is the sum of all variances, and a random

@@ -2,8 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+
+from glmmlib.types import FloatArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +29,13 @@ class Optimum:
 
 
 def minimise(
-    objective: Callable, x0, inverse_hessian, *, tolerance=1e-7, max_iterations=500, rectify=lambda x: x
+    objective: Callable,
+    x0: FloatArray,
+    inverse_hessian: FloatArray,
+    *,
+    tolerance: float = 1e-7,
+    max_iterations: int = 500,
+    rectify: Callable[..., Any] = lambda x: x,
 ) -> Optimum:
     """Minimise a smooth function by BFGS with backtracking.
 
@@ -108,7 +117,7 @@ def _backtrack(objective, x, value, step, slope):
     return None, None, None, trial
 
 
-def _bfgs_update(H, s, y):
+def _bfgs_update(H: FloatArray, s: FloatArray, y: FloatArray) -> FloatArray:
     """Return the BFGS update of an inverse Hessian; a step without positive curvature teaches nothing."""
     sy = s @ y
     if not sy > 1e-10 * np.sqrt((s @ s) * (y @ y)):
@@ -117,7 +126,7 @@ def _bfgs_update(H, s, y):
     return H + np.outer(s, s) * (1.0 + y @ Hy / sy) / sy - (np.outer(Hy, s) + np.outer(s, Hy)) / sy
 
 
-def gradient_hessian(gradient, x, step):
+def gradient_hessian(gradient: Callable[..., Any], x: FloatArray, step: FloatArray) -> FloatArray:
     """Return the Hessian as symmetrised central differences of an exact gradient.
 
     ``step`` (k,) is the half-width for each parameter; the error is of the order of its square.

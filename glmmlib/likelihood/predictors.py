@@ -12,17 +12,18 @@ constant, and so is what the data tell about its coefficient.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
 from glmmlib.families.auxiliary import Auxiliary
 from glmmlib.families.base import Family
 from glmmlib.linalg.conditioning import triangular_factor
-from glmmlib.types import FloatArray
+from glmmlib.types import AuxiliaryValue, BoolArray, FloatArray, IntArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,20 +63,20 @@ class AuxiliaryPredictor:
         assert self.D is not None, "one value for all rows has no columns"
         return np.linalg.solve(self.R.T, self.D.T)
 
-    def values(self, gamma):
+    def values(self, gamma: FloatArray) -> Any:
         """Return the parameter: a number, or (n,) numbers, for coefficients of the orthonormal columns."""
         return self.auxiliary.link.inverse(gamma[0] if self.D is None else gamma @ self.Q)
 
-    def values_at(self, gamma, D=None):
+    def values_at(self, gamma: FloatArray, D: Any = None) -> Any:
         """Return it in rows D (m, r), for the user's coefficients."""
         return self.auxiliary.link.inverse(gamma[0] if self.D is None else D @ gamma)
 
-    def constant(self, value):
+    def constant(self, value: float) -> FloatArray:
         """Return the coefficients whose predictor is nearest to a constant."""
         tau = float(self.auxiliary.link.link(value))
         return np.array([tau]) if self.D is None else tau * self.Q.mean(axis=1)
 
-    def pull(self, rowwise):
+    def pull(self, rowwise: FloatArray) -> FloatArray:
         """Return the derivatives in the coefficients, for those in each row's tau."""
         return np.array([np.sum(rowwise)]) if self.D is None else self.Q @ rowwise
 
@@ -102,11 +103,13 @@ class AuxiliaryPredictors:
         self.size = ends[-1]
 
     @classmethod
-    def of(cls, family: Family, designs: Mapping[str, tuple[FloatArray, tuple[str, ...]]], n: int):
+    def of(
+        cls, family: Family, designs: Mapping[str, tuple[FloatArray, tuple[str, ...]]], n: int
+    ) -> AuxiliaryPredictors:
         """Return those of a family; ``designs`` holds, by name, the columns (n, r) and their names."""
         return cls([AuxiliaryPredictor(a, *designs.get(a.name, ())) for a in family.auxiliary], n)
 
-    def in_order(self, rows) -> AuxiliaryPredictors:
+    def in_order(self, rows: IntArray) -> AuxiliaryPredictors:
         """Return the same with the rows in another order."""
         parts = [p if p.D is None else replace(p, D=p.D[rows]) for p in self.parts]
         return AuxiliaryPredictors(parts, self.n)
@@ -123,20 +126,20 @@ class AuxiliaryPredictors:
 
     # -- at coefficients of the orthonormal columns ------------------------------------------------------
 
-    def values(self, gamma):
+    def values(self, gamma: FloatArray) -> AuxiliaryValue:
         """Return the parameters as the family takes them."""
         if self.is_single:
             return float(self.parts[0].values(gamma)) if self.parts else None
         return self._joined([p.values(gamma[place]) for p, place in self._placed()], self.n)
 
-    def constant(self, values):
+    def constant(self, values: AuxiliaryValue) -> FloatArray:
         """Return the coefficients at which each parameter is nearest to one value in all rows."""
         if not self.parts:
             return np.zeros(0)
         given = np.atleast_1d(values)
         return np.concatenate([p.constant(v) for p, v in zip(self.parts, given, strict=True)])
 
-    def change(self, values, old):
+    def change(self, values: AuxiliaryValue, old: AuxiliaryValue) -> FloatArray:
         """Return by how much each row's tau differs between two sets of parameters."""
         if len(self.parts) == 1:
             link = self.parts[0].auxiliary.link
@@ -145,12 +148,12 @@ class AuxiliaryPredictors:
         moved = [h.link(values[..., k]) - h.link(old[..., k]) for k, h in enumerate(links)]
         return np.stack(moved, axis=-1)
 
-    def pull(self, rowwise):
+    def pull(self, rowwise: FloatArray) -> FloatArray:
         """Return the derivatives in gamma, for those in each row's tau, (n,) or (n, number of parameters)."""
         columns = [rowwise] if len(self.parts) == 1 else list(rowwise.T)
         return np.concatenate([p.pull(column) for p, column in zip(self.parts, columns, strict=True)])
 
-    def is_exact(self, gamma) -> bool:
+    def is_exact(self, gamma: FloatArray) -> bool:
         """Does the model reproduce the response of some row?"""
         found = ((part, part.values(gamma[place])) for part, place in self._placed())
         return any(part.auxiliary.is_exact(f(value)) for part, value in found for f in (np.min, np.max))
@@ -165,26 +168,28 @@ class AuxiliaryPredictors:
             T[place, place] = np.linalg.inv(part.R)
         return T
 
-    def estimate(self, gamma):
+    def estimate(self, gamma: FloatArray) -> AuxiliaryValue:
         """Return what :class:`~glmmlib.likelihood.solution.Estimates` holds: a single parameter itself, else
         the user's coefficients; None where there is nothing.
         """
         return self.values(gamma) if self.is_single else self.to_user @ gamma
 
-    def coefficients(self, estimate):
+    def coefficients(self, estimate: AuxiliaryValue) -> FloatArray:
         """The inverse of :meth:`estimate`."""
         if self.is_single:
             return self.constant(estimate)
         return np.linalg.solve(self.to_user, estimate)
 
-    def values_at(self, estimate, designs: Mapping[str, FloatArray], n: int):
+    def values_at(
+        self, estimate: AuxiliaryValue, designs: Mapping[str, FloatArray], n: int
+    ) -> AuxiliaryValue:
         """Return the parameters in n other rows, whose columns ``designs`` holds by name."""
         if self.is_single:
             return estimate
         found = [p.values_at(estimate[place], designs.get(p.auxiliary.name)) for p, place in self._placed()]
         return self._joined(found, n)
 
-    def named(self, estimate) -> dict:
+    def named(self, estimate: AuxiliaryValue) -> dict[str, Any]:
         """Return by name each parameter that has one value, and the coefficients of the others."""
         if self.is_single:
             return {part.auxiliary.name: estimate for part in self.parts}
@@ -206,13 +211,13 @@ class AuxiliaryPredictors:
         """Mark these coefficients among all, (size,)."""
         return np.repeat([p.D is not None for p in self.parts], [p.size for p in self.parts]).astype(bool)
 
-    def with_any(self, marked):
+    def with_any(self, marked: BoolArray) -> Iterator[tuple[Auxiliary, bool]]:
         """Yield the parameters with a marked coefficient (size,), and whether they have one value."""
         for part, place in self._placed():
             if marked[place].any():
                 yield part.auxiliary, part.D is None
 
-    def by_name(self, values) -> dict:
+    def by_name(self, values: AuxiliaryValue) -> dict[str, Any]:
         """Return each parameter by its name, from their values as the family takes them."""
         names = [part.auxiliary.name for part in self.parts]
         if len(names) <= 1:

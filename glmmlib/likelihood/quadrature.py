@@ -12,12 +12,19 @@ With one point, t = 0, this is Laplace's approximation (Pinheiro and Bates 1995,
 Graphical Statistics* 4(1)).
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.polynomial.hermite_e import hermegauss
 
+from glmmlib.families.densities import Derivatives
 from glmmlib.linalg import blocks
+from glmmlib.linalg.crossing import Factor
+from glmmlib.types import FloatArray, Numbers
 
 STORE_NUMBERS = 20_000_000  # keep the scores of all points when they fit; compute them twice otherwise
 
@@ -44,7 +51,7 @@ class Quadrature:
     distribution.
     """
 
-    def __init__(self, n_points, q):
+    def __init__(self, n_points: int, q: int) -> None:
         t, w = hermegauss(n_points)
         grids = np.meshgrid(*[t] * q, indexing="ij")
         weights = np.meshgrid(*[w / w.sum()] * q, indexing="ij")
@@ -53,7 +60,9 @@ class Quadrature:
         used = log_weights > log_weights.max() - 700.0
         self.nodes, self.log_weights, self.n_points = nodes[used], log_weights[used], n_points
 
-    def correction(self, model, mode, Lambdas, dispersion):
+    def correction(
+        self, model: Any, mode: Any, Lambdas: Sequence[FloatArray], dispersion: Numbers | None
+    ) -> Correction:
         """Return the :class:`Correction` of a Laplace deviance at its mode."""
         factor, L, u = model.structure.factors[0], Lambdas[0], mode.u[0]
         C = mode.factorisation.C[0]
@@ -77,11 +86,11 @@ class Quadrature:
         value = -2.0 * float((largest + np.log(total)).sum())
         return self._derivatives(model, mode, L, C, dispersion, points, share, scores, value)
 
-    def _fits(self, model):
+    def _fits(self, model: Any) -> bool:
         return len(self.nodes) * model.n <= STORE_NUMBERS
 
     @staticmethod
-    def _kernel(model, eta, dispersion, order):
+    def _kernel(model: Any, eta: FloatArray, dispersion: Numbers | None, order: int) -> Derivatives:
         with np.errstate(over="ignore", invalid="ignore"):
             return model.family.derivatives(model.y, eta, model.weights, dispersion, order=order)
 
@@ -112,13 +121,13 @@ class Quadrature:
         return Correction(value, _metric(C, spread), -2.0 * mean_g, mean_score, gradient, tau)
 
 
-def _scaled(C, t):
+def _scaled(C: FloatArray, t: FloatArray) -> FloatArray:
     """Return ``C_j'^-1 t`` (q, J)."""
     repeated = np.broadcast_to(t[:, None, None], (len(t), 1, C.shape[2]))
     return blocks.solve_upper(C, repeated)[:, 0]
 
 
-def _row_values(factor, L, u):
+def _row_values(factor: Factor, L: FloatArray, u: FloatArray) -> FloatArray:
     b = L @ u
     return np.einsum("an,an->n", factor.Z, b[:, factor.codes])
 
@@ -127,7 +136,7 @@ def _sum_by_level(factor, values):
     return np.bincount(factor.codes, np.broadcast_to(values, factor.codes.shape), minlength=factor.n_levels)
 
 
-def _metric(C, spread):
+def _metric(C: FloatArray, spread: FloatArray) -> FloatArray:
     """Return ``2 C'^-1 G C^-1``: how the moving points feel a change of H.
 
     ``G`` is the average of ``t (C^-1 g)'``, its lower triangle with half weight on the diagonal, made

@@ -9,9 +9,15 @@ has a log mean of minus infinity.
 A linear programme finds such a direction, or proves that there is none.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+from glmmlib.families.base import Family
+from glmmlib.types import FloatArray
 
 SUSPECT = 1e-4  # a mean of the fixed part, or its distance from 1, below which it is worth asking
 _TOLERANCE = 1e-7
@@ -38,7 +44,7 @@ class Separation:
     of_counts: bool
     constant: str = ""
 
-    def __str__(self):
+    def __str__(self) -> str:
         if self.constant:
             return (
                 f"{self.constant}, so no coefficient has a finite estimate: there is nothing to compare in "
@@ -64,7 +70,14 @@ class Separation:
         )
 
 
-def find_separation(family, predictor, X, y, weights, names):
+def find_separation(
+    family: Family,
+    predictor: FloatArray,
+    X: FloatArray,
+    y: FloatArray,
+    weights: FloatArray | None,
+    names: Sequence[str],
+) -> Separation | None:
     """Return the :class:`Separation` of a response, or None; cheap unless the means show signs of it.
 
     Parameters

@@ -227,7 +227,7 @@ class LinearSolution(Solution):
         theta: FloatArray,
         convergence: Convergence = GIVEN,
         estimates: Estimates | None = None,
-    ):
+    ) -> None:
         self.problem, self.standard_theta, self.convergence = problem, theta, convergence
         self._is_best = estimates is None
         self.estimates = self._best() if estimates is None else estimates
@@ -249,7 +249,8 @@ class LinearSolution(Solution):
         return self.problem.at(self.standard_Lambdas)
 
     @property
-    def _sigma(self) -> float:
+    def sigma(self) -> float:
+        """The residual SD."""
         assert self.estimates.auxiliary is not None, "a linear model has a residual SD"
         return self.estimates.auxiliary
 
@@ -269,7 +270,7 @@ class LinearSolution(Solution):
     def deviance(self) -> float:
         if self._is_best:
             return self.point.value
-        problem, factorisation, sigma2 = self.problem, self.point.factorisation, self._sigma**2
+        problem, factorisation, sigma2 = self.problem, self.point.factorisation, self.sigma**2
         value = factorisation.log_det_Z + problem.constant + problem.df * np.log(2.0 * np.pi * sigma2)
         if problem.reml:
             return float(value + factorisation.log_det_X + self.point.r2 / sigma2)
@@ -280,7 +281,7 @@ class LinearSolution(Solution):
     def beta_cov(self) -> FloatArray:
         root = self._root_of_information
         half = solve_triangular(root, np.eye(len(root)), lower=True) if len(root) else root
-        return self._sigma**2 * self.coordinates.covariance(half.T @ half)
+        return self.sigma**2 * self.coordinates.covariance(half.T @ half)
 
     @cached_property
     def modes(self) -> tuple[FloatArray, ...]:
@@ -298,7 +299,7 @@ class LinearSolution(Solution):
     @cached_property
     def conditional_covariances(self) -> tuple[FloatArray, ...]:
         inverse = self.point.factorisation.inverse(with_X=False)
-        return self._covariances_of_modes(inverse, self._sigma)
+        return self._covariances_of_modes(inverse, self.sigma)
 
     @cached_property
     def predictors(self) -> AuxiliaryPredictors:
@@ -336,7 +337,7 @@ class LaplaceSolution(Solution):
         estimates: Estimates | None = None,
         hessian: FloatArray | None = None,
         value: float | None = None,
-    ):
+    ) -> None:
         self.problem, self.parameters, self.convergence = problem, parameters, convergence
         self.standard_theta = problem.theta(parameters)
         self.standard_beta, _, self._dispersion = problem.split(parameters)

@@ -9,11 +9,13 @@ in most models; each step inside them is one NumPy operation over all levels.  F
 import numpy as np
 from scipy.linalg import blas
 
+from glmmlib.types import FloatArray, IntArray
+
 WIDE = 5  # inner products of this size and more are for BLAS
 LARGE = 4  # blocks of this size and more may be
 
 
-def multiply(A, B):
+def multiply(A: FloatArray, B: FloatArray) -> FloatArray:
     """Return ``A_j B_j`` for each level: ``(q, k, J)`` times ``(k, r, J)`` gives ``(q, r, J)``."""
     if A.shape[1] >= WIDE:
         return _level_last(np.matmul(_level_first(A), _level_first(B)))
@@ -23,27 +25,27 @@ def multiply(A, B):
     return product
 
 
-def transpose_multiply(A, B):
+def transpose_multiply(A: FloatArray, B: FloatArray) -> FloatArray:
     """Return ``A_j' B_j`` for each level."""
     return multiply(A.swapaxes(0, 1), B)
 
 
-def multiply_transpose(A, B):
+def multiply_transpose(A: FloatArray, B: FloatArray) -> FloatArray:
     """Return ``A_j B_j'`` for each level."""
     return multiply(A, B.swapaxes(0, 1))
 
 
-def sum_of_products(A, B):
+def sum_of_products(A: FloatArray, B: FloatArray) -> FloatArray:
     """Return the ``(q, r)`` matrix ``sum_j A_j B_j'`` of two arrays ``(q, k, J)`` and ``(r, k, J)``."""
     return A.reshape(A.shape[0], -1) @ B.reshape(B.shape[0], -1).T
 
 
-def left(L, A):
+def left(L: FloatArray, A: FloatArray) -> FloatArray:
     """Return ``L A_j`` for one matrix ``L`` and all blocks ``A_j``."""
     return (L @ A.reshape(A.shape[0], -1)).reshape(L.shape[0], *A.shape[1:])
 
 
-def right(A, L):
+def right(A: FloatArray, L: FloatArray) -> FloatArray:
     """Return ``A_j L`` for all blocks ``A_j`` and one matrix ``L``."""
     if L.shape == (1, 1):
         return A * L[0, 0]
@@ -52,7 +54,7 @@ def right(A, L):
     return np.einsum("abj,bc->acj", A, L)
 
 
-def cholesky(A):
+def cholesky(A: FloatArray) -> FloatArray:
     """Return the lower Cholesky factor of each block, ``A_j = C_j C_j'``.
 
     A block that is not positive definite gives NaN, and its neighbours stay right.
@@ -74,7 +76,7 @@ def cholesky(A):
     return C
 
 
-def solve_lower(C, B):
+def solve_lower(C: FloatArray, B: FloatArray) -> FloatArray:
     """Return ``C_j^-1 B_j`` for lower-triangular blocks."""
     if _is_for_lapack(C):
         return _solved(C, B, 0)
@@ -87,7 +89,7 @@ def solve_lower(C, B):
     return X
 
 
-def solve_upper(C, B):
+def solve_upper(C: FloatArray, B: FloatArray) -> FloatArray:
     """Return ``C_j'^-1 B_j`` for lower-triangular blocks ``C_j``."""
     if _is_for_lapack(C):
         return _solved(C, B, 1)
@@ -123,12 +125,12 @@ def _level_last(A):
     return np.moveaxis(A, 0, 2)
 
 
-def log_determinant(C):
+def log_determinant(C: FloatArray) -> float:
     """Return ``sum_j log |C_j C_j'|`` for Cholesky factors ``C_j``."""
     return 2.0 * sum(np.log(C[k, k]).sum() for k in range(C.shape[0]))
 
 
-def sum_by(index, blocks, size):
+def sum_by(index: IntArray, blocks: FloatArray, size: int) -> FloatArray:
     """Add up blocks that share an index: ``(q, r, P)`` and ``(P,)`` give ``(q, r, size)``."""
     q, r = blocks.shape[:2]
     total = np.empty((q, r, size))

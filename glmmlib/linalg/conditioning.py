@@ -9,13 +9,17 @@ Known weights enter the scale of the random effects' columns, so that weights in
 too.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 from scipy.linalg import solve_triangular
 
 from glmmlib.linalg.crossing import CHUNK_ROWS
+from glmmlib.types import FloatArray
 
 
-def triangular_factor(columns, n):
+def triangular_factor(columns: Callable[..., Any], n: int) -> FloatArray:
     """Return the upper-triangular R of a QR factorisation with a non-negative diagonal.
 
     ``columns(rows)`` gives the columns as rows of an array ``(k, rows)``. The matrix is factorised in slices
@@ -25,14 +29,14 @@ def triangular_factor(columns, n):
         np.linalg.qr(columns(slice(first, min(first + CHUNK_ROWS, n))).T, mode="r")
         for first in range(0, n, CHUNK_ROWS)
     ]
-    R = np.linalg.qr(np.concatenate(stacked), mode="r") if len(stacked) > 1 else stacked[0]
+    R = np.asarray(np.linalg.qr(np.concatenate(stacked), mode="r") if len(stacked) > 1 else stacked[0])
     k = R.shape[1]
     if len(R) < k:
         R = np.concatenate([R, np.zeros((k - len(R), k))])
     return R * np.where(np.diag(R) < 0, -1.0, 1.0)[:, None]
 
 
-def standardising_map(Z, invariance, weights=None):
+def standardising_map(Z: FloatArray, invariance: str, weights: FloatArray | None = None) -> FloatArray:
     """Return the (q, q) map to well-conditioned columns, ``z_standard = map' z``, for ``Z`` (q, n).
 
     ``invariance`` says which maps leave the covariance structure as it is: ``"linear"`` allows any (the
@@ -46,20 +50,20 @@ def standardising_map(Z, invariance, weights=None):
     return scale @ orthogonal_columns(scale @ Z, weights)
 
 
-def orthogonal_columns(Z, weights=None):
+def orthogonal_columns(Z: FloatArray, weights: FloatArray | None = None) -> FloatArray:
     """Return the (q, q) map that makes the rows of ``Z`` (q, n) orthogonal with a (weighted) mean square of
     one.
     """
     n = Z.shape[1]
 
-    def columns(rows):
+    def columns(rows: slice) -> FloatArray:
         return Z[:, rows] if weights is None else Z[:, rows] * np.sqrt(weights[rows])
 
     R = triangular_factor(columns, n) / np.sqrt(n)
     return solve_triangular(R, np.eye(len(R)))
 
 
-def scaled_columns(Z, weights=None):
+def scaled_columns(Z: FloatArray, weights: FloatArray | None = None) -> FloatArray:
     """Return the diagonal (q, q) map that gives each row of ``Z`` (q, n) a (weighted) mean square of one."""
     squares = np.einsum("an,an->a", Z, Z) if weights is None else np.einsum("an,n,an->a", Z, weights, Z)
     return np.diag(1.0 / np.sqrt(squares / Z.shape[1]))

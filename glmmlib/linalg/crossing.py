@@ -7,12 +7,17 @@ those of a factor with one level, such as the coefficients of a curve: every oth
 it has one block only, which is best left to LAPACK.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from glmmlib.linalg.resources import check_memory
+from glmmlib.types import FloatArray, IntArray
 
 CHUNK_ROWS = 1 << 16  # rows at a time when a pass over the data builds temporary arrays
 CHUNK_PAIRS = 50_000  # pairs at a time in the sums below: fits a processor's cache
@@ -31,23 +36,23 @@ class Factor:
     codes: np.ndarray
     Z: np.ndarray
     n_levels: int
-    to_standard: np.ndarray | None
+    to_standard: Any
 
     @property
-    def q(self):
+    def q(self) -> int:
         return self.Z.shape[0]
 
     @property
-    def n_columns(self):
+    def n_columns(self) -> int:
         return self.q * self.n_levels
 
-    def sums(self, values):
+    def sums(self, values: FloatArray) -> FloatArray:
         """Return ``Z'values`` (q, J), Z as it is stored, for values (n,)."""
         if self.n_levels == 1:
             return (self.Z @ values)[:, None]
         return np.stack([np.bincount(self.codes, z * values, minlength=self.n_levels) for z in self.Z])
 
-    def columns(self, rows=slice(None)):
+    def columns(self, rows: slice = slice(None)) -> FloatArray:
         """Return the standardised columns ``(q, rows)``."""
         return self.Z[:, rows] if self.to_standard is None else self.to_standard.T @ self.Z[:, rows]
 
@@ -66,19 +71,19 @@ class Cells:
     n_second: int
 
     @property
-    def size(self):
+    def size(self) -> int:
         return self.first.size
 
     @cached_property
-    def key(self):
+    def key(self) -> IntArray:
         return self.first.astype(np.int64) * self.n_second + self.second
 
-    def find(self, first, second):
+    def find(self, first: IntArray, second: IntArray) -> IntArray:
         """Return the numbers of the cells that join ``first`` with ``second``."""
         return np.searchsorted(self.key, first.astype(np.int64) * self.n_second + second)
 
 
-def observed_cells(f, h):
+def observed_cells(f: Factor, h: Factor) -> Cells:
     """Return the cells of two factors, found by one sort of (cell, row) packed into a single integer."""
     n = f.codes.size
     key = f.codes.astype(np.int64) * h.n_levels + h.codes
@@ -105,7 +110,7 @@ class DenseCells:
     in twenty is filled, ordinary dense products of BLAS are faster and are used instead.
     """
 
-    def __init__(self, n_levels, m, parts):
+    def __init__(self, n_levels: int, m: int, parts: Any) -> None:
         """``parts``: for each crossed factor (cells, first dense column, q, J)."""
         level = np.concatenate([np.tile(cells.first, q) for cells, _, q, _ in parts])
         column = np.concatenate(
@@ -149,18 +154,18 @@ class DenseCells:
             W[:, self.level[here] - first, self.column[here]] = values[:, here]
             yield here, first, W
 
-    def sort(self, values):
+    def sort(self, values: FloatArray) -> FloatArray:
         """Reorder values ``(q, P)`` from the order of ``parts`` to the order used here."""
         return values if self.order is None else values[:, self.order]
 
-    def unsort(self, values):
+    def unsort(self, values: FloatArray) -> FloatArray:
         if self.order is None:
             return values
         restored = np.empty_like(values)
         restored[:, self.order] = values
         return restored
 
-    def gram(self, values):
+    def gram(self, values: FloatArray) -> FloatArray:
         """Return ``W'W`` (m, m), lower triangle filled, for the matrix W with entries ``values`` (q, P)."""
         m = self.m
         if self.is_full:
@@ -172,15 +177,15 @@ class DenseCells:
                 W = W.reshape(-1, m)
                 total += W.T @ W
             return total
-        total = np.zeros(m * m)
+        flat = np.zeros(m * m)
         for positions in self.rectangles:
             i, k = np.tril_indices(positions.shape[1])
             column = self.column[positions]
             products = sum(v[positions][:, i] * v[positions][:, k] for v in values)
-            np.add.at(total, (column[:, i].astype(np.intp) * m + column[:, k]).ravel(), products.ravel())
-        return total.reshape(m, m)
+            np.add.at(flat, (column[:, i].astype(np.intp) * m + column[:, k]).ravel(), products.ravel())
+        return flat.reshape(m, m)
 
-    def times(self, values, S):
+    def times(self, values: FloatArray, S: FloatArray) -> FloatArray:
         """Return ``W S`` at the places where W has entries, for a symmetric ``S`` (m, m): shape (q, P)."""
         if self.is_full:
             return (self._full_rows(values) @ S).reshape(values.shape)
@@ -197,7 +202,7 @@ class DenseCells:
                 o[positions] = np.matmul(block, v[positions][:, :, None])[:, :, 0]
         return out
 
-    def times_columns(self, values, B):
+    def times_columns(self, values: FloatArray, B: FloatArray) -> FloatArray:
         """Return ``W B`` for a matrix ``B`` (m, r): shape (q, r, J)."""
         q, r = values.shape[0], B.shape[1]
         if self.is_full:
@@ -208,7 +213,7 @@ class DenseCells:
                 out[a, b] = np.bincount(self.level, values[a] * B[self.column, b], minlength=self.n_levels)
         return out
 
-    def transpose_times(self, values, E):
+    def transpose_times(self, values: FloatArray, E: FloatArray) -> FloatArray:
         """Return ``W' E`` for level-wise columns ``E`` (q, r, J): shape (m, r)."""
         if self.is_full:
             columns = E.swapaxes(1, 2).reshape(len(values) * self.n_levels, E.shape[1])
@@ -237,9 +242,10 @@ class Structure:
         Number of columns of the crossed factors: the size of the dense matrix.
     """
 
-    def __init__(self, factors):
+    def __init__(self, factors: Sequence[Factor]) -> None:
         by_size = sorted(range(len(factors)), key=lambda k: -factors[k].n_columns)
-        chain, crossed = [], []
+        chain: list[int] = []
+        crossed: list[int] = []
         for k in by_size:
             nested = factors[k].n_levels > 1 and all(_is_nested(factors[c], factors[k]) for c in chain)
             (chain if nested else crossed).append(k)
@@ -267,18 +273,18 @@ class Structure:
         self.dense_cells = [self._dense_cells(f) for f in range(self.n_chain)] if self.m else []
 
     @property
-    def chain(self):
+    def chain(self) -> range:
         return range(self.n_chain)
 
-    def dense_columns(self, f):
+    def dense_columns(self, f: int) -> Any:
         """Return where the columns of the crossed factor ``f`` stand in the dense matrix."""
         return slice(self.dense_start[f], self.dense_start[f] + self.factors[f].n_columns)
 
     @property
-    def crossed(self):
+    def crossed(self) -> range:
         return range(self.n_chain, len(self.factors))
 
-    def parent(self, f, h):
+    def parent(self, f: int, h: int) -> IntArray:
         """Return, for each level of ``f``, the level of ``h`` in which it is nested."""
         return self.cells[f, h].second
 

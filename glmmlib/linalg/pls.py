@@ -19,13 +19,18 @@ Three steps, and none but the first touches the rows of the data:
    variances need: those where the matrix itself has entries.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.linalg import lapack, solve_triangular
 
 from glmmlib.linalg import blocks
-from glmmlib.linalg.crossing import CHUNK_ROWS
+from glmmlib.linalg.crossing import CHUNK_ROWS, Structure
+from glmmlib.types import FloatArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +47,9 @@ class CrossProducts:
     XX: np.ndarray
 
 
-def cross_products(structure, columns, p, weights=None):
+def cross_products(
+    structure: Structure, columns: Callable[..., Any], p: int, weights: FloatArray | None = None
+) -> CrossProducts:
     """Sum all products that the model needs, in one pass over the data.
 
     ``columns(rows)`` returns the dense columns ``(p, rows)``: those of X, and of whatever else is to
@@ -98,7 +105,9 @@ class Inverse:
     XX: np.ndarray
 
 
-def log_det_gradient(cross, Lambda, inverse):
+def log_det_gradient(
+    cross: CrossProducts, Lambda: Sequence[FloatArray], inverse: Inverse
+) -> list[FloatArray]:
     """Return the derivative of the log-determinant with respect to each Lambda, as full (q, q) matrices.
 
     It is ``2 sum_j (Z'WZ Lambda H^-1)_jj``, with the columns of X beside those of Z where ``inverse`` holds
@@ -140,9 +149,11 @@ class Factorisation:
         If the matrix is not positive definite (possible only with negative weights or collinear X).
     """
 
-    def __init__(self, structure, cross, Lambda):
+    def __init__(self, structure: Structure, cross: CrossProducts, Lambda: Sequence[FloatArray]) -> None:
         self.structure, self.p = structure, cross.XX.shape[0]
-        self.C, self.T, self.TX = [], {}, []
+        self.C: list[FloatArray] = []
+        self.T: dict[tuple[int, int], FloatArray] = {}
+        self.TX: list[FloatArray] = []
         M = [
             blocks.right(blocks.left(L.T, A), L) + np.eye(len(L))[:, :, None]
             for L, A in zip(Lambda, cross.A, strict=True)
@@ -150,7 +161,7 @@ class Factorisation:
         B = {(f, h): blocks.right(blocks.left(Lambda[f].T, C), Lambda[h]) for (f, h), C in cross.C.items()}
         E = [blocks.left(L.T, ZX) for L, ZX in zip(Lambda, cross.ZX, strict=True)]
         S = self._crossed_block(M, B, E, cross.XX)
-        self.values = {}
+        self.values: dict[int, FloatArray] = {}
         for f in structure.chain:
             self._eliminate(f, M, B, E, S)
         self._factorise_dense(S)
@@ -198,7 +209,7 @@ class Factorisation:
         flat = TX.swapaxes(0, 1).reshape(self.p, TX.shape[0] * TX.shape[2])  # -1 fails where p = 0
         S[m:, m:] -= flat @ flat.T
 
-    def _dense_values(self, f):
+    def _dense_values(self, f: int) -> FloatArray:
         parts = [self.T[f, h].reshape(len(self.C[f]), -1) for h in self.structure.crossed]
         return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
@@ -218,7 +229,9 @@ class Factorisation:
                 "a block of the penalised least squares matrix is not positive definite"
             )
 
-    def solve(self, rhs, rhs_X=None):
+    def solve(
+        self, rhs: Sequence[FloatArray], rhs_X: FloatArray | None = None
+    ) -> tuple[list[FloatArray], FloatArray, float]:
         """Solve the system for right-hand sides ``rhs[f]`` (q, J) and ``rhs_X`` (p,).
 
         Returns ``u`` (list of (q, J)), ``beta`` (p,) and the quadratic form ``rhs' inverse rhs``.
@@ -232,7 +245,7 @@ class Factorisation:
         for f in st.chain:
             tf = blocks.solve_lower(self.C[f], rhs[f])
             t.append(tf)
-            quadratic += np.vdot(tf, tf)
+            quadratic += float(np.vdot(tf, tf))
             for h in range(f + 1, st.n_chain):
                 update = blocks.transpose_multiply(self.T[f, h], tf)
                 rhs[h] = rhs[h] - blocks.sum_by(st.parent(f, h), update, st.factors[h].n_levels)
@@ -260,7 +273,7 @@ class Factorisation:
             u[f] = blocks.solve_upper(self.C[f], rest[:, None, :])[:, 0]
         return u
 
-    def inverse(self, with_X=True):
+    def inverse(self, with_X: bool = True) -> Inverse:
         """Return the :class:`Inverse` of the matrix, or (``with_X=False``) of its random-effects part."""
         st, m = self.structure, self.structure.m
         p = self.p if with_X else 0

@@ -1,10 +1,11 @@
 """What a fit asks of the machine: one BLAS thread, memory that stays, and whether there is enough of it."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from threading import Lock
+from typing import Any
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
@@ -40,7 +41,7 @@ class _OneThread:
 
 
 @cache
-def _controller():
+def _controller() -> Any:
     return ThreadpoolController()
 
 
@@ -62,7 +63,7 @@ def one_blas_thread() -> Iterator[None]:
 
 
 @cache
-def keep_memory():
+def keep_memory() -> None:
     """Make the C library keep freed memory for the next array of the same size, for the life of the process.
 
     A fit allocates and frees arrays as long as the data thousands of times. glibc hands such blocks back to
@@ -72,7 +73,7 @@ def keep_memory():
     np.empty(31 << 20, dtype=np.uint8)
 
 
-def free_memory():
+def free_memory() -> int | None:
     """Return the bytes of memory that a new array can have, or None where the system does not say."""
     try:
         with open("/proc/meminfo") as lines:
@@ -85,7 +86,7 @@ def free_memory():
         return None
 
 
-def check_memory(chain, crossed, p, available=None):
+def check_memory(chain: Sequence[Any], crossed: Sequence[Any], p: int, available: int | None = None) -> None:
     """Refuse a crossed model whose dense matrix would not fit.
 
     Parameters

@@ -1,10 +1,17 @@
 """What a fit knows of its family's auxiliary parameters: sigma, a dispersion, and formulas they may have."""
 
+from abc import abstractmethod
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
+from glmmlib.design.arrays import Design, NewDesign
 from glmmlib.errors import ModelError
+from glmmlib.families.auxiliary import Auxiliary
+from glmmlib.families.base import Family
 from glmmlib.models.handed_out import handed_out
+from glmmlib.types import AuxiliaryValue
 
 
 class AuxiliaryParameters:
@@ -34,44 +41,55 @@ class AuxiliaryParameters:
         Does k count a residual SD or a dispersion?
     """
 
+    design: Design
+    solution: Any
+
+    @property
+    @abstractmethod
+    def formula(self) -> str: ...
+
+    @property
+    @abstractmethod
+    def family(self) -> Family: ...
+
     @property
     def _predictors(self):
         return self.solution.predictors
 
     @property
-    def auxiliary(self):
+    def auxiliary(self) -> AuxiliaryValue:
         return self.solution.auxiliary
 
     @property
-    def auxiliary_values(self):
+    def auxiliary_values(self) -> dict[str, Any]:
         return self._predictors.by_name(self.auxiliary)
 
     @property
-    def auxiliary_estimates(self):
+    def auxiliary_estimates(self) -> dict[str, Any]:
         return self._predictors.named(self.solution.estimates.auxiliary)
 
     @property
-    def auxiliary_formulas(self):
+    def auxiliary_formulas(self) -> dict[str, str]:
         return {own.name: own.text for own in self.design.auxiliary}
 
     @property
-    def model_text(self):
+    def model_text(self) -> str:
         """The formula, with those of auxiliary parameters."""
         return ", ".join([self.formula, *(f"{n} {text}" for n, text in self.auxiliary_formulas.items())])
 
     @property
-    def n_auxiliary(self):
+    def n_auxiliary(self) -> int:
         return self._predictors.size
 
     @property
-    def has_single_auxiliary(self):
+    def has_single_auxiliary(self) -> bool:
         return self._predictors.is_single
 
     @property
-    def has_dispersion(self):
+    def has_dispersion(self) -> bool:
         return self.family.has_dispersion
 
-    def named_auxiliary(self):
+    def named_auxiliary(self) -> tuple[tuple[Auxiliary, float], ...]:
         """Return what the family has to estimate beside the mean, with its name.
 
         Returns
@@ -90,7 +108,7 @@ class AuxiliaryParameters:
         values = self.auxiliary_estimates
         return tuple((a, values[a.name]) for a in self.family.auxiliary if a.name in values)
 
-    def modelled_auxiliary(self):
+    def modelled_auxiliary(self) -> tuple[tuple[Auxiliary, str], ...]:
         """Return those that have a formula, with its text.
 
         Returns
@@ -111,18 +129,18 @@ class AuxiliaryParameters:
     # -- coefficients of their formulas ------------------------------------------------------------------
 
     @handed_out
-    def auxiliary_params(self):
+    def auxiliary_params(self) -> pd.Series:
         """Coefficients of the auxiliary parameters' formulas, on the scale of their links."""
         names = self._predictors.modelled_names
         return pd.Series([self.auxiliary_estimates[n] for n in names], names, dtype=float, name="estimate")
 
     @handed_out
-    def auxiliary_bse(self):
+    def auxiliary_bse(self) -> pd.Series:
         """Their standard errors, from the Hessian in all parameters together."""
         covariance = self.auxiliary_cov_params()
         return pd.Series(np.sqrt(np.diag(covariance)), covariance.index, dtype=float, name="se")
 
-    def auxiliary_cov_params(self):
+    def auxiliary_cov_params(self) -> pd.DataFrame:
         """Return the covariance matrix of ``auxiliary_params``.
 
         Returns
@@ -143,7 +161,7 @@ class AuxiliaryParameters:
 
     # -- row by row --------------------------------------------------------------------------------------
 
-    def auxiliary_in(self, rows):
+    def auxiliary_in(self, rows: NewDesign) -> AuxiliaryValue:
         """Return what the family has beside the mean in other rows, as it takes it.
 
         Parameters
@@ -166,7 +184,7 @@ class AuxiliaryParameters:
         estimate = self.solution.estimates.auxiliary
         return self._predictors.values_at(estimate, rows.auxiliary, len(rows.index))
 
-    def one_auxiliary(self, what):
+    def one_auxiliary(self, what: str) -> AuxiliaryValue:
         """Return what the family has beside the mean, or refuse where it differs between rows.
 
         Parameters

@@ -1,5 +1,7 @@
 """What a fit warns of when it is made: boundaries, infinite estimates, a rough approximation."""
 
+from __future__ import annotations
+
 import warnings
 from copy import copy
 from dataclasses import dataclass
@@ -12,10 +14,11 @@ from glmmlib.errors import (
     SeparationWarning,
     SingularFitWarning,
 )
+from glmmlib.fitted import FittedGeneralizedModel, FittedModel
 from glmmlib.likelihood.quadrature import Quadrature
 
 
-def warn_about(fit, stacklevel=3):
+def warn_about(fit: FittedModel, stacklevel: int = 3) -> None:
     """Warn where an estimate is on the boundary, or where the optimiser gave up."""
     if not fit.convergence.converged:
         warnings.warn(
@@ -40,7 +43,7 @@ INFINITE_SD = (
 )
 
 
-def warn_about_estimates(fit):
+def warn_about_estimates(fit: FittedGeneralizedModel) -> None:
     """Warn of what makes the estimates doubtful, the gravest first and alone."""
     if fit.separation is not None:
         warnings.warn(f"{fit.formula!r}: {fit.separation}.", SeparationWarning, stacklevel=3)
@@ -50,7 +53,7 @@ def warn_about_estimates(fit):
         _warn_about_quadrature(fit)
 
 
-def _warn_about_infinite_spread(fit):
+def _warn_about_infinite_spread(fit: FittedModel) -> bool:
     """Warn where an SD on the scale of the link has no finite estimate."""
     if fit.family.limited_range:
         return False
@@ -105,7 +108,7 @@ class Shift:
     n_points: int
 
 
-def quadrature_shift(fit, n_points=None):
+def quadrature_shift(fit: FittedGeneralizedModel, n_points: int | None = None) -> Shift | None:
     """Estimate what more quadrature points would change, by one Newton step with the finer rule's gradient.
 
     Returns None where there is no quadrature (several factors, or more than two random effects) and where the

@@ -1,7 +1,11 @@
 """``glmer``: generalised linear mixed models from a formula and a data frame."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,38 +13,42 @@ import pandas as pd
 from glmmlib.covariance.groups import arrange
 from glmmlib.covariance.identifiability import check_covariances
 from glmmlib.design.arguments import new_response
+from glmmlib.design.arrays import Design
 from glmmlib.design.auxiliary import is_constant
 from glmmlib.design.build import build_design
 from glmmlib.errors import ModelError
+from glmmlib.families.base import Family
+from glmmlib.families.links import Link
 from glmmlib.families.registry import family as find_family
 from glmmlib.likelihood.glmm import ExactFitError, LaplaceDeviance, RangeError, SaddleError
 from glmmlib.likelihood.glmm_minimise import minimise_deviance
 from glmmlib.likelihood.quadrature import Quadrature
-from glmmlib.likelihood.separation import find_separation
+from glmmlib.likelihood.separation import Separation, find_separation
 from glmmlib.likelihood.solution import Convergence, LaplaceSolution
 from glmmlib.linalg.resources import keep_memory, one_blas_thread
 from glmmlib.models.fit_warnings import warn_about_estimates
 from glmmlib.models.handed_out import handed_out
 from glmmlib.models.results import MixedModelFit
-from glmmlib.replicates.refits import refit_many
+from glmmlib.replicates.refits import Refits, refit_many
+from glmmlib.types import ArrayLike, FloatArray
 from glmmlib.variance.ratios import exp_table
 
 FLAT = 10.0  # a standard error of the log dispersion that only an infinite or a zero dispersion has
 
 
 def glmer(
-    formula,
-    data,
-    family,
-    link=None,
-    n_agq=1,
-    weights=None,
-    offset=None,
-    na_action="drop",
-    functions=None,
-    dispersion=None,
-    known=None,
-):
+    formula: str,
+    data: Any,
+    family: str,
+    link: str | Link | None = None,
+    n_agq: int = 1,
+    weights: str | ArrayLike | None = None,
+    offset: str | ArrayLike | None = None,
+    na_action: str = "drop",
+    functions: Mapping[str, Callable[..., Any]] | None = None,
+    dispersion: str | None = None,
+    known: Mapping[str, Any] | None = None,
+) -> GeneralizedMixedModelFit:
     r"""Fit a generalised linear mixed model by maximum likelihood.
 
     .. math::
@@ -113,16 +121,16 @@ def glmer(
     Intercept            1.847  0.292
     trt[T.progabide]     0.326  0.486
     """
-    family = find_family(family, link)
+    chosen = find_family(family, link)
     design = build_design(
         formula,
         data,
         weights,
         offset,
         na_action,
-        binary=family.support.in_trials,
+        binary=chosen.support.in_trials,
         functions=functions,
-        auxiliary=_auxiliary_formulas(family, dispersion=dispersion),
+        auxiliary=_auxiliary_formulas(chosen, dispersion=dispersion),
         known=known,
     )
     if not design.random:
@@ -131,10 +139,10 @@ def glmer(
             "a generalised"
             " linear model with statsmodels"
         )
-    _checked(family, design)
+    _checked(chosen, design)
     groups, theta_names = arrange(design.random)
     check_covariances(groups)
-    problem = _problem(family, design, groups, _quadrature(n_agq, groups))
+    problem = _problem(chosen, design, groups, _quadrature(n_agq, groups))
     fit = GeneralizedMixedModelFit(design, theta_names, _solution(problem))
     warn_about_estimates(fit)
     return fit
@@ -165,7 +173,7 @@ def _problem(family, design, groups, quadrature):
     return LaplaceDeviance(family, y, design.X, groups, prior, design.offset, quadrature, auxiliary)
 
 
-def _solution(problem):
+def _solution(problem: LaplaceDeviance) -> LaplaceSolution:
     family = problem.family
     keep_memory()
     # a step that leaves the floating-point numbers has an infinite value and is shortened
@@ -214,7 +222,7 @@ def _quadrature(n_agq, groups):
     return Quadrature(int(n_agq), groups[0].q)
 
 
-def _range_sentence(family):
+def _range_sentence(family: Family) -> str:
     return (
         f"The {family.link.name} link of the {family.name} family needs a positive linear predictor in "
         "every row, and the best"
@@ -267,11 +275,12 @@ class GeneralizedMixedModelFit(MixedModelFit):
         Covariances of the random effects given y and the parameters, for each grouping factor.
     """
 
+    solution: LaplaceSolution
     kind = "generalised linear mixed model"
     title = "Generalised linear mixed model by maximum likelihood"
 
     @property
-    def estimation(self):
+    def estimation(self) -> str:
         """How the parameters were estimated, in words."""
         how = "maximum likelihood, the random effects integrated out by"
         if self.n_agq == 1:
@@ -279,7 +288,7 @@ class GeneralizedMixedModelFit(MixedModelFit):
         return f"{how} adaptive Gauss-Hermite quadrature with {self.n_agq} points"
 
     @property
-    def facts(self):
+    def facts(self) -> tuple[tuple[str, str], ...]:
         """What a summary says of the distribution and of the integral: pairs of a name and a text."""
         found = [("Family", f"{self.family.name}, {self.family.link.name} link")]
         found += [(a.title.capitalize(), f"{value:.5g}") for a, value in self.named_auxiliary()]
@@ -290,27 +299,27 @@ class GeneralizedMixedModelFit(MixedModelFit):
         return (*found, ("Integral", "Laplace approximation" if self.n_agq == 1 else how))
 
     @property
-    def family(self):
+    def family(self) -> Family:
         return self.solution.problem.family
 
     @property
-    def n_agq(self):
+    def n_agq(self) -> int:
         quadrature = self.solution.problem.quadrature
         return 1 if quadrature is None else quadrature.n_points
 
     @property
-    def dispersion(self):
+    def dispersion(self) -> float | None:
         values = self.auxiliary_values.get("dispersion")
-        return self._series(values, "dispersion") if np.ndim(values) else values
+        return values if values is None or not np.ndim(values) else self._series(values, "dispersion")
 
     @cached_property
-    def separation(self):
+    def separation(self) -> Separation | None:
         """The :class:`~glmmlib.likelihood.separation.Separation` of the data, or None."""
         predictor, names = self.solution.fixed_predictor(), list(self.params.index)
         return find_separation(self.family, predictor, self.X, *self.observations, names)
 
     @handed_out
-    def bse(self):
+    def bse(self) -> pd.Series:
         """Standard errors; infinite for a coefficient without a finite estimate."""
         variance = pd.Series(np.diag(self.solution.beta_cov), self.params.index, name="se")
         lost = ~(variance > 0)
@@ -319,25 +328,20 @@ class GeneralizedMixedModelFit(MixedModelFit):
         return np.sqrt(variance.where(~lost, np.inf))
 
     @cached_property
-    def singular_terms(self):
+    def singular_terms(self) -> tuple[str, ...]:
         """One sentence for each random-effects term, and for the dispersion, that is on the boundary."""
         found, r = super().singular_terms, self.n_auxiliary
         se = np.sqrt(np.abs(np.diag(self.solution.joint_covariance)))
         flat = self._predictors.with_any(se[len(se) - r :] >= FLAT)
         return (*found, *(a.boundary if is_one else f"{a.boundary} in some rows" for a, is_one in flat))
 
-    @property
-    def conditional_covariances(self):
-        """Covariances of the random effects given y and the parameters: for each group an array (q, q, J)."""
-        return self.solution.conditional_covariances
-
     # -- again -----------------------------------------------------------------------------------------
 
-    def _call(self):
+    def _call(self) -> tuple[Callable[..., Any], dict[str, Any]]:
         arguments = {"family": self.family, "n_agq": self.n_agq, "known": self.design.known}
         return glmer, arguments | self.auxiliary_formulas
 
-    def refit(self, y, warn=True):
+    def refit(self, y: FloatArray | pd.Series, warn: bool = True) -> GeneralizedMixedModelFit:
         """Fit the same model to another response; formula and design are not read again.
 
         Parameters
@@ -374,7 +378,7 @@ class GeneralizedMixedModelFit(MixedModelFit):
             warn_about_estimates(fit)
         return fit
 
-    def with_design(self, design):
+    def with_design(self, design: Design) -> GeneralizedMixedModelFit:
         """Fit the same model to other rows, without a warning.
 
         Parameters
@@ -399,7 +403,7 @@ class GeneralizedMixedModelFit(MixedModelFit):
         problem = _problem(self.family, design, groups, self.solution.problem.quadrature)
         return GeneralizedMixedModelFit(design, theta_names, _solution(problem))
 
-    def refit_many(self, Y):
+    def refit_many(self, Y: FloatArray) -> Refits:
         """Fit this model to R responses at once.
 
         Parameters
@@ -436,7 +440,7 @@ class GeneralizedMixedModelFit(MixedModelFit):
         """
         return refit_many(self, Y)
 
-    def exp_table(self, level=0.95):
+    def exp_table(self, level: float = 0.95) -> pd.DataFrame:
         """Return the fixed effects as ratios: odds ratios, rate ratios, mean ratios or hazard ratios.
 
         The estimate and the ends of its Wald interval are exponentiated; a standard error has no place on
@@ -471,22 +475,22 @@ class GeneralizedMixedModelFit(MixedModelFit):
     # -- fitted values ---------------------------------------------------------------------------------
 
     @handed_out
-    def linear_predictor(self):
+    def linear_predictor(self) -> pd.Series:
         """X beta + Z b + offset, on the scale of the link."""
         return self._series(self.solution.linear_predictor(), "linear_predictor")
 
     @handed_out
-    def fittedvalues(self):
+    def fittedvalues(self) -> pd.Series:
         """Means given the conditional modes: probabilities, or expected counts."""
         return self._series(self.family.link.inverse(self.linear_predictor.to_numpy()), "fitted")
 
     @property
-    def observations(self):
+    def observations(self) -> tuple[FloatArray, FloatArray | None]:
         """Response and prior weights as the family takes them, in the order of the data."""
         return self.solution.observations
 
     @property
-    def resid(self):
+    def resid(self) -> pd.Series:
         """Response residuals: observed minus fitted, on the scale of the mean (proportions for binomial
         data).
         """
@@ -494,14 +498,14 @@ class GeneralizedMixedModelFit(MixedModelFit):
         return self._series(self.family.observed(y, weights) - self.fittedvalues.to_numpy(), "resid")
 
     @property
-    def resid_pearson(self):
+    def resid_pearson(self) -> pd.Series:
         """Residuals divided by the SD of the response given the random effects."""
         weights = self.observations[1]
         variance = self.family.variance(self.fittedvalues.to_numpy(), weights, self.auxiliary)
         return self._series(self.resid.to_numpy() / np.sqrt(variance), "resid_pearson")
 
     @property
-    def resid_deviance(self):
+    def resid_deviance(self) -> pd.Series:
         """Signed roots of each row's contribution to the deviance."""
         y, weights = self.observations
         mu = self.fittedvalues.to_numpy()

@@ -1,12 +1,18 @@
 """``lmer``: linear mixed models from a formula and a data frame."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from glmmlib.covariance.groups import arrange
 from glmmlib.covariance.identifiability import check_covariances
 from glmmlib.design.arguments import new_response
+from glmmlib.design.arrays import Design
 from glmmlib.design.build import build_design, check_lmm_sizes
 from glmmlib.errors import ModelError
 from glmmlib.families.gaussian import Gaussian
@@ -17,10 +23,20 @@ from glmmlib.linalg.resources import keep_memory, one_blas_thread
 from glmmlib.models.fit_warnings import warn_about
 from glmmlib.models.handed_out import handed_out
 from glmmlib.models.results import MixedModelFit
-from glmmlib.replicates.refits import refit_many
+from glmmlib.replicates.refits import Refits, refit_many
+from glmmlib.types import ArrayLike, FloatArray
 
 
-def lmer(formula, data, reml=True, weights=None, offset=None, na_action="drop", functions=None, known=None):
+def lmer(
+    formula: str,
+    data: Any,
+    reml: bool = True,
+    weights: str | ArrayLike | None = None,
+    offset: str | ArrayLike | None = None,
+    na_action: str = "drop",
+    functions: Mapping[str, Callable[..., Any]] | None = None,
+    known: Mapping[str, Any] | None = None,
+) -> LinearMixedModelFit:
     r"""Fit a linear mixed model.
 
     .. math::
@@ -111,7 +127,7 @@ def _fit(design, groups, theta_names, reml):
     return LinearMixedModelFit(design, theta_names, _solution(problem))
 
 
-def _solution(problem):
+def _solution(problem: ProfiledDeviance) -> LinearSolution:
     optimum = minimise_deviance(problem)
     return LinearSolution(problem, optimum.x, Convergence.of(optimum))
 
@@ -132,46 +148,42 @@ class LinearMixedModelFit(MixedModelFit):
         Covariances of the random effects given y and the parameters, for each grouping factor.
     """
 
+    solution: LinearSolution
     family = Gaussian()
     kind = "linear mixed model"
     statistic = "t"
 
     @property
-    def sigma(self):
-        return self.auxiliary
+    def sigma(self) -> float:
+        return self.solution.sigma
 
     @property
-    def scale(self):
-        return self.auxiliary
+    def scale(self) -> float:
+        return self.solution.sigma
 
     @property
-    def title(self):
+    def title(self) -> str:
         return f"Linear mixed model by {'REML' if self.reml else 'maximum likelihood'}"
 
     @property
-    def estimation(self):
+    def estimation(self) -> str:
         """How the parameters were estimated, in words."""
         return "restricted maximum likelihood (REML)" if self.reml else "maximum likelihood"
 
     @property
-    def facts(self):
+    def facts(self) -> tuple[()]:
         """What a summary says of the distribution: nothing, for the title does."""
         return ()
 
     @property
-    def observations(self):
+    def observations(self) -> tuple[FloatArray, FloatArray | None]:
         return self.design.y, self.design.weights
 
     @property
-    def reml(self):
+    def reml(self) -> bool:
         return self.solution.problem.reml
 
-    @property
-    def conditional_covariances(self):
-        """Covariances of the random effects given y, theta and beta: for each group an array (q, q, J)."""
-        return self.solution.conditional_covariances
-
-    def objective(self, theta):
+    def objective(self, theta: Sequence[float] | pd.Series) -> float:
         """Return the profiled deviance (or the REML criterion) at any theta.
 
         Parameters
@@ -207,31 +219,31 @@ class LinearMixedModelFit(MixedModelFit):
         return problem.at(problem.Lambdas(problem.covariance.to_standardised(theta))).value
 
     @handed_out
-    def fittedvalues(self):
+    def fittedvalues(self) -> pd.Series:
         """Fitted values given the conditional modes, X beta + Z b + offset."""
         return self._series(self.solution.linear_predictor(), "fitted")
 
     @property
-    def resid(self):
+    def resid(self) -> pd.Series:
         """Response residuals: observed minus fitted."""
         return self._series(self.design.y - self.fittedvalues.to_numpy(), "resid")
 
     @property
-    def resid_pearson(self):
+    def resid_pearson(self) -> pd.Series:
         """Residuals divided by their SD given the random effects, ``sigma / sqrt(weights)``."""
         w = 1.0 if self.design.weights is None else np.sqrt(self.design.weights)
         return self._series(self.resid.to_numpy() * w / self.sigma, "resid_pearson")
 
     @property
-    def resid_deviance(self):
+    def resid_deviance(self) -> pd.Series:
         """Deviance residuals: for a normal response, the residuals times the square root of their weights."""
         w = 1.0 if self.design.weights is None else np.sqrt(self.design.weights)
         return self._series(self.resid.to_numpy() * w, "resid_deviance")
 
-    def _call(self):
+    def _call(self) -> tuple[Callable[..., Any], dict[str, Any]]:
         return lmer, {"reml": self.reml, "known": self.design.known}
 
-    def refit(self, y, warn=True):
+    def refit(self, y: pd.Series, warn: bool = True) -> LinearMixedModelFit:
         """Fit the same model to another response; formula and design are not read again.
 
         Parameters
@@ -270,7 +282,7 @@ class LinearMixedModelFit(MixedModelFit):
             warn_about(fit)
         return fit
 
-    def with_design(self, design):
+    def with_design(self, design: Design) -> LinearMixedModelFit:
         """Fit the same model to other rows, without a warning.
 
         Parameters
@@ -293,7 +305,7 @@ class LinearMixedModelFit(MixedModelFit):
         with one_blas_thread():
             return _fit(design, groups, theta_names, self.reml)
 
-    def with_criterion(self, reml):
+    def with_criterion(self, reml: bool) -> LinearMixedModelFit:
         """Return the fit of the same model by REML or by maximum likelihood.
 
         Parameters
@@ -317,7 +329,7 @@ class LinearMixedModelFit(MixedModelFit):
         with one_blas_thread():
             return _fit(self.design, self.groups, self._theta_names, reml)
 
-    def refit_many(self, Y):
+    def refit_many(self, Y: FloatArray) -> Refits:
         """Fit this model to R responses at once.
 
         Parameters

@@ -1,16 +1,25 @@
 """What a fitted mixed model knows: the part that linear and generalised models share."""
 
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from glmmlib.design.arrays import frozen
+from glmmlib.covariance.groups import Group
+from glmmlib.design.arrays import Design, frozen
+from glmmlib.families.base import Family
+from glmmlib.inference.bootstrap import Bootstrap
 from glmmlib.inference.bootstrap import bootstrap as bootstrap_fit
 from glmmlib.inference.contrasts import coef_tests
 from glmmlib.inference.intervals import conf_int
+from glmmlib.likelihood.solution import Convergence, Estimates, Solution
 from glmmlib.models.auxiliary import AuxiliaryParameters
 from glmmlib.models.handed_out import handed_out
 from glmmlib.models.summary import one_line, summary
@@ -19,9 +28,11 @@ from glmmlib.models.varcorr import VarCorr, group_covariance
 from glmmlib.prediction.error_variance import mode_error_variances
 from glmmlib.prediction.predict import predict as predict_rows
 from glmmlib.prediction.simulate import simulate_fit
+from glmmlib.replicates.refits import Refits
+from glmmlib.types import ArrayLike, FloatArray
 
 
-class MixedModelFit(AuxiliaryParameters):
+class MixedModelFit(AuxiliaryParameters, ABC):
     """A fitted mixed model.  Made by :func:`glmmlib.lmer` and :func:`glmmlib.glmer`, and never changed.
 
     Attributes
@@ -84,42 +95,110 @@ class MixedModelFit(AuxiliaryParameters):
         What tests rest on and is dear to compute, kept from its first use on.
     """
 
-    reml = False
-    scale = 1.0
-    sigma = None
     is_refit = False  # is the response that of refit(), not that of the data?
 
-    statistic = "z"
-
-    def __init__(self, design, theta_names, solution):
-        self.design, self.solution, self.memory = design, solution, {}
+    def __init__(self, design: Design, theta_names: Sequence[str], solution: Solution) -> None:
+        self.design, self.solution = design, solution
+        self.memory: dict[Any, Any] = {}
         self._theta_names = theta_names
 
+    # -- what each kind of model has of its own ------------------------------------------------------------
+
+    kind: ClassVar[str]
+    statistic: ClassVar[str] = "z"
+
     @property
-    def groups(self):
+    @abstractmethod
+    def family(self) -> Family: ...
+
+    @property
+    @abstractmethod
+    def title(self) -> str: ...
+
+    @property
+    @abstractmethod
+    def estimation(self) -> str: ...
+
+    @property
+    @abstractmethod
+    def facts(self) -> tuple[tuple[str, str], ...]: ...
+
+    @property
+    @abstractmethod
+    def observations(self) -> tuple[FloatArray, FloatArray | None]: ...
+
+    @property
+    def reml(self) -> bool:
+        return False
+
+    @property
+    def scale(self) -> float:
+        return 1.0
+
+    @property
+    def sigma(self) -> float | None:
+        return None
+
+    @property
+    @abstractmethod
+    def fittedvalues(self) -> pd.Series: ...
+
+    @property
+    @abstractmethod
+    def resid(self) -> pd.Series: ...
+
+    @property
+    @abstractmethod
+    def resid_pearson(self) -> pd.Series: ...
+
+    @property
+    @abstractmethod
+    def resid_deviance(self) -> pd.Series: ...
+
+    @abstractmethod
+    def _call(self) -> tuple[Callable[..., Any], dict[str, Any]]: ...
+
+    @abstractmethod
+    def refit(self, y: ArrayLike, warn: bool = True) -> Self: ...
+
+    @abstractmethod
+    def refit_many(self, Y: FloatArray) -> Refits: ...
+
+    @abstractmethod
+    def with_design(self, design: Design) -> Self: ...
+
+    @property
+    def conditional_covariances(self) -> Sequence[FloatArray]:
+        """Covariances of the random effects given y and the parameters: for each group an array (q, q, J)."""
+        return self.solution.conditional_covariances
+
+    # -- the model -----------------------------------------------------------------------------------------
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
         """The random effects by grouping factor, in the order of the formula."""
         return self.solution.groups
 
     # -- fixed effects -----------------------------------------------------------------------------------
 
     @property
-    def formula(self):
+    def formula(self) -> str:
         return str(self.design.formula.text)
 
     @property
-    def _names(self):
+    def _names(self) -> pd.Index:
         return pd.Index(self.design.coef_names)
 
     @handed_out
-    def params(self):
+    def params(self) -> pd.Series:
         """Fixed effects: a Series by coefficient."""
         return pd.Series(self.solution.estimates.beta, self._names, name="estimate")
 
     @property
-    def fixef(self):
+    def fixef(self) -> pd.Series:
         return self.params
 
-    def cov_params(self):
+    def cov_params(self) -> pd.DataFrame:
         """Return the covariance matrix of the fixed effects, in the units of the coefficients.
 
         Returns
@@ -136,31 +215,37 @@ class MixedModelFit(AuxiliaryParameters):
         return pd.DataFrame(self.solution.beta_cov, self._names, self._names)
 
     @handed_out
-    def bse(self):
+    def bse(self) -> pd.Series:
         """Standard errors of the fixed effects."""
         return pd.Series(np.sqrt(np.diag(self.solution.beta_cov)), self._names, name="se")
 
     @property
-    def tvalues(self):
+    def tvalues(self) -> pd.Series:
         return (self.params / self.bse).rename(self.statistic)
 
     @property
-    def df(self):
+    def df(self) -> pd.Series:
         """Degrees of freedom of the t tests of the fixed effects (Satterthwaite's); infinite where the tests
         are normal.
         """
         return self._tests["df"]
 
     @property
-    def pvalues(self):
+    def pvalues(self) -> pd.Series:
         """Two-sided p-values of the fixed effects, each against zero, with the degrees of freedom ``df``."""
         return self._tests["p"]
 
     @cached_property
-    def _tests(self):
+    def _tests(self) -> pd.DataFrame:
         return coef_tests(self)
 
-    def conf_int(self, level=0.95, method="wald", parm=None, **options):
+    def conf_int(
+        self,
+        level: float = 0.95,
+        method: str = "wald",
+        parm: str | Sequence[str] | None = None,
+        **options: Any,
+    ) -> pd.DataFrame:
         """Return confidence intervals.
 
         Parameters
@@ -207,29 +292,29 @@ class MixedModelFit(AuxiliaryParameters):
     # -- variance components -----------------------------------------------------------------------------
 
     @handed_out
-    def theta(self):
+    def theta(self) -> pd.Series:
         """Free entries of the relative covariance factor: a Series by random effect."""
         return pd.Series(self.solution.estimates.theta, list(self._theta_names), name="theta")
 
     @property
-    def is_linear(self):
+    def is_linear(self) -> bool:
         return self.family.is_linear
 
     @handed_out
-    def varcorr(self):
+    def varcorr(self) -> VarCorr:
         """SDs and correlations of the random effects: a :class:`~glmmlib.models.varcorr.VarCorr`."""
         return VarCorr(
             [group_covariance(g, self.solution.estimates.theta, self.scale) for g in self.groups],
-            {"Residual": self.sigma} if self.is_linear else {},
+            {"Residual": self.scale} if self.is_linear else {},
         )
 
     @cached_property
-    def is_singular(self):
+    def is_singular(self) -> bool:
         """Is some variance zero, or some correlation plus or minus one?"""
         return bool(self.singular_terms)
 
     @cached_property
-    def singular_terms(self):
+    def singular_terms(self) -> tuple[str, ...]:
         """One sentence for each random-effects term that is on the boundary of its parameter space."""
         theta = self.solution.standard_theta
         return tuple(sentence for g in self.groups for sentence in g.boundary_sentences(theta))
@@ -237,44 +322,44 @@ class MixedModelFit(AuxiliaryParameters):
     # -- fit ---------------------------------------------------------------------------------------------
 
     @property
-    def deviance(self):
+    def deviance(self) -> float:
         return self.solution.deviance
 
     @property
-    def llf(self):
+    def llf(self) -> float:
         return -0.5 * self.deviance
 
     @property
-    def n_parameters(self):
+    def n_parameters(self) -> int:
         return len(self.params) + len(self.theta) + self.n_auxiliary
 
     @property
-    def aic(self):
+    def aic(self) -> float:
         return self.deviance + 2 * self.n_parameters
 
     @property
-    def bic(self):
+    def bic(self) -> float:
         return self.deviance + np.log(self.nobs) * self.n_parameters
 
     @property
-    def nobs(self):
+    def nobs(self) -> int:
         return self.design.nobs
 
     @property
-    def df_resid(self):
+    def df_resid(self) -> int:
         return self.nobs - self.n_parameters
 
     @property
-    def ngroups(self):
+    def ngroups(self) -> dict[str, int]:
         return {name: n for g in self.groups for name, n in g.counts().items()}
 
     @property
-    def convergence(self):
+    def convergence(self) -> Convergence:
         return self.solution.convergence
 
     # -- random effects ----------------------------------------------------------------------------------
 
-    def ranef(self, cond_sd=False, error_sd=False):
+    def ranef(self, cond_sd: bool = False, error_sd: bool = False) -> dict[str, pd.DataFrame]:
         r"""Return the conditional modes of the random effects (BLUPs, for a linear model).
 
         Parameters
@@ -308,7 +393,7 @@ class MixedModelFit(AuxiliaryParameters):
         >>> fit.ranef(error_sd=True)["Subject"].loc["308"].round(2).to_dict()
         {'Intercept': 2.26, 'Days': 9.2, 'error sd Intercept': 13.1, 'error sd Days': 2.64}
         """
-        tables = {}
+        tables: dict[str, pd.DataFrame] = {}
         for k, g in enumerate(self.groups):
             if g.is_curve:
                 continue
@@ -321,7 +406,7 @@ class MixedModelFit(AuxiliaryParameters):
             tables |= {name: pd.DataFrame(*found) for name, found in g.tables(values).items()}
         return tables
 
-    def coef(self):
+    def coef(self) -> dict[str, pd.DataFrame]:
         """Return the coefficients of each group: fixed effects plus conditional modes, by grouping factor.
 
         Returns
@@ -350,20 +435,22 @@ class MixedModelFit(AuxiliaryParameters):
 
     def predict(
         self,
-        newdata=None,
-        re_form=None,
-        kind="response",
-        allow_new_levels=False,
-        interval=None,
-        level=0.95,
-        offset=None,
-        weights=None,
-    ):
+        newdata: dict[str, list[int | str]] | None = None,
+        re_form: str | None = None,
+        kind: str = "response",
+        allow_new_levels: bool = False,
+        interval: str | None = None,
+        level: float = 0.95,
+        offset: FloatArray | None = None,
+        weights: FloatArray | None = None,
+    ) -> pd.DataFrame | pd.Series:
         return predict_rows(self, newdata, re_form, kind, allow_new_levels, interval, level, offset, weights)
 
     predict.__doc__ = predict_rows.__doc__
 
-    def simulate(self, n=None, rng=None, conditional=False):
+    def simulate(
+        self, n: int | None = None, rng: np.random.Generator | int | None = None, conditional: bool = False
+    ) -> FloatArray | pd.Series:
         """Draw responses from the fitted model, with its estimates taken for the truth (parametric
         bootstrap).
 
@@ -397,12 +484,17 @@ class MixedModelFit(AuxiliaryParameters):
         """
         return simulate_fit(self, n, rng, conditional)
 
-    def bootstrap(self, n=1000, statistic=None, rng=None):
+    def bootstrap(
+        self,
+        n: int = 1000,
+        statistic: Callable[..., Any] | None = None,
+        rng: np.random.Generator | int | None = None,
+    ) -> Bootstrap:
         return bootstrap_fit(self, n, statistic, rng)
 
     bootstrap.__doc__ = bootstrap_fit.__doc__
 
-    def at(self, estimates):
+    def at(self, estimates: Estimates) -> Self:
         """Return the same model, with the same data, at other estimates.
 
         Modes, standard errors and the deviance are those that belong to the data at these estimates; each is
@@ -428,7 +520,7 @@ class MixedModelFit(AuxiliaryParameters):
         """
         return self.with_solution(self.solution.at(estimates))
 
-    def with_solution(self, solution, y=None):
+    def with_solution(self, solution: Any, y: FloatArray | None = None) -> Self:
         """Return the fit of the same model to another response, or at other estimates, that are known.
 
         Parameters
@@ -454,7 +546,9 @@ class MixedModelFit(AuxiliaryParameters):
         fit.is_refit = self.is_refit or y is not None
         return fit
 
-    def update(self, formula=None, data=None, **changes):
+    def update(
+        self, formula: str | None = None, data: pd.DataFrame | None = None, **changes: Any
+    ) -> MixedModelFit:
         """Fit a changed model to the rows of this fit, or to other data.
 
         Parameters
@@ -486,7 +580,7 @@ class MixedModelFit(AuxiliaryParameters):
 
     # -- shown -------------------------------------------------------------------------------------------
 
-    def summary(self, ddf=None):
+    def summary(self, ddf: str | None = None) -> Any:
         """Return the :class:`~glmmlib.models.summary.Summary` of the fit, to print or to show in a notebook.
 
         Parameters
@@ -507,20 +601,20 @@ class MixedModelFit(AuxiliaryParameters):
         """
         return summary(self, ddf)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return one_line(self)
 
-    def _repr_html_(self):
+    def _repr_html_(self) -> str:
         return self.summary()._repr_html_()
 
     # -- matrices ----------------------------------------------------------------------------------------
 
     @property
-    def X(self):
+    def X(self) -> FloatArray:
         return self.design.X
 
     @cached_property
-    def Z(self):
+    def Z(self) -> sparse.csr_array:
         """Random-effects matrix (nobs, number of random effects), sparse; level by level within each grouping
         factor.
         """
@@ -534,7 +628,7 @@ class MixedModelFit(AuxiliaryParameters):
         return sparse.csr_array(sparse.hstack(blocks))
 
     @cached_property
-    def Lambda(self):
+    def Lambda(self) -> sparse.csr_array:
         """Relative covariance factor of all random effects, sparse and block-diagonal."""
         factors = [
             sparse.kron(sparse.identity(len(g.levels)), L)
@@ -542,5 +636,5 @@ class MixedModelFit(AuxiliaryParameters):
         ]
         return sparse.csr_array(sparse.block_diag(factors))
 
-    def _series(self, values, name):
+    def _series(self, values: FloatArray, name: str) -> pd.Series:
         return pd.Series(values, self.design.index, name=name)

@@ -2,6 +2,8 @@
 here.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from html import escape
 
@@ -9,6 +11,7 @@ import numpy as np
 
 from glmmlib.display.tables import Table, aligned, fixed, p_text
 from glmmlib.display.words import wrapped
+from glmmlib.fitted import FittedModel
 from glmmlib.inference.contrasts import DDF_TITLE, check_ddf, coef_tests
 from glmmlib.inference.smooths import smooths
 
@@ -35,7 +38,7 @@ class Summary:
     tables: tuple
     notes: tuple
 
-    def __str__(self):
+    def __str__(self) -> str:
         size = max(len(name) for name, _ in self.facts)
         facts = [wrapped(text, f"{name.ljust(size)}  ") for name, text in self.facts]
         parts = ["\n".join([self.title, *facts]), *(table.to_text() for table in self.tables)]
@@ -45,7 +48,7 @@ class Summary:
 
     __repr__ = __str__
 
-    def _repr_html_(self):
+    def _repr_html_(self) -> str:
         facts = "".join(
             f'<tr><th scope="row">{escape(n)}</th><td>{escape(t)}</td></tr>' for n, t in self.facts
         )
@@ -56,7 +59,7 @@ class Summary:
         return f'<div class="glmmlib">{head}{tables}{notes}</div>'
 
 
-def summary(fit, ddf=None):
+def summary(fit: FittedModel, ddf: str | None = None) -> Summary:
     """Summarise a fit; see :meth:`glmmlib.models.results.MixedModelFit.summary`."""
     ddf = check_ddf(fit, ddf)
     curves = [_smooths(fit)] if any(g.is_curve for g in fit.groups) else []
@@ -67,7 +70,7 @@ def summary(fit, ddf=None):
     return Summary(fit.title, _facts(fit), tables, tuple(_notes(fit)))
 
 
-def one_line(fit):
+def one_line(fit: FittedModel) -> str:
     """Return the short representation of a fit."""
     groups = f"; {_groups(fit)}" if fit.ngroups else ""
     return f"<{fit.title}: {fit.model_text}; {fit.nobs:,} rows{groups}>"
@@ -94,15 +97,15 @@ def _facts(fit):
     return tuple(facts)
 
 
-def _groups(fit):
+def _groups(fit: FittedModel) -> str:
     return ", ".join(f"{name} {levels:,}" for name, levels in fit.ngroups.items())
 
 
-def _random_effects(fit):
+def _random_effects(fit: FittedModel) -> Table:
     rows, sds, correlations = [], [], []
     curves = {g.name for g in fit.groups if g.is_curve}
     for g in (g for name, g in fit.varcorr.items() if name not in curves):
-        above = []
+        above: list[str] = []
         for c in g.components:
             rows.append(("" if above else g.name, c.name))
             sds.append(c.sd)
@@ -131,7 +134,7 @@ def _smooths(fit):
     )
 
 
-def _correlation(value):
+def _correlation(value) -> str:
     return f"{value:.2f}" if value is not None and np.isfinite(value) else ""
 
 

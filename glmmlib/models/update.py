@@ -1,10 +1,17 @@
 """``fit.update``: the same model with changes."""
 
+from typing import Any
+
+import pandas as pd
+
 from glmmlib.errors import DataError, ModelError
+from glmmlib.fitted import FittedModel
 from glmmlib.formula.update import changed_formula
 
 
-def update(fit, formula=None, data=None, **changes):
+def update(
+    fit: FittedModel, formula: str | None = None, data: pd.DataFrame | None = None, **changes: Any
+) -> FittedModel:
     """Fit a changed model; see :meth:`glmmlib.models.results.MixedModelFit.update`."""
     fitter, arguments = fit._call()
     arguments |= {"functions": fit.design.recipe.functions}

@@ -1,13 +1,17 @@
 """Variance components as people read them: SDs and correlations by grouping factor."""
 
-from collections.abc import Mapping
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from glmmlib.covariance.factors import sds_and_correlations
-from glmmlib.covariance.groups import prefixed
+from glmmlib.covariance.groups import Group, prefixed
+from glmmlib.types import FloatArray
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,7 @@ class GroupCovariance:
     components: tuple
 
     @property
-    def shared(self):
+    def shared(self) -> Any:
         """Parameters that the effects of a term share, such as ``"rho ar1(week)"``: a dict."""
         return {f"{kind} {c.label}": value for c in self.components for kind, value in c.shared.items()}
 
@@ -81,24 +85,24 @@ class VarCorr(Mapping):
         The SDs that belong to no grouping factor: ``{"Residual": sigma}`` or nothing.
     """
 
-    def __init__(self, groups, residual):
+    def __init__(self, groups: Sequence[GroupCovariance], residual: dict[str, float]) -> None:
         self._groups = {g.name: g for g in groups}
         self.residual, self.sigma = residual, residual.get("Residual")
 
-    def __getitem__(self, name):
+    def __getitem__(self, name: str) -> GroupCovariance:
         if name not in self._groups:
             raise KeyError(
                 f"there is no grouping factor {name!r}; those of this fit are {', '.join(self._groups)}"
             )
         return self._groups[name]
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Any]:
         return iter(self._groups)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._groups)
 
-    def to_frame(self):
+    def to_frame(self) -> pd.DataFrame:
         """Return all SDs and correlations as one table.
 
         Returns
@@ -123,14 +127,14 @@ class VarCorr(Mapping):
             rows.append({"group": name, "name": "", "variance": sd**2, "sd": sd})
         return pd.DataFrame(rows)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return self.to_frame().to_string(index=False, na_rep="", float_format=lambda x: f"{x:.4g}")
 
-    def _repr_html_(self):
+    def _repr_html_(self) -> str:
         return self.to_frame().to_html(index=False, na_rep="", float_format=lambda x: f"{x:.4g}", border=0)
 
 
-def group_covariance(group, theta, sigma):
+def group_covariance(group: Group, theta: FloatArray, sigma: float) -> GroupCovariance:
     """Return the :class:`GroupCovariance` for theta, on the columns as the user wrote them."""
     Lambda = group.covariance.factor(theta)
     covariance = sigma**2 * Lambda @ Lambda.T

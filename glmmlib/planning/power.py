@@ -1,44 +1,51 @@
 """Design a study: simulate it many times and see what it would find."""
 
+from __future__ import annotations
+
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import current_thread, main_thread
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from glmmlib.covariance.groups import Group
 from glmmlib.display.words import did_you_mean, listed
 from glmmlib.errors import GlmmlibWarning, ModelError
+from glmmlib.families.links import Link
 from glmmlib.families.registry import any_family
+from glmmlib.fitted import FittedModel
 from glmmlib.formula.parser import parse_formula
 from glmmlib.models.glmer import glmer
 from glmmlib.models.lmer import lmer
 from glmmlib.prediction.simulate import require_generator, simulate
 from glmmlib.replicates.parallel import in_parallel
+from glmmlib.types import FloatArray, Numbers
 
 N_DESIGNS = 20  # draws of the covariates for each size of the study
 
 
-def within(rng, data):
+def within(rng: np.random.Generator, data: pd.DataFrame) -> pd.Series:
     """Standard normal, one value a row: varies within groups."""
     return rng.standard_normal(len(data))
 
 
-def between(rng, data):
+def between(rng: np.random.Generator, data: pd.DataFrame) -> FloatArray:
     """Standard normal, one value a group."""
     codes = data.iloc[:, 0].to_numpy()
     return rng.standard_normal(codes.max() + 1)[codes]
 
 
-def treatment(rng, data):
+def treatment(rng: np.random.Generator, data: pd.DataFrame) -> FloatArray:
     """0 or 1, one value a group, half of the groups each, assigned at random."""
     codes = data.iloc[:, 0].to_numpy()
     return rng.permutation(np.arange(codes.max() + 1) % 2)[codes].astype(float)
 
 
-def occasion(rng, data):
+def occasion(rng: np.random.Generator, data: pd.DataFrame) -> FloatArray:
     """0, 1, 2, ... in each group: the time of repeated measurements."""
     return data.groupby(data.columns[0]).cumcount().to_numpy(dtype=float)
 
@@ -61,47 +68,47 @@ class Study:
     ddf: str | None
     functions: dict | None
 
-    def data(self, n_groups, group_size, rng):
+    def data(self, n_groups: int, group_size: int, rng: np.random.Generator) -> pd.DataFrame:
         """Draw the covariates of one study."""
         data = pd.DataFrame({self.group: np.repeat(np.arange(n_groups), group_size)})
         for name, draw in self.covariates.items():
             data[name] = draw(rng, data)
         return data
 
-    def fit(self, data, y):
+    def fit(self, data: pd.DataFrame, y: FloatArray) -> FittedModel:
         """Fit the model to one response, so that it can be refitted to many."""
         data, formula = data.assign(response=y), f"response {self.formula}"
         if any_family(self.family, self.link).is_linear:
             return lmer(formula, data, functions=self.functions)
         return glmer(formula, data, self.family, self.link, functions=self.functions)
 
-    def draw(self, data, n, rng, effect):
+    def draw(self, data: pd.DataFrame, n: int, rng: np.random.Generator, effect: bool) -> FloatArray:
         """Draw n responses; without the effect, the tested coefficient is zero."""
         truth = self.truth if effect else {**self.truth, "fixef": {**self.truth["fixef"], self.test: 0.0}}
-        options = {"family": self.family, "link": self.link, "functions": self.functions}
+        options: dict[str, Any] = {"family": self.family, "link": self.link, "functions": self.functions}
         return simulate(self.formula, data, n=n, rng=rng, **options, **truth)
 
 
 def power(
-    formula,
+    formula: str,
     *,
-    groups,
-    group_sizes,
-    fixef,
-    test,
-    sd=None,
-    corr=None,
-    sigma=None,
-    family="gaussian",
-    link=None,
-    dispersion=None,
-    covariates=None,
-    n=1000,
-    alpha=0.05,
-    ddf=None,
-    rng=None,
-    functions=None,
-):
+    groups: Sequence[Group],
+    group_sizes: int,
+    fixef: dict[str, float],
+    test: str,
+    sd: dict[str, float] | None = None,
+    corr: FloatArray | None = None,
+    sigma: int | None = None,
+    family: str = "gaussian",
+    link: str | Link | None = None,
+    dispersion: Numbers | None = None,
+    covariates: dict[str, str] | None = None,
+    n: int = 1000,
+    alpha: float = 0.05,
+    ddf: str | None = None,
+    rng: np.random.Generator | int | None = None,
+    functions: Mapping[str, Callable[..., Any]] | None = None,
+) -> pd.DataFrame:
     """Simulate studies of several sizes: precision, power and Type I error of one test.
 
     For each number of groups and each group size, responses are drawn from the given parameters and fitted by
@@ -188,7 +195,9 @@ def power(
     return pd.DataFrame(rows)
 
 
-def simulated_design(study, n_groups, group_size, n, rng):
+def simulated_design(
+    study: Study, n_groups: int, group_size: int, n: int, rng: np.random.Generator
+) -> dict[str, FloatArray]:
     """Draw covariates once and n responses with and without the effect; returns what the refits say."""
     with _quiet():
         data = study.data(n_groups, group_size, rng)
@@ -213,10 +222,10 @@ def simulated_design(study, n_groups, group_size, n, rng):
 def _row(J, m, designs):
     """Summarise one size.  Designs are independent, replicates of one design share its covariates."""
 
-    def mean(key):
+    def mean(key: str) -> float:
         return float(np.mean([d[key] for d in designs]))
 
-    def error(key):
+    def error(key: str) -> float:
         return float(np.std([d[key].mean() for d in designs], ddof=1) / np.sqrt(len(designs)))
 
     return {
@@ -235,7 +244,7 @@ def _row(J, m, designs):
 
 
 @contextmanager
-def _quiet():
+def _quiet() -> Iterator[Any]:
     """Silence warnings about single simulated data sets; only a main thread may change what others see."""
     if current_thread() is not main_thread():
         yield
@@ -274,7 +283,7 @@ def _study(
     return Study(right, names[0], truth, family, link, drawn, test, alpha, ddf, functions)
 
 
-def _covariate(name, kind):
+def _covariate(name: str, kind: str) -> Callable[..., Any]:
     if callable(kind):
         return kind
     if kind not in KINDS:

@@ -1,14 +1,19 @@
 """The values of a covariate along which a picture is drawn."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from glmmlib.errors import ModelError
+from glmmlib.fitted import FittedModel
+from glmmlib.types import ArrayLike, FloatArray
 from glmmlib.variance.between import covariates
 
 
-def along(fit, x):
+def along(
+    fit: FittedModel, x: ArrayLike | Mapping[str, Any] | None
+) -> tuple[str, FloatArray, Mapping[str, Any]]:
     """Return the name of the covariate that varies, its values (k,), and where to take variances (as `at`).
 
     ``x`` is an array of values, a dict in which one covariate holds several, or None for the range of the
@@ -30,7 +35,7 @@ def along(fit, x):
             f"the variances depend on {', '.join(names)}: give values of one and a value of each other, as "
             "a dict x="
         )
-    at = dict(x) if isinstance(x, Mapping) else {names[0]: x} if len(names) == 1 else x
+    at: Any = dict(x) if isinstance(x, Mapping) else {names[0]: x} if len(names) == 1 else x
     varying = [name for name, values in at.items() if np.ndim(values) == 1] if isinstance(at, Mapping) else []
     if len(varying) != 1:
         raise ModelError(

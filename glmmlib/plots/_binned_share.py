@@ -1,13 +1,15 @@
 """The share of ones among 0/1 responses along a covariate."""
 
 import numpy as np
+import pandas as pd
 
 from glmmlib.errors import DataError
 from glmmlib.palette import DATA, POOLED
 from glmmlib.plots._axes import axes
+from glmmlib.types import Axes
 
 
-def binned_share(data, x, y, bins=10, ax=None):
+def binned_share(data: pd.DataFrame, x: str, y: str, bins: int = 10, ax: Axes | None = None) -> Axes:
     """Draw 0/1 responses as ticks at the bottom and top, and the share of ones in bins of equal size as
     points.
 

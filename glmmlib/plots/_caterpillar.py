@@ -3,12 +3,20 @@
 import numpy as np
 from scipy.special import ndtri
 
+from glmmlib.fitted import FittedModel
 from glmmlib.palette import MODEL, POOLED
 from glmmlib.plots._axes import axes
 from glmmlib.plots._effects import one_effect
+from glmmlib.types import Axes
 
 
-def caterpillar(fit, group=None, effect=None, level=0.95, ax=None):
+def caterpillar(
+    fit: FittedModel,
+    group: str | None = None,
+    effect: str | None = None,
+    level: float = 0.95,
+    ax: Axes | None = None,
+) -> Axes:
     r"""Draw each group's conditional mode and its interval, :math:`\tilde a_j \pm z \, sd(a_j | y)`, the
     lowest first.
 

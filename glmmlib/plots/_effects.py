@@ -2,9 +2,10 @@
 
 from glmmlib.covariance.groups import refuse_curves
 from glmmlib.errors import ModelError
+from glmmlib.fitted import FittedModel
 
 
-def one_effect(fit, group, effect):
+def one_effect(fit: FittedModel, group: str | None, effect: str | None) -> tuple[str, str]:
     """Return the names (group, effect), chosen where there is one, or say what there is to choose from."""
     if all(g.is_curve for g in fit.groups):
         refuse_curves(fit.groups, "a picture of groups")

@@ -1,13 +1,26 @@
 """Lines of groups from a random-slope model: what the correlation of intercepts and slopes looks like."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from glmmlib.palette import DATA, MODEL, TRUTH
 from glmmlib.plots._axes import axes
 from glmmlib.theory.deviations import deviations
+from glmmlib.types import Axes
 
 
-def fan(slope, sd, corr, intercept=0.0, x=(0.0, 10.0), groups=24, highlight=4, ax=None):
+def fan(
+    slope: float,
+    sd: tuple[float, float],
+    corr: float,
+    intercept: float = 0.0,
+    x: Sequence[float] = (0.0, 10.0),
+    groups: int = 24,
+    highlight: int = 4,
+    ax: Axes | None = None,
+) -> Axes:
     r"""Draw :math:`\beta_0 + a_{0j} + (\beta_1 + a_{1j}) x` for groups with exactly the covariance asked for.
 
     The groups with the highest intercepts are orange, the typical group is the thick blue line.
@@ -47,7 +60,9 @@ def fan(slope, sd, corr, intercept=0.0, x=(0.0, 10.0), groups=24, highlight=4, a
     a0, a1 = deviations(sd, corr, groups)
     highest = a0 >= np.sort(a0)[-highlight] if highlight else np.zeros(groups, bool)
     for is_high, b0, b1 in zip(highest, a0, a1, strict=True):
-        style = {"color": TRUTH, "lw": 2, "zorder": 3} if is_high else {"color": DATA, "lw": 1, "alpha": 0.6}
+        style: dict[str, Any] = (
+            {"color": TRUTH, "lw": 2, "zorder": 3} if is_high else {"color": DATA, "lw": 1, "alpha": 0.6}
+        )
         ax.plot(ends, intercept + b0 + (slope + b1) * ends, **style)
     ax.plot(ends, intercept + slope * ends, color=MODEL, lw=3.5, zorder=4)
     return ax

@@ -1,14 +1,29 @@
 """The lines of the groups of a mixed model, and the line of a typical group."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import numpy as np
+import pandas as pd
 
 from glmmlib.covariance.groups import refuse_curves
 from glmmlib.errors import ModelError
+from glmmlib.fitted import FittedModel
 from glmmlib.palette import DATA, MODEL, group_colours
 from glmmlib.plots._axes import axes
+from glmmlib.types import Axes, FloatArray
 
 
-def group_lines(fit, x, highlight=(), colours=None, group=None, labels=False, kind="link", ax=None):
+def group_lines(
+    fit: FittedModel,
+    x: str,
+    highlight: Sequence[Any] = (),
+    colours: Sequence[str] | None = None,
+    group: str | None = None,
+    labels: bool = False,
+    kind: str = "link",
+    ax: Axes | None = None,
+) -> Axes:
     r"""Draw :math:`\beta_0 + a_{0j} + (\beta_1 + a_{1j}) x` for each group j, and :math:`\beta_0 + \beta_1
     x`.
 
@@ -63,7 +78,7 @@ def group_lines(fit, x, highlight=(), colours=None, group=None, labels=False, ki
         raise ModelError(f"the fit has no group {', '.join(sorted(unknown))}; look at fit.ranef()")
     for level, line in coefficients.iterrows():
         named = str(level) in colour
-        style = (
+        style: dict[str, Any] = (
             {"color": colour[str(level)], "zorder": 3} if named else {"color": DATA, "lw": 0.8, "alpha": 0.5}
         )
         ax.plot(grid, inverse(line["Intercept"] + line[x] * grid), **style)
@@ -81,18 +96,18 @@ def _name(ax, text, x, y, colour):
     ax.annotate(text, (x, y), xytext=(5, 0), textcoords="offset points", va="center", color=colour)
 
 
-def _same(eta):
+def _same(eta: FloatArray) -> FloatArray:
     return eta
 
 
-def _inverse(fit, kind):
+def _inverse(fit: FittedModel, kind: str) -> Callable[..., Any]:
     """The function from the linear predictor to the scale that is drawn."""
     if kind not in ("link", "response"):
         raise ModelError(f"kind is 'link' or 'response', not {kind!r}")
     return _same if kind == "link" or fit.family.link.is_straight else fit.family.link.inverse
 
 
-def _coefficients(fit, x, group):
+def _coefficients(fit: FittedModel, x: str, group: str | None) -> pd.DataFrame:
     refuse_curves(getattr(fit, "groups", ()), "a picture of the groups' lines")
     if set(fit.params.index) != {"Intercept", x}:
         raise ModelError(

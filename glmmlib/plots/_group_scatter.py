@@ -1,11 +1,25 @@
 """Data with a few groups picked out."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
 from glmmlib.errors import DataError
 from glmmlib.palette import DATA, group_colours
 from glmmlib.plots._axes import axes
+from glmmlib.types import Axes
 
 
-def group_scatter(data, x, y, group, highlight=(), colours=None, ax=None):
+def group_scatter(
+    data: pd.DataFrame,
+    x: str,
+    y: str,
+    group: str,
+    highlight: Sequence[str] = (),
+    colours: Mapping[Any, str] | None = None,
+    ax: Axes | None = None,
+) -> Axes:
     """Draw all observations in grey and the groups of `highlight` in colours of their own, named in a legend.
 
     Parameters

@@ -1,12 +1,14 @@
 """One strip of points a group, the smallest group first."""
 
 import numpy as np
+import pandas as pd
 
 from glmmlib.palette import DATA, POOLED
 from glmmlib.plots._axes import axes
+from glmmlib.types import Axes
 
 
-def group_strips(data, y, group, ax=None):
+def group_strips(data: pd.DataFrame, y: str, group: str, ax: Axes | None = None) -> Axes:
     """Draw each group's observations as a strip of grey points and its mean as a black dash, groups ordered
     by size.
 

@@ -1,12 +1,28 @@
 """The ICC along a covariate that has a random slope."""
 
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from glmmlib.fitted import FittedModel
 from glmmlib.palette import MODEL
 from glmmlib.plots._along import along
 from glmmlib.plots._axes import axes
+from glmmlib.types import ArrayLike, Axes
 from glmmlib.variance.icc import icc, icc_conf_int
 
 
-def icc_curve(fit, x=None, group=None, scale=None, rng=None, n=499, level=0.95, ax=None):
+def icc_curve(
+    fit: FittedModel,
+    x: ArrayLike | Mapping[str, Any] | None = None,
+    group: str | None = None,
+    scale: str | None = None,
+    rng: np.random.Generator | int | None = None,
+    n: int = 499,
+    level: float = 0.95,
+    ax: Axes | None = None,
+) -> Axes:
     r"""Draw :math:`ICC(x) = z'\Sigma z / (z'\Sigma z + \sigma^2)`, and with a Generator its bootstrap band.
 
     Parameters
@@ -45,7 +61,7 @@ def icc_curve(fit, x=None, group=None, scale=None, rng=None, n=499, level=0.95, 
     [0.48, 0.66, 0.85]
     """
     name, values, at = along(fit, x)
-    curve = icc(fit, at=at, group=group, scale=scale)
+    curve: Any = icc(fit, at=at, group=group, scale=scale)
     ax = axes(ax)
     if rng is not None:
         band = icc_conf_int(fit, at=at, group=group, scale=scale, level=level, n=n, rng=rng)

@@ -1,17 +1,23 @@
 """The four ingredients of a generalised linear mixed model, each drawn with the numbers of one fit."""
 
+from typing import Any
+
 import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 
 from glmmlib.errors import ModelError
 from glmmlib.families.support import Support
+from glmmlib.fitted import FittedModel
 from glmmlib.palette import DATA, MODEL, TRUTH
 from glmmlib.plots._group_lines import group_lines
+from glmmlib.types import Axes
 
 BARS = 0.999  # of the probability is shown
 WIDTH = 3.2  # SDs on either side of the middle of the random effects
 
 
-def ingredients(fit, x, level, at, ax=None):
+def ingredients(fit: FittedModel, x: str, level: str, at: float, ax: Any = None) -> NDArray[Any]:
     r"""Follow one group through the model, from its random effect to the distribution of its response.
 
     .. math::
@@ -74,7 +80,7 @@ def ingredients(fit, x, level, at, ax=None):
     return axes
 
 
-def _check(fit, level):
+def _check(fit: FittedModel, level: str) -> pd.Series:
     family = getattr(fit, "family", None)
     is_continuous = not getattr(family, "support", Support()).is_discrete
     if is_continuous or fit.design.trials is not None or len(fit.groups) > 1:
@@ -94,7 +100,7 @@ def _check(fit, level):
     return modes
 
 
-def _random_effects(ax, sd, modes, mode):
+def _random_effects(ax: Axes, sd: float, modes: pd.Series, mode: float) -> None:
     reach = max(WIDTH * sd, 1.1 * abs(modes).max())
     a = np.linspace(-reach, reach, 201)
     ax.plot(a, np.exp(-0.5 * (a / sd) ** 2), color=MODEL)

@@ -1,21 +1,32 @@
 """The likelihood of a linear mixed model over two parameters, with the way the optimiser takes."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from glmmlib.errors import ModelError
+from glmmlib.fitted import FittedModel
 from glmmlib.likelihood.lmm_start import first_theta
 from glmmlib.likelihood.optimise import minimise
 from glmmlib.linalg.resources import one_blas_thread
 from glmmlib.palette import POOLED
 from glmmlib.plots._axes import axes
+from glmmlib.types import Axes, FloatArray
 
 LEVELS = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0)  # contour lines: how far the deviance is above its minimum
 REACH = 8.0  # the picture ends about where the deviance has risen by this much
 
 
-def likelihood_surface(fit, path=True, start=None, x=None, y=None, ax=None):
+def likelihood_surface(
+    fit: FittedModel,
+    path: bool = True,
+    start: Sequence[float] | None = None,
+    x: FloatArray | None = None,
+    y: FloatArray | None = None,
+    ax: Axes | None = None,
+) -> Axes:
     r"""Draw the contours of the deviance (or REML criterion) above its minimum, and the optimiser's path.
 
     With one parameter in theta the axes are theta, the ratio :math:`\sigma_b/\sigma`, and sigma:
@@ -65,7 +76,7 @@ def likelihood_surface(fit, path=True, start=None, x=None, y=None, ax=None):
     """
     _check(fit, start)
     with one_blas_thread():
-        surface = (_OneTheta if len(fit.theta) == 1 else _TwoThetas)(fit)
+        surface: Any = (_OneTheta if len(fit.theta) == 1 else _TwoThetas)(fit)
         way = surface.path(start) if path else np.empty((0, 2))
         x, y = surface.axes(x, y, way)
         rise = surface.values(x, y) - fit.deviance
@@ -103,7 +114,7 @@ def _check(fit, start):
 
 @dataclass(frozen=True, eq=False)
 class _Surface:
-    fit: object
+    fit: FittedModel
 
     def point(self, theta):
         problem = self.fit.solution.problem
@@ -133,7 +144,7 @@ class _OneTheta(_Surface):
     def best_sigma(self, theta):
         return np.sqrt(self.point(np.atleast_1d(theta)).r2 / self.fit.solution.problem.df)
 
-    def path(self, start):
+    def path(self, start: Sequence[float]) -> FloatArray:
         return np.array([(theta[0], self.best_sigma(theta)) for theta in self.thetas(start)])
 
     def values(self, x, y):
@@ -144,7 +155,7 @@ class _OneTheta(_Surface):
             columns.append(point.value - profiled_out + df * np.log(2.0 * np.pi * y**2) + point.r2 / y**2)
         return np.array(columns).T
 
-    def axes(self, x, y, path):
+    def axes(self, x: FloatArray, y: FloatArray, path: FloatArray) -> tuple[FloatArray, FloatArray]:
         theta, sigma = self.optimum
         if x is None:
             ends = _reach(lambda v: self.point(np.array([v])).value - self.fit.deviance, theta)
@@ -155,7 +166,7 @@ class _OneTheta(_Surface):
             y = y[y > 0.0]
         return np.asarray(x, dtype=float), np.asarray(y, dtype=float)
 
-    def ridge(self, x):
+    def ridge(self, x: FloatArray) -> list[float]:
         return [self.best_sigma(v) for v in x]
 
 
@@ -170,13 +181,13 @@ class _TwoThetas(_Surface):
     def optimum(self):
         return tuple(self.fit.theta)
 
-    def path(self, start):
+    def path(self, start: Sequence[float]):
         return self.thetas(start)
 
-    def values(self, x, y):
+    def values(self, x: FloatArray | Sequence[float], y: FloatArray) -> FloatArray:
         return np.array([[self.point(np.array([a, b])).value for a in x] for b in y])
 
-    def axes(self, x, y, path):
+    def axes(self, x: FloatArray, y: FloatArray, path: FloatArray):
         chosen = []
         for k, given in enumerate((x, y)):
             if given is None:
@@ -185,16 +196,16 @@ class _TwoThetas(_Surface):
             chosen.append(np.asarray(given, dtype=float))
         return chosen
 
-    def _moved(self, k, value):
+    def _moved(self, k: int, value: float):
         theta = np.array(self.optimum)
         theta[k] = value
         return self.point(theta).value
 
-    def ridge(self, x):
+    def ridge(self, x: FloatArray):
         return None
 
 
-def _reach(rise, at):
+def _reach(rise: Callable[..., Any], at: float) -> tuple[float, float]:
     """Return the values below and above ``at``, neither of them negative, where ``rise`` passes
     :data:`REACH`.
     """
@@ -204,7 +215,7 @@ def _reach(rise, at):
     return _bisect(rise, at, max(1e-3 * at, 0.0)), _bisect(rise, at, upper)
 
 
-def _bisect(rise, inside, outside):
+def _bisect(rise: Callable[..., Any], inside: float, outside: float) -> float:
     if outside == inside or rise(outside) <= REACH:
         return outside
     for _ in range(12):
@@ -213,7 +224,7 @@ def _bisect(rise, inside, outside):
     return outside
 
 
-def _span(ends, path, n):
+def _span(ends: Sequence[float], path: FloatArray, n: int) -> FloatArray:
     lower, upper = min([ends[0], *path[:, 0]]), max([ends[1], *path[:, 0]])
     lower = 0.0 if lower < 0.15 * upper else lower
     return np.linspace(lower, upper + 0.04 * (upper - lower), n)

@@ -1,13 +1,26 @@
 """The least-squares line of each group, fitted to that group alone."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
+import pandas as pd
 
 from glmmlib.errors import DataError
 from glmmlib.palette import DATA, group_colours
 from glmmlib.plots._axes import axes
+from glmmlib.types import Axes
 
 
-def own_lines(data, x, y, group, highlight=(), colours=None, ax=None):
+def own_lines(
+    data: pd.DataFrame,
+    x: str,
+    y: str,
+    group: str,
+    highlight: Sequence[str] = (),
+    colours: Mapping[Any, str] | None = None,
+    ax: Axes | None = None,
+) -> Axes:
     """Draw the line of each group over that group's own range of `x`, and a dot at the group's means.
 
     Nothing is shared between the groups: each line is ordinary least squares on the rows of one group.

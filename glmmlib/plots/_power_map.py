@@ -1,10 +1,12 @@
 """Power over numbers of groups and group sizes."""
 
 import numpy as np
+import pandas as pd
 
 from glmmlib.errors import ModelError
 from glmmlib.palette import POOLED
 from glmmlib.plots._axes import axes
+from glmmlib.types import Axes
 
 _WORDS = {
     "power": "power",
@@ -14,7 +16,7 @@ _WORDS = {
 }
 
 
-def power_map(table, value="power", wanted=0.8, ax=None):
+def power_map(table: pd.DataFrame, value: str = "power", wanted: float = 0.8, ax: Axes | None = None) -> Axes:
     """Draw one number of :func:`glmmlib.power` for each size of a study, its cell the lighter the larger the
     number.
 

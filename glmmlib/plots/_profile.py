@@ -1,15 +1,22 @@
 """The profile zeta plot: how far each likelihood is from a parabola."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from scipy.special import ndtri
 
 from glmmlib.errors import ModelError
+from glmmlib.fitted import FittedModel
 from glmmlib.inference.profile.profile import Profile
 from glmmlib.inference.profile.profile import profile as make_profile
 from glmmlib.palette import DATA, MODEL, POOLED
+from glmmlib.types import FloatArray
 
 
-def profile(fit, parm=None, levels=(0.5, 0.95), ax=None):
+def profile(
+    fit: FittedModel, parm: str | None = None, levels: Sequence[float] = (0.5, 0.95), ax: Any = None
+) -> Any:
     """Draw the signed root of the deviance's increase against each parameter, with its intervals.
 
     A straight line (dashed: the one that the Wald interval stands for) means a likelihood of normal shape; a
@@ -64,7 +71,7 @@ def profile(fit, parm=None, levels=(0.5, 0.95), ax=None):
     return axes[0] if len(names) == 1 else axes
 
 
-def _grid(n):
+def _grid(n: int) -> FloatArray:
     """Return n new axes, three in a row."""
     import matplotlib.pyplot as plt
 

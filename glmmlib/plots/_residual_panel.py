@@ -2,19 +2,23 @@
 covariate?
 """
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import betaincinv
 
 from glmmlib.display.words import listed
 from glmmlib.errors import DataError, ModelError
 from glmmlib.palette import DATA, MODEL, POOLED
+from glmmlib.types import Axes, FloatArray
 from glmmlib.variance.between import covariates
 
 QUARTILES = (0.25, 0.5, 0.75)
 MIN_IN_A_BIN = 25  # residuals between two points of a quartile line
 
 
-def residual_panel(residuals, x=None, ax=None):
+def residual_panel(residuals: Any, x: FloatArray | None = None, ax: Any = None) -> NDArray[Any]:
     """Draw quantile residuals in three pictures: against the uniform distribution, the fitted values and a
     covariate.
 
@@ -87,7 +91,7 @@ def _covariate(fit, name):
     return name, column.to_numpy(float)
 
 
-def _quantiles(ax, u):
+def _quantiles(ax: Axes, u: FloatArray) -> None:
     n = len(u)
     i = np.arange(1, n + 1)
     expected = i / (n + 1)
@@ -104,7 +108,7 @@ def _quantiles(ax, u):
     ax.set(xlabel="expected", ylabel="residual", xlim=(0, 1), ylim=(0, 1))
 
 
-def _along(ax, x, u, label):
+def _along(ax: Axes, x: FloatArray, u: FloatArray, label: str) -> None:
     ax.scatter(x, u, s=6, color=DATA, alpha=0.5, linewidths=0)
     for q in QUARTILES:
         ax.axhline(q, color=POOLED, lw=1, ls=(0, (5, 4)))
@@ -113,7 +117,7 @@ def _along(ax, x, u, label):
     ax.set(xlabel=label, ylabel="residual", ylim=(0, 1))
 
 
-def _running_quartiles(x, u):
+def _running_quartiles(x: FloatArray, u: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return medians of x and quartiles of u in bins of about equal size; equal values of x stay together."""
     n_bins = int(np.clip(len(x) // MIN_IN_A_BIN, 1, 10))
     edges = np.unique(np.quantile(x, np.linspace(0, 1, n_bins + 1)))

@@ -1,13 +1,17 @@
 """Residuals, group by group: do whole groups lie on one side of zero?"""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
+from glmmlib.covariance.groups import Group
 from glmmlib.palette import DATA, POOLED
 from glmmlib.plots._axes import axes
+from glmmlib.types import Axes
 
 
-def residuals_by_group(residuals, groups, ax=None):
+def residuals_by_group(residuals: Sequence[float], groups: Sequence[Group], ax: Axes | None = None) -> Axes:
     """Draw the residuals of each group on a row of its own, and a diamond at their mean.
 
     The groups are sorted by mean residual, the highest on top. Without dependence within groups the diamonds

@@ -2,13 +2,17 @@
 
 import numpy as np
 
+from glmmlib.fitted import FittedModel
 from glmmlib.palette import DATA, MODEL, POOLED
 from glmmlib.plots._axes import axes
 from glmmlib.plots._effects import one_effect
+from glmmlib.types import Axes
 from glmmlib.variance.shrinkage import shrinkage
 
 
-def shrinkage_arrows(fit, group=None, effect=None, ax=None):
+def shrinkage_arrows(
+    fit: FittedModel, group: str | None = None, effect: str | None = None, ax: Axes | None = None
+) -> Axes:
     """Draw an arrow for each group from its raw effect (grey) to its conditional mode (blue), the smallest
     group on top.
 

@@ -4,12 +4,16 @@ import numpy as np
 
 from glmmlib.display.arguments import checked_level
 from glmmlib.errors import ModelError
+from glmmlib.fitted import FittedModel
 from glmmlib.inference.contrasts import quantile, single_tests
 from glmmlib.palette import DATA, MODEL
 from glmmlib.plots._axes import axes
+from glmmlib.types import ArrayLike, Axes
 
 
-def simple_effect(fit, effect, product, x, level=0.95, ax=None):
+def simple_effect(
+    fit: FittedModel, effect: str, product: str, x: ArrayLike, level: float = 0.95, ax: Axes | None = None
+) -> Axes:
     r"""Draw :math:`\beta_{effect} + \beta_{product}\, x` with its interval, and a dashed line at zero.
 
     In a model with the interaction of x and another variable, the coefficient of the other one is its effect

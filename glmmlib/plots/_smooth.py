@@ -1,13 +1,21 @@
 """A smooth curve of a fit, with its pointwise intervals."""
 
+from glmmlib.fitted import FittedModel
 from glmmlib.inference.smooths import smooth_curve
 from glmmlib.palette import DATA, MODEL
 from glmmlib.plots._axes import axes
+from glmmlib.types import ArrayLike, Axes
 
 BAND, DOTS = 0.2, 0.5
 
 
-def smooth(fit, name=None, level=0.95, at=None, ax=None):
+def smooth(
+    fit: FittedModel,
+    name: str | None = None,
+    level: float = 0.95,
+    at: ArrayLike | None = None,
+    ax: Axes | None = None,
+) -> Axes:
     """Draw a smooth curve ``s(x)``, centred, with its pointwise intervals, and a tick for each value of x.
 
     Parameters

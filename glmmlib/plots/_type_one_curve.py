@@ -5,9 +5,10 @@ import numpy as np
 from glmmlib.palette import POOLED
 from glmmlib.plots._axes import axes
 from glmmlib.theory.type_one_rate import NOMINAL, type_one_rate
+from glmmlib.types import Axes
 
 
-def type_one_curve(icc, group_size, n_groups, ax=None):
+def type_one_curve(icc: float, group_size: int, n_groups: int, ax: Axes | None = None) -> Axes:
     """Draw the rate at which the pooled slope test rejects a true null, against the share of x between
     groups.
 

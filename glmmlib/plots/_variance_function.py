@@ -1,14 +1,24 @@
 """The variance of the response along a covariate that has a random slope."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
+from glmmlib.fitted import FittedModel
 from glmmlib.palette import DATA, MODEL, POOLED
 from glmmlib.plots._along import along
 from glmmlib.plots._axes import axes
+from glmmlib.types import ArrayLike, Axes
 from glmmlib.variance.between import between_variance
 
 
-def variance_function(fit, x=None, group=None, ax=None):
+def variance_function(
+    fit: FittedModel,
+    x: ArrayLike | Mapping[str, Any] | None = None,
+    group: str | None = None,
+    ax: Axes | None = None,
+) -> Axes:
     r"""Draw the variance between groups, :math:`z'\Sigma z`, the residual variance and their sum against x.
 
     For a random intercept and slope :math:`z'\Sigma z = \sigma_0^2 + 2 x \sigma_{01} + x^2 \sigma_1^2`, a
@@ -54,7 +64,7 @@ def variance_function(fit, x=None, group=None, ax=None):
     ax = axes(ax)
     ax.plot(values, between, color=MODEL, label="between groups")
     if fit.is_linear:
-        residual = np.full(len(values), fit.sigma**2)
+        residual = np.full(len(values), fit.scale**2)
         ax.plot(values, residual, color=DATA, ls="--", label="residual")
         ax.plot(values, between + residual, color=POOLED, ls="-.", label="sum" if group else "total")
         ax.set(ylabel=f"variance of {fit.design.response_name}")

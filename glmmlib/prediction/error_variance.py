@@ -7,12 +7,18 @@ levels. Where two levels occur together in the data, :meth:`glmmlib.linalg.pls.F
 entry; for a new combination of known levels a column of the inverse is solved for.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import solve_triangular
 
+from glmmlib.fitted import FittedModel
 from glmmlib.linalg.crossing import CHUNK_ROWS
+from glmmlib.linalg.pls import Factorisation
+from glmmlib.types import BoolArray, FloatArray, IntArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,25 +34,25 @@ class Effects:
     used: np.ndarray
 
     @property
-    def known(self):
+    def known(self) -> BoolArray:
         return self.codes >= 0
 
-    def part(self, modes):
+    def part(self, modes: FloatArray) -> FloatArray:
         """Return ``z'b`` (n,) for modes (q, J); zero where the level is unknown."""
         total = np.zeros(len(self.codes))
         for z, mode in zip(self.Z[self.used], modes[self.used], strict=True):
             total += np.where(self.known, z * mode[self.codes], 0.0)
         return total
 
-    def open_variance(self, covariance):
+    def open_variance(self, covariance: FloatArray) -> FloatArray:
         """Return ``z' Sigma z`` (n,) where the level is unknown, zero elsewhere."""
         return np.where(self.known, 0.0, np.einsum("an,ab,bn->n", self.Z, covariance, self.Z))
 
-    def select(self, rows):
+    def select(self, rows: slice) -> Effects:
         return Effects(self.Z[:, rows], self.codes[rows], self.used)
 
 
-def linear_variance(fit, X, effects):
+def linear_variance(fit: FittedModel, X: FloatArray, effects: Sequence[Effects]) -> FloatArray:
     """Return the variance of ``x'beta + z'b`` for each row, given theta.
 
     Parameters
@@ -91,7 +97,7 @@ def linear_variance(fit, X, effects):
     return fit.scale**2 * total
 
 
-def mode_error_variances(fit, k):
+def mode_error_variances(fit: FittedModel, k: int) -> FloatArray:
     """Return the variances (q, J) of the errors of the conditional modes of one group, given theta.
 
     Parameters
@@ -147,7 +153,7 @@ class _Inverse:
             total += np.einsum("pn,pq,qn->n", d, more, d)
         return total
 
-    def _key(self, f, h, codes):
+    def _key(self, f: int, h: int, codes: IntArray) -> tuple[int, int]:
         return codes[f].astype(np.int64) * self.structure.factors[h].n_levels + codes[h]
 
     def _pair(self, f, h, factorisation, values, effects):
@@ -174,7 +180,14 @@ class _Inverse:
             return self._columns(f, first, h, second, factorisation).swapaxes(0, 1)
         return self._columns(h, second, f, first, factorisation)
 
-    def _columns(self, given, its_levels, other, other_levels, factorisation):
+    def _columns(
+        self,
+        given: IntArray,
+        its_levels: IntArray,
+        other: IntArray,
+        other_levels: IntArray,
+        factorisation: Factorisation,
+    ) -> FloatArray:
         """Return the entries (q_other, q_given, pairs) by unit right-hand sides on the side ``given``."""
         factors = self.structure.factors
         found = np.empty((factors[other].q, factors[given].q, len(its_levels)))

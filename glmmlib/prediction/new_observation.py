@@ -2,8 +2,18 @@
 
 import numpy as np
 
+from glmmlib.families.base import Family
+from glmmlib.types import AuxiliaryValue, FloatArray
 
-def response_ends(family, eta, variance, weights, auxiliary, probability):
+
+def response_ends(
+    family: Family,
+    eta: FloatArray,
+    variance: FloatArray,
+    weights: FloatArray | None,
+    auxiliary: AuxiliaryValue,
+    probability: float,
+) -> list[FloatArray]:
     """Return both ends of the interval of a new observation with this upper probability.
 
     Parameters

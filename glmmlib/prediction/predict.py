@@ -1,22 +1,32 @@
 """Predictions: which effects they use, for which rows, and how sure they are."""
 
+from __future__ import annotations
+
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
+from glmmlib.covariance.groups import Group
 from glmmlib.design.arguments import argument, check_weights
+from glmmlib.design.arrays import Design, NewDesign
 from glmmlib.design.frames import as_frame
 from glmmlib.design.newdata import new_design
 from glmmlib.design.recoding import effect_names
 from glmmlib.display.arguments import checked_level
 from glmmlib.display.words import counted, listed
 from glmmlib.errors import DataError, ModelError, RangeWarning
+from glmmlib.families.base import Family
+from glmmlib.fitted import FittedModel
 from glmmlib.formula.parser import random_only
+from glmmlib.formula.terms import RandomTerm
 from glmmlib.prediction.error_variance import Effects, linear_variance
 from glmmlib.prediction.new_observation import response_ends
+from glmmlib.types import BoolArray, FloatArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,16 +45,16 @@ class Rows:
 
 
 def predict(
-    fit,
-    newdata=None,
-    re_form=None,
-    kind="response",
-    allow_new_levels=False,
-    interval=None,
-    level=0.95,
-    offset=None,
-    weights=None,
-):
+    fit: FittedModel,
+    newdata: dict[str, list[int | str]] | None = None,
+    re_form: str | None = None,
+    kind: str = "response",
+    allow_new_levels: bool = False,
+    interval: str | None = None,
+    level: float = 0.95,
+    offset: FloatArray | None = None,
+    weights: FloatArray | None = None,
+) -> pd.DataFrame | pd.Series:
     r"""Predict from a fitted mixed model: ``x'beta + z'b + offset``, and its mean response.
 
     Parameters
@@ -126,7 +136,7 @@ def predict(
     is_plain = kind == "link" and not is_marginal
     eta = eta if is_plain else _with_means(fit.family, eta)
 
-    def on_scale(eta):
+    def on_scale(eta: FloatArray) -> FloatArray:
         if is_plain:
             return eta
         eta = fit.family.within(eta)
@@ -147,7 +157,7 @@ def predict(
     return found
 
 
-def chosen_effects(fit, re_form):
+def chosen_effects(fit: FittedModel, re_form: str | None) -> list[BoolArray]:
     """Return which random effects `re_form` names: for each grouping factor an array (q,) of bool.
 
     >>> import glmmlib as gl
@@ -185,7 +195,7 @@ def chosen_effects(fit, re_form):
     return masks
 
 
-def _effect_names(design, group, term):
+def _effect_names(design: Design, group: Group, term: RandomTerm) -> list[str]:
     """Return the column names of a term, as they would be in the fit's own data."""
     for own, (_, columns) in zip(group.terms, group.parts, strict=True):
         if own.lhs == term.lhs:
@@ -195,7 +205,7 @@ def _effect_names(design, group, term):
     return list(effect_names(design, term.lhs))
 
 
-def _check_options(kind, interval, level):
+def _check_options(kind: str, interval: str | None, level: float) -> None:
     if kind not in ("response", "link"):
         raise ModelError(f"kind is 'response' or 'link', not {kind!r}")
     if interval not in (None, "confidence", "prediction"):
@@ -203,7 +213,7 @@ def _check_options(kind, interval, level):
     checked_level(level)
 
 
-def _refuse_split_groups(fit, used, re_form):
+def _refuse_split_groups(fit: FittedModel, used: Sequence[BoolArray], re_form: str | None) -> None:
     """An observation of a known group whose slope is taken from a new group is nobody's observation."""
     for g, mask in zip(fit.groups, used, strict=True):
         if mask.any() and not mask.all():
@@ -246,7 +256,7 @@ def _rows(fit, newdata, used, needs_open, allow_new_levels, offset, has_noise):
     return Rows(new.index, new.X, new.offset, effects, new.complete, auxiliary)
 
 
-def _new_effects(group, mask, new, taken):
+def _new_effects(group: Group, mask: BoolArray, new: NewDesign, taken: Sequence[int]) -> Effects:
     Z, codes = np.zeros((group.q, len(new.index))), np.full(len(new.index), -1)
     for position, columns in group.parts:
         if position in new.random:
@@ -279,14 +289,14 @@ def _weights(fit, newdata, weights, complete):
 # --- numbers --------------------------------------------------------------------------------------
 
 
-def _linear_predictor(fit, rows):
+def _linear_predictor(fit: FittedModel, rows: Rows) -> FloatArray:
     eta = rows.X @ fit.solution.estimates.beta
     for effects, modes in zip(rows.effects, fit.solution.modes, strict=True):
         eta = eta + effects.part(modes)
     return eta if rows.offset is None else eta + rows.offset
 
 
-def _with_means(family, eta):
+def _with_means(family: Family, eta: FloatArray) -> FloatArray:
     """Return the linear predictors, NaN where they have no mean, with a warning."""
     is_outside = ~(family.is_within(eta) | np.isnan(eta))
     if is_outside.any():
@@ -301,13 +311,13 @@ def _with_means(family, eta):
     return np.where(is_outside, np.nan, eta)
 
 
-def _open_variance(fit, rows):
+def _open_variance(fit: FittedModel, rows: Rows) -> FloatArray:
     """Variance of the random effects that the rows leave unknown (n,)."""
     covariances = [fit.varcorr[g.name].cov.to_numpy() for g in fit.groups]
     return sum(e.open_variance(S) for e, S in zip(rows.effects, covariances, strict=True))
 
 
-def _table(rows, **columns):
+def _table(rows: Rows, **columns: Any) -> pd.DataFrame:
     return pd.DataFrame({k: np.where(rows.complete, v, np.nan) for k, v in columns.items()}, rows.index)
 
 

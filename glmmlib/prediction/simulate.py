@@ -1,34 +1,39 @@
 """Simulated responses: from a fit, or from parameters alone."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from glmmlib.covariance.groups import arrange, refuse_curves
+from glmmlib.covariance.groups import Group, arrange, refuse_curves
 from glmmlib.design.build import build_design
 from glmmlib.display.words import listed
 from glmmlib.errors import ModelError
+from glmmlib.families.base import Family
+from glmmlib.families.links import Link
 from glmmlib.families.registry import any_family
+from glmmlib.fitted import FittedModel
+from glmmlib.types import AuxiliaryValue, FloatArray, Numbers
 
 
 def simulate(
-    formula,
-    data,
+    formula: str,
+    data: pd.DataFrame,
     *,
-    fixef,
-    sd=None,
-    corr=None,
-    sigma=None,
-    family="gaussian",
-    link=None,
-    dispersion=None,
-    weights=None,
-    offset=None,
-    n=None,
-    rng=None,
-    functions=None,
-):
+    fixef: dict[str, float],
+    sd: dict[str, float] | None = None,
+    corr: FloatArray | None = None,
+    sigma: int | None = None,
+    family: str = "gaussian",
+    link: str | Link | None = None,
+    dispersion: Numbers | None = None,
+    weights: FloatArray | None = None,
+    offset: FloatArray | None = None,
+    n: int | None = None,
+    rng: np.random.Generator | int | None = None,
+    functions: Mapping[str, Callable[..., Any]] | None = None,
+) -> FloatArray:
     r"""Draw responses from the parameters of a mixed model: no fit, and no response, is needed.
 
     .. math::
@@ -105,7 +110,12 @@ def simulate(
     return pd.Series(y[:, 0], design.index, name=_response_name(text, design)) if n is None else y
 
 
-def simulate_fit(fit, n=None, rng=None, conditional=False):
+def simulate_fit(
+    fit: FittedModel,
+    n: int | None = None,
+    rng: np.random.Generator | int | None = None,
+    conditional: bool = False,
+) -> FloatArray | pd.Series:
     """Draw responses from a fitted model; see :meth:`MixedModelFit.simulate`."""
     rng = require_generator(rng)
     count = 1 if n is None else _count(n)
@@ -114,7 +124,9 @@ def simulate_fit(fit, n=None, rng=None, conditional=False):
     if not conditional:
         parts = zip(fit.groups, fit.solution.Lambdas, strict=True)
         drawn = [(g, fit.scale * L) for g, L in parts if not g.is_curve]
-        eta = eta + random_part(*zip(*drawn, strict=True), count, rng, fit.nobs) if drawn else eta
+        if drawn:
+            groups, factors = zip(*drawn, strict=True)
+            eta = eta + random_part(groups, factors, count, rng, fit.nobs)
         for g, b in zip(fit.groups, fit.solution.modes, strict=True):
             if g.is_curve:  # all responses share it, as they share the fixed effects
                 eta = eta + (b[:, 0] @ g.factor.Z)[:, None]
@@ -123,7 +135,9 @@ def simulate_fit(fit, n=None, rng=None, conditional=False):
     return pd.Series(y[:, 0], fit.design.index, name=fit.design.response_name) if n is None else y
 
 
-def random_part(groups, roots, n, rng, nobs):
+def random_part(
+    groups: Sequence[Group], roots: Sequence[FloatArray], n: int, rng: np.random.Generator, nobs: int
+) -> FloatArray:
     """Draw all random effects n times and return ``Z b`` (nobs, n).
 
     ``roots`` holds for each group a (q, q) matrix whose product with its transpose is the covariance.
@@ -137,16 +151,22 @@ def random_part(groups, roots, n, rng, nobs):
     return total
 
 
-def draw_responses(eta, rng, family, weights=None, dispersion=None, as_proportions=False):
+def draw_responses(
+    eta: FloatArray,
+    rng: np.random.Generator,
+    family: Family,
+    weights: FloatArray | None = None,
+    dispersion: AuxiliaryValue = None,
+    as_proportions: bool = False,
+) -> FloatArray:
     """Draw responses (nobs, n) around the linear predictors ``eta`` (nobs, n)."""
     column = None if weights is None else weights[:, None]
     by_row = dispersion if np.ndim(dispersion) == 0 else dispersion[:, None]
     y = family.draw(eta, column, by_row, rng)
-    is_share = family.support.in_trials and as_proportions and weights is not None
-    return y / column if is_share else y
+    return y / column if column is not None and family.support.in_trials and as_proportions else y
 
 
-def require_generator(rng):
+def require_generator(rng: Any) -> np.random.Generator:
     """Return a numpy Generator: the one given, or one made of what ``numpy.random.default_rng`` takes.
 
     Randomness without a source that can be named is refused.
@@ -165,7 +185,7 @@ def require_generator(rng):
 # --- parameters -----------------------------------------------------------------------------------
 
 
-def _count(n):
+def _count(n: int) -> int:
     if not isinstance(n, int | np.integer) or n < 1:
         raise ModelError(f"n is the number of responses, 1 or more, not {n!r}")
     return int(n)
@@ -175,7 +195,7 @@ def _response_name(text, design):
     return None if text.startswith("response ~") else design.response_name
 
 
-def _fixed_effects(fixef, names):
+def _fixed_effects(fixef: dict[str, float], names: Sequence[str]) -> FloatArray:
     return _by_name(fixef, names, "fixef", "coefficient")
 
 
@@ -248,7 +268,7 @@ def _root(group, sd, corr):
     return sds[:, None] * vectors * np.sqrt(np.maximum(values, 0.0))
 
 
-def _correlation(group, corr):
+def _correlation(group: Group, corr: float) -> FloatArray:
     what, q = f"corr[{group.name!r}]", group.q
     try:
         matrix = np.asarray(corr, dtype=float)

@@ -7,12 +7,21 @@ they run.
 """
 
 import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from glmmlib.likelihood.lmm_batch import LinearBatch
+from glmmlib.types import FloatArray
 
 PATIENCE = 2.0  # seconds before a progress bar shows
 TASKS = 64  # among how many tasks many small ones are divided
 
 
-def in_parallel(function, tasks, what):
+def in_parallel(
+    function: Callable[..., Any], tasks: Sequence[tuple[Any | int | np.random.Generator, ...]], what: str
+) -> list[dict[str, FloatArray] | int]:
     """Return ``[function(*task) for task in tasks]``, computed wherever joblib is told to.
 
     Parameters
@@ -36,7 +45,9 @@ def in_parallel(function, tasks, what):
     return list(progress(results, len(tasks), what))
 
 
-def progress(steps, total, what):
+def progress(
+    steps: Iterator[Any] | Sequence[LinearBatch | slice], total: int, what: str
+) -> Iterator[Any] | Sequence[Any]:
     """Return the same steps, with a bar on a terminal once they take more than two seconds; elsewhere in
     silence.
     """
@@ -47,7 +58,7 @@ def progress(steps, total, what):
     return tqdm(steps, desc=what, total=total, delay=PATIENCE, leave=False)
 
 
-def pieces(n, size=None):
+def pieces(n: int, size: int | None = None) -> list[slice]:
     """Return slices that cut ``range(n)`` into pieces of one size (about 64 of them by default)."""
     size = max(1, -(-n // TASKS)) if size is None else max(1, size)
     return [slice(start, min(start + size, n)) for start in range(0, n, size)]

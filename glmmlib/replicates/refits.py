@@ -1,7 +1,11 @@
 """``fit.refit_many``: one model fitted to many responses."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,6 +14,7 @@ from scipy.special import ndtr, stdtr
 
 from glmmlib.covariance.groups import places_of, values_of
 from glmmlib.errors import DataError, GlmmlibError, ModelError
+from glmmlib.fitted import FittedModel
 from glmmlib.likelihood.glmm_batch import CHUNK_NUMBERS as GLMM_CHUNK_NUMBERS
 from glmmlib.likelihood.glmm_batch import LaplaceBatch
 from glmmlib.likelihood.glmm_batch_descent import minimise_all as minimise_all_glmm
@@ -21,6 +26,7 @@ from glmmlib.likelihood.separation import SUSPECT
 from glmmlib.likelihood.solution import Convergence, Estimates, LinearSolution, twice_inverse
 from glmmlib.linalg.resources import keep_memory, one_blas_thread
 from glmmlib.replicates.parallel import in_parallel, pieces, progress
+from glmmlib.types import FloatArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,27 +60,27 @@ class Refits:
     params: pd.DataFrame
     bse: pd.DataFrame
     theta: pd.DataFrame
-    auxiliary: np.ndarray | None
+    auxiliary: Any
     deviance: np.ndarray
     is_singular: np.ndarray
     _groups: tuple
-    _df: object
+    _df: Callable[[], Any]
     _is_linear: bool
-    _named: object
+    _named: Callable[[Any], dict[str, Any]]
 
     @cached_property
-    def auxiliary_estimates(self):
+    def auxiliary_estimates(self) -> pd.DataFrame:
         """What the family has beside the mean, by the names of ``gl.profile``: DataFrame (R, k)."""
         rows = [] if self.auxiliary is None else [self._named(value) for value in self.auxiliary]
         return pd.DataFrame(rows, index=self.params.index)
 
     @property
-    def sigma(self):
+    def sigma(self) -> FloatArray | None:
         """Residual SDs; None for a distribution without."""
         return self.auxiliary if self._is_linear else None
 
     @property
-    def dispersion(self):
+    def dispersion(self) -> FloatArray | None:
         """k of the negative binomial, phi of the gamma and the beta distribution; None for others, and where
         it has a formula (see ``auxiliary_estimates``).
         """
@@ -83,10 +89,10 @@ class Refits:
         found = self.auxiliary_estimates.get("dispersion")
         return None if found is None else found.to_numpy()
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.params)
 
-    def estimates(self, r):
+    def estimates(self, r: int) -> Estimates:
         """Return the parameters that one replicate estimates, as ``fit.at`` takes them.
 
         Parameters
@@ -108,20 +114,20 @@ class Refits:
         True
         """
         auxiliary = None if self.auxiliary is None else self.auxiliary[r]
-        auxiliary = float(auxiliary) if np.ndim(auxiliary) == 0 and auxiliary is not None else auxiliary
+        auxiliary = auxiliary if auxiliary is None or np.ndim(auxiliary) else float(auxiliary)
         return Estimates(self.theta.to_numpy()[r], self.params.to_numpy()[r], auxiliary)
 
     @property
-    def tvalues(self):
+    def tvalues(self) -> pd.DataFrame:
         """Estimates divided by their standard errors."""
         return self.params / self.bse
 
     @cached_property
-    def df(self):
+    def df(self) -> pd.DataFrame:
         """Satterthwaite degrees of freedom (R, p) of each fixed effect; infinite where tests are normal."""
         return pd.DataFrame(np.asarray(self._df()), columns=self.params.columns)
 
-    def pvalues(self, ddf=None):
+    def pvalues(self, ddf: str | None = None) -> pd.DataFrame:
         """Return the two-sided p-values (R, p) of ``coefficient = 0``.
 
         Parameters
@@ -161,29 +167,30 @@ class Refits:
         return pd.DataFrame(2.0 * stdtr(self.df.to_numpy(), t.to_numpy()), columns=t.columns)
 
     @cached_property
-    def sd(self):
+    def sd(self) -> pd.DataFrame:
         """SDs of the random effects (R, number of random effects), in columns ``"Subject.Days"``."""
         return self._of_kind("sd")
 
     @cached_property
-    def corr(self):
+    def corr(self) -> pd.DataFrame:
         """Correlations of random effects (R, number of pairs), in columns ``"Subject.Days.Intercept"``."""
         return self._of_kind("corr")
 
-    def _of_kind(self, kind):
+    def _of_kind(self, kind: str) -> pd.DataFrame:
         chosen = [name for name in self.quantities if name.startswith(f"{kind} ")]
         return self.quantities[chosen].rename(columns=lambda name: name.removeprefix(f"{kind} "))
 
     @cached_property
-    def quantities(self):
+    def quantities(self) -> pd.DataFrame:
         """What each entry of theta stands for (R, k): SDs, correlations ..., in columns such as
         ``"sd Subject.Days"``.
         """
-        values = values_of(self._groups, self.theta.to_numpy(), self.auxiliary if self._is_linear else 1.0)
+        scale: Any = self.auxiliary if self._is_linear else 1.0
+        values = values_of(self._groups, self.theta.to_numpy(), scale)
         return pd.DataFrame(values, columns=[place.name for place in places_of(self._groups)])
 
 
-def refit_many(fit, Y):
+def refit_many(fit: FittedModel, Y: FloatArray) -> Refits:
     """Fit the model of ``fit`` to every column of ``Y`` (nobs, R); returns :class:`Refits`."""
     Y = np.asarray(Y, dtype=float)
     if Y.ndim != 2 or len(Y) != fit.nobs:
@@ -204,7 +211,7 @@ def refit_many(fit, Y):
         return _vectorised(fit, Y) if fit.is_linear else _vectorised_glmm(fit, Y)
 
 
-def _fit_together(fit):
+def _fit_together(fit: FittedModel) -> bool:
     """Can all responses share each step of the optimiser?"""
     return (
         suits(fit.solution.problem)
@@ -243,7 +250,9 @@ def _vectorised(fit, Y):
     )
 
 
-def _satterthwaite(batches, thetas, to_user):
+def _satterthwaite(
+    batches: Sequence[LinearBatch], thetas: Sequence[FloatArray], to_user: FloatArray
+) -> FloatArray:
     return np.concatenate(
         [batch.satterthwaite(theta, to_user) for batch, theta in zip(batches, thetas, strict=True)]
     )
@@ -303,7 +312,7 @@ def _looks_separated(replicates, beta):
     return (family.distance_from_ends(mean) < SUSPECT).any(axis=1)
 
 
-def _responses(fit, Y):
+def _responses(fit: FittedModel, Y: FloatArray) -> FloatArray:
     """Return the responses (R, n) as the family takes them."""
     d = fit.design
     checked = (fit.family.check_response(y, d.trials, d.weights, d.response_name, d.index)[0] for y in Y.T)
@@ -322,14 +331,14 @@ def _with_singles(fit, refits, Y, which):
     return refits
 
 
-def _single(fit, y, r):
+def _single(fit: FittedModel, y: FloatArray, r: int) -> FittedModel:
     try:
         return fit.refit(y, warn=False)
     except GlmmlibError as error:
         raise type(error)(f"response {r}: {error}") from None
 
 
-def _one_by_one(fit, Y):
+def _one_by_one(fit: FittedModel, Y: FloatArray):
     rows = _in_parallel(fit, Y, _numbers)
     params, bse, theta, auxiliary, deviance, is_singular = (
         np.array([row[i] for row in rows]) for i in range(6)
@@ -348,7 +357,7 @@ def _one_by_one(fit, Y):
     )
 
 
-def each_fit(fit, Y, statistic):
+def each_fit(fit: FittedModel, Y: FloatArray, statistic: Callable[..., Any] | None) -> Sequence[Any]:
     """Return ``[statistic(the fit to y) for y in the columns of Y]``.
 
     Linear models with one grouping factor find all optima together first; otherwise joblib shares the fits
@@ -366,7 +375,7 @@ def _at_optima(fit, Y, many, statistic):
     return [statistic(f) for f in progress(fits, len(many), "fits")]
 
 
-def _fit_at(fit, y, theta):
+def _fit_at(fit: FittedModel, y: FloatArray, theta: FloatArray):
     """Return the linear fit whose optimum is known to be at ``theta``."""
     problem = fit.solution.problem.with_response(y)
     x = problem.covariance.to_standardised(theta)
@@ -384,10 +393,10 @@ def _fit_each(fit, Y, first, statistic):
     return [statistic(_single(fit, y, r)) for r, y in enumerate(Y.T, first)]
 
 
-def _numbers(fit):
+def _numbers(fit: FittedModel):
     arrays = (fit.params.to_numpy(), fit.bse.to_numpy(), fit.theta.to_numpy())
     return *arrays, fit.solution.estimates.auxiliary, fit.deviance, fit.is_singular
 
 
-def _degrees_of_freedom(fit):
+def _degrees_of_freedom(fit: FittedModel):
     return fit.df.to_numpy()

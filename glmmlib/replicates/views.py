@@ -1,12 +1,17 @@
 """The conditional linear predictors of many responses, each at its own estimates."""
 
+from typing import Any
+
 import numpy as np
 
+from glmmlib.fitted import FittedModel
 from glmmlib.likelihood.glmm_batch import CHUNK_NUMBERS, TIGHT, LaplaceBatch
 from glmmlib.likelihood.lmm_batch import suits
+from glmmlib.replicates.refits import Refits
+from glmmlib.types import FloatArray
 
 
-def conditional_predictors(fit, refits, Y):
+def conditional_predictors(fit: FittedModel, refits: Refits, Y: FloatArray) -> FloatArray:
     """Return ``X beta + Z b + offset`` (n, R) for R responses and their own estimates, b the conditional
     modes of each.
     """
@@ -21,7 +26,7 @@ def conditional_predictors(fit, refits, Y):
     return np.stack(found, axis=1)
 
 
-def _all_at_once(fit, refits, Y):
+def _all_at_once(fit: FittedModel, refits: Refits, Y: FloatArray):
     problem, coordinates = fit.solution.problem, fit.solution.coordinates
     responses = np.array([response_of(fit, y)[0] for y in Y.T])[:, problem.rows]
     everything = LaplaceBatch(problem, responses)
@@ -39,7 +44,7 @@ def _all_at_once(fit, refits, Y):
     return eta
 
 
-def auxiliary_in_rows(fit, refits):
+def auxiliary_in_rows(fit: FittedModel, refits: Any) -> FloatArray | None:
     """Return what the family has beside the mean as it takes it for responses (R, n), or None."""
     if refits.auxiliary is None:
         return None
@@ -48,7 +53,7 @@ def auxiliary_in_rows(fit, refits):
     return np.array([fit.solution.auxiliary_of(refits.estimates(r)) for r in range(len(refits))])
 
 
-def response_of(fit, y):
+def response_of(fit: FittedModel, y: FloatArray) -> tuple[FloatArray, FloatArray | None]:
     """Return a response and its prior weights as the family takes them."""
     d = fit.design
     return fit.family.check_response(y, d.trials, d.weights, d.response_name, d.index)

@@ -1,14 +1,18 @@
 """The methods section of a report, and what a reader must know before trusting its numbers."""
 
+from collections.abc import Iterator
+from typing import Any
+
 from glmmlib._version import __version__
 from glmmlib.display.words import counted, joined, sentence
+from glmmlib.fitted import FittedModel
 from glmmlib.inference.contrasts import DDF_TITLE
 from glmmlib.reporting.formats import code
 
 LISTED = 8  # more names than this are left to the tables
 
 
-def methods(fit, numbers):
+def methods(fit: FittedModel, numbers: Any) -> Iterator[str]:
     """Yield the sentences that say how the model was fitted, tested and given intervals."""
     d = fit.design
     yield (
@@ -49,12 +53,12 @@ def _auxiliary(fit):
         )
 
 
-def _model(fit):
+def _model(fit: FittedModel) -> str:
     details = "" if fit.is_linear else f" ({fit.family.title} distribution, {fit.family.link.name} link)"
     return f"A {fit.kind}{details}"
 
 
-def _groups(fit):
+def _groups(fit: FittedModel) -> str:
     found = [
         f"{counted(n, 'effect' if g.is_whole else 'level')} of {code(name)}"
         for g in fit.groups
@@ -102,11 +106,11 @@ def _random_effects(fit):
         yield f"{effects} varied at random between the levels of {joined(names)}{tie}."
 
 
-def _effect(name):
+def _effect(name: str) -> str:
     return "the intercept" if name == "Intercept" else f"the effect of {code(name)}"
 
 
-def _references(fit):
+def _references(fit: FittedModel) -> Iterator[str]:
     factors = [
         (name, levels)
         for name, levels in fit.design.category_levels.items()
@@ -146,7 +150,7 @@ def _intervals(fit, numbers):
         yield f"{name} are {kind} intervals of a parametric bootstrap with {n:,} refits{scale}."
 
 
-def caveats(fit, numbers):
+def caveats(fit: FittedModel, numbers: Any) -> Iterator[str]:
     """Yield what limits the trust in the numbers."""
     if not fit.convergence.converged:
         yield f"The optimiser did not converge: {fit.convergence}."
@@ -166,10 +170,10 @@ def caveats(fit, numbers):
 # --- words ------------------------------------------------------------------------------------------
 
 
-def _were(n):
+def _were(n: int) -> str:
     return "was" if n == 1 else "were"
 
 
-def ratio_name(fit):
+def ratio_name(fit: FittedModel) -> str | None:
     """Return what exp(coefficient) is, such as "odds ratio", or None; the intercept's is none."""
     return fit.family.ratio if any(name != "Intercept" for name in fit.params.index) else None

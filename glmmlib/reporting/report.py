@@ -1,7 +1,11 @@
 """``report``: tables and a methods-and-results paragraph, as one writes them into a paper."""
 
-from dataclasses import dataclass
+from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
+from glmmlib.fitted import FittedModel
 from glmmlib.reporting import formats
 from glmmlib.reporting.methods import caveats, methods
 from glmmlib.reporting.results import (
@@ -34,34 +38,36 @@ class Report:
     tables: tuple
 
     @property
-    def text(self):
+    def text(self) -> str:
         return formats.to_text(self)
 
     @property
-    def markdown(self):
+    def markdown(self) -> str:
         return formats.to_markdown(self)
 
     @property
-    def html(self):
+    def html(self) -> str:
         return formats.to_html(self)
 
     @property
-    def latex(self):
+    def latex(self) -> str:
         return formats.to_latex(self)
 
-    def __str__(self):
+    def __str__(self) -> str:
         return self.text
 
     __repr__ = __str__
 
-    def _repr_html_(self):
+    def _repr_html_(self) -> str:
         return self.html
 
-    def _repr_markdown_(self):
+    def _repr_markdown_(self) -> str:
         return self.markdown
 
 
-def report(fit, level=0.95, method="wald", ddf=None, **options):
+def report(
+    fit: FittedModel, level: float = 0.95, method: str = "wald", ddf: str | None = None, **options: Any
+) -> Report:
     """Report a fit: tables of fixed and random effects, and methods and results in plain English.
 
     Parameters

@@ -1,6 +1,10 @@
 """The numbers of a report: tables, and the sentences of its results section."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,13 +13,14 @@ from glmmlib.comparison.anova import anova
 from glmmlib.display.tables import Table, fixed, p_text
 from glmmlib.display.words import counted, joined
 from glmmlib.errors import ModelError
+from glmmlib.fitted import FittedModel
 from glmmlib.inference.contrasts import check_ddf, coef_tests
 from glmmlib.inference.smooths import smooths
 from glmmlib.reporting.formats import code
 from glmmlib.reporting.methods import LISTED, ratio_name
 from glmmlib.reporting.tidy import tidy
-from glmmlib.variance.icc import icc
-from glmmlib.variance.r2 import r2
+from glmmlib.variance.icc import ICC, icc
+from glmmlib.variance.r2 import RSquared, r2
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,8 +34,8 @@ class Numbers:
     tests: pd.DataFrame
     variances: pd.DataFrame
     terms: pd.DataFrame | None
-    icc: object
-    r2: object
+    icc: ICC | None
+    r2: RSquared | None
     ddf: str
     method: str
     options: dict
@@ -40,11 +45,13 @@ class Numbers:
     auxiliary: dict
 
     @property
-    def percent(self):
+    def percent(self) -> str:
         return f"{100 * self.level:g}%"
 
     @classmethod
-    def of(cls, fit, level, method, ddf, options):
+    def of(
+        cls, fit: FittedModel, level: float, method: str, ddf: str | None, options: dict[str, Any]
+    ) -> Numbers:
         ddf = check_ddf(fit, ddf)
         wald = {"ddf": ddf} if method == "wald" else {}
         table = tidy(fit, True, level=level, method=method, **wald, **options)
@@ -68,7 +75,8 @@ class Numbers:
             tests,
             variances,
             terms,
-            *shares,
+            shares[0],
+            shares[1],
             ddf,
             method,
             options,
@@ -96,7 +104,7 @@ def _or_none(function, fit):
 # --- tables -----------------------------------------------------------------------------------------
 
 
-def fixed_effects_table(numbers):
+def fixed_effects_table(numbers: Numbers) -> Table:
     t = numbers.tests
     cells = [t.index, _column(t["estimate"], t["se"]), _column(t["se"], t["se"])]
     header = ["", "Estimate", "SE"]
@@ -120,7 +128,7 @@ def fixed_effects_table(numbers):
     return Table("Fixed effects", tuple(header), tuple(zip(*cells, strict=True)))
 
 
-def auxiliary_tables(fit, numbers):
+def auxiliary_tables(fit: FittedModel, numbers: Numbers) -> Iterator[Table]:
     """Yield a table of the coefficients of each parameter that has a formula."""
     for own, _ in fit.modelled_auxiliary():
         t = numbers.auxiliary[own.name]
@@ -131,7 +139,7 @@ def auxiliary_tables(fit, numbers):
         yield Table(title, header, tuple(zip(*cells, map(p_text, t["p"]), strict=True)))
 
 
-def random_effects_table(numbers):
+def random_effects_table(numbers: Numbers) -> Table:
     v = numbers.variances
     cells = [v["group"], v["term"].map(_parameter), _sizes(v["estimate"], v["term"])]
     header = ["Group", "Parameter", "Estimate"]
@@ -142,7 +150,7 @@ def random_effects_table(numbers):
     return Table("Random effects", tuple(header), tuple(zip(*cells, strict=True)), n_labels=2)
 
 
-def _parameter(term):
+def _parameter(term: str) -> str:
     kind, _, name = term.partition("__")
     if kind == "cor":
         return f"correlation {name.replace('.', ', ', 1)}"
@@ -150,7 +158,7 @@ def _parameter(term):
     return {"sd__Observation": "SD"}.get(term, f"{kinds.get(kind, kind)} {name}".strip())
 
 
-def model_table(fit, numbers):
+def model_table(fit: FittedModel, numbers: Numbers) -> Table:
     rows = [("Rows", f"{fit.nobs:,}"), *_counts(fit)]
     if numbers.icc is not None:
         rows.append((f"ICC ({_words(numbers.icc)})", f"{numbers.icc.value:.2f}"))
@@ -181,7 +189,7 @@ def _words(found):
 # --- sentences --------------------------------------------------------------------------------------
 
 
-def results(fit, numbers):
+def results(fit: FittedModel, numbers: Numbers) -> Iterator[Any]:
     """Yield the sentences of the results section."""
     lines = set(fit.design.formula.lines)  # the slope of a curve's line alone says little
     names = [name for name in numbers.tests.index if name != "Intercept" and name not in lines]
@@ -231,7 +239,7 @@ def _coefficient(fit, numbers, name):
     return f"The coefficient of {code(name)} was {_estimate(numbers, name)}; {test}."
 
 
-def _is_plain_slope(fit, name):
+def _is_plain_slope(fit: FittedModel, name: str) -> bool:
     """Is it the slope of a column of numbers that enters the fixed effects once, and as it is?"""
     used = [other for other in fit.params.index if other != name and name in other]
     return name in fit.design.data and name not in fit.design.category_levels and not used
@@ -242,28 +250,28 @@ def _estimate(numbers, name):
     return f"{_number(row['estimate'], row['se'])} (SE {_number(row['se'], row['se'])}, {_ci(numbers, row)})"
 
 
-def _ci(numbers, row):
+def _ci(numbers: Numbers, row: pd.Series) -> str:
     return f"{numbers.percent} CI {_number(row['lower'], row['se'])} to {_number(row['upper'], row['se'])}"
 
 
-def _statistic(numbers, row):
+def _statistic(numbers: Numbers, row: pd.Series) -> str:
     if numbers.ddf == "z":
         return f"z = {row['statistic']:.2f}"
     return f"t({row['df']:.1f}) = {row['statistic']:.2f}"
 
 
-def _joint(row):
+def _joint(row: pd.Series):
     if "F" in row:
         return f"F({row['df_num']:.0f}, {row['df_den']:.1f}) = {row['F']:.2f}, {_p(row['p'])}"
     return f"χ²({row['df_num']:.0f}) = {row['chi2']:.2f}, {_p(row['p'])}"
 
 
-def _p(p):
+def _p(p: float) -> str:
     text = p_text(p)
     return f"p {text}" if text.startswith("<") else f"p = {text}"
 
 
-def _variation(fit):
+def _variation(fit: FittedModel) -> Iterator[Any]:
     curves = {g.name for g in fit.groups if g.is_curve}
     for name, curve in (smooths(fit) if curves else pd.DataFrame()).iterrows():
         yield (
@@ -310,7 +318,7 @@ def _shares(fit, numbers):
 # --- numbers as text ----------------------------------------------------------------------------------
 
 
-def _number(value, se):
+def _number(value: float, se: float) -> str:
     """Write a number to three significant digits of its standard error.
 
     >>> _number(10.46729, 1.5458), _number(float("inf"), 1.0), _number(-1234.5, 212.0)
@@ -324,15 +332,15 @@ def _number(value, se):
     return f"{value:.3g}" if decimals > 6 else f"{value:.{max(decimals, 0)}f}"
 
 
-def _column(values, se):
+def _column(values: pd.Series, se: pd.Series) -> list[str]:
     return [_number(v, s) for v, s in zip(values, se, strict=True)]
 
 
-def _interval_column(lower, upper, se):
+def _interval_column(lower: pd.Series, upper: pd.Series, se: pd.Series) -> list[str]:
     return [f"{a} to {b}" if a else "" for a, b in zip(_column(lower, se), _column(upper, se), strict=True)]
 
 
-def _sizes(values, terms):
+def _sizes(values: pd.Series, terms: pd.Series) -> list[str]:
     """Write correlations with two decimals, and SDs, which share no unit, to three digits each."""
     return [
         "" if np.isnan(v) else f"{v:.2f}" if term.startswith("cor__") else _significant(v)
@@ -340,7 +348,7 @@ def _sizes(values, terms):
     ]
 
 
-def _significant(value):
+def _significant(value: float) -> str:
     """
     >>> _significant(13.0), _significant(1234.5), _significant(0.0)
     ('13.0', '1234', '0')
@@ -350,12 +358,12 @@ def _significant(value):
     return f"{value:.0f}" if 1e3 <= value < 1e6 else f"{value:#.3g}".rstrip(".")
 
 
-def _exp(values):
+def _exp(values: pd.DataFrame) -> pd.DataFrame:
     with np.errstate(over="ignore"):
         return np.exp(values)
 
 
-def _ratio(value, se):
+def _ratio(value: float, se: float) -> str:
     """Write a ratio with two decimals, or with as many as its standard error calls for.
 
     >>> _ratio(0.37123, 0.11), _ratio(0.0923, 0.036), _ratio(1.0344, 0.0026), _ratio(9.4e7, 1e10),\\
@@ -368,5 +376,5 @@ def _ratio(value, se):
     return f"{value:.3g}" if value >= 1e4 or decimals > 6 else f"{value:.{decimals}f}"
 
 
-def _ratio_interval(lower, upper, se):
+def _ratio_interval(lower: float, upper: float, se: float) -> pd.DataFrame:
     return "" if np.isnan(lower) else f"{_ratio(lower, se)} to {_ratio(upper, se)}"

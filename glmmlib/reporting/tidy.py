@@ -4,6 +4,9 @@ The three verbs and their columns are those of R's ``broom.mixed``, every dot an
 ``p_value``, ``_fitted``.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -11,6 +14,7 @@ from glmmlib.covariance.groups import prefixed
 from glmmlib.diagnostics.leverage import hat_values
 from glmmlib.display.arguments import checked_level
 from glmmlib.errors import DataError, ModelError
+from glmmlib.fitted import FittedModel
 from glmmlib.inference.contrasts import coef_tests, quantile
 
 EFFECTS = ("fixed", "ran_pars", "ran_vals")
@@ -30,7 +34,14 @@ _ORDER = (
 )
 
 
-def tidy(fit, conf_int=False, effects=("fixed", "ran_pars"), level=0.95, method="wald", **options):
+def tidy(
+    fit: FittedModel,
+    conf_int: bool = False,
+    effects: Sequence[str] = ("fixed", "ran_pars"),
+    level: float = 0.95,
+    method: str = "wald",
+    **options: Any,
+) -> pd.DataFrame:
     """Return the estimates of a fit, one row each.
 
     Parameters
@@ -96,7 +107,7 @@ def tidy(fit, conf_int=False, effects=("fixed", "ran_pars"), level=0.95, method=
     return table
 
 
-def _fixed(fit):
+def _fixed(fit: FittedModel) -> pd.DataFrame:
     table = _coefficients(coef_tests(fit), fit.bse)
     names = [own.name for own in fit.design.auxiliary]
     others = [_of_predictor(fit, name) for name in names]
@@ -125,7 +136,7 @@ def _coefficients(tests, se):
     ).astype({"group": object})
 
 
-def _parameters(fit):
+def _parameters(fit: FittedModel) -> pd.DataFrame:
     """SDs and correlations; ``_parameter`` is the name that profile and bootstrap give them."""
     rows = []
     for name, g in fit.varcorr.items():
@@ -155,20 +166,20 @@ def _modes(fit):
     )
 
 
-def _frame(effect, rows, columns):
+def _frame(effect: str, rows: Sequence[tuple[str, str, float, str]], columns: Sequence[str]) -> pd.DataFrame:
     table = pd.DataFrame(rows, columns=columns)
     table.insert(0, "effect", effect)
     return table
 
 
-def _add_normal_intervals(table, level):
+def _add_normal_intervals(table: pd.DataFrame, level: float) -> None:
     modes = table["effect"] == "ran_vals"
     half = -quantile(0.5 * (1.0 - level), np.inf) * table.loc[modes, "std_error"]
     table.loc[modes, "conf_low"] = table.loc[modes, "estimate"] - half
     table.loc[modes, "conf_high"] = table.loc[modes, "estimate"] + half
 
 
-def glance(fit):
+def glance(fit: FittedModel) -> pd.DataFrame:
     """Return what describes a fit as a whole, as a table of one row.
 
     Parameters
@@ -209,11 +220,11 @@ def glance(fit):
     )
 
 
-def _number(value):
+def _number(value: float | None) -> float:
     return np.nan if value is None or np.ndim(value) else float(value)
 
 
-def augment(fit):
+def augment(fit: FittedModel) -> pd.DataFrame:
     """Return the rows that a fit used, with what it says about each.
 
     Parameters

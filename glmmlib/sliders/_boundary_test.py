@@ -76,7 +76,7 @@ def survival(c: Numbers, groups: float, size: float) -> FloatArray:
     df = groups - 1, groups * (size - 1)
     mean = df[0] / sum(df)
 
-    def share(value):
+    def share(value: float) -> float:
         if value <= 0:
             return mean
         return brentq(lambda b: statistic(b, groups, size) - value, mean, 1 - 1e-13, xtol=1e-14)
@@ -120,7 +120,7 @@ def exact(alt: Any) -> Any:
     """
     low, high, half = f"({MEAN} - ({LOW}))", f"(({HIGH}) - {MEAN})", CELLS // 2
 
-    def edge(i):
+    def edge(i: str) -> str:
         return f"({MEAN} + ({i} - {half}) / {half} * (datum.i < {half} ? {low} : {high}))"
 
     middle, width = edge("(datum.i + 0.5)"), f"(datum.i < {half} ? {low} : {high})"
@@ -211,7 +211,7 @@ def chart(groups: int = 20, size: int = 5) -> Slider:
         .encode(x, y, order="i:Q")
     )
 
-    def words(row, colour, chart, text):
+    def words(row: int, colour: str, chart: Any, text: str) -> Any:
         here = chart.transform_calculate(at=str(LARGEST), p="1", words=text)
         return written(here, row, x, y, align="right", colour=colour)
 

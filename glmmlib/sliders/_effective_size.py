@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from glmmlib.palette import DATA, MODEL, POOLED
@@ -137,7 +139,7 @@ def chart(sd_group: float = 6.2, sd_residual: float = 8.8, size: int = 18) -> Sl
         .encode(x, y)
     )
 
-    def words(row, text):
+    def words(row: int, text: str) -> Any:
         here = one.transform_calculate(n=str(LARGEST), worth=str(HIGHEST), words=text)
         return written(here, row, x, y, align="right", gap=19, colour=MODEL)
 

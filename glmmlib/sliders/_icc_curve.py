@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from glmmlib.palette import DATA, MODEL
@@ -121,7 +123,7 @@ def chart(
     y = alt.Y("icc:Q", title="ICC", scale=alt.Scale(domain=[0, 1], nice=False))
     one = row_of_data()
 
-    def icc(at):
+    def icc(at: str) -> str:
         away = f"({at} - {ORIGIN:g})"
         square = (
             f"(intercepts * intercepts + 2 * {away} * corr * intercepts * slopes + {away} * {away} * slopes "
@@ -141,7 +143,7 @@ def chart(
     waist = one.transform_calculate(x=place, icc="0", top="0.84").transform_filter(inside)  # below the words
     waist = waist.mark_rule(color=DATA, strokeWidth=2, strokeDash=[5, 4]).encode(x, y, y2="top:Q")
 
-    def words(row, text):
+    def words(row: int, text: str) -> Any:
         here = one.transform_calculate(x=str(LOW), icc="1", words=text)
         return written(here, row, x, y, align="left", top=12, gap=19, colour=MODEL)
 

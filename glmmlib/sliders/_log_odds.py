@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from scipy.special import expit
 
@@ -125,7 +127,7 @@ def chart(start: float = -0.5, change: float = 1.0) -> Slider:
         x="to:Q", y="up:Q"
     )
 
-    def words(row, text):
+    def words(row: int, text: str) -> Any:
         here = row_of_data(eta=-FAR, p=1.4).transform_calculate(words=text)
         return written(here, row, x, y, align="left")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from glmmlib.palette import GROUPS, MODEL, TRUTH
 from glmmlib.sliders._slider import Slider, altair, finish, row_of_data, slider, written
 from glmmlib.theory.ml_and_reml import maxima
@@ -30,7 +32,7 @@ def relative(theta: str, best: str, reml: bool) -> str:
     """The Vega expression of a relative likelihood."""
     power, df = ("(groups - 1)", "(groups * size - 1)") if reml else ("groups", "groups * size")
 
-    def r2(scale):
+    def r2(scale: str) -> str:
         return f"(groups * (size - 1) + (groups - 1) * {F} / {scale})"
 
     here, there = f"(1 + size * {theta} * {theta})", f"(1 + size * {best} * {best})"
@@ -99,7 +101,7 @@ def chart(groups: int = 6, size: int = 5, ratio: float = 1.0) -> Slider:
         .encode(x, y, y2="top:Q")
     )
 
-    def words(row, colour, text):
+    def words(row: int, colour: str, text: str) -> Any:
         here = one.transform_calculate(theta=str(LARGEST), likelihood="1.3", words=text)
         return written(here, row, x, y, align="right", colour=colour)
 

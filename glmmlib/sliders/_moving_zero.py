@@ -4,6 +4,8 @@ not.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from glmmlib.palette import DATA, MODEL, TRUTH
@@ -140,7 +142,7 @@ def chart(
     variance = f"({sd[0] ** 2!r} + 2 * {c} * {cov!r} + {c} * {c} * {sd[1] ** 2!r})"
     rho = f"(({cov!r} + {c} * {sd[1] ** 2!r}) / (sqrt({variance}) * {sd[1]!r}))"
 
-    def words(row, text):
+    def words(row: int, text: str) -> Any:
         here = row_of_data(x=LOW, y=3.6).transform_calculate(words=text)
         return written(here, row, x, y, align="left")
 

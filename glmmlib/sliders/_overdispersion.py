@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from glmmlib.palette import DATA, MODEL, POOLED, TRUTH
@@ -112,7 +114,7 @@ def chart(mean: float = 3.0, k: float = 5.3) -> Slider:
     zero = {"nb": "k * log(k / (k + mean))", "poisson": "-mean"}
     step = {"nb": "log((k + datum.y - 1) / datum.y * mean / (k + mean))", "poisson": "log(mean / datum.y)"}
 
-    def probabilities(name):
+    def probabilities(name: str) -> Any:
         """P(y) = P(0) times the ratios of neighbours, multiplied up as a running sum of logarithms."""
         counts = alt.Chart(alt.sequence(0, LARGEST + 1, as_="y"))
         counts = counts.transform_calculate(term=f"datum.y == 0 ? {zero[name]} : {step[name]}")
@@ -134,7 +136,7 @@ def chart(mean: float = 3.0, k: float = 5.3) -> Slider:
     ]
     path = probabilities("poisson").mark_line(color=DATA, strokeWidth=1.2).encode(x, height)
 
-    def words(row, text, tint):
+    def words(row: int, text: str, tint: str) -> Any:
         here = row_of_data(y=LARGEST).transform_calculate(words=text)
         style = {"align": "right", "baseline": "top", "fontWeight": "bold", "color": tint}
         return here.mark_text(**style).encode(x, y=alt.value(4 + 20 * row), text="words:N")

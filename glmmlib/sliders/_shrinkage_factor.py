@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from glmmlib.palette import DATA, MODEL
@@ -118,7 +120,7 @@ def chart(sd_group: float = 6.2, sd_residual: float = 8.8, size: int = 3) -> Sli
         .encode(x, y)
     )
 
-    def words(row, text):
+    def words(row: int, text: str) -> Any:
         here = one.transform_calculate(n=str(LARGEST), kept="0", words=text)
         return written(here, row, x, y, align="right", top=-34, colour=MODEL)
 

@@ -27,7 +27,7 @@ class Slider:
     spec: dict[str, Any] = field(repr=False)
     description: str
 
-    def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, Any]:
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         if (
             "google.colab" in sys.modules
         ):  # Colab does not draw Vega-Lite; it shows a page that loads the drawing code

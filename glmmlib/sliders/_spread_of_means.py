@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from glmmlib.palette import DATA, MODEL, TRUTH
@@ -117,11 +119,11 @@ def chart(sd_group: float = 6.0, sd_residual: float = 9.0, size: int = 5) -> Sli
         .encode(y)
     )
 
-    def point(formula, colour):
+    def point(formula: str, colour: str) -> Any:
         here = one.transform_calculate(n="size", sd=formula.format(n="size"))
         return here.mark_point(color=colour, filled=True, size=140, opacity=1).encode(x, y)
 
-    def words(row, name, formula, colour):
+    def words(row: int, name: str, formula: str, colour: str) -> Any:
         line = f"'{name} ' + format({formula.format(n='size')}, '.1f')"
         here = one.transform_calculate(n=str(LARGEST), sd=str(HIGHEST), words=line)
         return written(here, row, x, y, align="right", top=14, gap=19, colour=colour)

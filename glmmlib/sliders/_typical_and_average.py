@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from scipy.special import expit, ndtri
 
@@ -139,7 +141,7 @@ def chart(sd: float = 1.5, slope: float = 1.0) -> Slider:
     )
 
 
-def _average(chart, eta):
+def _average(chart: Any, eta: str) -> Any:
     """The chart's rows with the mean over regions as ``p``, by the trapezium rule."""
     nodes = f"sequence({-REACH!r}, {REACH + STEP / 2!r}, {STEP!r})"
     return (

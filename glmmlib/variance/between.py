@@ -1,20 +1,28 @@
 """Variances and correlations that the random effects give to the responses, on average or at a value of x."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from glmmlib.covariance.groups import refuse_curves
+from glmmlib.design.arrays import NewDesign
 from glmmlib.design.newdata import new_design
 from glmmlib.display.words import listed
 from glmmlib.errors import DataError, ModelError
+from glmmlib.fitted import FittedModel
+from glmmlib.types import ArrayLike, FloatArray
 
 WHAT = "what compares the variance between groups with others (ICC, R squared, shrinkage)"
 
 
-def between_variance(fit, at=None, group=None):
+def between_variance(
+    fit: FittedModel, at: Mapping[str, Any] | ArrayLike | None = None, group: str | None = None
+) -> pd.Series:
     r"""Return the variance of the linear predictor between the groups, :math:`z'\Sigma z`.
 
     Parameters
@@ -52,10 +60,13 @@ def between_variance(fit, at=None, group=None):
     """
     chosen = group_positions(fit, group)
     place = Place.of(fit, at)
-    return place.shaped(sum(variances(fit, place)[k] for k in chosen), "between_variance")
+    parts = variances(fit, place)
+    return place.shaped(np.sum([parts[k] for k in chosen], axis=0), "between_variance")
 
 
-def correlation(fit, x1=None, x2=None, group=None):
+def correlation(
+    fit: FittedModel, x1: int | None = None, x2: int | None = None, group: str | None = None
+) -> float:
     r"""Return the correlation of two observations of the same group, one at x1 and one at x2.
 
     .. math:: \frac{z_1'\Sigma z_2}{\sqrt{(z_1'\Sigma z_1 + \sigma^2)(z_2'\Sigma z_2 + \sigma^2)}},
@@ -103,13 +114,13 @@ def correlation(fit, x1=None, x2=None, group=None):
     if any(place.rows is None for place in places):
         raise ModelError("two places are needed: correlation(fit, x1, x2)")
     half = [loadings(fit, place) for place in places]
-    sd = [np.sqrt(sum((part**2).sum(axis=0) for part in h) + fit.sigma**2) for h in half]
+    sd = [np.sqrt(sum((part**2).sum(axis=0) for part in h) + fit.scale**2) for h in half]
     covariance = sum(np.einsum("a...,a...->...", *_broadcastable(half[0][k], half[1][k])) for k in shared)
     found = covariance / (sd[0] * sd[1])
     return float(found) if np.ndim(found) == 0 else found
 
 
-def _broadcastable(a, b):
+def _broadcastable(a: FloatArray, b: FloatArray) -> list[FloatArray]:
     """Let two arrays (q, ...) broadcast in all but their first axis."""
     ndim = max(a.ndim, b.ndim)
     return [m.reshape(m.shape[0], *(1,) * (ndim - m.ndim), *m.shape[1:]) for m in (a, b)]
@@ -123,12 +134,17 @@ class Place:
     ``index`` labels them.
     """
 
-    rows: pd.DataFrame | None
+    rows: Any
     shape: tuple
     index: pd.Index | None
 
     @classmethod
-    def of(cls, fit, at, parts: Sequence[str] = ("random",)):
+    def of(
+        cls,
+        fit: FittedModel,
+        at: Mapping[str, Any] | ArrayLike | None,
+        parts: Sequence[str] = ("random",),
+    ) -> Place:
         """Read `at`: it has to name every covariate of the random (or also the ``"fixed"``) terms."""
         refuse_curves(fit.groups, WHAT)
         if at is None:
@@ -151,14 +167,14 @@ class Place:
         )
         return cls(rows, shape, index)
 
-    def shaped(self, values, name):
+    def shaped(self, values: FloatArray, name: str) -> pd.Series:
         """Return one number as a float, several as a Series."""
         if self.shape == ():
             return float(np.squeeze(values))
         return pd.Series(np.broadcast_to(values, self.shape).ravel(), self.index, name=name)
 
 
-def covariates(fit, parts=("random",)):
+def covariates(fit: FittedModel, parts: Sequence[str] = ("random",)) -> list[str]:
     """Return the names of the data columns that the random (and fixed) terms read."""
     recipe = fit.design.recipe
     keys = [key for key in recipe.parts if key.startswith(tuple(parts))]
@@ -185,7 +201,7 @@ def _by_name(at, variables):
     return dict(at) or {None: 0.0}
 
 
-def group_positions(fit, group):
+def group_positions(fit: FittedModel, group: str | None) -> Sequence[int]:
     """Return the positions in ``fit.groups`` of one grouping factor, or of all."""
     refuse_curves(fit.groups, WHAT)
     names = [g.name for g in fit.groups]
@@ -196,7 +212,7 @@ def group_positions(fit, group):
     return [names.index(group)]
 
 
-def loadings(fit, place):
+def loadings(fit: FittedModel, place: Place) -> list[FloatArray]:
     """Return ``sigma Lambda'z`` (q, ...) for each group: variances are its sums of squares over the first
     axis.
     """
@@ -211,14 +227,14 @@ def loadings(fit, place):
     return found
 
 
-def new_rows(fit, place):
+def new_rows(fit: FittedModel, place: Place) -> NewDesign:
     """Build the columns of the model for the rows of a place."""
     every = range(len(fit.design.random))
     offset = np.zeros(len(place.rows)) if fit.design.offset_argument else None
     return new_design(fit.design, place.rows, random=every, ungrouped=every, offset=offset)
 
 
-def variances(fit, place):
+def variances(fit: FittedModel, place: Place) -> list[FloatArray]:
     """Return ``z'Sigma z`` by group: at each value of the place, or the mean over the rows of the fit."""
     found = [(half**2).sum(axis=0) for half in loadings(fit, place)]
     return [v.mean() for v in found] if place.rows is None else found

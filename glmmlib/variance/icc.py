@@ -1,14 +1,21 @@
 """Intraclass correlation: how alike two observations of one group are, beyond the fixed effects."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from glmmlib.errors import ModelError
 from glmmlib.families.averages import normal_nodes
+from glmmlib.families.links import Link
+from glmmlib.fitted import FittedModel
 from glmmlib.inference.bootstrap import bootstrap_of
+from glmmlib.types import ArrayLike, FloatArray, Numbers
 from glmmlib.variance.between import Place, group_positions, loadings, new_rows, variances
 
 KINDS = ("adjusted", "unadjusted")
@@ -45,9 +52,11 @@ class ICC:
     kind: str
     scale: str
     where: str
-    _again: object = field(default=None, repr=False)
+    _again: Any = field(default=None, repr=False)
 
-    def conf_int(self, level=0.95, n=999, rng=None):
+    def conf_int(
+        self, level: float = 0.95, n: int = 999, rng: np.random.Generator | int | None = None
+    ) -> pd.DataFrame:
         """Return bootstrap intervals; see :func:`glmmlib.icc_conf_int`.
 
         Parameters
@@ -72,10 +81,10 @@ class ICC:
         """
         return self._again(level, n, rng)
 
-    def __float__(self):
+    def __float__(self) -> float:
         return self.value
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         pieces = [f"{v:.4g} between levels of {name}" for name, v in self.between.items()]
         pieces += [f"{self.residual:.4g} residual"] + ([f"{self.fixed:.4g} fixed part"] if self.fixed else [])
         notes = ", ".join(note for note in (self.kind, self.scale, self.where) if note)
@@ -85,7 +94,13 @@ class ICC:
         return "\n".join(lines)
 
 
-def icc(fit, at=None, kind="adjusted", group=None, scale=None):
+def icc(
+    fit: FittedModel,
+    at: Mapping[str, Any] | ArrayLike | None = None,
+    kind: str = "adjusted",
+    group: str | None = None,
+    scale: str | None = None,
+) -> ICC | pd.Series:
     r"""Return the intraclass correlation: the share of the variance that lies between the groups.
 
     .. math::
@@ -176,7 +191,16 @@ def icc(fit, at=None, kind="adjusted", group=None, scale=None):
     )
 
 
-def icc_conf_int(fit, at=None, kind="adjusted", group=None, scale=None, level=0.95, n=999, rng=None):
+def icc_conf_int(
+    fit: FittedModel,
+    at: Mapping[str, Any] | ArrayLike | None = None,
+    kind: str = "adjusted",
+    group: str | None = None,
+    scale: str | None = None,
+    level: float = 0.95,
+    n: int = 999,
+    rng: np.random.Generator | int | None = None,
+) -> pd.DataFrame:
     """Return bootstrap intervals of the intraclass correlation, at one value of x or along many.
 
     Responses are drawn from the fit, the model is refitted to each, and the ends are quantiles of the refits'
@@ -223,7 +247,7 @@ def icc_conf_int(fit, at=None, kind="adjusted", group=None, scale=None, level=0.
     9                         0.7    0.9
     """
 
-    def values(one):
+    def values(one: FittedModel) -> pd.Series:
         found = icc(one, at, kind, group, scale)
         if isinstance(found, pd.Series):
             return found
@@ -233,7 +257,7 @@ def icc_conf_int(fit, at=None, kind="adjusted", group=None, scale=None, level=0.
     return bootstrap_of(fit, values, n, rng).conf_int(level)
 
 
-def design_effect(icc, n):
+def design_effect(icc: float, n: ArrayLike) -> Numbers:
     """Return how much clustering inflates the variance of a mean: ``1 + (n - 1) icc``.
 
     Parameters
@@ -262,16 +286,16 @@ def design_effect(icc, n):
     2.0
     """
     rho = icc.value if isinstance(icc, ICC) else np.asarray(icc, dtype=float)
-    n = np.asarray(n, dtype=float)
-    if not (n >= 1).all():
-        raise ModelError(f"a group has at least one observation, not {n.min():g}")
+    size = np.asarray(n, dtype=float)
+    if not (size >= 1).all():
+        raise ModelError(f"a group has at least one observation, not {size.min():g}")
     if not (np.abs(rho) <= 1).all():
         raise ModelError(f"an intraclass correlation lies between -1 and 1, not {rho!r}")
-    found = 1.0 + (n - 1.0) * rho
+    found = 1.0 + (size - 1.0) * rho
     return float(found) if np.ndim(found) == 0 else found
 
 
-def _check_choice(name, value, choices):
+def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
     if value not in choices:
         raise ModelError(f"{name} is {' or '.join(map(repr, choices))}, not {value!r}")
 
@@ -298,14 +322,16 @@ class _Pieces:
     fixed: float
 
 
-def _pieces(fit, at, kind, scale):
+def _pieces(
+    fit: FittedModel, at: Mapping[str, Any] | ArrayLike | None, kind: str, scale: str | None
+) -> tuple[Place, _Pieces]:
     on_responses = scale == "observation" and not fit.is_linear
     parts = ("random", "fixed") if on_responses or fit.family.residual_needs_mean else ("random",)
     place = Place.of(fit, at, parts)
     return place, (_observation if on_responses else _latent)(fit, place, kind)
 
 
-def _linear_predictor(fit, place):
+def _linear_predictor(fit: FittedModel, place):
     """Return the fixed part with the offset (at a place: its mean), and the variances of the random part by
     group.
     """
@@ -351,7 +377,7 @@ def _observation(fit, place, kind):
     return _Pieces([v.mean() for v in between], everything.mean(), residual.mean(), fixed)
 
 
-def _variance_over_groups(link, eta, variance, rest):
+def _variance_over_groups(link: Link, eta: FloatArray, variance, rest: FloatArray):
     """Return the variance, over one normal effect, of the mean response averaged over the ``rest``."""
     sd = np.sqrt(variance)
     rest = np.maximum(rest, 0.0)

@@ -1,10 +1,15 @@
 """Marginal and conditional R2: the shares of the variance that fixed effects, and all effects, explain."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from glmmlib.fitted import FittedModel
 from glmmlib.inference.bootstrap import bootstrap_of
 from glmmlib.variance.icc import SCALES, _check_choice, _pieces
 
@@ -31,9 +36,11 @@ class RSquared:
     random: pd.Series
     residual: float
     scale: str
-    _again: object = field(default=None, repr=False)
+    _again: Any = field(default=None, repr=False)
 
-    def conf_int(self, level=0.95, n=999, rng=None):
+    def conf_int(
+        self, level: float = 0.95, n: int = 999, rng: np.random.Generator | int | None = None
+    ) -> pd.DataFrame:
         """Return bootstrap intervals (percentile), with rows ``"marginal"`` and ``"conditional"``.
 
         Parameters
@@ -59,7 +66,7 @@ class RSquared:
         """
         return self._again(level, n, rng)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         pieces = [
             f"{self.fixed:.4g} fixed part",
             *(f"{v:.4g} between levels of {name}" for name, v in self.random.items()),
@@ -72,7 +79,7 @@ class RSquared:
         )
 
 
-def r2(fit, scale=None):
+def r2(fit: FittedModel, scale: str | None = None) -> RSquared:
     r"""Return the marginal and the conditional R2 of Nakagawa and Schielzeth.
 
     .. math::
@@ -146,15 +153,17 @@ def r2(fit, scale=None):
     )
 
 
-def _intervals(fit, scale, level, n, rng):
+def _intervals(
+    fit: FittedModel, scale: str | None, level: float, n: int, rng: np.random.Generator
+) -> pd.DataFrame:
     return bootstrap_of(fit, lambda one: _shares(r2(one, scale)), n, rng).conf_int(level)
 
 
-def _shares(found):
+def _shares(found: RSquared) -> pd.Series:
     return pd.Series({"marginal": found.marginal, "conditional": found.conditional})
 
 
-def _scale_words(fit, scale):
+def _scale_words(fit: FittedModel, scale: str | None) -> str:
     if fit.is_linear:
         return ""
     if scale == "observation":

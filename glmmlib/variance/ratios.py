@@ -5,9 +5,10 @@ import pandas as pd
 from scipy.special import ndtri
 
 from glmmlib.errors import ModelError
+from glmmlib.fitted import FittedModel
 
 
-def exp_table(fit, level=0.95):
+def exp_table(fit: FittedModel, level: float = 0.95) -> pd.DataFrame:
     """Return the fixed effects of a generalised model as ratios; see
     :meth:`glmmlib.models.glmer.GeneralizedMixedModelFit.exp_table`."""
     ratio = fit.family.ratio
@@ -22,7 +23,7 @@ def exp_table(fit, level=0.95):
     return table
 
 
-def median_odds_ratio(fit):
+def median_odds_ratio(fit: FittedModel) -> pd.Series:
     r"""Return the median odds ratio of each grouping factor with a random intercept.
 
     .. math:: \mathrm{MOR} = \exp\left(\sqrt{2}\,\sigma_a\,\Phi^{-1}(3/4)\right)

@@ -1,5 +1,7 @@
 """Shrinkage: how far each group's own estimate is drawn towards the fixed effects."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -7,7 +9,9 @@ import pandas as pd
 
 from glmmlib.covariance.groups import refuse_curves
 from glmmlib.errors import ModelError
+from glmmlib.fitted import FittedModel
 from glmmlib.linalg import blocks
+from glmmlib.types import FloatArray
 from glmmlib.variance.between import WHAT, group_positions
 
 # Eigenvalues of a group's Z'WZ below this share of the largest: its own least squares has no answer.
@@ -32,20 +36,20 @@ class Shrinkage:
     table: pd.DataFrame
     weights: np.ndarray = field(repr=False)
 
-    def __getitem__(self, column):
+    def __getitem__(self, column: str) -> pd.Series:
         return self.table[column]
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return (
             "Shrinkage of the random effects of "
             f"{self.group}\n{self.table.to_string(float_format='{:.4g}'.format)}"
         )
 
-    def _repr_html_(self):
+    def _repr_html_(self) -> str:
         return self.table.to_html(float_format="{:.4g}".format, border=0)
 
 
-def shrinkage(fit, group=None):
+def shrinkage(fit: FittedModel, group: str | None = None) -> Shrinkage:
     r"""Compare each group's own estimate with its conditional mode (BLUP).
 
     With the GLS estimate of beta, the variances and the modes of any other grouping factor held as they are,
@@ -161,12 +165,12 @@ def _own_least_squares(fit, position):
     return A, np.einsum("jab,jb,jcb,cj->aj", vectors, inverse, vectors, Zr)
 
 
-def _weights(A, L):
+def _weights(A: FloatArray, L: FloatArray) -> FloatArray:
     """Return ``L (I + L'AL)^-1 L'A`` by group, (q, q, J)."""
     return blocks.multiply(_mode_covariance(A, L), A)
 
 
-def _mode_covariance(A, L):
+def _mode_covariance(A: FloatArray, L: FloatArray) -> FloatArray:
     """Return ``L (I + L'AL)^-1 L'``, the conditional covariance over sigma^2, by group."""
     M = np.moveaxis(blocks.right(blocks.left(L.T, A), L), -1, 0) + np.eye(len(L))
     return np.moveaxis(L @ np.linalg.solve(M, np.broadcast_to(L.T, M.shape)), 0, -1)

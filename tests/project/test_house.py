@@ -16,6 +16,8 @@ FILES = {
     for path in sorted((ROOT / "glmmlib").rglob("*.py"))
 }
 
+FITTED = "glmmlib/fitted.py"
+
 #: What takes longer to import than a fit takes, and is needed now and then only.
 SLOW = (
     "altair",
@@ -107,7 +109,25 @@ def absent_families(files):
     ]
 
 
-RULES = [relative_imports, late_imports, foreign_private_names, circles, names_of_families, absent_families]
+def untyped_public_functions(files):
+    """A public function, method or property, or one with a name of Python's own, without all its hints."""
+    return [
+        f"{path}:{function.lineno} {function.name}({', '.join(missing_hints(function))})"
+        for path, tree in parsed(files)
+        for function in public_functions(tree.body)
+        if missing_hints(function)
+    ]
+
+
+RULES = [
+    relative_imports,
+    late_imports,
+    foreign_private_names,
+    circles,
+    names_of_families,
+    absent_families,
+    untyped_public_functions,
+]
 
 BROKEN = {
     relative_imports: {"glmmlib/models/a.py": "from .b import c"},
@@ -117,12 +137,13 @@ BROKEN = {
         "glmmlib/variance/b.py": "def look(fit):\n    return fit._inside",
     },
     circles: {
-        "glmmlib/models/a.py": "from glmmlib.models.b import x",
+        "glmmlib/models/a.py": "if TYPE_CHECKING:\n    from glmmlib.models.b import x",
         "glmmlib/models/b.py": "from glmmlib.design import c",
         "glmmlib/design/c.py": "import glmmlib.models.a",
     },
     names_of_families: {"glmmlib/variance/a.py": "family.name == 'beta'"},
     absent_families: {"glmmlib/variance/a.py": "if fit.sigma is not None: pass"},
+    untyped_public_functions: {"glmmlib/variance/a.py": "class A:\n    def f(self, x) -> int: pass"},
 }
 
 #: Each of these decides something by a name.
@@ -145,10 +166,14 @@ SOUND = {
     },
     circles: {
         "glmmlib/models/a.py": "from glmmlib.models.b import x",
-        "glmmlib/models/b.py": "import numpy",
+        "glmmlib/models/b.py": "import numpy, glmmlib.fitted",
+        FITTED: "if TYPE_CHECKING:\n    from glmmlib.models.a import Fit\nelse:\n    Fit = object",
     },
     names_of_families: {"glmmlib/models/a.py": "print(f'{family.name}, {family.link.name} link', 'poisson')"},
     absent_families: {"glmmlib/models/a.py": "fit.family == other.family or weights is None"},
+    untyped_public_functions: {
+        "glmmlib/variance/a.py": "class A:\n    def __init__(self, x: int): pass\ndef _f(x): pass"
+    },
 }
 
 
@@ -217,7 +242,34 @@ def lint_imports(folder):
 
 
 def parsed(files):
-    return [(path, ast.parse(source)) for path, source in files.items()]
+    """Without what the one module that names the class of a fit imports for type checkers alone."""
+    return [
+        (path, WithoutTypeChecking().visit(ast.parse(source)) if path == FITTED else ast.parse(source))
+        for path, source in files.items()
+    ]
+
+
+class WithoutTypeChecking(ast.NodeTransformer):
+    def visit_If(self, node):
+        return node.orelse if ast.unparse(node.test) == "TYPE_CHECKING" else node
+
+
+def public_functions(body):
+    """Functions that no name with an underscore stands before, in the order of the text."""
+    for node in body:
+        if isinstance(node, ast.FunctionDef) and not is_private(node.name):
+            yield node
+        elif isinstance(node, ast.ClassDef) and not is_private(node.name):
+            yield from public_functions(node.body)
+
+
+def missing_hints(function):
+    """The arguments without a hint, and "return"; `__init__` may leave that out."""
+    a = function.args
+    given = [*a.posonlyargs, *a.args, *a.kwonlyargs, *filter(None, (a.vararg, a.kwarg))]
+    own = ("self", "cls") if given and given[0].arg in ("self", "cls") else ()
+    missing = [argument.arg for argument in given if argument.annotation is None and argument.arg not in own]
+    return missing + ["return"] * (function.returns is None and function.name != "__init__")
 
 
 def module(path):

@@ -5,8 +5,11 @@ The derivative of the minimum in the parameter is that of the deviance itself, s
 :math:`\zeta` is interpolated with exact slopes, and the ends of intervals are found by Newton's method.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from scipy.special import ndtri
@@ -14,6 +17,7 @@ from scipy.special import ndtri
 from glmmlib.errors import ModelError
 from glmmlib.inference.profile.deviances import Held, Minimum
 from glmmlib.linalg.resources import one_blas_thread
+from glmmlib.types import FloatArray
 
 STEP = 0.45  # of zeta between neighbouring points
 FLAT = 1e-4  # of zeta: two growing steps that change it less have found its limit
@@ -42,28 +46,28 @@ class Curve:
     _minima: tuple = field(repr=False)
 
     @property
-    def is_monotone(self):
+    def is_monotone(self) -> bool:
         """Does zeta grow all along the curve?"""
         return bool((np.diff(self.zeta) > -FLAT).all())
 
-    def __call__(self, values):
+    def __call__(self, values: float) -> FloatArray:
         """Interpolate zeta at values within the curve (NaN outside)."""
         if len(self.values) < 2:
             return np.where(np.asarray(values) == self.estimate, 0.0, np.nan)
         return self._spline(values)
 
     @cached_property
-    def _spline(self):
+    def _spline(self) -> Any:
         from scipy.interpolate import CubicHermiteSpline  # slow to import
 
         return CubicHermiteSpline(self.values, self.zeta, self.slope, extrapolate=False)
 
-    def interval(self, level):
+    def interval(self, level: float) -> tuple[float, float]:
         """Return the ends of the interval: where zeta is the normal quantile, or the end of the range."""
         z = float(-ndtri(0.5 * (1.0 - level)))
         return self._end(-1, z), self._end(1, z)
 
-    def _end(self, side, z):
+    def _end(self, side: int, z: float) -> float:
         """Find where zeta is ``side * z``, between the two points of the curve around it."""
         how = self.start if side < 0 else self.end
         outward = range(self._centre, -1, -1) if side < 0 else range(self._centre, len(self.values))
@@ -75,7 +79,7 @@ class Curve:
         with one_blas_thread():
             return self._solve(side * z, outside - side, outside)
 
-    def _solve(self, target, inside, outside):
+    def _solve(self, target: float, inside: int, outside: int) -> float:
         """Newton's method on zeta, each step a minimisation; kept between the points by bisection."""
         low, high = sorted((self.values[inside], self.values[outside]))
         a, b = self._minima[inside], self._minima[outside]
@@ -97,17 +101,17 @@ class Curve:
         return float(value)
 
     @property
-    def _centre(self):
+    def _centre(self) -> int:
         return int(np.flatnonzero(self.values == self.estimate)[0])
 
-    def _interpolated(self, target, low, high):
+    def _interpolated(self, target: float, low: float, high: float) -> float:
         for _ in range(40):
             middle = 0.5 * (low + high)
             low, high = (middle, high) if self(middle) < target else (low, middle)
         return 0.5 * (low + high)
 
 
-def signed_root(minimum, estimate, d0):
+def signed_root(minimum: Minimum, estimate: float, d0: float) -> tuple[float, float]:
     """Return zeta and its slope at a minimum, d0 being the least deviance of all."""
     excess = minimum.deviance - d0
     if excess < -LOWER_MINIMUM:
@@ -120,7 +124,7 @@ def signed_root(minimum, estimate, d0):
     return float(zeta), float(minimum.slope / (2.0 * zeta)) if zeta else np.inf
 
 
-def trace(held, z):
+def trace(held: Held, z: float) -> Curve:
     """Follow the profile of one parameter from its estimate outwards until ``|zeta|`` reaches z, or its range
     ends.
     """
@@ -134,8 +138,8 @@ def trace(held, z):
     centre = (held.estimate, 0.0, slope, Minimum(held.estimate, held.start, deviance, 0.0, inverse))
     below, start = _walk(held, -1, z, centre, tangent / held.unit)
     above, end = _walk(held, 1, z, centre, tangent / held.unit)
-    values, zeta, slopes, minima = zip(*below[::-1], centre, *above, strict=True)
-    slopes = _finite_slopes(np.array(values), np.array(zeta), np.array(slopes))
+    values, zeta, rates, minima = zip(*below[::-1], centre, *above, strict=True)
+    slopes = _finite_slopes(np.array(values), np.array(zeta), np.array(rates))
     return Curve(held.name, held.estimate, np.array(values), np.array(zeta), slopes, start, end, held, minima)
 
 
@@ -178,7 +182,7 @@ def _walk(held, side, z, centre, tangent):
     return points, "open"
 
 
-def _positive_inverse(H):
+def _positive_inverse(H: FloatArray) -> FloatArray:
     """Return an inverse of a Hessian with its eigenvalues made positive, judged after scaling."""
     scale = 1.0 / np.sqrt(np.maximum(np.abs(np.diag(H)), 1e-12))
     values, vectors = np.linalg.eigh(H * np.outer(scale, scale))
@@ -186,7 +190,7 @@ def _positive_inverse(H):
     return (vectors / np.maximum(np.abs(values), floor)) @ vectors.T * np.outer(scale, scale)
 
 
-def _finite_slopes(values, zeta, slopes):
+def _finite_slopes(values: FloatArray, zeta: FloatArray, slopes: FloatArray) -> FloatArray:
     """Give points without a derivative (ends of a range) the slope of a parabola through their neighbour."""
     slopes = slopes.copy()
     for i in np.flatnonzero(~np.isfinite(slopes)):

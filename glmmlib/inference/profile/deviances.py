@@ -14,15 +14,22 @@ Gradients are those of the model's own objective, by the chain rule; the derivat
 with them.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from scipy.linalg import solve_triangular
 
 from glmmlib.covariance.coordinates import Free, HeldBlock
 from glmmlib.covariance.groups import places_of, values_of
+from glmmlib.families.links import Link
+from glmmlib.fitted import FittedGeneralizedModel, FittedModel
 from glmmlib.likelihood.glmm import RangeError
 from glmmlib.likelihood.optimise import gradient_hessian, minimise
+from glmmlib.types import FloatArray
 
 NEAR_ZERO = 0.05  # a relative SD below this may sit at the stationary point zero
 TOLERANCE = 1e-9  # of the deviance at the minimum over the free parameters
@@ -38,7 +45,7 @@ class LinearDeviance:
     The fixed effects are profiled out; if ``coefficient`` is given, that one is held.
     """
 
-    def __init__(self, fit, coefficient=None):
+    def __init__(self, fit: FittedModel, coefficient: int | None = None) -> None:
         self.problem, self.sigma = fit.solution.problem, fit.sigma
         self.theta, self.rest = fit.solution.standard_theta, np.zeros(1)
         if coefficient is not None:
@@ -47,7 +54,7 @@ class LinearDeviance:
             self.a = solve_triangular(self.problem.R, unit, trans=1)
         self.holds_coefficient = coefficient is not None
 
-    def evaluate(self, factors, rest, value):
+    def evaluate(self, factors: Sequence[FloatArray], rest: FloatArray, value: float) -> tuple[float, Any]:
         """Return the deviance and a function giving its derivatives in factors, rest and the held
         coefficient.
         """
@@ -63,7 +70,7 @@ class LinearDeviance:
         n, r2 = problem.n, point.r2
         deviance = point.factorisation.log_det_Z + problem.constant + n * np.log(2.0 * np.pi * s2) + r2 / s2
 
-        def derivatives():
+        def derivatives() -> tuple[list[FloatArray], FloatArray, float]:
             # with n s2 for r2 the gradient is that at this sigma, not at the sigma that would be best
             G = problem.gradient_matrices(replace(point, r2=n * s2))
             inner = sum(np.vdot(g, L) for g, L in zip(G, point.Lambda, strict=True))
@@ -81,7 +88,7 @@ class GeneralisedDeviance:
     the last fixed effect on, ``rest`` holds their coordinates across the direction that is held.
     """
 
-    def __init__(self, fit, coefficient=None):
+    def __init__(self, fit: FittedGeneralizedModel, coefficient: int | None = None) -> None:
         solution = fit.solution
         problem = solution.problem.precise(solution.mode.u)
         self.problem, self.theta = problem, solution.standard_theta
@@ -108,7 +115,9 @@ class GeneralisedDeviance:
             a[p:] = problem.predictors.to_user[coefficient - p]
         return a
 
-    def evaluate(self, factors, rest, value):
+    def evaluate(
+        self, factors: Sequence[FloatArray], rest: FloatArray, value: float
+    ) -> tuple[float, Callable[..., Any]]:
         """Return -2 log L and a function giving its derivatives in factors, rest and the held coefficient."""
         problem, given = self.problem, factors
         if self.needs_triangle:
@@ -136,13 +145,13 @@ def _across(a):
     return found
 
 
-def _triangle(L):
+def _triangle(L: FloatArray) -> FloatArray:
     """Turn L (2, 2) from the right until it is lower-triangular."""
     c, s = _angle(L)
     return L @ np.array([[c, -s], [s, c]]) * [[1.0, 0.0], [1.0, 1.0]]
 
 
-def _turn_back(L, triangle, G):
+def _turn_back(L: FloatArray, triangle: FloatArray, G: FloatArray) -> FloatArray:
     """Return the derivatives in L for those in its triangle (G, whose upper entry has no meaning)."""
     c, s = _angle(L)
     size = max(np.hypot(*L[0]), 1e-300)
@@ -151,7 +160,7 @@ def _turn_back(L, triangle, G):
     return np.array([first, G[1, 0] * np.array([c, s]) + G[1, 1] * np.array([-s, c])])
 
 
-def _angle(L):
+def _angle(L: FloatArray):
     size = np.hypot(*L[0])
     return L[0] / size if size else (1.0, 0.0)
 
@@ -188,14 +197,24 @@ class Held:
         What the deviance takes is the link of the parameter.
     """
 
-    def __init__(self, name, estimate, limits, deviance, coordinates, unit, scale=None, link=None):
+    def __init__(
+        self,
+        name: str,
+        estimate: float,
+        limits: Sequence[float],
+        deviance: LinearDeviance,
+        coordinates: Free | HeldBlock,
+        unit: float,
+        scale: float | None = None,
+        link: Link | None = None,
+    ) -> None:
         self.name, self.estimate, (self.lower, self.upper) = name, float(estimate), limits
         self.deviance, self.coordinates, self.unit, self.scale = deviance, coordinates, unit, scale
         self.link = link
         rest = deviance.rest if scale is None else deviance.rest[:-1]
         self.start = np.concatenate([coordinates.start, rest])
 
-    def objective(self, x, value):
+    def objective(self, x: FloatArray, value: float) -> tuple[float, Any]:
         """Return the deviance at free coordinates x, and a function giving its derivatives in x and in the
         value.
         """
@@ -207,7 +226,7 @@ class Held:
         except (np.linalg.LinAlgError, RangeError):
             return np.inf, None
 
-        def gradient():
+        def gradient() -> tuple[FloatArray, float]:
             G, g_rest, g_value = derivatives()
             g_factors, g_held = self.coordinates.gradient(x[:n], value, G)
             if self.scale is not None:
@@ -218,12 +237,12 @@ class Held:
 
         return deviance, gradient
 
-    def hessian(self):
+    def hessian(self) -> FloatArray:
         """Return the Hessian at the estimate in (x, value / unit), the value last; NaN where it cannot be
         had.
         """
 
-        def gradient(point):
+        def gradient(point: FloatArray) -> FloatArray:
             _, derivatives = self.objective(point[:-1], self.unit * point[-1])
             if derivatives is None:
                 return np.full(len(point), np.nan)
@@ -237,7 +256,7 @@ class Held:
         point = np.append(self.start, value)
         return gradient_hessian(gradient, point, step)
 
-    def solve(self, value, x, inverse_hessian):
+    def solve(self, value: float, x: FloatArray, inverse_hessian: FloatArray) -> Minimum | None:
         """Minimise over the free parameters; returns a :class:`Minimum`, or None where the deviance has no
         value.
 
@@ -246,13 +265,13 @@ class Held:
 
         slopes, evaluated = {}, {}
 
-        def objective(point):
+        def objective(point: FloatArray) -> tuple[float, Any]:
             key = point.tobytes()
             if key not in evaluated:
                 evaluated[key] = self.objective(point, value)
             deviance, gradient = evaluated[key]
 
-            def free():
+            def free() -> FloatArray:
                 g, slopes[key] = gradient()
                 return g
 
@@ -268,7 +287,7 @@ class Held:
             found = minimise(objective, best, inverse_hessian, tolerance=TOLERANCE)
         return Minimum(float(value), found.x, found.value, slopes[found.x.tobytes()], found.inverse_hessian)
 
-    def _raised(self, x):
+    def _raised(self, x: FloatArray) -> Iterator[Any]:
         for i in self.coordinates.sizes:
             if abs(x[i]) < NEAR_ZERO:
                 for size in (0.02, 0.1, 0.3, 1.0):
@@ -277,13 +296,13 @@ class Held:
                     yield point
 
 
-def held_parameters(fit):
+def held_parameters(fit: FittedModel) -> tuple[list[Held], list[Any]]:
     """Return every parameter of an ML fit as a :class:`Held`, and the names of correlations that are
     undefined.
 
     SDs and correlations come in the order of theta, then sigma or the dispersion, then the fixed effects.
     """
-    make = LinearDeviance if fit.is_linear else GeneralisedDeviance
+    make: Any = LinearDeviance if fit.is_linear else GeneralisedDeviance
     deviance = make(fit)
     free = Free(fit.solution.problem.covariance, deviance.theta)
     covariances = list(_held_covariances(fit, deviance))

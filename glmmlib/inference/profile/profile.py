@@ -12,9 +12,13 @@ interval. A straight line means that the Wald interval is right; a bend, that it
 found by Newton's method on the likelihood itself.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from html import escape
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -24,10 +28,12 @@ from glmmlib.display.arguments import checked_level
 from glmmlib.display.tables import Table, aligned
 from glmmlib.display.words import wrapped
 from glmmlib.errors import ModelError
+from glmmlib.fitted import FittedLinearModel, FittedModel
 from glmmlib.inference.choice import chosen
 from glmmlib.inference.profile.curve import trace
 from glmmlib.inference.profile.deviances import held_parameters
 from glmmlib.linalg.resources import one_blas_thread
+from glmmlib.types import FloatArray
 
 NO_PARAMETER = "there is no parameter {name} to profile{hint}"
 
@@ -65,7 +71,7 @@ class Profile:
     boundary: tuple
 
     @cached_property
-    def zeta(self):
+    def zeta(self) -> FloatArray:
         """All curves as one DataFrame: ``parameter``, ``value``, ``zeta``, and ``deviance`` at each point."""
         tables = [
             pd.DataFrame(
@@ -77,7 +83,7 @@ class Profile:
             tables or [pd.DataFrame(columns=["parameter", "value", "zeta", "deviance"])], ignore_index=True
         )
 
-    def conf_int(self, level=0.95, parm=None):
+    def conf_int(self, level: float = 0.95, parm: str | Sequence[str] | None = None) -> pd.DataFrame:
         r"""Return the intervals of values whose deviance is at most the chi-square quantile above the
         minimum.
 
@@ -117,7 +123,7 @@ class Profile:
         table.attrs["notes"] = tuple(self._notes(ends))
         return table
 
-    def _notes(self, ends):
+    def _notes(self, ends: dict[str, tuple[float, float]]) -> Iterator[Any]:
         if self.refitted:
             yield "the model was fitted by REML; the profile is that of its ML deviance, refitted"
         for sentence in self.boundary:
@@ -144,7 +150,7 @@ class Profile:
                     "its first crossing"
                 )
 
-    def __str__(self):
+    def __str__(self) -> str:
         level = min(0.95, self.level)
         table = self.conf_int(level)
         estimates = [self.curves[n].estimate if n in self.curves else np.nan for n in table.index]
@@ -160,11 +166,11 @@ class Profile:
 
     __repr__ = __str__
 
-    def _repr_html_(self):
+    def _repr_html_(self) -> str:
         return f'<div class="glmmlib"><pre>{escape(str(self))}</pre></div>'
 
 
-def _cells(*numbers):
+def _cells(*numbers: Any) -> list[str]:
     finite = [x for x in numbers if np.isfinite(x)]
     texts = iter(aligned(finite, [max(map(abs, finite))] if finite else None))
     return [
@@ -172,7 +178,7 @@ def _cells(*numbers):
     ]
 
 
-def _boundary_note(name, limit, side, is_estimate):
+def _boundary_note(name: str, limit: float, side: str, is_estimate: bool) -> str:
     if np.isinf(limit):
         return (
             f"{name}: the deviance does not rise enough {'below' if side == 'lower' else 'above'}: the "
@@ -186,7 +192,7 @@ def _boundary_note(name, limit, side, is_estimate):
     return f"{name}: the {side} end is the end of its range, {limit:g}: {what}"
 
 
-def profile(fit, parm=None, level=0.99):
+def profile(fit: FittedModel, parm: str | Sequence[str] | None = None, level: float = 0.99) -> Profile:
     """Compute the profile likelihood of the parameters of a fit.
 
     Parameters
@@ -235,7 +241,7 @@ def profile(fit, parm=None, level=0.99):
     """
     checked_level(level, example=0.99)
     refitted = bool(fit.reml)
-    ml = fit.with_criterion(reml=False) if refitted else fit
+    ml = cast(FittedLinearModel, fit).with_criterion(reml=False) if refitted else fit
     with one_blas_thread():
         held, undefined = held_parameters(ml)
         names = chosen(
@@ -248,7 +254,9 @@ def profile(fit, parm=None, level=0.99):
     return Profile(curves, level, fit.model_text, ml.deviance, refitted, left_out, ml.singular_terms)
 
 
-def profile_intervals(fit, level, parm, **options):
+def profile_intervals(
+    fit: FittedModel, level: float, parm: str | Sequence[str] | None, **options: Any
+) -> pd.DataFrame:
     """Return profile intervals, for ``fit.conf_int(method="profile")``."""
     if options:
         raise ModelError(f"the profile method has no option {', '.join(map(repr, options))}")
