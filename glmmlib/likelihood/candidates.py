@@ -4,7 +4,7 @@ design can tell apart, each with each, and correlations.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
@@ -68,7 +68,12 @@ class Candidates:
         return near
 
 
-def have_own_valleys(model, theta, value, evaluate):
+def have_own_valleys(
+    model: IntArray,
+    theta: FloatArray,
+    value: FloatArray,
+    evaluate: Callable[[IntArray, FloatArray], FloatArray],
+) -> BoolArray:
     """Tell which starts lie in valleys of their own: (S,).
 
     Not so the one from which the straight way to the lowest start of the same model rises nowhere above it:

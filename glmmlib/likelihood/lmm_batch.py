@@ -28,7 +28,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from glmmlib.covariance.parameters import CovarianceParameters
 from glmmlib.likelihood.lmm_reduced import ReducedDesign, ReducedResponses
+from glmmlib.linalg.crossing import Structure
 from glmmlib.types import FloatArray, IntArray
 
 CHUNK_NUMBERS = 300_000  # size of the largest temporary array
@@ -52,10 +54,10 @@ class State:
     dT: np.ndarray
 
 
-def suits(problem):
-    """Can the models of a problem be arrays over the levels of its factor, and so many be fitted at once?"""
-    first, *others = problem.structure.factors
-    return not others and first.q <= FEW_PER_LEVEL and problem.covariance.is_linear
+def suits(structure: Structure, covariance: CovarianceParameters) -> bool:
+    """Can models of this design be arrays over the levels of its factor, and so many be fitted at once?"""
+    first, *others = structure.factors
+    return not others and first.q <= FEW_PER_LEVEL and covariance.is_linear
 
 
 class LinearBatch:

@@ -52,7 +52,7 @@ def minimise_deviance(problem: ProfiledDeviance) -> Optimum:
             "explain: is the response, or a copy of it, among the predictors?"
         )
     is_small = problem.n <= FEW_ROWS and problem.structure.factors[0].n_columns <= FEW_EFFECTS
-    if is_small and suits(problem):
+    if is_small and suits(problem.structure, problem.covariance):
         optimum = _by_newton(problem)
     else:
         optimum = _checked(problem, _by_quasi_newton(problem))

@@ -214,7 +214,7 @@ def refit_many(fit: FittedModel, Y: FloatArray) -> Refits:
 def _fit_together(fit: FittedModel) -> bool:
     """Can all responses share each step of the optimiser?"""
     return (
-        suits(fit.solution.problem)
+        suits(fit.solution.problem.structure, fit.solution.problem.covariance)
         and getattr(fit, "n_agq", 1) == 1
         and fit.has_single_auxiliary
         and fit.family.is_log_concave

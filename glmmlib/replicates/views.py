@@ -16,7 +16,11 @@ def conditional_predictors(fit: FittedModel, refits: Refits, Y: FloatArray) -> F
     modes of each.
     """
     problem = fit.solution.problem
-    is_simple = suits(problem) and fit.family.is_log_concave and fit.has_single_auxiliary
+    is_simple = (
+        suits(problem.structure, problem.covariance)
+        and fit.family.is_log_concave
+        and fit.has_single_auxiliary
+    )
     if not fit.is_linear and is_simple:
         return _all_at_once(fit, refits, Y)
     found = []
