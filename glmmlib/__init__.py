@@ -1,7 +1,7 @@
 """Mixed models in NumPy and SciPy, short enough to be read.
 
 ==========================  ===============================================================================
-fit                         `lmer`, `glmer`
+fit                         `lmer`, `glmer`, `load_fit`
 data                        `load`, `load_truth`, `datasets`, `codebook`, `simulate`
 groups                      `icc`, `icc_conf_int`, `design_effect`, `between_variance`, `correlation`,
                             `shrinkage`, `r2`, `median_odds_ratio`
@@ -33,6 +33,7 @@ from glmmlib.inference.smooths import smooth_curve, smooths
 from glmmlib.inference.wald import wald_test
 from glmmlib.models.glmer import glmer
 from glmmlib.models.lmer import lmer
+from glmmlib.models.load_fit import load_fit
 from glmmlib.planning.power import power
 from glmmlib.prediction.simulate import simulate
 from glmmlib.reporting.report import report
@@ -64,6 +65,7 @@ __all__ = [
     "influence",
     "lmer",
     "load",
+    "load_fit",
     "load_truth",
     "means",
     "median_odds_ratio",

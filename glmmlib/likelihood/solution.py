@@ -8,10 +8,10 @@ conditional modes, the joint precision of fixed and random effects, covariances 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from scipy.linalg import solve_triangular
@@ -136,6 +136,15 @@ class Solution(ABC):
     def at(self, estimates: Estimates, problem: Any = None) -> Solution:
         """Return the likelihood, or that of another response, at other estimates."""
 
+    @abstractmethod
+    def state(self) -> dict[str, Any]:
+        """Return what was found, as numbers, text and arrays, from which `restored` makes it again."""
+
+    @classmethod
+    @abstractmethod
+    def restored(cls, problem: Any, state: Mapping[str, Any]) -> Self:
+        """Return the solution of a problem from its state, to the last bit, without a search."""
+
     @property
     @abstractmethod
     def deviance(self) -> float:
@@ -236,6 +245,16 @@ class LinearSolution(Solution):
         problem = self.problem if problem is None else problem
         theta = problem.covariance.to_standardised(estimates.theta)
         return LinearSolution(problem, theta, GIVEN, estimates)
+
+    def state(self) -> dict[str, Any]:
+        given = None if self._is_best else asdict(self.estimates)
+        return {"theta": self.standard_theta, "convergence": asdict(self.convergence), "estimates": given}
+
+    @classmethod
+    def restored(cls, problem: ProfiledDeviance, state: Mapping[str, Any]) -> LinearSolution:
+        given = state["estimates"]
+        estimates = None if given is None else Estimates(**given)
+        return cls(problem, state["theta"], Convergence(**state["convergence"]), estimates)
 
     def _best(self) -> Estimates:
         problem = self.problem
@@ -350,6 +369,27 @@ class LaplaceSolution(Solution):
         tau = problem.predictors.coefficients(estimates.auxiliary)
         beta = self.coordinates.orthonormal_beta(estimates.beta)
         return LaplaceSolution(problem, problem.join(beta, theta, tau), GIVEN, estimates)
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "parameters": self.parameters,
+            "convergence": asdict(self.convergence),
+            "estimates": asdict(self.estimates),
+            "hessian": self._hessian,
+            "value": self.deviance,
+            "modes": self.mode.u,
+        }
+
+    @classmethod
+    def restored(cls, problem: LaplaceDeviance, state: Mapping[str, Any]) -> LaplaceSolution:
+        convergence, estimates = Convergence(**state["convergence"]), Estimates(**state["estimates"])
+        solution = cls(problem, state["parameters"], convergence, estimates, state["hessian"], state["value"])
+        problem.begin_at(state["modes"])
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            solution.mode = problem.mode(  # no step is taken
+                solution.standard_beta, solution.standard_Lambdas, solution._dispersion, np.inf
+            )
+        return solution
 
     def _on_the_users_scale(self) -> Estimates:
         theta = self.problem.covariance.to_user(self.standard_theta)

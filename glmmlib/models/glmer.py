@@ -341,6 +341,32 @@ class GeneralizedMixedModelFit(MixedModelFit):
         arguments = {"family": self.family, "n_agq": self.n_agq, "known": self.design.known}
         return glmer, arguments | self.auxiliary_formulas
 
+    def _question(self) -> dict[str, Any]:
+        family = self.family
+        return {
+            "family": family.name,
+            "link": family.link.name,
+            "n_agq": self.n_agq,
+            "auxiliary": self.auxiliary_formulas,
+        }
+
+    @classmethod
+    def _read_design(cls, question: Mapping[str, Any], formula: str, **rows: Any) -> Design:
+        family = find_family(question["family"], question["link"])
+        return build_design(formula, binary=family.support.in_trials, auxiliary=question["auxiliary"], **rows)
+
+    @classmethod
+    def _restored(
+        cls, question: Mapping[str, Any], design: Design, y: FloatArray | None, state: Mapping[str, Any]
+    ) -> GeneralizedMixedModelFit:
+        family = find_family(question["family"], question["link"])
+        groups, theta_names = arrange(design.random)
+        problem = _problem(family, design, groups, _quadrature(question["n_agq"], groups))
+        if y is not None:
+            design = replace(design, y=y)
+            problem = problem.with_response(*_checked(family, design))
+        return cls(design, theta_names, LaplaceSolution.restored(problem, state))
+
     def refit(self, y: FloatArray | pd.Series, warn: bool = True) -> GeneralizedMixedModelFit:
         """Fit the same model to another response; formula and design are not read again.
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from glmmlib.covariance.groups import arrange
+from glmmlib.covariance.groups import Group, arrange
 from glmmlib.covariance.identifiability import check_covariances
 from glmmlib.design.arguments import new_response
 from glmmlib.design.arrays import Design
@@ -123,8 +123,11 @@ def lmer(
 
 
 def _fit(design, groups, theta_names, reml):
-    problem = ProfiledDeviance(design.y, design.X, groups, reml, design.weights, design.offset)
-    return LinearMixedModelFit(design, theta_names, _solution(problem))
+    return LinearMixedModelFit(design, theta_names, _solution(_problem(design, groups, reml)))
+
+
+def _problem(design: Design, groups: tuple[Group, ...], reml: bool) -> ProfiledDeviance:
+    return ProfiledDeviance(design.y, design.X, groups, reml, design.weights, design.offset)
 
 
 def _solution(problem: ProfiledDeviance) -> LinearSolution:
@@ -243,6 +246,23 @@ class LinearMixedModelFit(MixedModelFit):
     def _call(self) -> tuple[Callable[..., Any], dict[str, Any]]:
         return lmer, {"reml": self.reml, "known": self.design.known}
 
+    def _question(self) -> dict[str, Any]:
+        return {"reml": self.reml}
+
+    @classmethod
+    def _read_design(cls, question: Mapping[str, Any], formula: str, **rows: Any) -> Design:
+        return build_design(formula, **rows)
+
+    @classmethod
+    def _restored(
+        cls, question: Mapping[str, Any], design: Design, y: FloatArray | None, state: Mapping[str, Any]
+    ) -> LinearMixedModelFit:
+        groups, theta_names = arrange(design.random, design.weights)
+        problem = _problem(design, groups, question["reml"])
+        if y is not None:
+            design, problem = replace(design, y=y), problem.with_response(y)
+        return cls(design, theta_names, LinearSolution.restored(problem, state))
+
     def refit(self, y: pd.Series, warn: bool = True) -> LinearMixedModelFit:
         """Fit the same model to another response; formula and design are not read again.
 
@@ -327,7 +347,11 @@ class LinearMixedModelFit(MixedModelFit):
         if reml == self.reml:
             return self
         with one_blas_thread():
-            return _fit(self.design, self.groups, self._theta_names, reml)
+            problem = _problem(self.design, self.groups, reml)
+            if not self.is_refit:
+                return self.with_solution(_solution(problem))
+            y = self.design.y
+            return self.with_solution(_solution(problem.with_response(y)), y)
 
     def refit_many(self, Y: FloatArray) -> Refits:
         """Fit this model to R responses at once.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, ClassVar, Self
@@ -12,6 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from glmmlib._version import __version__
 from glmmlib.covariance.groups import Group
 from glmmlib.design.arrays import Design, frozen
 from glmmlib.families.base import Family
@@ -22,6 +24,7 @@ from glmmlib.inference.intervals import conf_int
 from glmmlib.likelihood.solution import Convergence, Estimates, Solution
 from glmmlib.models.auxiliary import AuxiliaryParameters
 from glmmlib.models.handed_out import handed_out
+from glmmlib.models.saved import save, unpickled
 from glmmlib.models.summary import one_line, summary
 from glmmlib.models.update import update
 from glmmlib.models.varcorr import VarCorr, group_covariance
@@ -157,6 +160,22 @@ class MixedModelFit(AuxiliaryParameters, ABC):
 
     @abstractmethod
     def _call(self) -> tuple[Callable[..., Any], dict[str, Any]]: ...
+
+    @abstractmethod
+    def _question(self) -> dict[str, Any]:
+        """Say what was asked beside formula and rows, in text and numbers: what a file keeps."""
+
+    @classmethod
+    @abstractmethod
+    def _read_design(cls, question: Mapping[str, Any], formula: str, **rows: Any) -> Design:
+        """Read formula and rows again, as they were read for such a question."""
+
+    @classmethod
+    @abstractmethod
+    def _restored(
+        cls, question: Mapping[str, Any], design: Design, y: FloatArray | None, state: Mapping[str, Any]
+    ) -> Self:
+        """Return the fit whose solution has this state, without a search; y is a response given to refit."""
 
     @abstractmethod
     def refit(self, y: ArrayLike, warn: bool = True) -> Self: ...
@@ -577,6 +596,48 @@ class MixedModelFit(AuxiliaryParameters, ABC):
         'Reaction ~ Days - Days + (Days | Subject)'
         """
         return update(self, formula, data, **changes)
+
+    # -- kept --------------------------------------------------------------------------------------------
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write the fit to a file, from which :func:`glmmlib.load_fit` makes it again.
+
+        The file is a zip archive of JSON and NumPy arrays: formula, options, the rows used with all their
+        columns, and the estimates. Nothing in it is a program, so that a stranger's file is safe to read, and
+        other software can read it too. Before it is written it is read back and compared with the fit.
+
+        Parameters
+        ----------
+        path : str or path
+            ``"sleep.fit"``; a file that is there is written over.
+
+        Raises
+        ------
+        DataError
+            For a column that is neither text nor numbers nor dates.
+        ModelError
+            For a fit to rows that its formula would read differently, such as part of the rows of another
+            fit, and for a family of your own.
+
+        See Also
+        --------
+        glmmlib.load_fit
+
+        Examples
+        --------
+        >>> import os, tempfile
+        >>> import glmmlib as gl
+        >>> fit = gl.lmer("Yield ~ 1 + (1 | Batch)", gl.load("Dyestuff"))
+        >>> path = os.path.join(tempfile.mkdtemp(), "dye.fit")
+        >>> fit.save(path)
+        >>> str(gl.load_fit(path).summary()) == str(fit.summary())
+        True
+        """
+        save(self, path)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The version comes first: objects of another one would not even be read.
+        return unpickled, (type(self), __version__), self.__dict__
 
     # -- shown -------------------------------------------------------------------------------------------
 

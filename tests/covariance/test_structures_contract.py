@@ -20,6 +20,7 @@ from glmmlib.covariance.tangent import Tangent
 from glmmlib.errors import GlmmlibError, GlmmlibWarning
 from glmmlib.likelihood.glmm import LaplaceDeviance
 from glmmlib.likelihood.lmm import ProfiledDeviance
+from support.saving import saved_and_loaded
 
 TERMS = {word: structure.example for word, structure in STRUCTURES.items()}
 TERMS |= {  # with other options
@@ -325,11 +326,12 @@ def test_the_bootstrap_has_the_names_of_the_profile(name):
     assert set(boot.estimates.index) == set(profile.curves) | set(profile.undefined)
 
 
-def test_update_pickle_and_the_formula_give_the_fit_again(fit):
+def test_update_pickle_file_and_the_formula_give_the_fit_again(fit, tmp_path):
     assert fit.update().deviance == pytest.approx(fit.deviance, abs=1e-8)
     assert fit.update(data=data()).deviance == pytest.approx(fit.deviance, abs=1e-8)
-    again = pickle.loads(pickle.dumps(fit))
-    np.testing.assert_array_equal(again.predict(), fit.predict())
+    for again in (pickle.loads(pickle.dumps(fit)), saved_and_loaded(fit, tmp_path)):
+        np.testing.assert_array_equal(again.predict(), fit.predict())
+        pd.testing.assert_frame_equal(again.conf_int(), fit.conf_int(), check_exact=True)
     terms = " + ".join(term.text for g in fit.groups for term in g.terms)
     left = fit.formula.split("~")[0]
     same = fit.update(f"{left} ~ x + {terms}")

@@ -13,6 +13,7 @@ import pytest
 import glmmlib as gl
 from glmmlib.errors import GlmmlibError
 from support.family_cases import CASES, case
+from support.saving import saved_and_loaded
 
 mpl.use("Agg")
 every_family = pytest.mark.parametrize("name, link", CASES)
@@ -223,11 +224,12 @@ def test_pictures(name, link, draw):
 
 
 @every_family
-def test_a_fit_survives_pickling(name, link):
+def test_a_fit_survives_pickling_and_a_file(name, link, tmp_path):
     fit = case(name, link).fit
-    again = pickle.loads(pickle.dumps(fit))
-    assert again.family == fit.family and again.deviance == fit.deviance
-    np.testing.assert_array_equal(again.predict(NEW, re_form="~0"), fit.predict(NEW, re_form="~0"))
+    for again in (pickle.loads(pickle.dumps(fit)), saved_and_loaded(fit, tmp_path)):
+        assert again.family == fit.family and again.deviance == fit.deviance
+        np.testing.assert_array_equal(again.predict(NEW, re_form="~0"), fit.predict(NEW, re_form="~0"))
+        pd.testing.assert_frame_equal(again.conf_int(), fit.conf_int(), check_exact=True)
 
 
 @every_family
