@@ -41,6 +41,10 @@ class Points:
         """Return where the modes of some replicates should be after a step (R, P) of their parameters."""
         return self.u[:, which] + np.einsum("rk,kqrj->qrj", step, self.slopes[:, :, which])
 
+    def subset(self, which: IntArray) -> Points:
+        """Return the points of some replicates."""
+        return Points(self.value[which], self.gradient[which], self.u[:, which], self.slopes[:, :, which])
+
     def put(self, which: IntArray, new: Points, chosen: BoolArray) -> None:
         """Write the chosen of other replicates' points in the places ``which``."""
         self.value[which], self.gradient[which] = new.value[chosen], new.gradient[chosen]
@@ -150,9 +154,10 @@ class LaplaceBatch:
                 A[a, b] = A[b, a] = self.by_group(self._times(b, wz))
         return A
 
-    def typical_size(self) -> float:
-        """Return a size of random effects of which a level of typical size tells about half."""
-        return 1.0 / np.sqrt(max(self.Y.shape[1] / self.J, 1.0))
+    def information(self, x: FloatArray) -> FloatArray:
+        """Return the diagonals of ``Z_j'WZ_j`` at the conditional modes: (q, R, J)."""
+        modes = self.modes(x, np.zeros((self.q, len(x), self.J)), 1e-3)
+        return np.nan_to_num(np.einsum("aarj->arj", modes.A))
 
     # -- PIRLS -----------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ import numpy as np
 from glmmlib.covariance.base import NEAR_BOUNDARY
 from glmmlib.likelihood.glmm_batch import TIGHT, LaplaceBatch, Points
 from glmmlib.likelihood.glmm_batch_start import start
-from glmmlib.likelihood.glmm_minimise import OTHER_SIZES
+from glmmlib.likelihood.glmm_minimise import OTHER_SIZES, to_be_resized
 from glmmlib.types import BoolArray, FloatArray, IntArray
 
 MAX_ITERATIONS = 100
@@ -33,15 +33,24 @@ def minimise_all(replicates: LaplaceBatch) -> Optima:
     """
     found = _polish(replicates, *_descend(replicates, *start(replicates)))
     theta = replicates.theta(found.x)
-    collapsed = replicates.covariance.collapsed(theta)
-    near = np.flatnonzero(collapsed.any(axis=1))
+    chosen, typical = to_be_resized(
+        replicates.covariance,
+        theta,
+        [replicates.information(found.x)],
+        replicates.Y.shape[1],
+        replicates.family.has_dispersion,
+    )
+    near = np.flatnonzero(chosen.any(axis=1))
     for size in OTHER_SIZES if near.size else ():
-        some, trial = replicates.subset(near), theta[near].copy()
-        trial[collapsed[near]] = size * replicates.typical_size()
-        again = _polish(some, *_descend(some, *start(some, trial)))
-        lower = again.converged & (again.value < found.value[near] - 1e-6)
-        for name in ("x", "value", "hessian", "converged"):
-            getattr(found, name)[near[lower]] = getattr(again, name)[lower]
+        some, trial = replicates.subset(near), np.where(chosen, size * typical[:, None], theta)[near]
+        x, H, point, arrived = _descend(some, *start(some, trial))
+        lower = np.flatnonzero(point.value < found.value[near] - 1e-4)
+        if lower.size:
+            some, point = some.subset(lower), point.subset(lower)
+            again = _polish(some, x[lower], H[lower], point, arrived[lower])
+            better = again.converged & (again.value < found.value[near[lower]])
+            for name in ("x", "value", "hessian", "converged"):
+                getattr(found, name)[near[lower[better]]] = getattr(again, name)[better]
     return found
 
 

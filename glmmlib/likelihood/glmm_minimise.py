@@ -2,10 +2,12 @@
 standard errors.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
+from glmmlib.covariance.parameters import CovarianceParameters
 from glmmlib.likelihood.glmm import (
     PIRLS_TOLERANCE,
     POLISH_TOLERANCE,
@@ -15,10 +17,11 @@ from glmmlib.likelihood.glmm import (
 )
 from glmmlib.likelihood.glmm_start import first_parameters, other_parameters, parameters_at
 from glmmlib.likelihood.optimise import Optimum, minimise
-from glmmlib.types import FloatArray
+from glmmlib.types import BoolArray, FloatArray
 
 OTHER_SIZES = (1.0, 3.0, 10.0)  # of random effects, in units of the root of 1 / information
 FEW_LEVELS, FEW_ROWS = 6.0, 2_000  # an effective number of levels below which there may be several minima
+ROWS_TO_TELL = 3  # rows a level, on average, that tell its effect from the dispersion
 
 
 def minimise_deviance(problem: LaplaceDeviance) -> tuple[Optimum, FloatArray]:
@@ -66,23 +69,53 @@ def _lowest(problem: LaplaceDeviance, optimum: Optimum, hessian: FloatArray) -> 
 
 
 def _other_sizes(problem, x):
-    """Return thetas with larger sizes of the random effects, in units of what the levels tell about them."""
+    """Return thetas with other sizes of the random effects, in units of what the levels tell about them."""
     covariance, theta = problem.covariance, problem.theta(x)
-    collapsed = covariance.collapsed(theta)
-    information = [np.einsum("aaj->j", A) for A in problem.evaluate(x)[2].cross.A]
-    effective = min(a.sum() ** 2 / max((a**2).sum(), 1e-300) for a in information)
-    if collapsed.any():
-        chosen = np.flatnonzero(collapsed)
-    elif effective < FEW_LEVELS and problem.n < FEW_ROWS:
-        chosen = covariance.sizes
-    else:
-        return []
-    typical = 1.0 / np.sqrt(max(max(a.mean() for a in information), 1e-300))
-    found = []
-    for size in OTHER_SIZES:
-        found.append(theta.copy())
-        found[-1][chosen] = size * typical
-    return found
+    information = [np.einsum("aaj->aj", A)[:, None] for A in problem.evaluate(x)[2].cross.A]
+    (chosen,), (typical,) = to_be_resized(
+        covariance, theta[None], information, problem.n, problem.predictors.size > 0
+    )
+    return [np.where(chosen, size * typical, theta) for size in OTHER_SIZES if chosen.any()]
+
+
+def to_be_resized(
+    covariance: CovarianceParameters,
+    theta: FloatArray,
+    information: Sequence[FloatArray],
+    n: int,
+    has_dispersion: bool,
+) -> tuple[BoolArray, FloatArray]:
+    """Tell which parameters a search for a lower minimum gives other sizes, and the unit of these sizes.
+
+    Those that ended near zero, which is always a stationary point. All, where there may be several minima:
+    few levels hold what there is to know, or the dispersion can do what the effects of levels of few rows do.
+
+    Parameters
+    ----------
+    covariance : CovarianceParameters
+    theta : (R, k) array
+        Where R minimisations ended.
+    information : sequence of (q, R, J) arrays
+        For each factor, the diagonals of ``Z_j'WZ_j`` there.
+    n : int
+        The number of rows.
+    has_dispersion : bool
+
+    Returns
+    -------
+    chosen : (R, k) bool array
+    typical : (R,) array
+        The size of effects of which a typical level tells about half.
+    """
+    chosen = covariance.collapsed(theta)
+    totals = [np.maximum(a.sum(axis=0), 1e-300) for a in information]
+    effective = np.min([a.sum(axis=1) ** 2 / (a**2).sum(axis=1) for a in totals], axis=0)
+    can_trade = has_dispersion and n < ROWS_TO_TELL * max(a.shape[1] for a in totals)
+    few = (effective < FEW_LEVELS) | can_trade
+    if n < FEW_ROWS and few.any():
+        rest = few & ~chosen.any(axis=1)
+        chosen[np.ix_(rest, covariance.sizes)] = True
+    return chosen, 1.0 / np.sqrt(np.max([a.mean(axis=1) for a in totals], axis=0))
 
 
 def _local_minimum(problem: LaplaceDeviance, x: FloatArray, H: FloatArray) -> tuple[Optimum, FloatArray]:

@@ -8,7 +8,7 @@ import pytest
 
 import glmmlib as gl
 from glmmlib.errors import GlmmlibWarning
-from support.streams import linear
+from support.streams import generalised, linear
 
 pytestmark = pytest.mark.filterwarnings("ignore::glmmlib.errors.GlmmlibWarning")
 
@@ -113,3 +113,12 @@ def test_many_correlations_of_nearly_nothing_are_one_start():
     table = pd.DataFrame({"y": y, "x": x, "g": g, "h": h})
     smaller, larger = (gl.lmer(f"y ~ x + (x | g){more}", table, reml=False) for more in ("", " + (1 | h)"))
     assert larger.deviance <= smaller.deviance + 1e-6
+
+
+@pytest.mark.parametrize(("seed", "deviance"), [(466, 83.12783), (496, 51.92380)])
+def test_a_row_a_level_whose_effect_does_what_the_dispersion_does(seed, deviance):
+    """Negative binomial: a large spread of the effects and almost no other; the judge's values."""
+    fit, _ = generalised(seed).fit()
+    assert fit.deviance == pytest.approx(deviance, abs=1e-4)
+    Y = fit.simulate(3, rng=466)
+    assert fit.refit_many(Y).deviance == pytest.approx([fit.refit(y).deviance for y in Y.T], abs=1e-4)
