@@ -48,7 +48,7 @@ def minimise_all(replicates: LaplaceBatch) -> Optima:
         if lower.size:
             some, point = some.subset(lower), point.subset(lower)
             again = _polish(some, x[lower], H[lower], point, arrived[lower])
-            better = again.converged & (again.value < found.value[near[lower]])
+            better = again.value < found.value[near[lower]]  # not converged, it is fitted by itself
             for name in ("x", "value", "hessian", "converged"):
                 getattr(found, name)[near[lower[better]]] = getattr(again, name)[better]
     return found

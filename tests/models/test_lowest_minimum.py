@@ -120,5 +120,5 @@ def test_a_row_a_level_whose_effect_does_what_the_dispersion_does(seed, deviance
     """Negative binomial: a large spread of the effects and almost no other; the judge's values."""
     fit, _ = generalised(seed).fit()
     assert fit.deviance == pytest.approx(deviance, abs=1e-4)
-    Y = fit.simulate(3, rng=466)
+    Y = fit.simulate(4, rng=466)
     assert fit.refit_many(Y).deviance == pytest.approx([fit.refit(y).deviance for y in Y.T], abs=1e-4)
