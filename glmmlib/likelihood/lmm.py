@@ -18,7 +18,8 @@ and the REML criterion adds :math:`\log|X'V^{-1}X|` and replaces n by n - p (Bat
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass
 from typing import Any
@@ -26,12 +27,14 @@ from typing import Any
 import numpy as np
 from scipy.linalg import solve_triangular
 
+from glmmlib.covariance.factors import smallest_singular_value
 from glmmlib.covariance.groups import Group
 from glmmlib.covariance.parameters import CovarianceParameters
 from glmmlib.errors import ModelError
+from glmmlib.linalg.block_sums import block_sums
 from glmmlib.linalg.conditioning import triangular_factor
 from glmmlib.linalg.crossing import Structure
-from glmmlib.linalg.pls import Factorisation, Inverse, cross_products, log_det_gradient
+from glmmlib.linalg.pls import Factorisation, cross_products, log_det_gradient
 from glmmlib.types import FloatArray, Numbers
 
 EXACT_MEAN = 1e-13  # residual SD over that of the response: below this the fixed effects leave only rounding
@@ -41,6 +44,7 @@ CANCELLED = (
 # A process in time or space may fit best without any residual variation beside it: theta then runs to
 # infinity, and what is left of the sum of squares loses its digits.
 WITHOUT_NUGGET = 1e-9
+NEARLY_SINGULAR = 1e-3  # smallest singular value of a Lambda: below this sums over levels lose their digits
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +90,7 @@ class ProfiledDeviance:
         self.structure = Structure([g.factor for g in groups])
         self.covariance = CovarianceParameters(groups[k].covariance for k in self.structure.order)
         self.n_theta = self.covariance.size
+        self._last: dict[bytes, Point] | None = None
         self.least_share = 0.0 if self.covariance.is_linear else WITHOUT_NUGGET
         self._sum_products(y, X, weights, offset)
         self.constant = 0.0 if weights is None else -np.log(weights).sum()
@@ -191,8 +196,26 @@ class ProfiledDeviance:
 
     # -- value and gradient ----------------------------------------------------------------------------
 
+    @contextmanager
+    def remembering(self) -> Iterator[None]:
+        """While this lasts, :meth:`at` hands out the last point again where it is asked for it again."""
+        self._last = {}
+        try:
+            yield
+        finally:
+            self._last = None
+
     def at(self, Lambdas: Sequence[FloatArray]) -> Point:
         """Solve penalised least squares at the given factors; returns a :class:`Point`."""
+        if self._last is None:
+            return self._solved(Lambdas)
+        key = b"".join(L.tobytes() for L in Lambdas)
+        if key not in self._last:
+            self._last.clear()  # before the next factorisation: a large one is most of a fit's memory
+            self._last[key] = self._solved(Lambdas)
+        return self._last[key]
+
+    def _solved(self, Lambdas):
         factorisation = Factorisation(self.structure, self.cross, Lambdas)
         rhs = [L.T @ Zy for L, Zy in zip(Lambdas, self.Zy, strict=True)]
         u, beta, explained = factorisation.solve(rhs, self.Xy)
@@ -238,18 +261,28 @@ class ProfiledDeviance:
             e[h] -= [np.bincount(cells.second, row, minlength=e[h].shape[1]) for row in of_h]
         return e
 
-    def gradient_matrices(self, point: Point, inverse: Inverse | None = None) -> list[FloatArray]:
+    def gradient_matrices(self, point: Point) -> list[FloatArray]:
         """Return the derivative with respect to each Lambda, as full (q, q) matrices.
 
-        The log-determinants contribute ``2 sum_j (Z'WZ Lambda M^-1)_jj`` (with X beside Z for REML), the
-        residual sum of squares ``-2 (df / r2) sum_j e_j u_j'``.
+        From sums over levels (:mod:`glmmlib.linalg.block_sums`), or, where a Lambda is nearly singular, from
+        the entries of the inverse: the log-determinants contribute ``2 sum_j (Z'WZ Lambda M^-1)_jj`` (with X
+        beside Z for REML), the residual sum of squares ``-2 (df / r2) sum_j e_j u_j'``.
         """
-        if inverse is None:
-            inverse = point.factorisation.inverse(with_X=self.reml)
-        G = log_det_gradient(self.cross, point.Lambda, inverse)
+        s = self.df / point.r2
+        if min(smallest_singular_value(L) for L in point.Lambda) > NEARLY_SINGULAR:
+            sums = zip(point.Lambda, self.block_sums(point), point.u, strict=True)
+            return [
+                2.0 * np.linalg.solve(L.T, u.shape[1] * np.eye(len(L)) - block - s * u @ u.T)
+                for L, block, u in sums
+            ]
+        G = log_det_gradient(self.cross, point.Lambda, point.factorisation.inverse(with_X=self.reml))
         for g, e, u in zip(G, self.residual_products(point), point.u, strict=True):
-            g -= 2.0 * (self.df / point.r2) * e @ u.T
+            g -= 2.0 * s * e @ u.T
         return G
+
+    def block_sums(self, point: Point) -> list[FloatArray]:
+        """Return the sum over levels of the diagonal blocks of the inverse, (q, q) for each factor."""
+        return block_sums(point.factorisation, with_X=self.reml)
 
     def objective(self, theta: FloatArray) -> tuple[float, Any]:
         """Return the value at theta and a function that gives the gradient."""

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 import numpy as np
 
 from glmmlib.likelihood.lmm import ProfiledDeviance
-from glmmlib.linalg.pls import Inverse
 from glmmlib.types import FloatArray
 
 SMALL = 0.1  # the SD that a guess of the curvature takes in the place of a smaller one
@@ -31,26 +30,26 @@ def _after_em(problem, theta, n_steps):
     covariance = problem.covariance
     for _ in range(n_steps):
         point = problem.at(problem.Lambdas(theta))
-        inverse = point.factorisation.inverse(with_X=problem.reml)
+        sums = problem.block_sums(point)
         moments = [
-            block.mean(axis=2) + problem.df / point.r2 * (u @ u.T) / u.shape[1]
-            for block, u in zip(inverse.block, point.u, strict=True)
+            (block + problem.df / point.r2 * (u @ u.T)) / u.shape[1]
+            for block, u in zip(sums, point.u, strict=True)
         ]
         theta = covariance.em_step(theta, moments)
-    return theta, _guess(problem, theta, inverse)
+    return theta, _guess(problem, theta, sums)
 
 
 def curvature_guess(problem: ProfiledDeviance, theta: FloatArray) -> FloatArray:
     """Return a guess of the inverse Hessian at any theta."""
-    return _guess(problem, theta, problem.at(problem.Lambdas(theta)).factorisation.inverse(problem.reml))
+    return _guess(problem, theta, problem.block_sums(problem.at(problem.Lambdas(theta))))
 
 
-def _guess(problem: ProfiledDeviance, theta: FloatArray, inverse: Inverse) -> FloatArray:
+def _guess(problem: ProfiledDeviance, theta: FloatArray, sums: list[FloatArray]) -> FloatArray:
     guess = []
-    factors = zip(problem.Lambdas(theta), inverse.block, problem.structure.factors, strict=True)
+    factors = zip(problem.Lambdas(theta), sums, problem.structure.factors, strict=True)
     for L, block, factor in factors:
         size = np.maximum(np.sqrt((L**2).sum(axis=1)), SMALL)
-        ratio = size / np.clip(1.0 - np.einsum("aaj->a", block) / factor.n_levels, 0.1, 1.0)
+        ratio = size / np.clip(1.0 - np.diag(block) / factor.n_levels, 0.1, 1.0)
         scale = np.outer(ratio, ratio) / factor.n_levels
         guess.append(np.where(np.eye(len(L)) > 0, scale / 4.0, scale / 2.0))
     return np.diag(problem.covariance.inverse_curvature(theta, guess))

@@ -23,6 +23,15 @@ CHUNK_ROWS = 1 << 16  # rows at a time when a pass over the data builds temporar
 CHUNK_PAIRS = 50_000  # pairs at a time in the sums below: fits a processor's cache
 
 
+def rows_at_once(n_sums: int) -> int:
+    """Return how many rows a pass that adds up ``n_sums`` sums should take at a time.
+
+    Each chunk of rows costs an addition for every sum, so that many sums ask for large chunks: the work then
+    grows with the rows, not with rows times sums.
+    """
+    return max(CHUNK_ROWS, n_sums // 3)
+
+
 @dataclass(frozen=True, eq=False)
 class Factor:
     """A grouping factor with all random-effects columns that belong to it.

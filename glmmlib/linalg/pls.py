@@ -29,7 +29,7 @@ import numpy as np
 from scipy.linalg import lapack, solve_triangular
 
 from glmmlib.linalg import blocks
-from glmmlib.linalg.crossing import CHUNK_ROWS, Structure
+from glmmlib.linalg.crossing import Structure, rows_at_once
 from glmmlib.types import FloatArray
 
 
@@ -64,8 +64,9 @@ def cross_products(
     }
     XX = np.zeros((p, p))
     n = factors[0].codes.size
-    for first in range(0, n, CHUNK_ROWS):
-        rows = slice(first, min(first + CHUNK_ROWS, n))
+    step = rows_at_once(max(sums.shape[2] for sums in (*A, *C.values())))
+    for first in range(0, n, step):
+        rows = slice(first, min(first + step, n))
         X = columns(rows)
         Z = [f.columns(rows) for f in factors]
         w = None if weights is None else weights[rows]
@@ -277,11 +278,7 @@ class Factorisation:
         """Return the :class:`Inverse` of the matrix, or (``with_X=False``) of its random-effects part."""
         st, m = self.structure, self.structure.m
         p = self.p if with_X else 0
-        S = np.zeros((0, 0))
-        if m + p:
-            L = self.L if with_X else self.L[:m, :m]
-            S, _ = lapack.dpotri(L, lower=1)
-            S += np.tril(S, -1).T  # the upper triangle is zero: dpotrf cleaned it
+        S = self.dense_inverse(p) if m + p else np.zeros((0, 0))
         K = len(st.factors)
         found = Inverse([None] * K, {}, [None] * K, S[m:, m:])
         for f in st.crossed:
@@ -289,6 +286,13 @@ class Factorisation:
         for f in reversed(st.chain):
             self._extend(f, S, p, found)
         return found
+
+    def dense_inverse(self, p: int) -> FloatArray:
+        """Return the inverse of what is left of the crossed factors and ``p`` columns of X."""
+        size = self.structure.m + p
+        S, _ = lapack.dpotri(self.L[:size, :size], lower=1)
+        S += np.tril(S, -1).T  # the upper triangle is zero: dpotrf cleaned it
+        return S.T  # the same, in the order in which NumPy reads
 
     def _read_dense(self, f, S, found):
         st, m = self.structure, self.structure.m

@@ -131,8 +131,9 @@ def _problem(design: Design, groups: tuple[Group, ...], reml: bool) -> ProfiledD
 
 
 def _solution(problem: ProfiledDeviance) -> LinearSolution:
-    optimum = minimise_deviance(problem)
-    return LinearSolution(problem, optimum.x, Convergence.of(optimum))
+    with problem.remembering():
+        optimum = minimise_deviance(problem)
+        return LinearSolution(problem, optimum.x, Convergence.of(optimum))
 
 
 class LinearMixedModelFit(MixedModelFit):

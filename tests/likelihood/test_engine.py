@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from glmmlib.covariance.factors import lower_factor, rectify, sds_and_correlations
+from glmmlib.likelihood.lmm import NEARLY_SINGULAR
 from glmmlib.likelihood.lmm_minimise import minimise_deviance
 from glmmlib.likelihood.optimise import gradient_hessian, minimise
-from glmmlib.linalg import blocks, pls
+from glmmlib.linalg import block_sums, blocks
 from glmmlib.linalg import conditioning as standardise
 from glmmlib.linalg import crossing as structure
 from glmmlib.linalg.crossing import DenseCells
@@ -198,6 +199,43 @@ def test_selected_inverse(name, variant, with_X):
             np.testing.assert_allclose(found.cell[k, h], expected, atol=1e-10)
     if with_X:
         np.testing.assert_allclose(found.XX, inverse[r:, r:], atol=1e-10)
+    for k, total in enumerate(block_sums.block_sums(point.factorisation, with_X)):
+        np.testing.assert_allclose(total, found.block[k].sum(axis=2), atol=1e-9)
+
+
+def test_a_nearly_singular_lambda_has_the_gradient_of_its_neighbours(name, reml):
+    """Sums over levels lose their digits there: the other formula takes over, and the two meet."""
+    model = problem(name)
+    engine = model.engine(reml)
+    for size in (NEARLY_SINGULAR * 0.9, NEARLY_SINGULAR * 1.1):
+        theta = model.theta * size / np.abs(model.theta).min()
+        gradient = engine.gradient(theta)
+        numeric = [
+            (engine.objective(theta + h)[0] - engine.objective(theta - h)[0]) / 2e-5
+            for h in 1e-5 * np.eye(len(theta))
+        ]
+        np.testing.assert_allclose(gradient, numeric, rtol=1e-4, atol=1e-4)
+
+
+def test_the_point_just_computed_is_handed_out_again(monkeypatch):
+    engine = problem("two crossed").engine()
+    calls = []
+    monkeypatch.setattr(engine, "_solved", lambda Lambdas: calls.append(1) or object())
+    here, there = ([np.eye(f.q) * s for f in engine.structure.factors] for s in (1.0, 2.0))
+    with engine.remembering():
+        first = engine.at(here)
+        assert engine.at(here) is first
+        assert engine.at(there) is not first
+        assert engine.at(here) is not first  # only the last one is kept
+    assert len(calls) == 3
+    assert engine.at(here) is not engine.at(here)
+
+
+def test_many_levels_are_summed_in_few_chunks():
+    """The work of a pass grows with the rows, not with rows times levels."""
+    assert structure.rows_at_once(10) == structure.CHUNK_ROWS
+    n, levels = 10**7, 10**6
+    assert np.ceil(n / structure.rows_at_once(levels)) * levels < 4 * n
 
 
 CROSSED = [n for n in NAMES if problem(n).engine().structure.m]
@@ -264,8 +302,9 @@ def test_the_size_of_the_chunks_does_not_matter(name, reml, monkeypatch):
     model = problem(name, weights=True)
     expected, gradient = model.engine(reml).objective(model.theta)
     gradient = gradient()
-    for module in (pls, standardise, structure):
+    for module in (standardise, structure):
         monkeypatch.setattr(module, "CHUNK_ROWS", 7)
+    monkeypatch.setattr(block_sums, "CHUNK_NUMBERS", 10)
     monkeypatch.setattr(structure, "CHUNK_PAIRS", 10)
     engine = model.engine(reml)
     for cells in engine.structure.dense_cells:
