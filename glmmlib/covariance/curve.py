@@ -24,7 +24,7 @@ class Curve(Multiple):
 
     word, example = "s", "s(t, k=4)"
     left_side = "curve"
-    options = {"k": 10, "bs": "cr", "knots": None}
+    options = {"k": 10, "bs": "cr", "knots": None, "by": None}
     is_curve = True
     phrase = ""
 

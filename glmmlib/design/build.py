@@ -31,7 +31,7 @@ from glmmlib.design.identifiability import (
 )
 from glmmlib.design.matrices import read_parts, response_arrays, stack, summed_offset, term_columns
 from glmmlib.design.recipe import Recipe, columns_of, learn
-from glmmlib.design.smooths import learn_curve
+from glmmlib.design.smooths import by_level, learn_curve
 from glmmlib.design.variables import Variable
 from glmmlib.errors import DataError, ModelError
 from glmmlib.formula.parser import parse_formula
@@ -126,6 +126,8 @@ def build_design(
     with explained(missing, len(data)):
         columns = {name: clean(rows, name) for name in needed}
         variables = {name: Variable.of(column) for name, column in columns.items()}
+        formula = by_level(formula, {name: variable.levels for name, variable in variables.items()})
+        parts |= read_parts(formula, response)
         recipe, matrices = learn(parts, variables, columns, rows.index, functions)
         check_terms_have_columns(recipe)
     source = matrices if plain is None else columns.get(plain, clean(rows, plain))

@@ -8,7 +8,8 @@ depend on how the basis is written.  Wood (2017), *Generalized Additive Models*,
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,8 @@ import pandas as pd
 from glmmlib.design.effects import Effects
 from glmmlib.errors import DataError, ModelError
 from glmmlib.formula.smooths import FEWEST, HAS_LINE
-from glmmlib.formula.terms import RandomTerm
+from glmmlib.formula.terms import MixedFormula, RandomTerm
+from glmmlib.formula.tokens import plain_name
 from glmmlib.linalg.splines import CubicSpline
 
 
@@ -31,48 +33,97 @@ class CurveEffects(Effects):
     line : (1 or 2, q) array
         What each bend has of a constant and of x, taken away from it.
     has_line : bool
+    line_name : str
+        Of the coefficient of its straight line.
     distinct : (m,) array
-        The values of x in the data, increasing.
+        The values of x in the data, increasing; of the rows of its level.
+    middle : float
+        Their mean over these rows.
+    share : int
+        The row of the matrix that multiplies the curve: one for the rows of its level and zero for others, or
+        the numbers of ``by``; 0 for none.
     """
 
     spline: CubicSpline = field(repr=False, kw_only=True)
     line: np.ndarray = field(repr=False, kw_only=True)
     has_line: bool = field(kw_only=True)
+    line_name: str = field(kw_only=True)
     distinct: np.ndarray = field(repr=False, kw_only=True)
+    middle: float = field(kw_only=True)
+    share: int = field(kw_only=True, default=0)
 
     def rows(self, matrix: np.ndarray, data: pd.DataFrame) -> tuple[np.ndarray, list[str]]:
-        x = matrix[0]
+        bends = self.bends(matrix[0])
+        return bends * matrix[self.share] if self.share else bends, []
+
+    def bends(self, x: np.ndarray) -> np.ndarray:
+        """Return the bends (q, n) at x."""
         assert self.places is not None
         bends = self.spline.values(x) @ self.places.T - straight(x, self.has_line) @ self.line
-        return np.ascontiguousarray(bends.T), []
+        return np.ascontiguousarray(bends.T)
 
 
 def learn_curve(term: RandomTerm, names: tuple[str, ...], matrix: np.ndarray) -> CurveEffects:
-    """Choose the knots of a curve and turn its bends; ``matrix`` (1, n) holds x."""
-    if len(matrix) != 1 or "[" in names[0]:
+    """Choose the knots of a curve and turn its bends; ``matrix`` (1 + k, n) holds x, then what it goes by."""
+    options, x = dict(term.options), matrix[0]
+    if "[" in names[0] or ("by" not in options and len(matrix) != 1):
         raise ModelError(
             f"{term.text} smooths one column of numbers, and that is a factor or several columns: "
             "put a factor in the formula as it is"
         )
-    options, x = dict(term.options), matrix[0]
+    by = options.get("level", options.get("by"))
+    share = names.index(by) if by else 0
+    weight = matrix[share] if share else np.ones(len(x))
     has_line = HAS_LINE[str(options.get("bs", "cr"))]
     spline = CubicSpline.over(_knots(term, options, x), is_cyclic=not has_line)
     values, vectors = np.linalg.eigh(spline.S)
     n_free = 2 if has_line else 1
     values, vectors = values[: n_free - 1 : -1], vectors[:, : n_free - 1 : -1]
-    bends, line = split_from_line(spline, x, vectors / np.sqrt(values), has_line)
-    columns = tuple(f"bend {i + 1}" for i in range(bends.shape[1]))
-    return CurveEffects(columns, bends.T, spline=spline, line=line, has_line=has_line, distinct=np.unique(x))
+    here = weight != 0
+    bends, line = split_from_line(spline, x[here], vectors / np.sqrt(values), has_line, weight[here])
+    return CurveEffects(
+        tuple(f"bend {i + 1}" for i in range(bends.shape[1])),
+        bends.T,
+        spline=spline,
+        line=line,
+        has_line=has_line,
+        line_name=f"{names[0]}:{by}" if by else names[0],
+        distinct=np.unique(x[here]),
+        middle=float(x[here].mean()),
+        share=share,
+    )
 
 
 def split_from_line(
-    spline: Any, x: np.ndarray, bends: np.ndarray, has_line: bool
+    spline: Any, x: np.ndarray, bends: np.ndarray, has_line: bool, weight: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the bends (m, q), of mean square one over the rows, and their regression on the line."""
-    B, L = spline.values(x) @ bends, straight(x, has_line)
+    """Return the bends (m, q), of mean square one over the rows, and their regression on the line; rows count
+    as often as the square of what multiplies the curve there.
+    """
+    B, L = weight[:, None] * (spline.values(x) @ bends), weight[:, None] * straight(x, has_line)
     line = np.linalg.lstsq(L, B, rcond=None)[0]
     scale = np.sqrt(np.mean((B - L @ line) ** 2))
     return bends / scale, line / scale
+
+
+def by_level(formula: MixedFormula, levels: Mapping[str, Sequence[str] | None]) -> MixedFormula:
+    """Return the formula with a curve for each level of a factor in the place of ``s(x, by=f)``.
+
+    Parameters
+    ----------
+    formula : MixedFormula
+    levels : mapping of str to sequence of str or None
+        The levels of each column, None of numbers.
+    """
+    return replace(formula, random=tuple(one for term in formula.random for one in _curves_of(term, levels)))
+
+
+def _curves_of(term, levels):
+    by = dict(term.options).get("by")
+    name = by and (plain_name(by) or by)
+    if not by or levels[name] is None:
+        return [term]
+    return [replace(term, options=(*term.options, ("level", f"{by}[{level}]"))) for level in levels[name]]
 
 
 def straight(x: np.ndarray, has_line: bool) -> np.ndarray:

@@ -205,11 +205,11 @@ def _sort_summands(text: str, tokens: Sequence[Token]) -> _Heaps:
                 )
             heaps.offsets.append(_offset(text, summand.tokens[0]))
         elif summand.has_smooth:
-            term, has_line = read_smooth(text, summand.tokens, summand.is_minus)
+            term, line = read_smooth(text, summand.tokens, summand.is_minus)
             if any(term.label == other.label for other in heaps.random):
                 raise FormulaError(f"the curve {term.label} stands here a second time", text, summand.start)
             heaps.random.append(term)
-            heaps.lines += [term.lhs.removeprefix("0 + ")] * has_line
+            heaps.lines += [line] if line else []
         else:
             heaps.fixed.append(summand)
     if heaps.fixed:  # for its complaints, which point at the place

@@ -1,4 +1,6 @@
-"""Smooth curves in a formula: ``s(x)``, ``s(x, k=20)``, ``s(month, bs="cc", knots=(0.5, 12.5))``."""
+"""Smooth curves in a formula: ``s(x)``, ``s(x, k=20)``, ``s(month, bs="cc", knots=(0.5, 12.5))``,
+``s(x, by=f)``.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +12,13 @@ from itertools import pairwise
 from glmmlib.covariance.registry import STRUCTURES
 from glmmlib.errors import FormulaError
 from glmmlib.formula.algebra import expression_of
+from glmmlib.formula.expressions import Expression
 from glmmlib.formula.terms import RandomTerm
 from glmmlib.formula.tokens import Token
 
 WORD = "s"
 HAS_LINE = {"cr": True, "cc": False}  # by basis: does the curve bend about a straight line?
 FEWEST, MOST = 4, 200  # knots
-NOT_YET = {
-    "by": "a curve for each level of a factor is not there yet: give each level a column of its own, or a "
-    "model of its own",
-}
 
 
 def is_smooth(token: Token) -> bool:
@@ -27,13 +26,13 @@ def is_smooth(token: Token) -> bool:
     return token.kind == "python" and re.match(rf"{WORD}\s*\(", token.text) is not None
 
 
-def read_smooth(text: str, tokens: Sequence[Token], is_minus: bool) -> tuple[RandomTerm, bool]:
-    """Read a summand that holds a smooth: the term, and whether it bends about a straight line.
+def read_smooth(text: str, tokens: Sequence[Token], is_minus: bool) -> tuple[RandomTerm, str]:
+    """Read a summand that holds a smooth: the term, and the straight line about which it bends, or nothing.
 
     >>> from glmmlib.formula.tokens import tokenise
-    >>> term, has_line = read_smooth("s(x, k=5)", tokenise("s(x, k=5)"), False)
-    >>> term.label, term.options, has_line
-    ('s(x)', (('k', 5),), True)
+    >>> term, line = read_smooth("s(x, k=5)", tokenise("s(x, k=5)"), False)
+    >>> term.label, term.options, line
+    ('s(x)', (('k', 5),), 'x')
     """
     if len(tokens) != 1 or is_minus:
         raise FormulaError(
@@ -49,12 +48,13 @@ def read_smooth(text: str, tokens: Sequence[Token], is_minus: bool) -> tuple[Ran
     known = STRUCTURES[WORD].options
     options: dict[str, object] = {}
     for keyword in tree.keywords:
-        if keyword.arg in NOT_YET:
-            raise FormulaError(NOT_YET[keyword.arg], text, token.start)
         if keyword.arg is None or keyword.arg not in known:
             raise FormulaError(
                 f"s() has {', '.join(known)}, and no option {keyword.arg!r}", text, token.start
             )
+        if keyword.arg == "by":
+            options["by"] = _column(keyword.value, expression, text, token)
+            continue
         try:
             value = ast.literal_eval(keyword.value)
         except ValueError:
@@ -67,9 +67,23 @@ def read_smooth(text: str, tokens: Sequence[Token], is_minus: bool) -> tuple[Ran
             options[keyword.arg] = value
     _check(options, text, token)
     what = expression.spelt(tree.args[0])
-    given = "".join(f", {name}={value!r}" for name, value in options.items())
-    term = RandomTerm(f"{WORD}({what}{given})", f"0 + {what}", (), WORD, tuple(options.items()))
-    return term, HAS_LINE[str(options.get("bs", "cr"))]
+    by = options.get("by")
+    given = "".join(f", {name}={value if name == 'by' else repr(value)}" for name, value in options.items())
+    left = f"0 + {what}" + (f" + {by}" if by else "")
+    term = RandomTerm(f"{WORD}({what}{given})", left, (), WORD, tuple(options.items()))
+    line = (f"{what}:{by}" if by else what) if HAS_LINE[str(options.get("bs", "cr"))] else ""
+    return term, line
+
+
+def _column(node: ast.expr, expression: Expression, text: str, token: Token) -> str:
+    """Return the name of the column whose levels, or numbers, a curve goes by."""
+    if not isinstance(node, ast.Name):
+        raise FormulaError(
+            "by= of s() names a column, such as s(x, by=arm): make a column of an expression first",
+            text,
+            token.start,
+        )
+    return expression.spelt(node)
 
 
 def _check(options: dict, text: str, token: Token) -> None:

@@ -47,8 +47,25 @@ class RandomTerm:
     def label(self) -> str:
         """What the term is called among the parameters: ``"ar1(week)"``."""
         if self.is_curve:
-            return f"{self.word}({self.lhs.removeprefix('0 + ')})"
+            return self._label_of_curve
         return f"{self.word}({self.group if self.lhs == '1' else self.lhs.removeprefix('0 + ')})"
+
+    @property
+    def smoothed(self) -> str:
+        """Of a curve: the column that it smooths."""
+        options, what = dict(self.options), self.lhs.removeprefix("0 + ")
+        return what.removesuffix(f" + {options['by']}") if "by" in options else what
+
+    @property
+    def written(self) -> str:
+        """Of a curve: its label without the level of the factor by which it goes."""
+        by = dict(self.options).get("by")
+        return f"{self.word}({self.smoothed})" + (f":{by}" if by else "")
+
+    @property
+    def _label_of_curve(self) -> str:
+        level = dict(self.options).get("level")
+        return f"{self.word}({self.smoothed}):{level}" if level else self.written
 
     @property
     def is_double(self) -> bool:

@@ -83,7 +83,8 @@ def smooth_curve(
     -------
     DataFrame
         ``x``, and on the scale of the linear predictor ``estimate``, ``se``, ``lower`` and ``upper``;
-        ``.attrs`` holds the ``"name"`` and ``"edf"`` of the curve and the distinct values of its column.
+        ``.attrs`` holds the ``"name"`` and ``"edf"`` of the curve, the ``"column"`` that it smooths and its
+        distinct values.
 
     Raises
     ------
@@ -115,9 +116,9 @@ def smooth_curve(
     X, centre = np.zeros((len(x), len(fit.params))), 0.0
     if curve.has_line:
         column = _line_column(fit, g)
-        centre = float(fit.design.X[:, column].mean())
+        centre = float(curve.middle)
         X[:, column] = x - centre
-    Z = curve.rows(x[None], None)[0]
+    Z = curve.bends(x)
     effects = [
         Effects(Z, np.zeros(len(x), dtype=np.intp), np.ones(h.q, dtype=bool))
         if i == k
@@ -131,6 +132,7 @@ def smooth_curve(
     found = pd.DataFrame(columns)
     found.attrs |= {
         "name": g.name,
+        "column": g.terms[0].smoothed,
         "edf": float(smooths(fit).loc[g.name, "edf"]),
         "data": curve.distinct.tolist(),
     }
@@ -162,8 +164,7 @@ def _effects(fit, group):
 
 def _line_column(fit, group):
     """Return the position of the straight line of a curve among the fixed effects."""
-    name = group.terms[0].lhs.removeprefix("0 + ")
-    names = list(fit.design.coef_names)
+    names, name = list(fit.design.coef_names), _effects(fit, group).line_name
     if name not in names:
         raise ModelError(
             f"the straight line of {group.name} was left out of the fixed effects, because it follows from "

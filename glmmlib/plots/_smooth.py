@@ -55,5 +55,5 @@ def smooth(
     ax.fill_between(curve["x"], curve["lower"], curve["upper"], color=MODEL, alpha=BAND, lw=0)
     ax.plot(curve["x"], curve["estimate"], color=MODEL)
     ax.plot(rows, [0.0] * len(rows), "|", color=DATA, alpha=DOTS, transform=ax.get_xaxis_transform(), ms=8)
-    ax.set(xlabel=label.removeprefix("s(").removesuffix(")"), ylabel=f"{label}, {edf:.1f} degrees of freedom")
+    ax.set(xlabel=curve.attrs["column"], ylabel=f"{label}, {edf:.1f} degrees of freedom")
     return ax

@@ -177,7 +177,11 @@ def chosen_effects(fit: FittedModel, re_form: str | None) -> list[BoolArray]:
             k
             for k, g in enumerate(fit.groups)
             if g.is_curve == term.is_curve
-            and (g.name == term.group if term.is_curve else set(g.terms[0].groups) == set(term.groups))
+            and (
+                g.terms[0].written == term.written
+                if term.is_curve
+                else set(g.terms[0].groups) == set(term.groups)
+            )
         ]
         if not same:
             raise ModelError(

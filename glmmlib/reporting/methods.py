@@ -70,12 +70,18 @@ def _groups(fit: FittedModel) -> str:
 def _curve(group):
     """Describe a curve, by the word of its basis."""
     (term,) = group.terms
-    what, options = term.label.removeprefix("s(").removesuffix(")"), dict(term.options)
+    what, options = term.smoothed, dict(term.options)
     cyclic = "cyclic " if options.get("bs") == "cc" else ""
     return (
-        f"The effect of {code(what)} was a {cyclic}cubic regression spline with "
+        f"The effect of {code(what)}{_where(options)} was a {cyclic}cubic regression spline with "
         f"{group.q + 2} knots, whose penalty was estimated as a variance."
     )
+
+
+def _where(options):
+    if "level" in options:
+        return f" at {code(options['level'])}"
+    return f", times {code(options['by'])}," if "by" in options else ""
 
 
 def _random_effects(fit):

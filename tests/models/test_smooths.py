@@ -46,7 +46,13 @@ def birds_fit():
     return gl.glmer(BIRDS, birds(), family="poisson")
 
 
-FITS = {"motor": motor_fit, "sleep": sleep_fit, "birds": birds_fit}
+@cache
+def by_fit():
+    data = pd.read_csv(REFERENCE / "data" / "curves.csv")
+    return gl.lmer("y ~ arm + s(x, by=arm, k=8) + (x | g)", data)
+
+
+FITS = {"motor": motor_fit, "sleep": sleep_fit, "birds": birds_fit, "by": by_fit}
 
 
 @pytest.fixture(params=FITS)
@@ -54,7 +60,7 @@ def fit(request):
     return FITS[request.param]()
 
 
-def mgcv_split(spline, x, bends, has_line):
+def mgcv_split(spline, x, bends, has_line, weight):
     """Split line and bends as mgcv does: in the space of coefficients whose curve sums to zero."""
     total = spline.values(x).sum(axis=0)
     Q = np.linalg.qr(total[:, None], mode="complete")[0][:, 1:]
@@ -95,6 +101,9 @@ def invariant(fit):
 def test_restricted_likelihood_is_that_of_mgcv_s_basis():
     assert invariant(motor_fit()) == pytest.approx(R["motor"]["invariant"], abs=1e-6)
     assert invariant(sleep_fit()) == pytest.approx(R["sleepstudy"]["invariant"], abs=1e-6)
+    assert invariant(by_fit()) == pytest.approx(R["curves"]["invariant"], abs=1e-6)
+    numbers = gl.lmer("accel ~ z + s(times, by=z, k=8)", motor().assign(z=lambda d: np.sqrt(d["times"])))
+    assert invariant(numbers) == pytest.approx(R["numbers"]["invariant"], abs=1e-6)
 
 
 def test_curve_intervals_and_degrees_of_freedom_are_mgcv_s():
@@ -153,6 +162,49 @@ def test_a_straight_truth_is_fitted_by_a_line_without_a_warning(recwarn):
     assert 1.0 - 1e-9 <= gl.smooths(fit).loc["s(x)", "edf"] < 2.0
 
 
+# --- by= ----------------------------------------------------------------------------------------------
+
+
+def test_the_order_of_the_levels_does_not_matter():
+    data = pd.read_csv(REFERENCE / "data" / "curves.csv")
+    turned = data.assign(arm=pd.Categorical(data["arm"], ["B", "A"]))
+    other = gl.lmer("y ~ arm + s(x, by=arm, k=8) + (x | g)", turned)
+    assert other.deviance == pytest.approx(by_fit().deviance, abs=1e-7)
+    for level in "AB":
+        curves = [gl.smooth_curve(fit, f"s(x):arm[{level}]") for fit in (by_fit(), other)]
+        np.testing.assert_allclose(curves[0], curves[1], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [[True, False], [2.5, 7.5], ["x", "y"], pd.Categorical(["b", "a"], ["b", "a"]), [1, 2]],
+    ids=["bools", "numbers", "text", "categories", "whole numbers"],
+)
+def test_what_a_curve_may_go_by(values):
+    data = motor()
+    data["f"] = np.asarray(values)[np.arange(len(data)) % 2]
+    fit = gl.lmer("accel ~ f + s(times, by=f, k=8)", data)
+    is_factor = not isinstance(values[0], int | float) or isinstance(values[0], bool)
+    assert len(gl.smooths(fit)) == (2 if is_factor else 1)
+    new = data.head(4)
+    np.testing.assert_allclose(fit.predict(new), fit.fittedvalues.head(4))
+    for name in gl.smooths(fit).index:
+        assert np.isfinite(gl.smooth_curve(fit, name)).all(axis=None)
+    assert np.isfinite(fit.refit(data["accel"] + 1.0).deviance)
+
+
+def test_a_curve_by_ones_is_the_curve():
+    data = motor().assign(one=1.0)
+    by = gl.lmer("accel ~ 0 + one + s(times, by=one, k=20)", data)
+    assert by.deviance == pytest.approx(motor_fit().deviance, abs=1e-7)
+    at = [5.0, 30.0]
+    np.testing.assert_allclose(
+        gl.smooth_curve(by, at=at)[["estimate", "se"]],
+        gl.smooth_curve(motor_fit(), at=at)[["estimate", "se"]],
+        rtol=1e-5,
+    )
+
+
 # --- rooms --------------------------------------------------------------------------------------------
 
 
@@ -165,7 +217,7 @@ def test_predictions_hold_the_curve_whatever_the_groups(fit):
     )
     offset = 0.0 if fit.design.offset is None else fit.design.offset
     np.testing.assert_allclose(typical, fit.X @ fit.params + offset + curves, rtol=1e-9)
-    names = " + ".join(t.text for g in fit.groups for t in g.terms if g.is_curve)
+    names = " + ".join(dict.fromkeys(t.text for g in fit.groups for t in g.terms if g.is_curve))
     np.testing.assert_allclose(fit.predict(re_form=f"~ {names}", kind="link"), typical)
     marginal = fit.predict(re_form="marginal", kind="link")
     if fit.is_linear:
@@ -305,7 +357,10 @@ MISTAKES = {
     "y ~ x - s(x) + (1 | g)": (FormulaError, "stands on its own"),
     "y ~ s(x, z)": (FormulaError, "smooths one column"),
     "y ~ s()": (FormulaError, "smooths one column"),
-    "y ~ s(x, by=f)": (FormulaError, "not there yet"),
+    "y ~ s(x, by=f + g)": (FormulaError, "names a column"),
+    "y ~ s(x, by='f')": (FormulaError, "names a column"),
+    "y ~ f + s(x, by=nothing) + (1 | g)": (DataError, "nothing"),
+    "y ~ f + s(x, by=f) + s(x, by=f, k=5)": (FormulaError, "a second time"),
     "y ~ (s(x) | g)": (FormulaError, "for each group"),
     "y ~ s(x | g)": (FormulaError, "means nothing"),
     "y ~ s(x, k=3)": (FormulaError, "whole number from 4"),

@@ -11,9 +11,9 @@ suppressPackageStartupMessages({library(mgcv); library(lme4)})
 
 # Put the bends of each smooth in the place of the indicators of a factor with as many levels.
 parts <- function(formula, data, smooths, knots = NULL) {
-  for (i in seq_along(smooths)) {
-    con <- smoothCon(smooths[[i]], data, knots = knots, absorb.cons = TRUE)[[1]]
-    both <- smooth2random(con, "", type = 2)
+  constructed <- unlist(lapply(smooths, smoothCon, data, knots = knots, absorb.cons = TRUE), recursive = FALSE)
+  for (i in seq_along(constructed)) {
+    both <- smooth2random(constructed[[i]], "", type = 2)
     bends <- both$rand[[1]]
     data[[paste0("fake", i)]] <- factor(rep_len(seq_len(ncol(bends)), nrow(data)))
     if (ncol(both$Xf)) {
@@ -56,6 +56,7 @@ general <- function(formula, data, smooths, family, knots = NULL) {
 motor <- read_data("mcycle"); sleep <- read_data("sleepstudy"); sleep$Subject <- factor(sleep$Subject)
 frogs <- read_data("frogs"); birds <- read_data("birds"); birds$lm <- log(birds$minutes)
 birds$season <- (birds$month - 1) %% 12 + 1
+curves <- read_data("curves"); curves$arm <- factor(curves$arm); curves$g <- factor(curves$g)
 m <- gam(accel ~ s(times, k = 20, bs = "cr"), data = motor, method = "REML", control = gam.control(newton = list(conv.tol = 1e-12)))
 at <- c(2.4, 5, 14.6, 25.5, 40, 57.6, 70)
 p <- predict(m, data.frame(times = at), se.fit = TRUE)
@@ -63,6 +64,8 @@ found <- list(
   mcycle = list(edf = unname(summary(m)$s.table[1, "edf"]), at = at, fit = unname(c(p$fit)), se = unname(c(p$se.fit))),
   motor = linear(accel ~ 1, motor, list(s(times, k = 20, bs = "cr"))),
   sleepstudy = linear(Reaction ~ 1 + (Days | Subject), sleep, list(s(Days, k = 8, bs = "cr"))),
+  curves = linear(y ~ arm + (x | g), curves, list(s(x, by = arm, k = 8, bs = "cr"))),
+  numbers = linear(accel ~ z, transform(motor, z = sqrt(times)), list(s(times, by = z, k = 8, bs = "cr"))),
   frogs = general(presence ~ 1 + (1 | region), frogs, list(s(depth, k = 8, bs = "cr")), binomial),
   birds = general(count ~ 1 + offset(lm) + (1 | site), birds, list(s(season, k = 8, bs = "cc"), s(temperature, k = 6, bs = "cr")), poisson, list(season = c(0.5, 12.5)))
 )
