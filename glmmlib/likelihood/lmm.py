@@ -270,11 +270,7 @@ class ProfiledDeviance:
         """
         s = self.df / point.r2
         if min(smallest_singular_value(L) for L in point.Lambda) > NEARLY_SINGULAR:
-            sums = zip(point.Lambda, self.block_sums(point), point.u, strict=True)
-            return [
-                2.0 * np.linalg.solve(L.T, u.shape[1] * np.eye(len(L)) - block - s * u @ u.T)
-                for L, block, u in sums
-            ]
+            return gradient_from_sums(point.Lambda, self.block_sums(point), point.u, s)
         G = log_det_gradient(self.cross, point.Lambda, point.factorisation.inverse(with_X=self.reml))
         for g, e, u in zip(G, self.residual_products(point), point.u, strict=True):
             g -= 2.0 * s * e @ u.T
@@ -296,6 +292,16 @@ class ProfiledDeviance:
         """Return the gradient at theta; not a number where there is no value."""
         get_gradient = self.objective(theta)[1]
         return np.full(self.n_theta, np.nan) if get_gradient is None else get_gradient()
+
+
+def gradient_from_sums(
+    Lambda: Sequence[FloatArray], sums: Sequence[FloatArray], u: Sequence[FloatArray], s: float
+) -> list[FloatArray]:
+    """Return ``2 Lambda^-T [J I - sum_j (H^-1)_jj - s sum_j u_j u_j']`` of each factor, s being df / r2."""
+    return [
+        2.0 * np.linalg.solve(L.T, v.shape[1] * np.eye(len(L)) - block - s * v @ v.T)
+        for L, block, v in zip(Lambda, sums, u, strict=True)
+    ]
 
 
 def _square(values, weights):

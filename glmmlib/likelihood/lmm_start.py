@@ -1,21 +1,40 @@
 """Where the fit of a linear model begins: a cheap first theta, and a guess of the curvature there."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 
-from glmmlib.likelihood.lmm import ProfiledDeviance
+from glmmlib.covariance.parameters import CovarianceParameters
+from glmmlib.linalg.crossing import Structure
+from glmmlib.linalg.pls import CrossProducts
 from glmmlib.types import FloatArray
 
 SMALL = 0.1  # the SD that a guess of the curvature takes in the place of a smaller one
 
 
-def first_theta(problem: ProfiledDeviance) -> tuple[FloatArray, FloatArray]:
+class Criterion(Protocol):
+    """What a start needs to know, of the exact criterion and of the iterative one."""
+
+    n: int
+    df: int
+    structure: Structure
+    covariance: CovarianceParameters
+    cross: CrossProducts
+    Zy: list
+    yy: Any
+
+    def Lambdas(self, theta: FloatArray) -> list[FloatArray]: ...
+    def at(self, Lambdas: Sequence[FloatArray]) -> Any: ...
+    def block_sums(self, point: Any) -> list[FloatArray]: ...
+
+
+def first_theta(problem: Criterion) -> tuple[FloatArray, FloatArray]:
     """Return a first theta and a guess of the inverse Hessian there."""
     return next(first_thetas(problem))
 
 
-def first_thetas(problem: ProfiledDeviance, n_steps: int = 1) -> Iterator[tuple[FloatArray, FloatArray]]:
+def first_thetas(problem: Criterion, n_steps: int = 1) -> Iterator[tuple[FloatArray, FloatArray]]:
     """Yield each theta from which the search should begin, and a guess of the inverse Hessian there.
 
     The method of moments, then EM, which needs nothing beyond what the gradient needs:
@@ -39,12 +58,12 @@ def _after_em(problem, theta, n_steps):
     return theta, _guess(problem, theta, sums)
 
 
-def curvature_guess(problem: ProfiledDeviance, theta: FloatArray) -> FloatArray:
+def curvature_guess(problem: Criterion, theta: FloatArray) -> FloatArray:
     """Return a guess of the inverse Hessian at any theta."""
     return _guess(problem, theta, problem.block_sums(problem.at(problem.Lambdas(theta))))
 
 
-def _guess(problem: ProfiledDeviance, theta: FloatArray, sums: list[FloatArray]) -> FloatArray:
+def _guess(problem: Criterion, theta: FloatArray, sums: list[FloatArray]) -> FloatArray:
     guess = []
     factors = zip(problem.Lambdas(theta), sums, problem.structure.factors, strict=True)
     for L, block, factor in factors:
@@ -55,7 +74,7 @@ def _guess(problem: ProfiledDeviance, theta: FloatArray, sums: list[FloatArray])
     return np.diag(problem.covariance.inverse_curvature(theta, guess))
 
 
-def _moments(problem: ProfiledDeviance) -> list[FloatArray]:
+def _moments(problem: Criterion) -> list[FloatArray]:
     """Return the variances (q,) of each factor's effects, relative to sigma^2, by the method of moments.
 
     The columns have mean square one, so the total variance v is the sum of all variances, and a random

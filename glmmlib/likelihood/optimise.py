@@ -91,7 +91,7 @@ def minimise(
             break
         x_new, value_new, gradient_new = found[0], found[1], found[2]()
         del found
-        H = _bfgs_update(H, x_new - x, gradient_new - gradient)
+        H = bfgs_update(H, x_new - x, gradient_new - gradient)
         x, value, gradient = x_new, value_new, gradient_new
         path.append((x.copy(), value))
     decrement = float(gradient @ H @ gradient)
@@ -117,7 +117,7 @@ def _backtrack(objective, x, value, step, slope):
     return None, None, None, trial
 
 
-def _bfgs_update(H: FloatArray, s: FloatArray, y: FloatArray) -> FloatArray:
+def bfgs_update(H: FloatArray, s: FloatArray, y: FloatArray) -> FloatArray:
     """Return the BFGS update of an inverse Hessian; a step without positive curvature teaches nothing."""
     sy = s @ y
     if not sy > 1e-10 * np.sqrt((s @ s) * (y @ y)):

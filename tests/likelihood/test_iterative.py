@@ -1,0 +1,102 @@
+"""Conjugate gradients and random signs against the exact engine, at small size."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import glmmlib as gl
+from glmmlib.likelihood import lmm_iterative, lmm_minimise
+from glmmlib.likelihood.lmm_iterative import IterativeDeviance
+from support.structures import problem
+
+CROSSED = [
+    "two crossed",
+    "nested among the crossed",
+    "crossed and nested",
+    "three nested, slopes",
+    "everything",
+]
+
+
+@pytest.mark.parametrize("name", CROSSED)
+@pytest.mark.parametrize("reml", [False, True])
+def test_with_all_unit_vectors_for_signs_everything_is_exact(name, reml, monkeypatch):
+    monkeypatch.setattr(lmm_iterative, "PROBE_TOLERANCE", 1e-12)
+    monkeypatch.setattr(lmm_iterative, "TOLERANCE", 1e-12)
+    model = problem(name, weights=True, offset=True)
+    exact = model.engine(reml)
+    iterative = IterativeDeviance(exact)
+    m = iterative.products.m
+    iterative.z = np.sqrt(m) * np.eye(m)
+    expected = exact.at(exact.Lambdas(model.theta))
+    point = iterative.at(exact.Lambdas(model.theta))
+    assert point.r2 == pytest.approx(expected.r2, rel=1e-9)
+    np.testing.assert_allclose(point.beta, expected.beta, atol=1e-8)
+    for u, v in zip(point.u, expected.u, strict=True):
+        np.testing.assert_allclose(u, v, atol=1e-8)
+    for found, sums in zip(iterative.block_sums(point), exact.block_sums(expected), strict=True):
+        np.testing.assert_allclose(found, sums, atol=1e-7)
+    np.testing.assert_allclose(iterative.gradient(model.theta), exact.gradient(model.theta), atol=1e-5)
+    root = expected.factorisation.L[exact.structure.m :, exact.structure.m :]
+    np.testing.assert_allclose(point.information, root @ root.T, rtol=1e-7, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", CROSSED)
+def test_the_determinant_is_within_its_monte_carlo_error(name):
+    model = problem(name)
+    exact = model.engine()
+    iterative = IterativeDeviance(exact)
+    Lambdas = exact.Lambdas(model.theta)
+    z = np.random.default_rng(3).choice([-1.0, 1.0], size=(iterative.products.m, 400))
+    found = iterative.at(Lambdas).system.log_determinants(z)
+    error = found.std(ddof=1) / np.sqrt(400)
+    assert abs(found.mean() - exact.at(Lambdas).factorisation.log_det_Z) < 4 * error + 1e-6
+
+
+def crossed(seed, sd_a, sd_b, meet, slopes=False):
+    """Return 3,000 rows of 80 x 40 levels; ``meet`` says which b the a of each row meets."""
+    rng = np.random.default_rng(seed)
+    a = np.concatenate([np.arange(80), rng.integers(80, size=2920)])
+    b = meet(a, rng)
+    x = rng.normal(size=3000)
+    effect = sd_a * rng.normal(size=80)[a] + sd_b * rng.normal(size=40)[b]
+    if slopes:
+        effect += 0.4 * rng.normal(size=80)[a] * x
+    return pd.DataFrame({"y": 1 + 0.5 * x + effect + rng.normal(size=3000), "x": x, "a": a, "b": b})
+
+
+def at_random(a, rng):
+    return rng.integers(40, size=a.size)
+
+
+def in_communities(a, rng):
+    """Nineteen rows in twenty stay within one of ten blocks."""
+    return np.where(rng.random(a.size) < 0.95, a % 10 * 4 + rng.integers(4, size=a.size), at_random(a, rng))
+
+
+def to_neighbours(a, rng):
+    return (a // 2 + rng.integers(2, size=a.size)) % 40
+
+
+CASES = {
+    "at random": (crossed(1, 0.7, 0.5, at_random), "y ~ x + (1 | a) + (1 | b)"),
+    "slopes": (crossed(2, 0.7, 0.5, at_random, slopes=True), "y ~ x + (x | a) + (1 | b)"),
+    "communities": (crossed(3, 0.7, 0.5, in_communities), "y ~ x + (1 | a) + (1 | b)"),
+    "neighbours": (crossed(4, 0.7, 0.5, to_neighbours), "y ~ x + (1 | a) + (1 | b)"),
+    "large theta": (crossed(5, 40.0, 20.0, at_random), "y ~ x + (1 | a) + (1 | b)"),
+    "variance zero": (crossed(6, 0.7, 0.0, at_random), "y ~ x + (1 | a) + (1 | b)"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("reml", [False, True])
+def test_begun_with_iterations_the_exact_fit_is_the_same(case, reml, monkeypatch):
+    data, formula = CASES[case]
+    kwargs = {"weights": 0.5 + np.random.default_rng(1).random(len(data)), "offset": np.sin(data["x"])}
+    monkeypatch.setattr(lmm_minimise, "FEW_COLUMNS", 0)
+    monkeypatch.setattr(lmm_minimise, "MANY_CROSSED", 10**9)
+    plain = gl.lmer(formula, data, reml, **kwargs)
+    monkeypatch.setattr(lmm_minimise, "MANY_CROSSED", 0)
+    started = gl.lmer(formula, data, reml, **kwargs)
+    assert started.deviance == pytest.approx(plain.deviance, abs=1e-8)
+    np.testing.assert_allclose(started.theta, plain.theta, rtol=1e-4, atol=1e-3)
