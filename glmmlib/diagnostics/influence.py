@@ -31,7 +31,8 @@ class Influence:
     ----------
     table : DataFrame
         One row for each group (its factor and level), the most influential first: the change of each fixed
-        effect in SEs.
+        effect in SEs; infinite where it has no finite estimate without the group (separation), NaN where it
+        has none with all groups.
     refitted : Series of bool
         Was the model refitted without the group?  Otherwise the change is that of one Newton step.
     largest : tuple
@@ -45,11 +46,15 @@ class Influence:
     def largest(self) -> tuple[str, str, str, float]:
         """The largest change: ``(group, level, coefficient, change in SEs)``."""
         row = self.table.iloc[0]
-        name = row.abs().idxmax()
+        name = row.abs().fillna(-1.0).idxmax()
         return (*self.table.index[0], name, float(row[name]))
 
     def __repr__(self) -> str:
         group, level, name, change = self.largest
+        if np.isinf(change):
+            return (
+                f"Influence of {len(self.table)} groups: without {level} of {group}, {name} has no estimate"
+            )
         return (
             f"Influence of {len(self.table)} groups: without {level} of {group}, {name} changes by "
             f"{change:+.2f} SE"
@@ -103,7 +108,8 @@ def influence(fit: FittedModel, group: str | None = None, n_refits: int = REFITT
     if group is not None and group not in names:
         raise ModelError(f"there is no grouping factor {group!r}; those of this fit are {', '.join(names)}")
     contributions = _score_contributions(fit)
-    se, covariance = fit.bse.to_numpy(), fit.cov_params().to_numpy()
+    se, covariance = fit.bse.to_numpy(), fit.solution.beta_cov
+    se = np.where(np.isfinite(se), se, np.nan)
     rows, keys, refitted = [], [], []
     for g in groups:
         if group is not None and g.name != group:
@@ -112,7 +118,7 @@ def influence(fit: FittedModel, group: str | None = None, n_refits: int = REFITT
         sums = np.stack([np.bincount(codes, c, minlength=len(g.levels)) for c in contributions])
         change = -(covariance @ sums).T / se
         done = np.zeros(len(g.levels), bool)
-        for j in np.argsort(-np.abs(change).max(axis=1), kind="stable")[:n_refits]:
+        for j in np.argsort(-_largest(change), kind="stable")[:n_refits]:
             beta = _without(fit, codes != j)
             if beta is not None:
                 change[j], done[j] = (beta - fit.params.to_numpy()) / se, True
@@ -121,10 +127,15 @@ def influence(fit: FittedModel, group: str | None = None, n_refits: int = REFITT
         refitted.append(done)
     index = pd.MultiIndex.from_tuples(keys, names=["group", "level"])
     table = pd.DataFrame(np.concatenate(rows), index, fit.params.index)
-    order = np.argsort(-table.abs().max(axis=1).to_numpy(), kind="stable")
+    order = np.argsort(-_largest(table.to_numpy()), kind="stable")
     return Influence(
         table.iloc[order], pd.Series(np.concatenate(refitted), index, name="refitted").iloc[order]
     )
+
+
+def _largest(change):
+    """The largest size of each row (n,), of those that are known."""
+    return np.where(np.isnan(change), 0.0, np.abs(change)).max(axis=1)
 
 
 def _score_contributions(fit):
@@ -135,13 +146,18 @@ def _score_contributions(fit):
 
 
 def _without(fit, keep):
-    """Return the fixed effects of the fit to some of the rows, or None where they cannot be estimated."""
+    """Return the fixed effects of the fit to some of the rows, or None where they cannot be estimated.
+
+    One without a finite estimate is infinite.
+    """
     try:
         design = kept_rows(fit.design, keep)
         if design is None:
             return None
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", GlmmlibWarning)
-            return fit.with_design(design).params.to_numpy()
+            rest = fit.with_design(design)
+            beta = rest.params.to_numpy()
+            return np.where(np.isfinite(rest.bse), beta, np.copysign(np.inf, beta))
     except (GlmmlibError, np.linalg.LinAlgError):
         return None

@@ -65,7 +65,7 @@ def degrees_of_freedom(fit: FittedModel, L: FloatArray, ddf: str | None) -> Floa
 
 def covariance(fit: FittedModel, ddf: str | None) -> FloatArray:
     """Return the covariance of the fixed effects (p, p) that goes with these degrees of freedom."""
-    return _source(fit, ddf).cov_params if ddf == "kenward-roger" else fit.cov_params().to_numpy()
+    return _source(fit, ddf).cov_params if ddf == "kenward-roger" else fit.solution.beta_cov
 
 
 def _source(fit, ddf):
@@ -77,12 +77,17 @@ def _source(fit, ddf):
 
 
 def single_tests(fit: FittedModel, L: FloatArray, rhs: Numbers = 0.0, ddf: str | None = None) -> pd.DataFrame:
-    """Test each row of L on its own: a DataFrame with estimate, se, df, statistic and p."""
+    """Test each row of L on its own: a DataFrame with estimate, se, df, statistic and p.
+
+    After separation a row without a finite estimate has an infinite standard error, and no test.
+    """
     ddf = check_ddf(fit, ddf)
     estimate = L @ fit.params.to_numpy()
     se = np.sqrt(np.einsum("rp,pq,rq->r", L, covariance(fit, ddf), L))
     df = degrees_of_freedom(fit, L, ddf) if len(L) else np.zeros(0)
-    statistic = (estimate - rhs) / se
+    told = fit.solution.is_estimable(L)
+    statistic = np.where(told, (estimate - rhs) / np.where(told, se, 1.0), np.nan)
+    se = np.where(told, se, np.inf)
     columns = {
         "estimate": estimate,
         "se": se,
@@ -97,10 +102,13 @@ def joint_test(fit: FittedModel, L: FloatArray, rhs: Numbers = 0.0, ddf: str | N
     r"""Test all rows of L at once.
 
     The F statistic is :math:`(L\beta - r)'(LCL')^{-1}(L\beta - r) / q`, times Kenward and Roger's factor
-    where theirs is asked for; with ``ddf="z"`` it is not divided by q and is chi-square.
+    where theirs is asked for; with ``ddf="z"`` it is not divided by q and is chi-square. After separation
+    rows without a finite estimate leave it NaN.
     """
     ddf = check_ddf(fit, ddf)
     q = len(L)
+    if not fit.solution.is_estimable(L).all():
+        return Test("chi2", np.nan, q, np.inf, np.nan)
     distance = L @ fit.params.to_numpy() - rhs
     V = L @ covariance(fit, ddf) @ L.T
     scale = 1.0 / np.sqrt(np.diag(V))

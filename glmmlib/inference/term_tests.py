@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 
 import numpy as np
 import pandas as pd
@@ -21,6 +22,7 @@ from scipy.linalg import qr
 from glmmlib.design.arrays import Design
 from glmmlib.design.recoding import sum_to_zero
 from glmmlib.display.tables import Table, fixed, p_text
+from glmmlib.display.words import listed, wrapped
 from glmmlib.errors import ModelError
 from glmmlib.fitted import FittedModel
 from glmmlib.inference.contrasts import DDF_TITLE, check_ddf, joint_test
@@ -46,12 +48,15 @@ class TermTests:
         For each term, L of the null hypothesis ``L beta = 0``.
     type : {1, 2, 3}
     ddf : {"satterthwaite", "kenward-roger", "z"}
+    notes : tuple of str
+        What the table leaves empty, and why.
     """
 
     table: pd.DataFrame
     hypotheses: dict
     type: int
     ddf: str
+    notes: tuple = ()
 
     def _table(self):
         t, is_F = self.table, "F" in self.table
@@ -63,12 +68,13 @@ class TermTests:
         return Table(caption, header, tuple(zip(*columns, strict=True)))
 
     def __str__(self) -> str:
-        return self._table().to_text()
+        return "\n".join([self._table().to_text(), *(wrapped(note, "Note: ") for note in self.notes)])
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        return f'<div class="glmmlib">{self._table().to_html()}</div>'
+        notes = "".join(f'<p class="glmmlib-note">Note: {escape(note)}</p>' for note in self.notes)
+        return f'<div class="glmmlib">{self._table().to_html()}{notes}</div>'
 
 
 def term_tests(fit: FittedModel, type: int = 3, ddf: str | None = None) -> TermTests:
@@ -86,7 +92,17 @@ def term_tests(fit: FittedModel, type: int = 3, ddf: str | None = None) -> TermT
         for t in tests.values()
     ]
     columns = ["df_num", "chi2", "p"] if ddf == "z" else ["df_num", "df_den", "F", "p"]
-    return TermTests(pd.DataFrame(rows, list(tests), columns), hypotheses, type, ddf)
+    table = pd.DataFrame(rows, list(tests), columns)
+    return TermTests(table, hypotheses, type, ddf, tuple(_notes(table)))
+
+
+def _notes(table):
+    lost = list(table.index[table["p"].isna()])
+    if lost:
+        yield (
+            f"{listed(lost)}: separation, so coefficients in it have no finite estimate, and a Wald test "
+            "means nothing; compare with the model without it, gl.anova(smaller, larger)"
+        )
 
 
 def _terms(design: Design) -> dict[str, IntArray]:

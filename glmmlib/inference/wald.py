@@ -106,7 +106,7 @@ def wald_test(fit: FittedModel, contrast: Any, ddf: str | None = None) -> WaldTe
     ------
     ModelError
         For a name that is not a coefficient, an expression that is not linear, rows that depend on each
-        other.
+        other, and coefficients without a finite estimate (separation).
 
     Examples
     --------
@@ -121,6 +121,11 @@ def wald_test(fit: FittedModel, contrast: Any, ddf: str | None = None) -> WaldTe
     if not (L != 0).any(axis=1).all():
         raise ModelError("a row of the contrast has no coefficient in it: there is nothing to test")
     ddf = check_ddf(fit, ddf)
+    if not fit.solution.is_estimable(L).all():
+        raise ModelError(
+            "the contrast holds coefficients without a finite estimate (separation), so a Wald test means "
+            "nothing: compare with the model without them, gl.anova(smaller, larger)"
+        )
     rows = single_tests(fit, L, rhs, ddf)
     hypotheses = tuple(_equation(row, r, fit.params.index) for row, r in zip(L, rhs, strict=True))
     if len(L) == 1:

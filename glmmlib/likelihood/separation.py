@@ -6,13 +6,14 @@ the likelihood, and the maximum lies at infinity (Albert and Anderson 1984, *Bio
 with a log link the same holds with rows of zeros and of positive counts: a level whose counts are all zero
 has a log mean of minus infinity.
 
-A linear programme finds such a direction, or proves that there is none.
+Linear programmes find such directions, or prove that there are none. In the limit the rows that such a
+direction moves fit perfectly and add nothing to the likelihood: what can be estimated, and how well, is what
+the remaining rows tell (Geyer 2009, *Electronic Journal of Statistics* 3, 259-289).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from glmmlib.types import FloatArray
 
 SUSPECT = 1e-4  # a mean of the fixed part, or its distance from 1, below which it is worth asking
 _TOLERANCE = 1e-7
+_RANK = 1e-9  # of columns of length one
 
 
 @dataclass(frozen=True)
@@ -30,19 +32,31 @@ class Separation:
     Attributes
     ----------
     coefficients : tuple of str
-        Those that go to infinity together.
+        Those that go to infinity together (as a likelihood knows them, their positions).
     complete : bool
         Is every single response predicted without error?
     of_counts : bool
         Are the responses counts, some of whose means go to zero?
     constant : str
         Where all responses are alike: which they are, in words.
+    directions : (p, d) array
+        Basis of the directions in which the remaining rows tell nothing of the fixed effects.
     """
 
     coefficients: tuple
     complete: bool
     of_counts: bool
     constant: str = ""
+    directions: FloatArray = field(default_factory=lambda: np.zeros((0, 0)), repr=False, compare=False)
+
+    def named(self, names) -> "Separation":
+        """Return the same with the names of the columns of X in the place of positions."""
+        moving = [names[k] for k in self.coefficients]
+        return replace(self, coefficients=tuple([n for n in moving if n != "Intercept"] or moving))
+
+    def moves(self, L: FloatArray) -> FloatArray:
+        """Mark the linear combinations L (r, p) of the fixed effects that have no finite estimate (r,)."""
+        return _moved(np.asarray(L, dtype=float), self.directions)
 
     def __str__(self) -> str:
         if self.constant:
@@ -71,12 +85,7 @@ class Separation:
 
 
 def find_separation(
-    family: Family,
-    predictor: FloatArray,
-    X: FloatArray,
-    y: FloatArray,
-    weights: FloatArray | None,
-    names: Sequence[str],
+    family: Family, predictor: FloatArray, X: FloatArray, y: FloatArray, weights: FloatArray | None
 ) -> Separation | None:
     """Return the :class:`Separation` of a response, or None; cheap unless the means show signs of it.
 
@@ -88,8 +97,6 @@ def find_separation(
     X : (n, p) array
     y, weights : (n,) arrays
         As the family takes them; weights may be None.
-    names : list of str
-        Of the columns of X.
     """
     if not family.separable:
         return None
@@ -98,33 +105,63 @@ def find_separation(
         return None
     sign, counts = family.extreme(y, weights), not family.support.in_trials
     if sign[0] != 0 and (sign == sign[0]).all():
-        return Separation(tuple(names), True, counts, family.all_alike(sign[0]))
+        everything = np.eye(X.shape[1])
+        positions = tuple(range(X.shape[1]))
+        return Separation(positions, True, counts, family.all_alike(sign[0]), everything)
     rows = np.unique(np.column_stack([X, sign]), axis=0)
     scale = np.maximum(np.abs(rows[:, :-1]).max(axis=0), 1e-300)
-    return _direction(rows[:, :-1] / scale, rows[:, -1], names, counts)
+    scaled, sign = rows[:, :-1] / scale, rows[:, -1]
+    delta = _direction(scaled, sign)
+    if delta is None:
+        return None
+    remaining = np.abs(scaled @ delta) <= _TOLERANCE
+    basis = _null_space(scaled[remaining])
+    moving = tuple(np.flatnonzero(np.abs(basis).max(axis=1) > 1e-6).tolist())
+    return Separation(moving, not remaining.any(), counts, directions=basis / scale[:, None])
 
 
-def _direction(X, sign, names, counts):
+def _direction(X, sign):
+    """Return the direction (p,) that moves every row which any direction of separation moves, or None.
+
+    Each programme looks for a direction that moves rows not moved so far; their sum moves all of them.
+    """
     from scipy.optimize import linprog
 
-    pure, mixed = X[sign != 0] * sign[sign != 0, None], X[sign == 0]
-    p = X.shape[1]
+    is_pure = sign != 0
+    pure, mixed = X[is_pure] * sign[is_pure, None], X[~is_pure]
     equal = (mixed, np.zeros(len(mixed))) if len(mixed) else (None, None)
-    best = linprog(
-        -pure.sum(axis=0), -pure, np.zeros(len(pure)), *equal, bounds=[(-1.0, 1.0)] * p, method="highs"
-    )
-    if best.status != 0 or not -best.fun > _TOLERANCE * max(len(pure), 1):
-        return None
-    complete = False
-    if not len(mixed):
-        margin = linprog(
-            np.append(np.zeros(p), -1.0),
-            np.column_stack([-pure, np.ones(len(pure))]),
+    total, fixed = None, np.ones(len(pure), dtype=bool)
+    while fixed.any():
+        best = linprog(
+            -pure[fixed].sum(axis=0),
+            -pure,
             np.zeros(len(pure)),
-            bounds=[(-1.0, 1.0)] * p + [(0.0, 1.0)],
+            *equal,
+            bounds=[(-1.0, 1.0)] * X.shape[1],
             method="highs",
         )
-        complete = margin.status == 0 and -margin.fun > _TOLERANCE
-    moving = np.flatnonzero(np.abs(best.x) > 1e-6)
-    slopes = [names[k] for k in moving if names[k] != "Intercept"]
-    return Separation(tuple(slopes or [names[k] for k in moving]), complete, counts)
+        if best.status != 0 or not -best.fun > _TOLERANCE * max(int(fixed.sum()), 1):
+            break
+        total = best.x if total is None else total + best.x
+        fixed &= pure @ best.x <= _TOLERANCE
+    return total
+
+
+def _null_space(X):
+    """Return an orthonormal basis (p, d) of the directions in which X (n, p) is zero."""
+    if not len(X):
+        return np.eye(X.shape[1])
+    size = np.sqrt(np.einsum("np,np->p", X, X))
+    size[size == 0] = 1.0
+    root = np.linalg.qr(X / size, mode="r")
+    _, values, rows = np.linalg.svd(root, full_matrices=True)
+    rank = int((values > _RANK * max(values[0], 1e-300)).sum())
+    basis = np.linalg.qr(rows[rank:].T / size[:, None])[0]
+    return np.where(np.abs(basis) < _RANK, 0.0, basis)
+
+
+def _moved(L, directions):
+    if not directions.size or not len(L):
+        return np.zeros(len(L), dtype=bool)
+    size = np.abs(L) @ np.abs(directions)
+    return (np.abs(L @ directions) > 1e-7 * np.maximum(size, 1e-300)).any(axis=1)

@@ -123,7 +123,7 @@ def quadrature_shift(fit: FittedGeneralizedModel, n_points: int | None = None) -
         return None
     finer = copy(solution.problem)
     finer.quadrature = Quadrature(n_points, q)
-    covariance, p = solution.joint_covariance, finer.p
+    covariance, p = solution.rough_covariance, finer.p
     step = 0.5 * covariance @ finer.gradient(solution.parameters)
     T = np.eye(len(step))
     T[:p, :p] = solution.coordinates.beta(np.eye(p))

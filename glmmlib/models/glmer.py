@@ -23,7 +23,7 @@ from glmmlib.families.registry import family as find_family
 from glmmlib.likelihood.glmm import ExactFitError, LaplaceDeviance, RangeError, SaddleError
 from glmmlib.likelihood.glmm_minimise import minimise_deviance
 from glmmlib.likelihood.quadrature import Quadrature
-from glmmlib.likelihood.separation import Separation, find_separation
+from glmmlib.likelihood.separation import Separation
 from glmmlib.likelihood.solution import Convergence, LaplaceSolution
 from glmmlib.linalg.resources import keep_memory, one_blas_thread
 from glmmlib.models.fit_warnings import warn_about_estimates
@@ -315,17 +315,8 @@ class GeneralizedMixedModelFit(MixedModelFit):
     @cached_property
     def separation(self) -> Separation | None:
         """The :class:`~glmmlib.likelihood.separation.Separation` of the data, or None."""
-        predictor, names = self.solution.fixed_predictor(), list(self.params.index)
-        return find_separation(self.family, predictor, self.X, *self.observations, names)
-
-    @handed_out
-    def bse(self) -> pd.Series:
-        """Standard errors; infinite for a coefficient without a finite estimate."""
-        variance = pd.Series(np.diag(self.solution.beta_cov), self.params.index, name="se")
-        lost = ~(variance > 0)
-        if self.separation:
-            lost |= variance.index.isin(self.separation.coefficients)
-        return np.sqrt(variance.where(~lost, np.inf))
+        found = self.solution.separation
+        return None if found is None else found.named(list(self.params.index))
 
     @cached_property
     def singular_terms(self) -> tuple[str, ...]:
@@ -528,7 +519,9 @@ class GeneralizedMixedModelFit(MixedModelFit):
         """Residuals divided by the SD of the response given the random effects."""
         weights = self.observations[1]
         variance = self.family.variance(self.fittedvalues.to_numpy(), weights, self.auxiliary)
-        return self._series(self.resid.to_numpy() / np.sqrt(variance), "resid_pearson")
+        resid, sd = self.resid.to_numpy(), np.sqrt(variance)
+        # a mean at the end of its range, where the response is: the residual vanishes faster than its SD
+        return self._series(np.divide(resid, sd, out=np.zeros_like(resid), where=sd > 0), "resid_pearson")
 
     @property
     def resid_deviance(self) -> pd.Series:

@@ -223,6 +223,7 @@ class MixedModelFit(AuxiliaryParameters, ABC):
         Returns
         -------
         DataFrame (p, p)
+            A coefficient without a finite estimate (separation) has an infinite variance, and no covariance.
 
         Examples
         --------
@@ -231,16 +232,19 @@ class MixedModelFit(AuxiliaryParameters, ABC):
         >>> fit.cov_params().loc["Days"].round(2).to_dict()
         {'Intercept': -1.45, 'Days': 2.39}
         """
-        return pd.DataFrame(self.solution.beta_cov, self._names, self._names)
+        covariance = np.array(self.solution.beta_cov)
+        lost = np.flatnonzero(~self.solution.is_estimable(np.eye(len(covariance))))
+        covariance[lost], covariance[:, lost], covariance[lost, lost] = np.nan, np.nan, np.inf
+        return pd.DataFrame(covariance, self._names, self._names)
 
     @handed_out
     def bse(self) -> pd.Series:
-        """Standard errors of the fixed effects."""
-        return pd.Series(np.sqrt(np.diag(self.solution.beta_cov)), self._names, name="se")
+        """Standard errors of the fixed effects; infinite for a coefficient without a finite estimate."""
+        return pd.Series(np.sqrt(np.diag(self.cov_params())), self._names, name="se")
 
     @property
     def tvalues(self) -> pd.Series:
-        return (self.params / self.bse).rename(self.statistic)
+        return (self.params / self.bse).where(np.isfinite(self.bse)).rename(self.statistic)
 
     @property
     def df(self) -> pd.Series:

@@ -94,7 +94,7 @@ def linear_variance(fit: FittedModel, X: FloatArray, effects: Sequence[Effects])
         x = coordinates.orthonormal(X[rows])
         a = [np.where(e.known, T @ e.Z, 0.0) for T, e in zip(maps, here, strict=True)]
         total[rows] = inverse.form(x, a, [e.codes for e in here], more)
-    return fit.scale**2 * total
+    return np.where(solution.is_estimable(X), fit.scale**2 * total, np.inf)
 
 
 def mode_error_variances(fit: FittedModel, k: int) -> FloatArray:

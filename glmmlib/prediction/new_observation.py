@@ -32,10 +32,13 @@ def response_ends(
     -------
     list of two (n,) arrays
         Quantiles of the response's distribution averaged over a normal linear predictor (for a binomial
-        response as proportions): the smallest value whose probability is reached.
+        response as proportions): the smallest value whose probability is reached. Where the variance is
+        infinite, the whole range of the response.
     """
-    ends = [np.full(len(eta), np.nan) for _ in range(2)]
-    ok = np.isfinite(eta)
+    support = fit.family.support
+    whole = np.isfinite(eta) & np.isinf(variance)
+    ends = [np.where(whole, end, np.nan) for end in (support.lower, support.upper)]
+    ok = np.isfinite(eta) & np.isfinite(variance)
     own = None if weights is None else weights[ok]
     rows = auxiliary if np.ndim(auxiliary) == 0 else auxiliary[ok]
     for end, p in zip(ends, (1.0 - probability, probability), strict=True):

@@ -120,7 +120,7 @@ class Refits:
     @property
     def tvalues(self) -> pd.DataFrame:
         """Estimates divided by their standard errors."""
-        return self.params / self.bse
+        return (self.params / self.bse).where(np.isfinite(self.bse))
 
     @cached_property
     def df(self) -> pd.DataFrame:

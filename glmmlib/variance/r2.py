@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from glmmlib.errors import ModelError
 from glmmlib.fitted import FittedModel
 from glmmlib.inference.bootstrap import bootstrap_of
 from glmmlib.variance.icc import SCALES, _check_choice, _pieces
@@ -106,7 +107,7 @@ def r2(fit: FittedModel, scale: str | None = None) -> RSquared:
     Raises
     ------
     ModelError
-        For an unknown scale.
+        For an unknown scale, and for a fit whose fixed part has no finite variance (separation).
 
     Notes
     -----
@@ -137,6 +138,14 @@ def r2(fit: FittedModel, scale: str | None = None) -> RSquared:
     """
     if scale is not None:
         _check_choice("scale", scale, SCALES)
+    if fit.solution.separation is not None:
+        raise ModelError(
+            f"R2 compares variances, and that of the fixed part has no finite estimate: {fit.separation}"
+        )
+    return _r2(fit, scale)
+
+
+def _r2(fit, scale):
     _, pieces = _pieces(fit, None, "unadjusted", scale)
     fixed, total, residual = float(pieces.fixed), float(pieces.total), float(pieces.residual)
     everything = fixed + total + residual
@@ -156,7 +165,7 @@ def r2(fit: FittedModel, scale: str | None = None) -> RSquared:
 def _intervals(
     fit: FittedModel, scale: str | None, level: float, n: int, rng: np.random.Generator
 ) -> pd.DataFrame:
-    return bootstrap_of(fit, lambda one: _shares(r2(one, scale)), n, rng).conf_int(level)
+    return bootstrap_of(fit, lambda one: _shares(_r2(one, scale)), n, rng).conf_int(level)
 
 
 def _shares(found: RSquared) -> pd.Series:
