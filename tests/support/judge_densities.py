@@ -55,13 +55,15 @@ def _poisson_identity(y, eta, w, k):
 
 
 def _negbinomial(y, eta, w, k):
-    p = sp.expit(eta - np.log(k))  # mu / (mu + k)
-    if k < 1e5:
-        constant = sp.gammaln(y + k) - sp.gammaln(k) - y * np.log(k)
+    mu = np.exp(np.clip(eta, -600, 600))
+    if k < 1e5:  # log Gamma(y + k) / Gamma(k) y!
+        constant = -np.log(y + k) - sp.betaln(k, y + 1)
+        value = constant - k * np.log1p(mu / k) - y * np.log1p(k / mu)
     else:  # sum of log(1 + i / k), to the second order
-        constant = y * (y - 1) / (2 * k) - y * (y - 1) * (2 * y - 1) / (12 * k**2)
-    value = constant - sp.gammaln(y + 1) + y * eta - (y + k) * np.logaddexp(0, eta - np.log(k))
-    return _weighted(w, value, y * (1 - p) - k * p, (y + k) * p * (1 - p))
+        constant = y * (y - 1) / (2 * k) - y * (y - 1) * (2 * y - 1) / (12 * k**2) - sp.gammaln(y + 1)
+        value = constant + y * eta - (y + k) * np.log1p(mu / k)
+    p, q = sp.expit(eta - np.log(k)), sp.expit(np.log(k) - eta)  # mu and k, over mu + k
+    return _weighted(w, value, (y - mu) * q, (y + k) * p * q)
 
 
 def _gamma(y, eta, w, phi):

@@ -12,6 +12,7 @@ from support.judge_densities import DENSITIES, WITH_DISPERSION
 from support.judge_search import Factors, Verdict, promising, simplex
 
 TAYLOR = 1e-4  # step of differences in eta
+NEAR = 1e-5  # what a Newton step may still gain
 
 
 class LaplaceJudge:
@@ -55,7 +56,7 @@ class LaplaceJudge:
                 best = value, u, eta
         if best is None:
             return None
-        value, u, eta = best
+        (value, u, eta), last = best, np.inf
         for _ in range(200):
             _, s, W = self.terms(eta, k)
             g = V.T @ s - u
@@ -65,8 +66,16 @@ class LaplaceJudge:
             except (LinAlgError, ValueError):
                 return None
             step = cho_solve((C, True), g)
-            if step @ g < 1e-13 * (1 + 1e-4 * abs(value)):
-                return u + step, fixed + V @ (u + step)
+            decrement = step @ g
+            if (
+                decrement < NEAR
+            ):  # so near Newton's steps need no control, and differences of values are rounding
+                u = u + step
+                eta = fixed + V @ u
+                if decrement < 1e-16 or decrement > 0.5 * last:
+                    return u, eta
+                last = decrement
+                continue
             length = 1.0
             while length > 1e-10:
                 new_eta = fixed + V @ (u + length * step)
@@ -76,8 +85,6 @@ class LaplaceJudge:
                 length *= 0.5
             else:
                 return u, eta
-            if value - new < 1e-14 * abs(value) and length == 1.0:
-                return u + step, new_eta
             u, eta, value = u + length * step, new_eta, new
         return u, eta
 
@@ -235,13 +242,11 @@ class LaplaceJudge:
         V = V_of_theta(theta)
         _, eta = self.mode(self.offset + self.X @ beta, V, k)
         W = self.terms(eta, k)[2]
-        size = 1e-3 * np.concatenate(
-            [
-                1 / np.sqrt(np.maximum((self.X**2).T @ W, 1e-300)),
-                np.full(q, 1.0),
-                [] if tau is None else [1.0],
-            ]
-        )
+        WX = W[:, None] * self.X
+        half = np.linalg.solve(np.eye(V.shape[1]) + V.T @ (W[:, None] * V), V.T @ WX)
+        full = np.einsum("np,np->p", self.X, WX)
+        marginal = np.maximum(full - np.einsum("rp,rp->p", V.T @ WX, half), 1e-10 * full)
+        size = 1e-3 * np.concatenate([1 / np.sqrt(marginal), np.full(q, 1.0), [] if tau is None else [1.0]])
         size[p : p + q] *= np.maximum(np.abs(theta), 1e-2)
         H = np.array(
             [
