@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from glmmlib.comparison.nesting import check_comparable, nested_step, one_criterion
+from glmmlib.comparison.nesting import check_comparable, nested_step, one_criterion, row_order
 from glmmlib.display.words import wrapped
 from glmmlib.fitted import FittedModel
 from glmmlib.inference.bootstrap import check_count
@@ -108,8 +108,9 @@ def bootstrap_test(
     (m0, m1), criterion, _ = one_criterion((m0, m1), refit)
     m0, m1 = sorted((m0, m1), key=lambda fit: fit.n_parameters)
     step = nested_step(m0, m1, criterion == "REML")
-    Y = m0.simulate(n, rng)
-    null = np.maximum(refit_many(m0, Y).deviance - refit_many(m1, Y).deviance, 0.0)
+    Y, order = m0.simulate(n, rng), row_order(m1, m0)
+    in_m1 = Y if order is None else Y[order]
+    null = np.maximum(refit_many(m0, Y).deviance - refit_many(m1, in_m1).deviance, 0.0)
     statistic = max(m0.deviance - m1.deviance, 0.0)
     p = (1 + int((null >= statistic - 1e-6).sum())) / (n + 1)
     return BootstrapTest(

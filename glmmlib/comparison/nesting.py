@@ -38,33 +38,50 @@ def check_comparable(fits: Sequence[FittedModel]) -> None:
     first = fits[0]
     for other in fits[1:]:
         check_same_data(first, other)
-        if _family(first) != _family(other):
+        if not _are_related(first, other):
             raise ModelError(
                 f"the fits have different families or links ({_family(first)} and {_family(other)}): "
                 "neither is"
                 " nested in the other; gl.compare may set their AIC side by side"
             )
         check_same_quadrature(first, other)
-        if not _same(first.design.offset, other.design.offset, 0.0):
+        if not _same(first.design.offset, _in_order(other.design.offset, first, other), 0.0):
             raise ModelError("the fits have different offsets, so neither is nested in the other")
 
 
 def check_same_data(first: FittedModel, other: FittedModel) -> None:
     """Refuse fits of different rows, responses or weights."""
     a, b = first.design, other.design
-    if a.nobs != b.nobs or not a.index.equals(b.index):
+    if a.nobs != b.nobs or not (a.index.equals(b.index) or _is_reordered(a.index, b.index)):
         raise ModelError(
             f"the fits use different rows ({a.nobs} and {b.nobs}; missing values?): drop the incomplete "
             "rows of all"
             " columns first, then fit both"
         )
-    if not np.array_equal(a.y, b.y) or not _same(a.trials, b.trials, 1.0):
+    y, trials, weights = (_in_order(values, first, other) for values in (b.y, b.trials, b.weights))
+    if not np.array_equal(a.y, y) or not _same(a.trials, trials, 1.0):
         raise ModelError(
             f"the fits have different responses ({a.response_name} and {b.response_name}): their "
             "likelihoods cannot be compared"
         )
-    if not _same(a.weights, b.weights, 1.0):
+    if not _same(a.weights, weights, 1.0):
         raise ModelError("the fits have different weights: their likelihoods cannot be compared")
+
+
+def _is_reordered(one, other):
+    return one.is_unique and other.is_unique and one.sort_values().equals(other.sort_values())
+
+
+def row_order(first, other):
+    """Return where in `other` each row of `first` stands, or None for fits of the same rows in one order."""
+    a, b = first.design.index, other.design.index
+    return None if a.equals(b) else b.get_indexer(a)
+
+
+def _in_order(values, first, other):
+    """Return what `other` has by row, in the order of `first`."""
+    order = row_order(first, other)
+    return values if values is None or order is None else values[order]
 
 
 def check_same_quadrature(first: FittedModel, other: FittedModel) -> None:
@@ -88,6 +105,12 @@ def _family(fit: FittedModel) -> str:
     return "gaussian" if fit.is_linear else f"{fit.family.name} ({fit.family.link.name})"
 
 
+def _are_related(first, other):
+    """Is one family the other, or a special case of it?"""
+    a, b = first.family, other.family
+    return _family(first) == _family(other) or bool(a.special_case(b) or b.special_case(a))
+
+
 def one_criterion(fits: Sequence[FittedModel], refit: bool) -> tuple[Sequence[FittedModel], str, bool]:
     """Return the fits, refitted by ML if asked for, with the name of their criterion and whether they were
     refitted.
@@ -103,7 +126,8 @@ def one_criterion(fits: Sequence[FittedModel], refit: bool) -> tuple[Sequence[Fi
         )
     first = fits[0].X
     for fit in fits[1:]:
-        if fit.X.shape != first.shape or not np.allclose(fit.X, first, rtol=1e-12, atol=0):
+        X = _in_order(fit.X, fits[0], fit)
+        if X.shape != first.shape or not np.allclose(X, first, rtol=1e-12, atol=0):
             raise ModelError(
                 "REML criteria of models with different fixed effects (or the same in other units) cannot "
                 "be compared,"
@@ -138,7 +162,13 @@ def nested_step(m0: FittedModel, m1: FittedModel, reml: bool = False) -> Step:
             f"({m0.n_parameters}), so"
             " neither is nested in the other; gl.compare sets their AIC side by side"
         )
-    extra = _outside(m0.X, m1.X)
+    special = "" if _family(m0) == _family(m1) else m1.family.special_case(m0.family)
+    if _family(m0) != _family(m1) and not special:
+        raise ModelError(
+            f"the models are not nested: the {m0.family.name} family of the smaller is no special case of "
+            f"the {m1.family.name} family"
+        )
+    extra = _outside(m0.X, _in_order(m1.X, m0, m1))
     if extra.any():
         which = m0.params.index[int(np.argmax(extra))]
         raise ModelError(
@@ -158,7 +188,8 @@ def nested_step(m0: FittedModel, m1: FittedModel, reml: bool = False) -> Step:
         for group, Sigma in zip(m1.groups, covariances, strict=True)
         for block in group.covariance.blocks
     )
-    return Step(df, missing, _hypothesis(m0, m1))
+    hypothesis = " and ".join(filter(None, (_hypothesis(m0, m1), special)))
+    return Step(df, missing + bool(special), hypothesis)
 
 
 def _check_auxiliary(m0, m1):
@@ -170,7 +201,7 @@ def _check_auxiliary(m0, m1):
     for name in {**larger, **smaller}:
         one = np.ones((m0.nobs, 1))
         D0, D1 = (models[name].D if name in models else one for models in (smaller, larger))
-        if _outside(D0, D1).any():
+        if _outside(D0, _in_order(D1, m0, m1)).any():
             raise ModelError(
                 f"the models are not nested: the {name} of {m0.model_text!r} is no special case of that of "
                 f"{m1.model_text!r}"
@@ -210,9 +241,11 @@ def _expansion(m0, m1):
         position, block = new[key]
         covariances[position][block.here] = np.eye(block.structure.q)
     places = [(k, K) for k, g in enumerate(m1.groups) for b in g.covariance.blocks for K in _allowed(g, b)]
-    columns = [_product(m1.groups[k], K, probes) for k, K in places]
+    order = row_order(m0, m1)
+    shuffled = probes if order is None else probes[np.argsort(order)]
+    columns = [_product(m1.groups[k], K, shuffled, order) for k, K in places]
     if m1.is_linear:
-        weights = 1.0 if m1.design.weights is None else m1.design.weights[:, None]
+        weights = 1.0 if m1.design.weights is None else _in_order(m1.design.weights, m0, m1)[:, None]
         columns.append((probes / weights).ravel())
     basis = np.stack(columns, axis=1) if columns else np.zeros((probes.size, 0))
     size = np.linalg.norm(basis, axis=0)
@@ -264,15 +297,15 @@ def _placed(group, block, matrix):
     return full
 
 
-def _product(group: Group, K: FloatArray, V: FloatArray) -> FloatArray:
-    """Return ``Z K Z' V`` as one long vector, for K (q, q) at each level."""
+def _product(group: Group, K: FloatArray, V: FloatArray, order=None) -> FloatArray:
+    """Return ``Z K Z' V`` as one long vector, for K (q, q) at each level; its rows in this order."""
     Z, codes = group.factor.Z, group.factor.codes
     total = np.zeros_like(V)
     for left, right in np.argwhere(K):
         for t in range(V.shape[1]):
             sums = np.bincount(codes, Z[right] * V[:, t], minlength=len(group.levels))
             total[:, t] += K[left, right] * Z[left] * sums[codes]
-    return total.ravel()
+    return (total if order is None else total[order]).ravel()
 
 
 def _hypothesis(m0: FittedModel, m1: FittedModel) -> str:

@@ -59,6 +59,37 @@ def check_covariances(groups: Sequence[Group], residual: FloatArray | None = Non
             raise ModelError(_sentence(group))
 
 
+def check_single_trials(groups, trials, name):
+    """Refuse random intercepts of levels that have one response of 0 or 1 each.
+
+    Such a response tells its probability and nothing of how probabilities scatter: with any variance some
+    fixed effects give the same likelihood.
+
+    Parameters
+    ----------
+    groups : sequence of Group
+    trials : (n,) array or None
+        Of each row; None for one.
+    name : str
+        Of the response.
+
+    Raises
+    ------
+    ModelError
+    """
+    if trials is not None and (np.asarray(trials) != 1).any():
+        return
+    for group in groups:
+        size = np.abs(group.factor.Z)
+        is_constant = group.q == 1 and size.min() >= (1.0 - 1e-9) * size.max()
+        if is_constant and len(group.factor.codes) == group.factor.n_levels:
+            raise ModelError(
+                f"each level of {group.name} has one observation of {name}, 0 or 1, which tells nothing of "
+                "the variance between levels: any variance fits as well; leave the term out, or count "
+                "successes in several trials a level"
+            )
+
+
 def _is_identified(group: Group) -> bool:
     codes, Z = group.factor.codes, group.factor.Z
     Z = Z / np.linalg.norm(Z, axis=1, keepdims=True)

@@ -295,6 +295,10 @@ class Family(MeanRange, ResidualVariance, ABC):
         """Quantiles (n,) of new observations whose linear predictors are normal, on the scale of the mean."""
         return mixture_quantile(self, eta, sd, probability, weights, dispersion)
 
+    def special_case(self, other) -> str:
+        """Say where in this family `other` lies, as a null hypothesis; "" where it is no special case."""
+        return ""
+
     @abstractmethod
     def draw(
         self,
@@ -310,7 +314,8 @@ class Family(MeanRange, ResidualVariance, ABC):
         eta : ndarray
             Linear predictor, any shape.
         weights, dispersion
-            As in `derivatives`. Prior weights of counts do not change what is drawn.
+            As in `derivatives`. Where weights multiply the log-density (`weights_scatter` is False) they do not
+            change what is drawn.
         rng : numpy.random.Generator
             The source of randomness.
         """

@@ -159,6 +159,10 @@ class NegativeBinomial(_Counts):
     )
     law = "mean + mean²/k"
 
+    def special_case(self, other):
+        is_limit = isinstance(other, Poisson) and type(other.link) is type(self.link)
+        return "the dispersion k is infinite (a Poisson distribution)" if is_limit else ""
+
     def derivatives(
         self,
         y: FloatArray,

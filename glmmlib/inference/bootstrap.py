@@ -127,14 +127,12 @@ class Bootstrap:
                 )
 
     def __str__(self) -> str:
-        table = pd.DataFrame({"estimate": self.estimates, "bias": self.bias, "se": self.se}).join(
-            self.conf_int()
-        )
+        table = pd.DataFrame({"estimate": self.estimates, "bias": self.bias, "se": self.se})
+        enough = len(self.replicates) * 0.025 >= 1.0
+        table = table.join(self.conf_int()) if enough else table
         cells = [aligned(list(table[c])) for c in table]
-        caption = (
-            f"Parametric bootstrap, {len(self.replicates)} replicates of {self.formula}\n95 % percentile "
-            "intervals"
-        )
+        what = "95 % percentile intervals" if enough else "too few replicates for intervals"
+        caption = f"Parametric bootstrap, {len(self.replicates)} replicates of {self.formula}\n{what}"
         rows = tuple(zip(table.index, *cells, strict=True))
         text = Table(caption, ("", *table.columns), rows).to_text()
         return "\n".join([text, *map(wrapped, self._notes(list(self.estimates.index)))])

@@ -84,6 +84,7 @@ def term_tests(fit: FittedModel, type: int = 3, ddf: str | None = None) -> TermT
     type, ddf = _TYPES[type], check_ddf(fit, ddf)
     make = {1: _sequential, 2: _respecting_marginality, 3: _averaged}[type]
     hypotheses = make(fit.design)
+    undefined = _undefined(fit.design) if type == 3 and fit.design.aliased else []
     tests = {name: joint_test(fit, L, ddf=ddf) for name, L in hypotheses.items()}
     rows = [
         {"df_num": t.n_contrasts, "df_den": t.df, t.kind: t.statistic, "p": t.p}
@@ -93,11 +94,19 @@ def term_tests(fit: FittedModel, type: int = 3, ddf: str | None = None) -> TermT
     ]
     columns = ["df_num", "chi2", "p"] if ddf == "z" else ["df_num", "df_den", "F", "p"]
     table = pd.DataFrame(rows, list(tests), columns)
-    return TermTests(table, hypotheses, type, ddf, tuple(_notes(table)))
-
-
-def _notes(table):
     lost = list(table.index[table["p"].isna()])
+    empty = [name for name in undefined if name in table.index]
+    table.loc[empty] = np.nan
+    return TermTests(table, hypotheses, type, ddf, tuple(_notes(lost, empty)))
+
+
+def _notes(lost, empty):
+    """Say why these terms have no test: separation, and cells without data."""
+    if empty:
+        yield (
+            f"{listed(empty)}: an average over cells of which the data hold none, so nothing to test: "
+            "use type=2, or say what you mean with gl.wald_test"
+        )
     if lost:
         yield (
             f"{listed(lost)}: separation, so coefficients in it have no finite estimate, and a Wald test "
@@ -168,13 +177,32 @@ def _averaged(design: Design) -> dict[str, FloatArray]:
     if not any(categorical for categorical, _ in factors.values()):
         return {name: np.eye(design.X.shape[1])[columns] for name, columns in terms.items()}
     S, columns = sum_to_zero(design)
+    S, columns = _independent(S, columns) if design.aliased else (S, columns)
     scale = np.sqrt(np.einsum("np,np->p", S, S))
-    M, _, rank, _ = np.linalg.lstsq(S / scale, design.X, rcond=1e-10)
-    if design.aliased or rank < S.shape[1]:
-        raise ModelError(
-            "some columns of the fixed effects were aliased (cells of the design without data?), so type "
-            "III hypotheses are"
-            " not defined: use type=2, or test what you mean with gl.wald_test"
-        )
-    M /= scale[:, None]
+    M = np.linalg.lstsq(S / scale, design.X, rcond=1e-10)[0] / scale[:, None]
     return {name: M[columns[name]] for name in terms}
+
+
+def _independent(S, columns):
+    """Leave out the columns that follow from those before them; returns the rest, and where each term has
+    its own.
+    """
+    scaled = S / np.maximum(np.sqrt(np.einsum("np,np->p", S, S)), 1e-300)
+    kept, basis = np.zeros(S.shape[1], dtype=bool), np.zeros((len(S), 0))
+    for k, column in enumerate(scaled.T):
+        rest = column - basis @ (basis.T @ column)
+        rest = rest - basis @ (basis.T @ rest)
+        size = float(np.linalg.norm(rest))
+        kept[k] = size > 1e-7
+        if kept[k]:
+            basis = np.column_stack([basis, rest / size])
+    place = np.concatenate([[0], np.cumsum(kept)])
+    return S[:, kept], {name: slice(place[s.start], place[s.stop]) for name, s in columns.items()}
+
+
+def _undefined(design):
+    """The terms whose average over the levels of another factor needs cells that the data do not hold."""
+    factors, slices = _factors(design), design.term_slices
+    full = dict(zip(design.recipe.term_names("fixed"), design.recipe.term_slices("fixed"), strict=True))
+    lost = [n for n, s in slices.items() if s.stop - s.start < full[n].stop - full[n].start]
+    return [name for name in slices if any(_contains(factors[other], factors[name]) for other in lost)]

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from glmmlib.covariance.groups import arrange
-from glmmlib.covariance.identifiability import check_covariances
+from glmmlib.covariance.identifiability import check_covariances, check_single_trials
 from glmmlib.design.arguments import new_response
 from glmmlib.design.arrays import Design
 from glmmlib.design.auxiliary import is_constant
@@ -142,6 +142,8 @@ def glmer(
     _checked(chosen, design)
     groups, theta_names = arrange(design.random)
     check_covariances(groups)
+    if chosen.support.in_trials:
+        check_single_trials(groups, _checked(chosen, design)[1], design.response_name)
     problem = _problem(chosen, design, groups, _quadrature(n_agq, groups))
     fit = GeneralizedMixedModelFit(design, theta_names, _solution(problem))
     warn_about_estimates(fit)
@@ -291,6 +293,9 @@ class GeneralizedMixedModelFit(MixedModelFit):
     def facts(self) -> tuple[tuple[str, str], ...]:
         """What a summary says of the distribution and of the integral: pairs of a name and a text."""
         found = [("Family", f"{self.family.name}, {self.family.link.name} link")]
+        levels = self.design.response_levels
+        if levels is not None:
+            found.append(("Event", f"{self.design.response_name} is {levels[1]!r} (not {levels[0]!r})"))
         found += [(a.title.capitalize(), f"{value:.5g}") for a, value in self.named_auxiliary()]
         found += [
             (a.title.capitalize(), f"{text}, {a.link.name} link") for a, text in self.modelled_auxiliary()

@@ -9,7 +9,7 @@ import pandas as pd
 from glmmlib.covariance.groups import Group, arrange, refuse_curves
 from glmmlib.design.build import build_design
 from glmmlib.display.words import listed
-from glmmlib.errors import ModelError
+from glmmlib.errors import GlmmlibError, ModelError
 from glmmlib.families.base import Family
 from glmmlib.families.links import Link
 from glmmlib.families.registry import any_family
@@ -44,7 +44,7 @@ def simulate(
     Parameters
     ----------
     formula : str
-        As for :func:`lmer`; the left side of ``~`` is not read and may be left out.
+        As for :func:`lmer`; the left side of ``~`` may be left out, and only ``cbind`` is read, for trials.
     data : DataFrame
         Covariates and grouping factors, with no value missing.
     fixef : dict or sequence
@@ -62,7 +62,8 @@ def simulate(
     dispersion : float, optional
         k of ``"negbinomial"``, phi of ``"gamma"``.
     weights : column name or array, optional
-        Known precisions; for ``"binomial"`` the number of trials.
+        Known precisions; for ``"binomial"`` the number of trials. A response ``cbind(successes, failures)``
+        has those of the data.
     offset : column name or array, optional
     n : int, optional
         How many responses.  All of them share the data and draw their own random effects.
@@ -106,8 +107,22 @@ def simulate(
     eta = design.X @ beta if design.offset is None else design.X @ beta + design.offset
     eta = eta[:, None] + random_part(groups, roots, 1 if n is None else _count(n), rng, design.nobs)
     as_proportions = not hasattr(design.formula.response, "successes")
-    y = draw_responses(eta, rng, chosen, design.weights, auxiliary, as_proportions)
+    prior = design.weights
+    if prior is None and not as_proportions:
+        prior = _trials(text, data, offset, functions)
+    y = draw_responses(eta, rng, chosen, prior, auxiliary, as_proportions)
     return pd.Series(y[:, 0], design.index, name=_response_name(text, design)) if n is None else y
+
+
+def _trials(text, data, offset, functions):
+    """Return the trials of each row that the data hold for a response ``cbind(successes, failures)``."""
+    try:
+        return build_design(text, data, None, offset, na_action="raise", functions=functions).trials
+    except GlmmlibError as error:
+        raise ModelError(
+            "the trials of each row are successes plus failures of cbind, which the data do not hold: give "
+            f"them as weights= ({error})"
+        ) from None
 
 
 def simulate_fit(
@@ -160,6 +175,11 @@ def draw_responses(
     as_proportions: bool = False,
 ) -> FloatArray:
     """Draw responses (nobs, n) around the linear predictors ``eta`` (nobs, n)."""
+    if weights is not None and not family.weights_scatter and (weights != 1.0).any():
+        raise ModelError(
+            f"weights of the {family.name} family multiply the log-density and do not say how a response "
+            "scatters, so none can be drawn: repeat rows in the place of weights, or fit without them"
+        )
     column = None if weights is None else weights[:, None]
     by_row = dispersion if np.ndim(dispersion) == 0 else dispersion[:, None]
     y = family.draw(eta, column, by_row, rng)
