@@ -314,8 +314,8 @@ class Family(MeanRange, ResidualVariance, ABC):
         eta : ndarray
             Linear predictor, any shape.
         weights, dispersion
-            As in `derivatives`. Where weights multiply the log-density (`weights_scatter` is False) they do not
-            change what is drawn.
+            As in `derivatives`. Where weights multiply the log-density (`weights_scatter` is False) they do
+            not change what is drawn.
         rng : numpy.random.Generator
             The source of randomness.
         """
