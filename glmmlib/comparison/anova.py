@@ -3,11 +3,13 @@
 import numpy as np
 
 from glmmlib.comparison.lrt import LikelihoodRatioTests, likelihood_ratio_tests
+from glmmlib.display.arguments import check_fit, checked
 from glmmlib.errors import ModelError
 from glmmlib.fitted import FittedModel
 from glmmlib.inference.term_tests import TermTests, term_tests
 
 
+@checked
 def anova(
     *fits: FittedModel,
     refit: bool = True,
@@ -66,4 +68,7 @@ def anova(
         raise ModelError("type= and ddf= belong to the tests of one fit's terms, anova(fit); leave them out")
     if len(fits) > 1:
         return likelihood_ratio_tests(fits, refit, bootstrap, rng)
+    check_fit("the first argument", fits[0])
+    if bootstrap is not None:
+        raise ModelError("bootstrap= is for tests of one fit against another: hand over both")
     return term_tests(fits[0], type, ddf)

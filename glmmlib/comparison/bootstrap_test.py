@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from glmmlib.comparison.nesting import check_comparable, nested_step, one_criterion, row_order
+from glmmlib.display.arguments import checked
 from glmmlib.display.words import wrapped
 from glmmlib.fitted import FittedModel
 from glmmlib.inference.bootstrap import check_count
@@ -54,6 +55,7 @@ class BootstrapTest:
     __repr__ = __str__
 
 
+@checked
 def bootstrap_test(
     m0: FittedModel,
     m1: FittedModel,

@@ -29,6 +29,7 @@ import numpy as np
 
 from glmmlib.covariance.tangent import Tangent
 from glmmlib.diagnostics.leverage import hat_values
+from glmmlib.display.arguments import checked
 from glmmlib.errors import ModelError
 from glmmlib.fitted import FittedModel
 from glmmlib.inference.satterthwaite import r2_slopes
@@ -70,6 +71,7 @@ class ConditionalAIC:
         )
 
 
+@checked
 def conditional_aic(fit: FittedModel) -> ConditionalAIC:
     """Return the conditional AIC of a linear mixed model, corrected for the estimation of the variances.
 

@@ -28,6 +28,7 @@ import numpy as np
 from scipy.special import chdtrc
 
 from glmmlib.covariance.groups import refuse_curves
+from glmmlib.display.arguments import checked
 from glmmlib.display.tables import p_text
 from glmmlib.display.words import wrapped
 from glmmlib.errors import ModelError
@@ -96,6 +97,7 @@ class ExactTest:
         return f'<div class="glmmlib"><pre>{escape(str(self))}</pre></div>'
 
 
+@checked
 def exact_rlrt(fit: FittedModel, n: int = 10_000, rng: np.random.Generator | int | None = None) -> ExactTest:
     """Test whether the one variance of a linear mixed model is zero, by its simulated exact null
     distribution.

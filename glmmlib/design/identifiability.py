@@ -67,7 +67,7 @@ def independent_columns(x: np.ndarray, names: Sequence[str]) -> np.ndarray:
             "left out of the fixed effects, because constant or a linear combination of the columns "
             f"before: {', '.join(aliased)}",
             RankDeficientWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
     return kept
 

@@ -185,7 +185,7 @@ def _estimable(design: Design, full: np.ndarray) -> np.ndarray:
         f"NaN: the columns left out of the fit ({listed(design.aliased)}) do not follow from the others "
         "there",
         RankDeficientWarning,
-        stacklevel=6,
+        stacklevel=7,
     )
     return np.where(known, x, np.nan)
 

@@ -15,6 +15,7 @@ from glmmlib.diagnostics.calibration import calibrate
 from glmmlib.diagnostics.fit_lines import fit_lines
 from glmmlib.diagnostics.residual_lines import residual_lines
 from glmmlib.diagnostics.verdict import FINE, LOOK, PROBLEM, Line
+from glmmlib.display.arguments import checked
 from glmmlib.display.tables import Table, shortened
 from glmmlib.display.words import WIDTH
 from glmmlib.errors import GlmmlibError, ModelError
@@ -132,6 +133,7 @@ class Check:
         return f'<div class="glmmlib">{table.to_html()}<p class="glmmlib-note">{self._footnote()}</p></div>'
 
 
+@checked
 def check(fit: FittedModel, n: int = 199, rng: np.random.Generator | int | None = None) -> Check:
     """Check a fit: estimation, distribution, pattern in the residuals, and influence of groups, one line
     each.

@@ -17,6 +17,7 @@ import pandas as pd
 
 from glmmlib.covariance.groups import refuse_curves
 from glmmlib.design.subset import kept_rows
+from glmmlib.display.arguments import checked
 from glmmlib.errors import GlmmlibError, GlmmlibWarning, ModelError
 from glmmlib.fitted import FittedModel
 
@@ -61,6 +62,7 @@ class Influence:
         )
 
 
+@checked
 def influence(fit: FittedModel, group: str | None = None, n_refits: int = REFITTED) -> Influence:
     """Leave out one group after the other, and see which moves the fixed effects most.
 

@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import bdtrc, ndtri
 
+from glmmlib.display.arguments import checked
 from glmmlib.display.tables import p_text
 from glmmlib.display.words import listed
 from glmmlib.errors import DataError, ModelError
@@ -220,6 +221,7 @@ class SimulatedResiduals:
         return "\n".join(lines)
 
 
+@checked
 def simulated_residuals(
     fit: FittedModel, n: int = 250, rng: np.random.Generator | int | None = None, conditional: bool = False
 ) -> SimulatedResiduals:

@@ -1,13 +1,24 @@
-"""Arguments checked by kind: what was given, and what is taken instead."""
+"""Arguments checked by kind: what was given, and what is taken instead.
+
+Public functions wear :func:`checked`. A parameter's name says its kind everywhere, so one table serves all.
+"""
 
 from __future__ import annotations
 
+import functools
+import inspect
 import numbers
+from collections.abc import Callable, Hashable
+from typing import Any, ParamSpec, Protocol, TypeVar, runtime_checkable
 
+from glmmlib.display.words import did_you_mean
 from glmmlib.errors import ModelError
 
+P = ParamSpec("P")
+R = TypeVar("R")
 
-def checked_level(level: float, example: float = 0.95) -> float:
+
+def checked_level(level: Any, example: float = 0.95, name: str = "level") -> float:
     """Return the level of an interval: a probability between 0 and 1.
 
     Raises
@@ -20,5 +31,195 @@ def checked_level(level: float, example: float = 0.95) -> float:
     0.9
     """
     if not isinstance(level, numbers.Real) or isinstance(level, bool) or not 0.0 < level < 1.0:
-        raise ModelError(f"level is a probability between 0 and 1, such as {example}, not {level!r}")
+        raise ModelError(f"{name} is a probability between 0 and 1, such as {example}, not {_shown(level)}")
     return float(level)
+
+
+@runtime_checkable
+class _Fit(Protocol):
+    """What :func:`glmmlib.lmer` and :func:`glmmlib.glmer` return has at least these."""
+
+    design: Any
+    solution: Any
+
+
+def check_fit(name: str, value: Any) -> None:
+    """Refuse what is no fitted mixed model."""
+    if isinstance(value, type) or not isinstance(value, _Fit):
+        raise ModelError(f"{name} is a fit, as gl.lmer and gl.glmer return it, not {_shown(value)}")
+
+
+def check_flag(name: str, value: Any) -> None:
+    """Refuse what is neither True nor False: a text is true whatever it says."""
+    if type(value).__name__ not in ("bool", "bool_"):
+        raise ModelError(f"{name} is True or False, not {_shown(value)}")
+
+
+def check_count(name: str, value: Any) -> None:
+    """Refuse what is no whole number from 0 on."""
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 0:
+        raise ModelError(f"{name} is a whole number, not {_shown(value)}")
+
+
+def check_axes(name: str, value: Any) -> None:
+    """Refuse what nobody can draw in."""
+    if not (hasattr(value, "plot") and hasattr(value, "get_figure") and hasattr(value, "axvline")):
+        raise ModelError(
+            f"{name} is one Axes of Matplotlib, such as fig, ax = plt.subplots() makes, not {_shown(value)}"
+        )
+
+
+def check_label(name: str, value: Any) -> None:
+    """Refuse what cannot be the name of a column, group or parameter."""
+    if not isinstance(value, str):
+        raise ModelError(f"{name} is a name, in quotes, not {_shown(value)}")
+
+
+def check_labels(name: str, value: Any) -> None:
+    """Refuse what is neither a name nor a list of names."""
+    names = [value] if isinstance(value, str) else value
+    if not isinstance(names, list | tuple) and type(names).__name__ not in ("Index", "Series", "ndarray"):
+        raise ModelError(f"{name} is a name or a list of names, not {_shown(value)}")
+    for one in names:
+        if not isinstance(one, str):
+            raise ModelError(f"{name} is a name or a list of names; {_shown(one)} is none")
+
+
+def check_function(name: str, value: Any) -> None:
+    """Refuse what cannot be called."""
+    if not callable(value):
+        raise ModelError(f"{name} is a function of a fit, not {_shown(value)}")
+
+
+def check_choice(name: str, value: Any) -> None:
+    """Refuse what cannot be looked up among choices; the function itself knows them."""
+    if not isinstance(value, Hashable) or type(value).__name__ == "ndarray":
+        raise ModelError(f"{name} is one of its choices, not {_shown(value)}")
+
+
+def check_columns(data: Any, **names: str) -> None:
+    """Refuse the name of a column that the data do not have."""
+    for what, name in names.items():
+        if name not in data:
+            there = did_you_mean(name, [c for c in data if isinstance(c, str)])
+            raise ModelError(f"{what} is a column of the data; there is no {name!r}{there}")
+
+
+def check_formula(name: str, value: Any) -> None:
+    """Refuse what is no text."""
+    if not isinstance(value, str):
+        raise ModelError(
+            f"{name} is a text such as 'y ~ x + (1 | group)', not {_shown(value)}; it comes before the data"
+        )
+
+
+def _check_level(name: str, value: Any) -> None:
+    checked_level(value, name=name)
+
+
+#: The kind of a parameter by its name.
+KINDS: dict[str, Callable[[str, Any], None]] = (
+    {
+        "fit": check_fit,
+        "level": _check_level,
+        "alpha": functools.partial(lambda name, value: checked_level(value, 0.05, name)),
+        "wanted": _check_level,
+        "ax": check_axes,
+        "parm": check_labels,
+        "by": check_labels,
+        "group": check_label,
+        "effect": check_label,
+        "x": check_label,
+        "y": check_label,
+        "statistic": check_function,
+        "formula": check_formula,
+        "n_refits": check_count,
+    }
+    | dict.fromkeys(
+        (
+            "cond_sd",
+            "error_sd",
+            "conditional",
+            "refit",
+            "reml",
+            "allow_new_levels",
+            "warn",
+            "path",
+            "labels",
+            "conf_int",
+        ),
+        check_flag,
+    )
+    | dict.fromkeys(("method", "kind", "ddf", "type", "scale", "interval", "adjust", "effects"), check_choice)
+)
+
+#: What R's packages call an argument, and what it is called here.
+R_SPELLINGS = {
+    "REML": "reml",
+    "nAGQ": "n_agq",
+    "re_formula": "re_form",
+    "nsim": "n",
+    "seed": "rng",
+    "conf_level": "level",
+    "use_u": "conditional",
+    "condVar": "cond_sd",
+    "postVar": "cond_sd",
+    "se_fit": "interval='confidence'",
+    "new_data": "newdata",
+    "na_rm": "na_action",
+    "B": "n",
+    "nboot": "n",
+    "tests": "ddf",
+    "test": "ddf",
+    "object": "fit",
+    "model": "fit",
+    "FUN": "statistic",
+    "contrasts": "C(x, contr.sum) in the formula",
+    "control": "nothing: the search needs no options",
+    "start": "nothing: the search needs no start",
+    "subset": "rows of the data, data[...]",
+}
+
+
+def checked(function: Callable[P, R]) -> Callable[P, R]:
+    """Let a public function check its arguments by kind before it begins.
+
+    An argument of None stands for itself where that is the default. An argument that R would have is answered
+    with its name here.
+
+    Examples
+    --------
+    >>> @checked
+    ... def half(fit, level=0.95): return level / 2
+    >>> half("no fit")
+    Traceback (most recent call last):
+        ...
+    glmmlib.errors.ModelError: fit is a fit, as gl.lmer and gl.glmer return it, not 'no fit'
+    """
+    signature = inspect.signature(function)
+    kinds = {name: KINDS[name] for name in signature.parameters if name in KINDS}
+    default = {name: parameter.default for name, parameter in signature.parameters.items()}
+    takes_more = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
+
+    @functools.wraps(function)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+        foreign = [k for k in kwargs if k in R_SPELLINGS and k not in signature.parameters]
+        if foreign and not takes_more:
+            name, here = foreign[0], R_SPELLINGS[foreign[0]]
+            raise ModelError(f"{function.__name__} has no argument {name!r}; what R calls so is {here} here")
+        try:
+            given = signature.bind(*args, **kwargs).arguments
+        except TypeError:
+            return function(*args, **kwargs)  # Python says itself what is missing or too many
+        for name, check in kinds.items():
+            if name in given and not (given[name] is None and default[name] is None):
+                check(name, given[name])
+        return function(*args, **kwargs)
+
+    return wrapper
+
+
+def _shown(value: Any) -> str:
+    """Show a value in a message, briefly."""
+    text = repr(value)
+    return text if len(text) <= 60 and "\n" not in text else f"a {type(value).__name__}"

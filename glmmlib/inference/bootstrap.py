@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from glmmlib.covariance.groups import places_of, values_of
-from glmmlib.display.arguments import checked_level
+from glmmlib.display.arguments import checked, checked_level
 from glmmlib.display.tables import Table, aligned
 from glmmlib.display.words import wrapped
 from glmmlib.errors import ModelError
@@ -140,6 +140,7 @@ class Bootstrap:
     __repr__ = __str__
 
 
+@checked
 def bootstrap(
     fit: FittedModel,
     n: int = 1000,
@@ -230,14 +231,16 @@ def check_count(n: int) -> None:
 
 
 def _as_series(value):
+    given = value
     if not isinstance(value, pd.Series | dict):
         value = {"statistic": value} if np.ndim(value) == 0 else dict(enumerate(np.ravel(value)))
-    series = pd.Series(value)
     try:
-        return series.astype(float)
+        if any(one is None for one in dict(value).values()):
+            raise TypeError
+        return pd.Series(value).astype(float)
     except (TypeError, ValueError):
         raise ModelError(
-            f"the statistic returned {type(value).__name__} that holds no numbers: return a number, a dict "
+            f"the statistic returned {type(given).__name__} that holds no numbers: return a number, a dict "
             "or a Series"
         ) from None
 

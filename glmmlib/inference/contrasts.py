@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import chdtrc, fdtrc, ndtri, stdtr, stdtrit
 
+from glmmlib.display.arguments import checked
 from glmmlib.display.words import listed
 from glmmlib.errors import ModelError
 from glmmlib.fitted import FittedModel
@@ -136,6 +137,7 @@ def two_sided(statistic: FloatArray, df: FloatArray) -> FloatArray:
     return 2.0 * stdtr(df, -np.abs(statistic))
 
 
+@checked
 def coef_tests(fit: FittedModel, ddf: str | None = None, predictor: str | None = None) -> pd.DataFrame:
     """Return the t (or z) tests of the fixed effects as a table.
 

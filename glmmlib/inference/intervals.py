@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from glmmlib.display.arguments import checked_level
+from glmmlib.display.arguments import checked, checked_level
 from glmmlib.errors import ModelError
 from glmmlib.fitted import FittedModel
 from glmmlib.inference.bootstrap import bootstrap_intervals
@@ -41,6 +41,7 @@ METHODS: dict[str, Callable[..., Any]] = {
 }
 
 
+@checked
 def conf_int(
     fit: FittedModel,
     level: float = 0.95,

@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 
 from glmmlib.covariance.groups import refuse_curves
-from glmmlib.display.arguments import checked_level
+from glmmlib.display.arguments import checked, checked_level
 from glmmlib.display.tables import Table, aligned, fixed, p_text
 from glmmlib.display.words import did_you_mean, wrapped
 from glmmlib.errors import ModelError
@@ -180,6 +180,7 @@ class Differences:
         return _html(self._table(), self.notes)
 
 
+@checked
 def means(
     fit: FittedModel,
     by: str,

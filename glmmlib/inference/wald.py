@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from glmmlib.display.arguments import checked
 from glmmlib.display.tables import Table, aligned, fixed, p_text
 from glmmlib.display.words import did_you_mean
 from glmmlib.errors import ModelError
@@ -81,6 +82,7 @@ class WaldTest:
         return f'<div class="glmmlib">{html}{note}</div>'
 
 
+@checked
 def wald_test(fit: FittedModel, contrast: Any, ddf: str | None = None) -> WaldTest:
     r"""Test linear hypotheses about the fixed effects, :math:`H_0: L\beta = r`.
 

@@ -43,17 +43,17 @@ INFINITE_SD = (
 )
 
 
-def warn_about_estimates(fit: FittedGeneralizedModel) -> None:
+def warn_about_estimates(fit: FittedGeneralizedModel, stacklevel=3) -> None:
     """Warn of what makes the estimates doubtful, the gravest first and alone."""
     if fit.separation is not None:
-        warnings.warn(f"{fit.formula!r}: {fit.separation}.", SeparationWarning, stacklevel=3)
+        warnings.warn(f"{fit.formula!r}: {fit.separation}.", SeparationWarning, stacklevel=stacklevel)
         return
-    warn_about(fit, stacklevel=4)
-    if fit.convergence.converged and not _warn_about_infinite_spread(fit):
-        _warn_about_quadrature(fit)
+    warn_about(fit, stacklevel=stacklevel + 1)
+    if fit.convergence.converged and not _warn_about_infinite_spread(fit, stacklevel + 1):
+        _warn_about_quadrature(fit, stacklevel + 1)
 
 
-def _warn_about_infinite_spread(fit: FittedModel) -> bool:
+def _warn_about_infinite_spread(fit: FittedModel, stacklevel) -> bool:
     """Warn where an SD on the scale of the link has no finite estimate."""
     if fit.family.limited_range:
         return False
@@ -71,13 +71,13 @@ def _warn_about_infinite_spread(fit: FittedModel) -> bool:
                 "describe the"
                 " groups instead of their rows, or use a prior (a Bayesian model).",
                 ConvergenceWarning,
-                stacklevel=4,
+                stacklevel=stacklevel,
             )
             return True
     return False
 
 
-def _warn_about_quadrature(fit):
+def _warn_about_quadrature(fit, stacklevel):
     """Warn where more quadrature points would visibly move an estimate."""
     shift = quadrature_shift(fit)
     if shift is None or shift.size < VISIBLE_SHIFT:
@@ -92,7 +92,7 @@ def _warn_about_quadrature(fit):
         "standard errors;"
         f" refit with n_agq={max(9, 2 * fit.n_agq + 1)}, then with more, until the answer stays.",
         QuadratureWarning,
-        stacklevel=4,
+        stacklevel=stacklevel,
     )
 
 

@@ -16,6 +16,7 @@ from glmmlib.design.arguments import new_response
 from glmmlib.design.arrays import Design
 from glmmlib.design.auxiliary import is_constant
 from glmmlib.design.build import build_design
+from glmmlib.display.arguments import checked
 from glmmlib.errors import ModelError
 from glmmlib.families.base import Family
 from glmmlib.families.links import Link
@@ -36,6 +37,7 @@ from glmmlib.variance.ratios import exp_table
 FLAT = 10.0  # a standard error of the log dispersion that only an infinite or a zero dispersion has
 
 
+@checked
 def glmer(
     formula: str,
     data: Any,
@@ -146,7 +148,7 @@ def glmer(
         check_single_trials(groups, _checked(chosen, design)[1], design.response_name)
     problem = _problem(chosen, design, groups, _quadrature(n_agq, groups))
     fit = GeneralizedMixedModelFit(design, theta_names, _solution(problem))
-    warn_about_estimates(fit)
+    warn_about_estimates(fit, stacklevel=4)
     return fit
 
 
@@ -198,7 +200,7 @@ def _solution(problem: LaplaceDeviance) -> LaplaceSolution:
 
 def _quadrature(n_agq, groups):
     """Return the quadrature rule, or None for Laplace; refuse what quadrature cannot do."""
-    if not isinstance(n_agq, int | np.integer) or n_agq < 1:
+    if not isinstance(n_agq, int | np.integer) or isinstance(n_agq, bool) or n_agq < 1:
         raise ModelError(f"n_agq is the number of quadrature points, a whole number from 1 on, not {n_agq!r}")
     if n_agq == 1:
         return None

@@ -14,6 +14,7 @@ from glmmlib.covariance.identifiability import check_covariances
 from glmmlib.design.arguments import new_response
 from glmmlib.design.arrays import Design
 from glmmlib.design.build import build_design, check_lmm_sizes
+from glmmlib.display.arguments import checked
 from glmmlib.errors import ModelError
 from glmmlib.families.gaussian import Gaussian
 from glmmlib.likelihood.lmm import ProfiledDeviance
@@ -27,6 +28,7 @@ from glmmlib.replicates.refits import Refits, refit_many
 from glmmlib.types import ArrayLike, FloatArray
 
 
+@checked
 def lmer(
     formula: str,
     data: Any,
@@ -118,7 +120,7 @@ def lmer(
     keep_memory()
     with one_blas_thread():
         fit = _fit(design, groups, theta_names, reml)
-    warn_about(fit)
+    warn_about(fit, stacklevel=4)
     return fit
 
 
@@ -326,6 +328,7 @@ class LinearMixedModelFit(MixedModelFit):
         with one_blas_thread():
             return _fit(design, groups, theta_names, self.reml)
 
+    @checked
     def with_criterion(self, reml: bool) -> LinearMixedModelFit:
         """Return the fit of the same model by REML or by maximum likelihood.
 

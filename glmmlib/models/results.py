@@ -16,6 +16,7 @@ from scipy import sparse
 from glmmlib._version import __version__
 from glmmlib.covariance.groups import Group
 from glmmlib.design.arrays import Design, frozen
+from glmmlib.display.arguments import checked
 from glmmlib.families.base import Family
 from glmmlib.inference.bootstrap import Bootstrap
 from glmmlib.inference.bootstrap import bootstrap as bootstrap_fit
@@ -382,6 +383,7 @@ class MixedModelFit(AuxiliaryParameters, ABC):
 
     # -- random effects ----------------------------------------------------------------------------------
 
+    @checked
     def ranef(self, cond_sd: bool = False, error_sd: bool = False) -> dict[str, pd.DataFrame]:
         r"""Return the conditional modes of the random effects (BLUPs, for a linear model).
 
@@ -456,6 +458,7 @@ class MixedModelFit(AuxiliaryParameters, ABC):
 
     # -- new rows, new responses, new models ---------------------------------------------------------------
 
+    @checked
     def predict(
         self,
         newdata: dict[str, list[int | str]] | None = None,
@@ -471,6 +474,7 @@ class MixedModelFit(AuxiliaryParameters, ABC):
 
     predict.__doc__ = predict_rows.__doc__
 
+    @checked
     def simulate(
         self, n: int | None = None, rng: np.random.Generator | int | None = None, conditional: bool = False
     ) -> FloatArray | pd.Series:

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from glmmlib.covariance.groups import Group
+from glmmlib.display.arguments import checked
 from glmmlib.display.words import did_you_mean, listed
 from glmmlib.errors import GlmmlibWarning, ModelError
 from glmmlib.families.links import Link
@@ -89,6 +90,7 @@ class Study:
         return simulate(self.formula, data, n=n, rng=rng, **options, **truth)
 
 
+@checked
 def power(
     formula: str,
     *,

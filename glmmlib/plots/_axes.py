@@ -2,9 +2,20 @@
 
 from typing import Any
 
+from glmmlib.display.arguments import check_axes
+
 
 def axes(ax: Any = None) -> Any:
-    """Return the Axes given, or the current ones."""
+    """Return the Axes given, or the current ones.
+
+    Raises
+    ------
+    ModelError
+        For something else than Axes.
+    """
     import matplotlib.pyplot as plt
 
-    return plt.gca() if ax is None else ax
+    if ax is None:
+        return plt.gca()
+    check_axes("ax", ax)
+    return ax

@@ -3,12 +3,14 @@
 import numpy as np
 import pandas as pd
 
+from glmmlib.display.arguments import check_columns, checked
 from glmmlib.errors import DataError
 from glmmlib.palette import DATA, POOLED
 from glmmlib.plots._axes import axes
 from glmmlib.types import Axes
 
 
+@checked
 def binned_share(data: pd.DataFrame, x: str, y: str, bins: int = 10, ax: Axes | None = None) -> Axes:
     """Draw 0/1 responses as ticks at the bottom and top, and the share of ones in bins of equal size as
     points.
@@ -39,6 +41,7 @@ def binned_share(data: pd.DataFrame, x: str, y: str, bins: int = 10, ax: Axes | 
     >>> ax.lines[-1].get_ydata().round(2).tolist()
     [0.2, 0.38, 0.43, 0.56]
     """
+    check_columns(data, x=x, y=y)
     from scipy.stats import rankdata
 
     ax = axes(ax)

@@ -3,6 +3,7 @@
 import numpy as np
 from scipy.special import ndtri
 
+from glmmlib.display.arguments import checked
 from glmmlib.fitted import FittedModel
 from glmmlib.palette import MODEL, POOLED
 from glmmlib.plots._axes import axes
@@ -10,6 +11,7 @@ from glmmlib.plots._effects import one_effect
 from glmmlib.types import Axes
 
 
+@checked
 def caterpillar(
     fit: FittedModel,
     group: str | None = None,

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from glmmlib.covariance.groups import refuse_curves
+from glmmlib.display.arguments import checked
 from glmmlib.errors import ModelError
 from glmmlib.fitted import FittedModel
 from glmmlib.palette import DATA, MODEL, group_colours
@@ -14,6 +15,7 @@ from glmmlib.plots._axes import axes
 from glmmlib.types import Axes, FloatArray
 
 
+@checked
 def group_lines(
     fit: FittedModel,
     x: str,
@@ -117,4 +119,6 @@ def _coefficients(fit: FittedModel, x: str, group: str | None) -> pd.DataFrame:
     tables = fit.coef()
     if group is None and len(tables) > 1:
         raise ModelError(f"the fit has several grouping factors; choose one with group=: {', '.join(tables)}")
+    if group is not None and group not in tables:
+        raise ModelError(f"there is no grouping factor {group!r}; those of this fit are {', '.join(tables)}")
     return tables[group or next(iter(tables))]

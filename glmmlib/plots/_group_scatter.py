@@ -5,12 +5,14 @@ from typing import Any
 
 import pandas as pd
 
+from glmmlib.display.arguments import check_columns, checked
 from glmmlib.errors import DataError
 from glmmlib.palette import DATA, group_colours
 from glmmlib.plots._axes import axes
 from glmmlib.types import Axes
 
 
+@checked
 def group_scatter(
     data: pd.DataFrame,
     x: str,
@@ -51,6 +53,7 @@ def group_scatter(
     >>> len(ax.collections)
     3
     """
+    check_columns(data, x=x, y=y, group=group)
     ax = axes(ax)
     levels = data[group].astype(str)
     unknown = [str(level) for level in highlight if str(level) not in set(levels)]

@@ -3,11 +3,13 @@
 import numpy as np
 import pandas as pd
 
+from glmmlib.display.arguments import check_columns, checked
 from glmmlib.palette import DATA, POOLED
 from glmmlib.plots._axes import axes
 from glmmlib.types import Axes
 
 
+@checked
 def group_strips(data: pd.DataFrame, y: str, group: str, ax: Axes | None = None) -> Axes:
     """Draw each group's observations as a strip of grey points and its mean as a black dash, groups ordered
     by size.
@@ -32,6 +34,7 @@ def group_strips(data: pd.DataFrame, y: str, group: str, ax: Axes | None = None)
     >>> [label.get_text() for label in ax.get_xticklabels()]
     ['A', 'B', 'C', 'D', 'E', 'F']
     """
+    check_columns(data, y=y, group=group)
     ax = axes(ax)
     groups = data.groupby(group, observed=True)[y]
     means = groups.mean().loc[groups.size().sort_values(kind="stable").index]

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from glmmlib.display.arguments import checked
 from glmmlib.fitted import FittedModel
 from glmmlib.palette import MODEL
 from glmmlib.plots._along import along
@@ -13,6 +14,7 @@ from glmmlib.types import ArrayLike, Axes
 from glmmlib.variance.icc import icc, icc_conf_int
 
 
+@checked
 def icc_curve(
     fit: FittedModel,
     x: ArrayLike | Mapping[str, Any] | None = None,

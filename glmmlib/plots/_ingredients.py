@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from glmmlib.display.arguments import check_fit
 from glmmlib.errors import ModelError
 from glmmlib.families.support import Support
 from glmmlib.fitted import FittedModel
@@ -61,6 +62,7 @@ def ingredients(fit: FittedModel, x: str, level: str, at: float, ax: Any = None)
     >>> [bar.get_height().round(2).item() for bar in axes[3].patches]
     [0.14, 0.86]
     """
+    check_fit("fit", fit)
     import matplotlib.pyplot as plt
 
     modes = _check(fit, level)

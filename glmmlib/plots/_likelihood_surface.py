@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from glmmlib.display.arguments import check_fit
 from glmmlib.errors import ModelError
 from glmmlib.fitted import FittedModel
 from glmmlib.likelihood.lmm_start import first_theta
@@ -74,6 +75,7 @@ def likelihood_surface(
     >>> ax.get_xlabel(), ax.get_ylabel()
     ('θ of Batch.Intercept', 'σ')
     """
+    check_fit("fit", fit)
     _check(fit, start)
     with one_blas_thread():
         surface: Any = (_OneTheta if len(fit.theta) == 1 else _TwoThetas)(fit)

@@ -6,12 +6,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from glmmlib.display.arguments import check_columns, checked
 from glmmlib.errors import DataError
 from glmmlib.palette import DATA, group_colours
 from glmmlib.plots._axes import axes
 from glmmlib.types import Axes
 
 
+@checked
 def own_lines(
     data: pd.DataFrame,
     x: str,
@@ -54,6 +56,7 @@ def own_lines(
     >>> len(ax.lines)
     18
     """
+    check_columns(data, x=x, y=y, group=group)
     ax = axes(ax)
     names = [str(level) for level in highlight]
     colour = dict(zip(names, colours or group_colours(len(names)), strict=True))

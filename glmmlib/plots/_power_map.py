@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from glmmlib.display.arguments import checked
 from glmmlib.errors import ModelError
 from glmmlib.palette import POOLED
 from glmmlib.plots._axes import axes
@@ -16,6 +17,7 @@ _WORDS = {
 }
 
 
+@checked
 def power_map(table: pd.DataFrame, value: str = "power", wanted: float = 0.8, ax: Axes | None = None) -> Axes:
     """Draw one number of :func:`glmmlib.power` for each size of a study, its cell the lighter the larger the
     number.

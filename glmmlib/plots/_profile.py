@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtri
 
+from glmmlib.display.arguments import check_axes, checked_level
 from glmmlib.errors import ModelError
 from glmmlib.fitted import FittedModel
 from glmmlib.inference.profile.profile import Profile
@@ -53,6 +54,9 @@ def profile(
     """
     import matplotlib.pyplot as plt
 
+    levels = tuple(levels) if isinstance(levels, list | tuple) else (levels,)
+    for level in levels:
+        checked_level(level, name="levels")
     drawn = fit if isinstance(fit, Profile) else make_profile(fit, parm)
     names = list(drawn.conf_int(min(levels), parm).index)
     missing = [name for name in names if name not in drawn.curves]
@@ -63,6 +67,8 @@ def profile(
     if ax is None:
         ax = plt.gca() if len(names) == 1 else _grid(len(names))
     axes = np.atleast_1d(ax).ravel()
+    for one in axes:
+        check_axes("ax", one)
     if len(axes) != len(names):
         raise ModelError(f"there are {len(axes)} axes for {len(names)} parameters ({', '.join(names)})")
     for one, name in zip(axes, names, strict=True):

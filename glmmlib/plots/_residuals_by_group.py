@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from glmmlib.covariance.groups import Group
+from glmmlib.errors import ModelError
 from glmmlib.palette import DATA, POOLED
 from glmmlib.plots._axes import axes
 from glmmlib.types import Axes
@@ -37,7 +38,12 @@ def residuals_by_group(residuals: Sequence[float], groups: Sequence[Group], ax: 
     ['a', 'b']
     """
     ax = axes(ax)
-    table = pd.DataFrame({"residual": np.asarray(residuals), "group": np.asarray(groups).astype(str)})
+    values, names = _values(residuals), np.asarray(groups).astype(str)
+    if values.ndim != 1 or names.shape != values.shape:
+        raise ModelError(
+            f"residuals and groups are as long as each other, not of shape {values.shape} and {names.shape}"
+        )
+    table = pd.DataFrame({"residual": values, "group": names})
     means = table.groupby("group")["residual"].mean().sort_values()
     height = dict(zip(means.index, range(len(means)), strict=True))
     ax.scatter(table["residual"], table["group"].map(height), s=14, color=DATA, alpha=0.6, linewidths=0)
@@ -45,3 +51,12 @@ def residuals_by_group(residuals: Sequence[float], groups: Sequence[Group], ax: 
     ax.axvline(0.0, color=POOLED, lw=1)
     ax.set(yticks=range(len(means)), yticklabels=means.index, xlabel="residual")
     return ax
+
+
+def _values(residuals):
+    try:
+        return np.asarray(residuals, dtype=float)
+    except (TypeError, ValueError):
+        raise ModelError(
+            f"residuals are numbers, one for each row, not a {type(residuals).__name__}"
+        ) from None

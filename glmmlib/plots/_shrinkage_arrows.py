@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from glmmlib.display.arguments import checked
 from glmmlib.fitted import FittedModel
 from glmmlib.palette import DATA, MODEL, POOLED
 from glmmlib.plots._axes import axes
@@ -10,6 +11,7 @@ from glmmlib.types import Axes
 from glmmlib.variance.shrinkage import shrinkage
 
 
+@checked
 def shrinkage_arrows(
     fit: FittedModel, group: str | None = None, effect: str | None = None, ax: Axes | None = None
 ) -> Axes:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from glmmlib.display.arguments import checked_level
+from glmmlib.display.arguments import checked, checked_level
 from glmmlib.errors import ModelError
 from glmmlib.fitted import FittedModel
 from glmmlib.inference.contrasts import quantile, single_tests
@@ -11,6 +11,7 @@ from glmmlib.plots._axes import axes
 from glmmlib.types import ArrayLike, Axes
 
 
+@checked
 def simple_effect(
     fit: FittedModel, effect: str, product: str, x: ArrayLike, level: float = 0.95, ax: Axes | None = None
 ) -> Axes:

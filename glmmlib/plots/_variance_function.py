@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from glmmlib.display.arguments import checked
 from glmmlib.fitted import FittedModel
 from glmmlib.palette import DATA, MODEL, POOLED
 from glmmlib.plots._along import along
@@ -13,6 +14,7 @@ from glmmlib.types import ArrayLike, Axes
 from glmmlib.variance.between import between_variance
 
 
+@checked
 def variance_function(
     fit: FittedModel,
     x: ArrayLike | Mapping[str, Any] | None = None,

@@ -310,7 +310,7 @@ def _with_means(family: Family, eta: FloatArray) -> FloatArray:
             f"{family.link.name} link ({low:g} to {high:g}), so there is no mean, and NaN stands in its "
             "place: look at kind='link', and keep to predictors like those of the fit",
             RangeWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
     return np.where(is_outside, np.nan, eta)
 

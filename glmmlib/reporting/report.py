@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from glmmlib.display.arguments import checked
 from glmmlib.fitted import FittedModel
 from glmmlib.reporting import formats
 from glmmlib.reporting.methods import caveats, methods
@@ -65,6 +66,7 @@ class Report:
         return self.markdown
 
 
+@checked
 def report(
     fit: FittedModel, level: float = 0.95, method: str = "wald", ddf: str | None = None, **options: Any
 ) -> Report:

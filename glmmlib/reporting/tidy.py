@@ -12,7 +12,7 @@ import pandas as pd
 
 from glmmlib.covariance.groups import prefixed
 from glmmlib.diagnostics.leverage import hat_values
-from glmmlib.display.arguments import checked_level
+from glmmlib.display.arguments import checked, checked_level
 from glmmlib.errors import DataError, ModelError
 from glmmlib.fitted import FittedModel
 from glmmlib.inference.contrasts import coef_tests, quantile
@@ -34,6 +34,7 @@ _ORDER = (
 )
 
 
+@checked
 def tidy(
     fit: FittedModel,
     conf_int: bool = False,
@@ -95,6 +96,8 @@ def tidy(
     table = pd.concat([make[name](fit) for name in wanted], ignore_index=True)
     if fit.auxiliary_formulas:
         table["component"] = table.get("component", pd.Series(dtype=object)).fillna("conditional")
+    if not conf_int and (method != "wald" or options):
+        raise ModelError("method= and its options are for intervals: ask for conf_int=True")
     notes = ()
     if conf_int:
         intervals = fit.conf_int(level, method, **options)
@@ -179,6 +182,7 @@ def _add_normal_intervals(table: pd.DataFrame, level: float) -> None:
     table.loc[modes, "conf_high"] = table.loc[modes, "estimate"] + half
 
 
+@checked
 def glance(fit: FittedModel) -> pd.DataFrame:
     """Return what describes a fit as a whole, as a table of one row.
 
@@ -224,6 +228,7 @@ def _number(value: float | None) -> float:
     return np.nan if value is None or np.ndim(value) else float(value)
 
 
+@checked
 def augment(fit: FittedModel) -> pd.DataFrame:
     """Return the rows that a fit used, with what it says about each.
 

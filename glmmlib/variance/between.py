@@ -12,6 +12,7 @@ import pandas as pd
 from glmmlib.covariance.groups import refuse_curves
 from glmmlib.design.arrays import NewDesign
 from glmmlib.design.newdata import new_design
+from glmmlib.display.arguments import checked
 from glmmlib.display.words import listed
 from glmmlib.errors import DataError, ModelError
 from glmmlib.fitted import FittedModel
@@ -20,6 +21,7 @@ from glmmlib.types import ArrayLike, FloatArray
 WHAT = "what compares the variance between groups with others (ICC, R squared, shrinkage)"
 
 
+@checked
 def between_variance(
     fit: FittedModel, at: Mapping[str, Any] | ArrayLike | None = None, group: str | None = None
 ) -> pd.Series:
@@ -64,6 +66,7 @@ def between_variance(
     return place.shaped(np.sum([parts[k] for k in chosen], axis=0), "between_variance")
 
 
+@checked
 def correlation(
     fit: FittedModel, x1: int | None = None, x2: int | None = None, group: str | None = None
 ) -> float:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from glmmlib.display.arguments import checked
 from glmmlib.errors import ModelError
 from glmmlib.families.averages import normal_nodes
 from glmmlib.families.links import Link
@@ -94,6 +95,7 @@ class ICC:
         return "\n".join(lines)
 
 
+@checked
 def icc(
     fit: FittedModel,
     at: Mapping[str, Any] | ArrayLike | None = None,
@@ -191,6 +193,7 @@ def icc(
     )
 
 
+@checked
 def icc_conf_int(
     fit: FittedModel,
     at: Mapping[str, Any] | ArrayLike | None = None,
@@ -292,6 +295,11 @@ def design_effect(icc: float, n: ArrayLike) -> Numbers:
     if not (np.abs(rho) <= 1).all():
         raise ModelError(f"an intraclass correlation lies between -1 and 1, not {rho!r}")
     found = 1.0 + (size - 1.0) * rho
+    if not (found >= -1e-12).all():
+        raise ModelError(
+            f"an intraclass correlation of {np.min(rho):g} in groups of {np.max(size):g} would make a variance "
+            "negative: it is at least -1 / (n - 1)"
+        )
     return float(found) if np.ndim(found) == 0 else found
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from glmmlib.display.arguments import checked
 from glmmlib.errors import ModelError
 from glmmlib.fitted import FittedModel
 from glmmlib.inference.bootstrap import bootstrap_of
@@ -80,6 +81,7 @@ class RSquared:
         )
 
 
+@checked
 def r2(fit: FittedModel, scale: str | None = None) -> RSquared:
     r"""Return the marginal and the conditional R2 of Nakagawa and Schielzeth.
 

@@ -4,10 +4,12 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
+from glmmlib.display.arguments import checked
 from glmmlib.errors import ModelError
 from glmmlib.fitted import FittedModel
 
 
+@checked
 def exp_table(fit: FittedModel, level: float = 0.95) -> pd.DataFrame:
     """Return the fixed effects of a generalised model as ratios; see
     :meth:`glmmlib.models.glmer.GeneralizedMixedModelFit.exp_table`."""
@@ -23,6 +25,7 @@ def exp_table(fit: FittedModel, level: float = 0.95) -> pd.DataFrame:
     return table
 
 
+@checked
 def median_odds_ratio(fit: FittedModel) -> pd.Series:
     r"""Return the median odds ratio of each grouping factor with a random intercept.
 

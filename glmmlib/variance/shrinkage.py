@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from glmmlib.covariance.groups import refuse_curves
+from glmmlib.display.arguments import checked
 from glmmlib.errors import ModelError
 from glmmlib.fitted import FittedModel
 from glmmlib.linalg import blocks
@@ -49,6 +50,7 @@ class Shrinkage:
         return self.table.to_html(float_format="{:.4g}".format, border=0)
 
 
+@checked
 def shrinkage(fit: FittedModel, group: str | None = None) -> Shrinkage:
     r"""Compare each group's own estimate with its conditional mode (BLUP).
 

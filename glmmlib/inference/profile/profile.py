@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
-from glmmlib.display.arguments import checked_level
+from glmmlib.display.arguments import checked, checked_level
 from glmmlib.display.tables import Table, aligned
 from glmmlib.display.words import wrapped
 from glmmlib.errors import ModelError
@@ -192,6 +192,7 @@ def _boundary_note(name: str, limit: float, side: str, is_estimate: bool) -> str
     return f"{name}: the {side} end is the end of its range, {limit:g}: {what}"
 
 
+@checked
 def profile(fit: FittedModel, parm: str | Sequence[str] | None = None, level: float = 0.99) -> Profile:
     """Compute the profile likelihood of the parameters of a fit.
 

@@ -1,0 +1,305 @@
+"""No option is swallowed, and a wrong argument ends in a sentence."""
+
+import warnings
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+import glmmlib as gl
+from glmmlib.errors import GlmmlibError, GlmmlibWarning
+
+
+@pytest.fixture(scope="module")
+def fits():
+    rng = np.random.default_rng(1)
+    g = np.repeat(np.arange(10), 6)
+    d = pd.DataFrame({"g": [f"g{k}" for k in g], "x": rng.normal(size=60), "f": np.tile(list("abc"), 20)})
+    eta = 0.5 + 0.5 * d["x"] + 0.8 * rng.normal(size=10)[g]
+    d["y"] = eta + rng.normal(size=60)
+    d["k"] = rng.poisson(np.exp(eta))
+    d["b"] = (rng.uniform(size=60) < 1 / (1 + np.exp(-eta))).astype(int)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", GlmmlibWarning)
+        return {
+            "data": d,
+            "lmm": gl.lmer("y ~ f + x + (1 | g)", d),
+            "ml": gl.lmer("y ~ x + (1 | g)", d, reml=False),
+            "small": gl.lmer("y ~ 1 + (1 | g)", d, reml=False),
+            "poisson": gl.glmer("k ~ x + (1 | g)", d, family="poisson"),
+            "binomial": gl.glmer("b ~ x + (1 | g)", d, family="binomial"),
+        }
+
+
+def seeded():
+    return np.random.default_rng(1)
+
+
+SWALLOWED = {
+    "lmer reml text": lambda f: gl.lmer("y ~ x + (1 | g)", f["data"], reml="ML"),
+    "lmer reml False text": lambda f: gl.lmer("y ~ x + (1 | g)", f["data"], reml="False"),
+    "lmer reml number": lambda f: gl.lmer("y ~ x + (1 | g)", f["data"], reml=7),
+    "with_criterion text": lambda f: f["ml"].with_criterion("REML"),
+    "update reml text": lambda f: f["ml"].update(reml="ML"),
+    "tidy level alone": lambda f: gl.tidy(f["lmm"], level=7),
+    "tidy level text": lambda f: gl.tidy(f["lmm"], conf_int=True, level="95%"),
+    "tidy conf_int text": lambda f: gl.tidy(f["lmm"], conf_int="no"),
+    "tidy method": lambda f: gl.tidy(f["lmm"], method="nonsense"),
+    "tidy effects": lambda f: gl.tidy(f["lmm"], effects="nonsense"),
+    "anova two fits, type and ddf": lambda f: gl.anova(f["small"], f["ml"], type=99, ddf="nope"),
+    "anova two fits, type": lambda f: gl.anova(f["small"], f["ml"], type=99),
+    "anova two fits, ddf": lambda f: gl.anova(f["small"], f["ml"], ddf="nope"),
+    "anova one fit, bootstrap": lambda f: gl.anova(f["lmm"], bootstrap=-1),
+    "anova refit text": lambda f: gl.anova(f["small"], f["ml"], refit="no"),
+    "design effect below zero": lambda f: gl.design_effect(-1, 5),
+    "design effect nan": lambda f: gl.design_effect(0.1, np.nan),
+    "design effect both": lambda f: gl.design_effect(-1, np.nan),
+    "predict weights without interval": lambda f: f["lmm"].predict(f["data"], weights=np.ones(60)),
+    "predict weights nonsense": lambda f: f["lmm"].predict(f["data"], weights="no such"),
+    "predict level nonsense": lambda f: f["lmm"].predict(level=7),
+    "predict allow_new_levels text": lambda f: f["lmm"].predict(f["data"], allow_new_levels="False"),
+    "icc at text": lambda f: gl.icc(f["lmm"], at="nonsense"),
+    "icc at unknown": lambda f: gl.icc(f["lmm"], at={"nox": 1.0}),
+    "ranef text": lambda f: f["lmm"].ranef(cond_sd="yes"),
+    "simulate conditional text": lambda f: f["lmm"].simulate(rng=seeded(), conditional="False"),
+    "residuals conditional": lambda f: gl.simulated_residuals(f["lmm"], rng=seeded(), conditional="no"),
+    "caterpillar level": lambda f: gl.plots.caterpillar(f["lmm"], level=1.5),
+    "influence n_refits": lambda f: gl.influence(f["lmm"], n_refits=-1),
+    "power unknown response": lambda f: gl.power(
+        "noy", groups=[6], group_sizes=[4], fixef={"Intercept": 0.0}, test="x", rng=seeded()
+    ),
+    "conf_int wald, n": lambda f: f["lmm"].conf_int(n=10),
+    "glmer n_agq True": lambda f: gl.glmer("k ~ x + (1 | g)", f["data"], "poisson", n_agq=True),
+    "bootstrap_test refit": lambda f: gl.bootstrap_test(f["small"], f["ml"], n=20, rng=seeded(), refit=2),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", SWALLOWED)
+def test_nothing_is_swallowed(what, fits):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", GlmmlibWarning)
+        with pytest.raises((GlmmlibError, TypeError) if what == "conf_int wald, n" else GlmmlibError):
+            SWALLOWED[what](fits)
+
+
+NOT_A_FIT = [None, 3, "fit", "y ~ x + (1 | g)", [1], {}, pd.DataFrame({"y": [1.0]}), np.ones(2), gl.lmer]
+TAKING_A_FIT = {
+    "coef_tests": gl.coef_tests,
+    "wald_test": lambda f: gl.wald_test(f, "x"),
+    "anova": gl.anova,
+    "anova two": lambda f: gl.anova(f, f),
+    "means": lambda f: gl.means(f, "x"),
+    "profile": gl.profile,
+    "icc": gl.icc,
+    "icc_conf_int": lambda f: gl.icc_conf_int(f, rng=seeded()),
+    "r2": gl.r2,
+    "between_variance": gl.between_variance,
+    "correlation": gl.correlation,
+    "shrinkage": gl.shrinkage,
+    "conditional_aic": gl.conditional_aic,
+    "median_odds_ratio": gl.median_odds_ratio,
+    "check": lambda f: gl.check(f, rng=seeded()),
+    "simulated_residuals": lambda f: gl.simulated_residuals(f, rng=seeded()),
+    "influence": gl.influence,
+    "report": gl.report,
+    "tidy": gl.tidy,
+    "glance": gl.glance,
+    "augment": gl.augment,
+    "compare": lambda f: gl.compare(f, f),
+    "exact_rlrt": lambda f: gl.exact_rlrt(f, rng=seeded()),
+    "bootstrap_test": lambda f: gl.bootstrap_test(f, f, rng=seeded()),
+    "plots.caterpillar": gl.plots.caterpillar,
+    "plots.group_lines": lambda f: gl.plots.group_lines(f, "x"),
+    "plots.icc_curve": gl.plots.icc_curve,
+    "plots.ingredients": lambda f: gl.plots.ingredients(f, "x", "g1", 0.0),
+    "plots.likelihood_surface": gl.plots.likelihood_surface,
+    "plots.profile": gl.plots.profile,
+    "plots.shrinkage_arrows": gl.plots.shrinkage_arrows,
+    "plots.variance_function": gl.plots.variance_function,
+    "plots.simple_effect": lambda f: gl.plots.simple_effect(f, "x", "x", "x"),
+    "plots.residual_panel": gl.plots.residual_panel,
+    "plots.residuals_by_group": lambda f: gl.plots.residuals_by_group(f, "g"),
+}
+
+
+@pytest.mark.parametrize("function", TAKING_A_FIT)
+def test_what_is_no_fit_is_refused_in_words(function):
+    for thing in NOT_A_FIT:
+        try:
+            with pytest.raises(GlmmlibError):
+                TAKING_A_FIT[function](thing)
+        finally:
+            plt.close("all")
+
+
+LEVELS = [0, 1, -0.5, 1.5, 95, np.nan, np.inf, "0.95", "95%", None, [0.9], {}, True, 1j]
+TAKING_A_LEVEL = {
+    "conf_int": lambda f, v: f["lmm"].conf_int(level=v),
+    "conf_int profile": lambda f, v: f["ml"].conf_int(level=v, method="profile", parm="x"),
+    "conf_int bootstrap": lambda f, v: f["ml"].conf_int(level=v, method="bootstrap", n=400, rng=seeded()),
+    "predict": lambda f, v: f["lmm"].predict(interval="confidence", level=v),
+    "means": lambda f, v: gl.means(f["lmm"], "f", level=v),
+    "profile": lambda f, v: gl.profile(f["ml"], "x", level=v),
+    "icc_conf_int": lambda f, v: gl.icc_conf_int(f["ml"], level=v, n=25, rng=seeded()),
+    "r2.conf_int": lambda f, v: gl.r2(f["ml"]).conf_int(level=v, n=25, rng=seeded()),
+    "report": lambda f, v: gl.report(f["lmm"], level=v),
+    "tidy": lambda f, v: gl.tidy(f["lmm"], conf_int=True, level=v),
+    "exp_table": lambda f, v: f["binomial"].exp_table(level=v),
+    "caterpillar": lambda f, v: gl.plots.caterpillar(f["lmm"], level=v),
+    "simple_effect": lambda f, v: gl.plots.simple_effect(f["ml"], "x", "x", "x", level=v),
+    "plots.profile": lambda f, v: gl.plots.profile(f["ml"], "x", levels=(0.5, v)),
+    "power alpha": lambda f, v: gl.power(
+        "y ~ x + (1 | g)", groups=[6], group_sizes=[4], fixef={"Intercept": 0.0, "x": 1.0}, test="x",
+        sd={"g": 1.0}, sigma=1.0, covariates={"x": "within"}, n=20, alpha=v, rng=seeded(),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("function", TAKING_A_LEVEL)
+def test_a_level_is_a_number_between_zero_and_one(function, fits):
+    for value in LEVELS:
+        try:
+            with pytest.raises(GlmmlibError):
+                TAKING_A_LEVEL[function](fits, value)
+        finally:
+            plt.close("all")
+
+
+@pytest.mark.parametrize("axes", ["ax", 3, [1, 2]])
+def test_axes_are_axes(axes, fits):
+    d, lmm, ml = fits["data"], fits["lmm"], fits["ml"]
+    simulated = gl.simulated_residuals(ml, n=20, rng=seeded())
+    for draw in (
+        lambda: gl.plots.caterpillar(lmm, ax=axes),
+        lambda: gl.plots.group_lines(ml, "x", ax=axes),
+        lambda: gl.plots.group_scatter(d, "x", "y", "g", ax=axes),
+        lambda: gl.plots.group_strips(d, "y", "g", ax=axes),
+        lambda: gl.plots.own_lines(d, "x", "y", "g", ax=axes),
+        lambda: gl.plots.binned_share(d, "x", "b", ax=axes),
+        lambda: gl.plots.icc_curve(gl.lmer("y ~ x + (x | g)", d), "x", ax=axes),
+        lambda: gl.plots.likelihood_surface(gl.lmer("y ~ x + (x | g)", d), ax=axes),
+        lambda: gl.plots.profile(ml, "x", ax=axes),
+        lambda: gl.plots.residual_panel(simulated, ax=axes),
+        lambda: gl.plots.residuals_by_group(simulated, d["g"], ax=axes),
+        lambda: gl.plots.shrinkage_arrows(lmm, ax=axes),
+        lambda: gl.plots.simple_effect(ml, "x", "x", "x", ax=axes),
+        lambda: gl.plots.variance_function(gl.lmer("y ~ x + (x | g)", d), "x", ax=axes),
+        lambda: gl.plots.fan(1.0, (1.0, 0.5), 0.2, ax=axes),
+        lambda: gl.plots.type_one_curve([0.1, 0.3], 10, 8, ax=axes),
+    ):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", GlmmlibWarning)
+                with pytest.raises(GlmmlibError):
+                    draw()
+        finally:
+            plt.close("all")
+
+
+RNGS = [1, [1, 2, 3], np.random.default_rng(2)]
+
+
+@pytest.mark.parametrize("rng", RNGS, ids=lambda r: type(r).__name__)
+def test_rng_is_what_default_rng_accepts(rng, fits):
+    fit = fits["ml"]
+    fresh = np.random.default_rng(rng if not isinstance(rng, np.random.Generator) else 2)
+    np.testing.assert_array_equal(fit.simulate(3, rng=rng), fit.simulate(3, rng=fresh))
+    assert len(
+        fit.bootstrap(3, rng=rng).estimates if hasattr(fit.bootstrap(3, rng=rng), "estimates") else [1]
+    )
+    gl.simulated_residuals(fit, n=20, rng=rng)
+    gl.check(fit, n=99, rng=rng)
+    gl.exact_rlrt(gl.lmer("y ~ x + (1 | g)", fits["data"]), n=100, rng=rng)
+    gl.icc_conf_int(fit, n=400, rng=rng)
+    gl.bootstrap_test(fits["small"], fit, n=20, rng=rng)
+    gl.simulate(
+        "y ~ x + (1 | g)", fits["data"], fixef={"Intercept": 0.0, "x": 1.0}, sd={"g": 1.0}, sigma=1.0, rng=rng
+    )
+
+
+@pytest.mark.parametrize("rng", ["seed", 1.5, -1, {}, np.random, object(), np.nan])
+def test_rng_that_is_none(rng, fits):
+    for ask in (
+        lambda: fits["ml"].simulate(3, rng=rng),
+        lambda: fits["ml"].bootstrap(3, rng=rng),
+        lambda: gl.check(fits["ml"], rng=rng),
+        lambda: gl.icc_conf_int(fits["ml"], rng=rng),
+        lambda: gl.anova(fits["small"], fits["ml"], bootstrap=20, rng=rng),
+        lambda: gl.bootstrap_test(fits["small"], fits["ml"], n=20, rng=rng),
+    ):
+        with pytest.raises(GlmmlibError):
+            ask()
+
+
+STATISTICS = [3, "sd", [], {}, np.nan, lambda fit: "text", lambda fit: None, lambda fit: [1, "a"]]
+
+
+@pytest.mark.parametrize("statistic", STATISTICS)
+def test_a_statistic_is_a_function_of_a_fit(statistic, fits):
+    with pytest.raises(GlmmlibError):
+        fits["ml"].bootstrap(5, statistic=statistic, rng=seeded())
+    with pytest.raises(GlmmlibError):
+        fits["ml"].conf_int(method="bootstrap", n=400, statistic=statistic, rng=seeded())
+
+
+@pytest.mark.parametrize("value", [3, np.nan, True, {}, ["no such"], "no such", [3], np.ones(2)])
+def test_names_of_columns_groups_and_parameters(value, fits):
+    d, lmm, ml = fits["data"], fits["lmm"], fits["ml"]
+    for ask in (
+        lambda: gl.means(lmm, value),
+        lambda: gl.icc(lmm, group=value),
+        lambda: gl.shrinkage(lmm, group=value),
+        lambda: gl.influence(lmm, group=value),
+        lambda: gl.between_variance(lmm, group=value),
+        lambda: gl.profile(ml, value),
+        lambda: lmm.conf_int(parm=value),
+        lambda: ml.conf_int(method="profile", parm=value),
+        lambda: gl.plots.caterpillar(lmm, group=value),
+        lambda: gl.plots.caterpillar(lmm, effect=value),
+        lambda: gl.plots.group_lines(ml, value),
+        lambda: gl.plots.group_lines(ml, "x", group=value),
+        lambda: gl.plots.group_scatter(d, value, "y", "g"),
+        lambda: gl.plots.group_scatter(d, "x", value, "g"),
+        lambda: gl.plots.group_scatter(d, "x", "y", value),
+        lambda: gl.plots.binned_share(d, value, "b"),
+        lambda: gl.plots.own_lines(d, "x", "y", value),
+        lambda: gl.plots.icc_curve(ml, value),
+        lambda: gl.plots.simple_effect(ml, value, "x", "x"),
+    ):
+        try:
+            with pytest.raises(GlmmlibError):
+                ask()
+        finally:
+            plt.close("all")
+
+
+R_CALLS = {
+    "REML": lambda f: gl.lmer("y ~ x + (1 | g)", f["data"], REML=False),
+    "nAGQ": lambda f: gl.glmer("k ~ x + (1 | g)", f["data"], "poisson", nAGQ=9),
+    "control": lambda f: gl.lmer("y ~ x + (1 | g)", f["data"], control=None),
+    "nsim": lambda f: f["ml"].simulate(nsim=3, rng=1),
+    "condVar": lambda f: f["ml"].ranef(condVar=True),
+    "se_fit": lambda f: f["ml"].predict(se_fit=True),
+}
+
+
+@pytest.mark.parametrize("name", R_CALLS)
+def test_what_r_calls_otherwise_is_answered_with_its_name_here(name, fits):
+    with pytest.raises(GlmmlibError, match=f"has no argument '{name}'; what R calls so is"):
+        R_CALLS[name](fits)
+
+
+def test_the_formula_comes_before_the_data(fits):
+    for fit in (gl.lmer, lambda *args: gl.glmer(*args, "poisson")):
+        with pytest.raises(GlmmlibError, match="before the data"):
+            fit(fits["data"], "y ~ x + (1 | g)")
+
+
+def test_a_warning_points_at_the_line_that_asked(fits):
+    d = fits["data"].assign(h=np.arange(60) % 3)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        gl.lmer("y ~ x + I(2 * x) + (1 | g)", d)
+        gl.glmer("k ~ x + I(2 * x) + (1 | h)", d, "poisson")
+    assert caught and {w.filename for w in caught} == {__file__}
