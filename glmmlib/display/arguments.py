@@ -30,7 +30,7 @@ def checked_level(level: Any, example: float = 0.95, name: str = "level") -> flo
     >>> checked_level(0.9)
     0.9
     """
-    if not isinstance(level, numbers.Real) or isinstance(level, bool) or not 0.0 < level < 1.0:
+    if not isinstance(level, numbers.Real) or isinstance(level, bool) or not 0.0 < float(level) < 1.0:
         raise ModelError(f"{name} is a probability between 0 and 1, such as {example}, not {_shown(level)}")
     return float(level)
 
@@ -118,24 +118,19 @@ def _check_level(name: str, value: Any) -> None:
 
 
 #: The kind of a parameter by its name.
-KINDS: dict[str, Callable[[str, Any], None]] = (
-    {
-        "fit": check_fit,
-        "level": _check_level,
-        "alpha": functools.partial(lambda name, value: checked_level(value, 0.05, name)),
-        "wanted": _check_level,
-        "ax": check_axes,
-        "parm": check_labels,
-        "by": check_labels,
-        "group": check_label,
-        "effect": check_label,
-        "x": check_label,
-        "y": check_label,
-        "statistic": check_function,
-        "formula": check_formula,
-        "n_refits": check_count,
-    }
-    | dict.fromkeys(
+KINDS: dict[str, Callable[[str, Any], None]] = {
+    "fit": check_fit,
+    "level": _check_level,
+    "wanted": _check_level,
+    "alpha": _check_level,
+    "ax": check_axes,
+    "parm": check_labels,
+    "by": check_labels,
+    **dict.fromkeys(("group", "effect", "x", "y"), check_label),
+    "statistic": check_function,
+    "formula": check_formula,
+    "n_refits": check_count,
+    **dict.fromkeys(
         (
             "cond_sd",
             "error_sd",
@@ -149,9 +144,11 @@ KINDS: dict[str, Callable[[str, Any], None]] = (
             "conf_int",
         ),
         check_flag,
-    )
-    | dict.fromkeys(("method", "kind", "ddf", "type", "scale", "interval", "adjust", "effects"), check_choice)
-)
+    ),
+    **dict.fromkeys(
+        ("method", "kind", "ddf", "type", "scale", "interval", "adjust", "effects"), check_choice
+    ),
+}
 
 #: What R's packages call an argument, and what it is called here.
 R_SPELLINGS = {

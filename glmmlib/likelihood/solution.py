@@ -138,7 +138,7 @@ class Solution(ABC):
 
     def is_estimable(self, L: FloatArray) -> FloatArray:
         """Mark the linear combinations L (r, p) of the fixed effects that have a finite estimate (r,)."""
-        return np.ones(len(L), dtype=bool) if self.separation is None else ~self.separation.moves(L)
+        return np.ones(len(L), dtype=bool) if self.separation is None else self.separation.moves(L) == 0
 
     # -- what each likelihood has of its own -------------------------------------------------------------
 
