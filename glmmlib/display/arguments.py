@@ -126,6 +126,7 @@ KINDS: dict[str, Callable[[str, Any], None]] = {
     "ax": check_axes,
     "parm": check_labels,
     "by": check_labels,
+    "effects": check_labels,
     **dict.fromkeys(("group", "effect", "x", "y"), check_label),
     "statistic": check_function,
     "formula": check_formula,
