@@ -59,6 +59,61 @@ def check_covariances(groups: Sequence[Group], residual: FloatArray | None = Non
             raise ModelError(_sentence(group))
 
 
+def check_residual(groups, nobs, weights=None):
+    r"""Refuse random effects whose covariance cannot be told from the variance of the residuals.
+
+    That is so when some covariance :math:`\Delta` has :math:`Z_j \Delta Z_j' = I` at every level: for one
+    row a level, or for as many effects as rows where all levels have the same columns. Where these differ
+    between levels, the data tell the two apart. With unequal known weights the residual variance differs
+    between rows, and nothing is refused.
+
+    Parameters
+    ----------
+    groups : sequence of Group
+    nobs : int
+        Rows, n.
+    weights : (n,) array or None
+
+    Raises
+    ------
+    ModelError
+    """
+    if weights is not None and (np.asarray(weights) != weights[0]).any():
+        return
+    for group in groups:
+        levels = group.factor.n_levels
+        if not all(b.structure.needs_repeats for b in group.covariance.blocks):
+            continue  # check_covariances looks at these and the residuals together
+        if group.q * levels < nobs or _is_told_from_residual(group, nobs):
+            continue
+        if levels >= nobs:
+            raise ModelError(
+                f"'{group.name}' has one observation per level ({levels} levels, {nobs} observations), so "
+                "its variance cannot be told from the residual one: leave the term "
+                f"{group.terms[0].text} out, or give known weights"
+            )
+        raise ModelError(
+            f"the random effects of {group.name} are {group.q * levels} ({group.q} for each of {levels} "
+            f"levels) for {nobs} observations, with the same columns in every level, so the covariance cannot "
+            "be told from the residual variance: it needs more observations per level, or fewer effects on the "
+            "left of the bar"
+        )
+
+
+def _is_told_from_residual(group, nobs):
+    """Does no combination of the covariances Z K Z' give the identity?"""
+    codes, Z = group.factor.codes, group.factor.Z
+    Z = Z / np.linalg.norm(Z, axis=1, keepdims=True) * np.sqrt(nobs)
+    gram = np.zeros((group.factor.n_levels, group.q, group.q))
+    np.add.at(gram, codes, np.einsum("an,bn->nab", Z, Z))
+    basis = group.covariance.identifying_directions()
+    products = np.einsum("kab,jbc,lcd,jda->kl", basis, gram, basis, gram, optimize=True)
+    with_identity = np.einsum("kab,jba->k", basis, gram)
+    scale = np.sqrt(np.maximum(np.diag(products), 1e-300))
+    solved = np.linalg.lstsq(products / np.outer(scale, scale), with_identity / scale, rcond=1e-12)[0]
+    return nobs - solved @ (with_identity / scale) > 1e-8 * nobs
+
+
 def check_single_trials(groups, trials, name):
     """Refuse random intercepts of levels that have one response of 0 or 1 each.
 

@@ -192,10 +192,7 @@ def _random_design(
 
 
 def check_lmm_sizes(design: Design) -> None:
-    """Refuse a linear mixed model whose data cannot tell its random effects from its residuals.
-
-    These are lme4's rules. With known, unequal weights one observation per level is allowed: the
-    residual variance then differs between rows.
+    """Refuse a linear mixed model without a residual: as many fixed effects as rows, or a constant response.
 
     Raises
     ------
@@ -209,24 +206,6 @@ def check_lmm_sizes(design: Design) -> None:
             f"the response '{design.response_name}' is constant ({design.y[0]:g}): "
             "there is no variation to model"
         )
-    if design.weights is not None and (design.weights != design.weights[0]).any():
-        return
-    for random in design.random:
-        if not random.structure.needs_repeats:
-            continue
-        q, levels = len(random.columns), len(random.levels)
-        if levels >= n:
-            raise ModelError(
-                f"'{random.group}' has one observation per level ({levels} levels, {n} observations), "
-                "so its variance cannot be told from the residual one: leave the term "
-                f"{random.term.text} out, or give known weights"
-            )
-        if q * levels >= n:
-            raise ModelError(
-                f"the term {random.term.text} has {q * levels} random effects ({q} for each of {levels} "
-                f"levels) for {n} observations: it needs more observations per level, or fewer "
-                "effects on the left of the bar"
-            )
 
 
 def _term_slices(recipe: Recipe, kept: np.ndarray) -> dict[str, slice]:

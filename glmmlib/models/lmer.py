@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from glmmlib.covariance.groups import Group, arrange
-from glmmlib.covariance.identifiability import check_covariances
+from glmmlib.covariance.identifiability import check_covariances, check_residual
 from glmmlib.design.arguments import new_response
 from glmmlib.design.arrays import Design
 from glmmlib.design.build import build_design, check_lmm_sizes
@@ -116,6 +116,7 @@ def lmer(
         )
     check_lmm_sizes(design)
     groups, theta_names = arrange(design.random, design.weights)
+    check_residual(groups, design.nobs, design.weights)
     check_covariances(groups, np.ones(design.nobs) if design.weights is None else 1.0 / design.weights)
     keep_memory()
     with one_blas_thread():
