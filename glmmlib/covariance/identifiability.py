@@ -94,9 +94,9 @@ def check_residual(groups, nobs, weights=None):
             )
         raise ModelError(
             f"the random effects of {group.name} are {group.q * levels} ({group.q} for each of {levels} "
-            f"levels) for {nobs} observations, with the same columns in every level, so the covariance cannot "
-            "be told from the residual variance: it needs more observations per level, or fewer effects on the "
-            "left of the bar"
+            f"levels) for {nobs} observations, with the same columns in every level, so the covariance "
+            "cannot be told from the residual variance: it needs more observations per level, or fewer "
+            "effects on the left of the bar"
         )
 
 
