@@ -23,6 +23,7 @@ KINDS = ("adjusted", "unadjusted")
 SCALES = ("latent", "observation")
 
 _NODES, _WEIGHTS = normal_nodes(8.0, 65)
+_REACH = 5.0  # SDs within which every random effect must have a mean response
 
 
 @dataclass(frozen=True, eq=False)
@@ -375,6 +376,7 @@ def _observation(fit, place, kind):
     between = [_variance_over_groups(link, eta, v, total - v) for v in by_group]
     everything = _variance_over_groups(link, eta, total, 0.0 * total)
     sd = np.sqrt(total)
+    _refuse_poles(fit, eta, sd)
     residual = sum(
         w * fit.family.variance(link.inverse(eta + z * sd), None, fit.one_auxiliary("a share of variance"))
         for z, w in zip(_NODES, _WEIGHTS, strict=True)
@@ -383,6 +385,19 @@ def _observation(fit, place, kind):
         return _Pieces(between, everything, residual, 0.0)
     fixed = np.var(link.average(eta, total), ddof=1) if kind == "unadjusted" else 0.0
     return _Pieces([v.mean() for v in between], everything.mean(), residual.mean(), fixed)
+
+
+def _refuse_poles(fit, eta, sd):
+    """An average over effects that reach past the end of the link's range is none: 1 / eta has no mean."""
+    family, far = fit.family, np.concatenate([np.ravel(eta - _REACH * sd), np.ravel(eta + _REACH * sd)])
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        mean = family.link.inverse(far)
+    if not ((mean >= family.support.lower) & (mean <= family.support.upper)).all():
+        raise ModelError(
+            f"the random effects reach past the end of the {family.link.name} link's range, where there is "
+            "no mean response, so variances of responses do not exist: use scale='latent', or the "
+            f"{family.links[0].name} link"
+        )
 
 
 def _variance_over_groups(link: Link, eta: FloatArray, variance, rest: FloatArray):

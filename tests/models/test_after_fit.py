@@ -217,3 +217,18 @@ def test_a_bootstrap_of_any_size_can_be_shown(n):
     fit = gl.lmer("Yield ~ 1 + (1 | Batch)", gl.load("Dyestuff"))
     shown = repr(fit.bootstrap(n, rng=1))
     assert ("too few" in shown) == (n < 40)
+
+
+def test_icc_of_responses_where_effects_pass_the_end_of_the_link():
+    rng = np.random.default_rng(1)
+    g, x = np.repeat(np.arange(12), 8), rng.uniform(0, 1, 96)
+    for sd, is_told in ((0.03, True), (0.5, False)):
+        eta = np.maximum(1 + 0.5 * x + sd * rng.normal(size=12)[g], 0.05)
+        d = pd.DataFrame({"g": g, "x": x, "y": rng.gamma(50, 1 / (50 * eta))})
+        fit = gl.glmer("y ~ x + (1 | g)", d, "gamma", link="inverse")
+        for at in (None, {"x": 0.5}):
+            if is_told:
+                assert 0 < float(gl.icc(fit, scale="observation", at=at)) < 1
+            else:
+                with pytest.raises(GlmmlibError, match="past the end of the inverse link"):
+                    gl.icc(fit, scale="observation", at=at)
