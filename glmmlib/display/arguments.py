@@ -11,6 +11,8 @@ import numbers
 from collections.abc import Callable, Hashable
 from typing import Any, ParamSpec, Protocol, TypeVar, runtime_checkable
 
+import numpy as np
+
 from glmmlib.display.words import did_you_mean
 from glmmlib.errors import ModelError
 
@@ -51,7 +53,7 @@ def check_fit(name: str, value: Any) -> None:
 
 def check_flag(name: str, value: Any) -> None:
     """Refuse what is neither True nor False: a text is true whatever it says."""
-    if type(value).__name__ not in ("bool", "bool_"):
+    if not isinstance(value, bool | np.bool_):
         raise ModelError(f"{name} is True or False, not {_shown(value)}")
 
 
@@ -78,7 +80,7 @@ def check_label(name: str, value: Any) -> None:
 def check_labels(name: str, value: Any) -> None:
     """Refuse what is neither a name nor a list of names."""
     names = [value] if isinstance(value, str) else value
-    if not isinstance(names, list | tuple) and type(names).__name__ not in ("Index", "Series", "ndarray"):
+    if not isinstance(names, list | tuple | np.ndarray) and not hasattr(names, "to_numpy"):
         raise ModelError(f"{name} is a name or a list of names, not {_shown(value)}")
     for one in names:
         if not isinstance(one, str):
@@ -93,7 +95,7 @@ def check_function(name: str, value: Any) -> None:
 
 def check_choice(name: str, value: Any) -> None:
     """Refuse what cannot be looked up among choices; the function itself knows them."""
-    if not isinstance(value, Hashable) or type(value).__name__ == "ndarray":
+    if not isinstance(value, Hashable):
         raise ModelError(f"{name} is one of its choices, not {_shown(value)}")
 
 
