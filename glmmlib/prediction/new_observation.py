@@ -35,7 +35,7 @@ def response_ends(
         response as proportions): the smallest value whose probability is reached. Where the variance is
         infinite, the whole range of the response.
     """
-    support = fit.family.support
+    support = family.support
     whole = np.isfinite(eta) & np.isinf(variance)
     ends = [np.where(whole, end, np.nan) for end in (support.lower, support.upper)]
     ok = np.isfinite(eta) & np.isfinite(variance)
