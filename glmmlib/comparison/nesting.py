@@ -13,7 +13,7 @@ from glmmlib.covariance.unstructured import Unstructured
 from glmmlib.errors import ModelError
 from glmmlib.fitted import FittedLinearModel, FittedModel
 from glmmlib.models.results import MixedModelFit
-from glmmlib.types import BoolArray, FloatArray
+from glmmlib.types import BoolArray, FloatArray, IntArray
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def _is_reordered(one, other):
     return one.is_unique and other.is_unique and one.sort_values().equals(other.sort_values())
 
 
-def row_order(first, other):
+def row_order(first: FittedModel, other: FittedModel) -> IntArray | None:
     """Return where in `other` each row of `first` stands, or None for fits of the same rows in one order."""
     a, b = first.design.index, other.design.index
     return None if a.equals(b) else b.get_indexer(a)
@@ -189,7 +189,9 @@ def nested_step(m0: FittedModel, m1: FittedModel, reml: bool = False) -> Step:
         for block in group.covariance.blocks
     )
     hypothesis = " and ".join(filter(None, (_hypothesis(m0, m1), special)))
-    return Step(df, missing + bool(special), hypothesis)
+    if special:  # its auxiliary parameters run to their boundary
+        missing += m1.n_auxiliary - m0.n_auxiliary
+    return Step(df, missing, hypothesis)
 
 
 def _check_auxiliary(m0, m1):
@@ -297,7 +299,7 @@ def _placed(group, block, matrix):
     return full
 
 
-def _product(group: Group, K: FloatArray, V: FloatArray, order=None) -> FloatArray:
+def _product(group: Group, K: FloatArray, V: FloatArray, order: IntArray | None = None) -> FloatArray:
     """Return ``Z K Z' V`` as one long vector, for K (q, q) at each level; its rows in this order."""
     Z, codes = group.factor.Z, group.factor.codes
     total = np.zeros_like(V)

@@ -59,7 +59,7 @@ def check_covariances(groups: Sequence[Group], residual: FloatArray | None = Non
             raise ModelError(_sentence(group))
 
 
-def check_residual(groups, nobs, weights=None):
+def check_residual(groups: Sequence[Group], nobs: int, weights: FloatArray | None = None) -> None:
     r"""Refuse random effects whose covariance cannot be told from the variance of the residuals.
 
     That is so when some covariance :math:`\Delta` has :math:`Z_j \Delta Z_j' = I` at every level: for one
@@ -114,7 +114,7 @@ def _is_told_from_residual(group, nobs):
     return nobs - solved @ (with_identity / scale) > 1e-8 * nobs
 
 
-def check_single_trials(groups, trials, name):
+def check_single_trials(groups: Sequence[Group], trials: FloatArray | None, name: str) -> None:
     """Refuse random intercepts of levels that have one response of 0 or 1 each.
 
     Such a response tells its probability and nothing of how probabilities scatter: with any variance some

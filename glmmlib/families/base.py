@@ -56,6 +56,8 @@ class Family(MeanRange, ResidualVariance, ABC):
         negative?
     ratios : dict
         What exp(coefficient) is, by class of link.
+    limits : dict
+        Families at the end of the range of its auxiliary parameters, and what these are there, in words.
     law : str
         The variance of a response given the random effects, in words.
     caveat : str
@@ -96,6 +98,7 @@ class Family(MeanRange, ResidualVariance, ABC):
     is_linear: ClassVar[bool] = False
     is_log_concave: ClassVar[bool] = True
     ratios: ClassVar[dict[type[Link], str]] = {}
+    limits: ClassVar[dict[str, str]] = {}
     law: ClassVar[str] = ""
     caveat: ClassVar[str] = ""
     remedy: ClassVar[str] = "a random effect for each row"
@@ -295,9 +298,9 @@ class Family(MeanRange, ResidualVariance, ABC):
         """Quantiles (n,) of new observations whose linear predictors are normal, on the scale of the mean."""
         return mixture_quantile(self, eta, sd, probability, weights, dispersion)
 
-    def special_case(self, other) -> str:
+    def special_case(self, other: Family) -> str:
         """Say where in this family `other` lies, as a null hypothesis; "" where it is no special case."""
-        return ""
+        return self.limits.get(other.name, "") if type(other.link) is type(self.link) else ""
 
     @abstractmethod
     def draw(

@@ -158,10 +158,7 @@ class NegativeBinomial(_Counts):
         ),
     )
     law = "mean + mean²/k"
-
-    def special_case(self, other):
-        is_limit = isinstance(other, Poisson) and type(other.link) is type(self.link)
-        return "the dispersion k is infinite (a Poisson distribution)" if is_limit else ""
+    limits = {"poisson": "the dispersion k is infinite (a Poisson distribution)"}
 
     def derivatives(
         self,

@@ -65,6 +65,7 @@ class NegativeBinomial1(Family):
     is_log_concave = False
     ratios = {Log: "rate ratio"}
     law = "(1 + phi) mean"
+    limits = {"poisson": "the dispersion phi is zero (a Poisson distribution)"}
     remedy_for_spread = "family='negbinomial', whose variance is mean + mean²/k"
 
     def all_alike(self, sign: int) -> str:

@@ -13,6 +13,7 @@ the remaining rows tell (Geyer 2009, *Electronic Journal of Statistics* 3, 259-2
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -49,7 +50,7 @@ class Separation:
     constant: str = ""
     directions: FloatArray = field(default_factory=lambda: np.zeros((0, 0)), repr=False, compare=False)
 
-    def named(self, names) -> "Separation":
+    def named(self, names: Sequence[str]) -> Separation:
         """Return the same with the names of the columns of X in the place of positions."""
         moving = [names[k] for k in self.coefficients]
         return replace(self, coefficients=tuple([n for n in moving if n != "Intercept"] or moving))

@@ -43,7 +43,7 @@ INFINITE_SD = (
 )
 
 
-def warn_about_estimates(fit: FittedGeneralizedModel, stacklevel=3) -> None:
+def warn_about_estimates(fit: FittedGeneralizedModel, stacklevel: int = 3) -> None:
     """Warn of what makes the estimates doubtful, the gravest first and alone."""
     if fit.separation is not None:
         warnings.warn(f"{fit.formula!r}: {fit.separation}.", SeparationWarning, stacklevel=stacklevel)

@@ -24,7 +24,6 @@ from glmmlib.families.registry import family as find_family
 from glmmlib.likelihood.glmm import ExactFitError, LaplaceDeviance, RangeError, SaddleError
 from glmmlib.likelihood.glmm_minimise import minimise_deviance
 from glmmlib.likelihood.quadrature import Quadrature
-from glmmlib.likelihood.separation import Separation
 from glmmlib.likelihood.solution import Convergence, LaplaceSolution
 from glmmlib.linalg.resources import keep_memory, one_blas_thread
 from glmmlib.models.fit_warnings import warn_about_estimates
@@ -266,8 +265,6 @@ class GeneralizedMixedModelFit(MixedModelFit):
         each row where it has a formula.
     n_agq : int
         Quadrature points; 1 is Laplace's approximation.
-    separation : Separation or None
-        The coefficients without a finite estimate, if there are any.
     linear_predictor : Series (nobs,)
         ``X beta + Z b + offset``, on the scale of the link.
     fittedvalues : Series (nobs,)
@@ -318,12 +315,6 @@ class GeneralizedMixedModelFit(MixedModelFit):
     def dispersion(self) -> float | None:
         values = self.auxiliary_values.get("dispersion")
         return values if values is None or not np.ndim(values) else self._series(values, "dispersion")
-
-    @cached_property
-    def separation(self) -> Separation | None:
-        """The :class:`~glmmlib.likelihood.separation.Separation` of the data, or None."""
-        found = self.solution.separation
-        return None if found is None else found.named(list(self.params.index))
 
     @cached_property
     def singular_terms(self) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ from glmmlib.inference.bootstrap import Bootstrap
 from glmmlib.inference.bootstrap import bootstrap as bootstrap_fit
 from glmmlib.inference.contrasts import coef_tests
 from glmmlib.inference.intervals import conf_int
+from glmmlib.likelihood.separation import Separation
 from glmmlib.likelihood.solution import Convergence, Estimates, Solution
 from glmmlib.models.auxiliary import AuxiliaryParameters
 from glmmlib.models.handed_out import handed_out
@@ -71,6 +72,8 @@ class MixedModelFit(AuxiliaryParameters, ABC):
         Is some variance zero, or some correlation plus or minus one?
     singular_terms : tuple of str
         One sentence for each random-effects term of which that is true.
+    separation : Separation or None
+        The coefficients without a finite estimate, if there are any; a linear model has none.
     convergence : Convergence
         How the optimiser ended.
     reml : bool
@@ -331,6 +334,12 @@ class MixedModelFit(AuxiliaryParameters, ABC):
             [group_covariance(g, self.solution.estimates.theta, self.scale) for g in self.groups],
             {"Residual": self.scale} if self.is_linear else {},
         )
+
+    @cached_property
+    def separation(self) -> Separation | None:
+        """The :class:`~glmmlib.likelihood.separation.Separation` of the data, or None."""
+        found = self.solution.separation
+        return None if found is None else found.named(list(self.params.index))
 
     @cached_property
     def is_singular(self) -> bool:

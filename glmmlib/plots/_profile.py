@@ -54,7 +54,7 @@ def profile(
     """
     import matplotlib.pyplot as plt
 
-    levels = tuple(levels) if isinstance(levels, list | tuple) else (levels,)
+    levels = list(levels) if isinstance(levels, Sequence | np.ndarray) else [levels]
     for level in levels:
         checked_level(level, name="levels")
     drawn = fit if isinstance(fit, Profile) else make_profile(fit, parm)

@@ -298,8 +298,8 @@ def design_effect(icc: float, n: ArrayLike) -> Numbers:
     found = 1.0 + (size - 1.0) * rho
     if not (found >= -1e-12).all():
         raise ModelError(
-            f"an intraclass correlation of {np.min(rho):g} in groups of {np.max(size):g} would make a variance "
-            "negative: it is at least -1 / (n - 1)"
+            f"an intraclass correlation of {np.min(rho):g} in groups of {np.max(size):g} would make a "
+            "variance negative: it is at least -1 / (n - 1)"
         )
     return float(found) if np.ndim(found) == 0 else found
 

@@ -149,9 +149,10 @@ def overdispersed(seed=4):
     return d.assign(k=rng.negative_binomial(2, 2 / (2 + mu)))
 
 
-def test_poisson_is_nested_in_the_negative_binomial():
+@pytest.mark.parametrize("family", ["negbinomial", "negbinomial1"])
+def test_poisson_is_nested_in_the_negative_binomials(family):
     d = overdispersed()
-    poisson, negative = (gl.glmer("k ~ x + (1 | g)", d, family=f) for f in ("poisson", "negbinomial"))
+    poisson, negative = (gl.glmer("k ~ x + (1 | g)", d, family=f) for f in ("poisson", family))
     for pair in ((poisson, negative), (negative, poisson)):
         row = gl.anova(*pair).table.iloc[-1]
         statistic = 2 * (negative.llf - poisson.llf)
