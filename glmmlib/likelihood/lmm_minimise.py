@@ -24,6 +24,7 @@ from glmmlib.likelihood.optimise import Optimum, gradient_hessian, minimise
 from glmmlib.types import FloatArray
 
 EXACT_GROUPS = 1e-6  # below this share of the response's SD the residual one is none
+ALMOST_EXACT = 1e-4  # the same for random effects as many as rows
 FEW_ROWS, FEW_EFFECTS = 20_000, 4_000  # up to here a model with one factor is small
 FEW_COLUMNS = 120  # of the whole matrix, up to where a model with several factors is
 MANY_CROSSED = 300  # columns of crossed factors, from where on a factorisation costs more than iterations
@@ -31,7 +32,7 @@ CLOSE = 1e-4  # g' H^-1 g at which iterations end and factorisations begin
 MOST_STARTS, MOST_LOOKED_AT = 5, 20
 LOOSE = 1e-9  # of the criterion: two ways to compute it agree better, where neither has lost its digits
 NO_RESIDUAL = (
-    "the random effects reproduce the response to six digits: without residual variation the likelihood has "
+    "the random effects reproduce the response: without residual variation the likelihood has "
     "no maximum; is the response constant within groups, or has each group too few rows?"
 )
 
@@ -67,8 +68,19 @@ def _checked(problem, optimum):
     return optimum
 
 
+def least_residual(problem: ProfiledDeviance) -> float:
+    """Return the share of the response's sum of squares below which the residual one is none.
+
+    Effects as many as rows reproduce any response. Then the likelihood may rise all the way to a residual
+    variance of zero, and ever more slowly, so that a search ends long before.
+    """
+    is_full = sum(factor.n_columns for factor in problem.structure.factors) >= problem.n
+    return (ALMOST_EXACT if is_full else EXACT_GROUPS) ** 2
+
+
 def _check_residual(problem, r2):
-    if r2 <= EXACT_GROUPS**2 * problem.yy and r2 <= EXACT_GROUPS**2 * problem.varying():
+    least = least_residual(problem)
+    if r2 <= least * problem.yy and r2 <= least * problem.varying():
         raise ModelError(NO_RESIDUAL)
 
 

@@ -20,15 +20,14 @@ from glmmlib.covariance.groups import Group
 from glmmlib.families.gaussian import Gaussian
 from glmmlib.likelihood.coordinates import Coordinates
 from glmmlib.likelihood.glmm import POLISH_TOLERANCE, LaplaceDeviance, Mode
+from glmmlib.likelihood.information import complement, covariance_held_at_ends, runs_off, twice_inverse
 from glmmlib.likelihood.lmm import Point, ProfiledDeviance
 from glmmlib.likelihood.optimise import Optimum, gradient_hessian
 from glmmlib.likelihood.predictors import AuxiliaryPredictors
 from glmmlib.likelihood.separation import Separation, find_separation
 from glmmlib.linalg import blocks
 from glmmlib.linalg.pls import Factorisation
-from glmmlib.types import FloatArray
-
-LARGEST_CORRELATION = 1e3  # between the rows of a Hessian: 1 at a minimum, little more near one
+from glmmlib.types import BoolArray, FloatArray
 
 
 @dataclass(frozen=True)
@@ -446,13 +445,19 @@ class LaplaceSolution(Solution):
         """Covariance matrix (k, k) of all parameters, standardised: twice the inverse Hessian of -2 log L.
 
         The Hessian is that of central differences, a hundredth of a standard error wide: with one-sided ones,
-        as the search takes them, the third derivative moves a standard error by a per cent.
+        as the search takes them, the third derivative moves a standard error by a per cent. An auxiliary
+        parameter that runs off to the end of its range is held there for the others: they have the errors of
+        the limit.
         """
         H = gradient_hessian(self.problem.precise(self.mode.u).gradient, self.parameters, self._steps())
-        if self.separation is None:
-            return twice_inverse(H)
-        told = _complement(self._flat, len(H))
-        return told @ twice_inverse(told.T @ H @ told) @ told.T
+        if self.separation is not None:
+            told = complement(self._flat, len(H))
+            return told @ covariance_held_at_ends(told.T @ H @ told, self.predictors.size) @ told.T
+        return covariance_held_at_ends(H, self.predictors.size)
+
+    def runs_off(self) -> BoolArray:
+        """Mark the coefficients (r,) of auxiliary parameters that run off to the end of their range."""
+        return runs_off(self.joint_covariance, self.predictors.size)
 
     @property
     def rough_covariance(self) -> FloatArray:
@@ -509,29 +514,3 @@ class LaplaceSolution(Solution):
         y, weights = self.problem.y, self.problem.weights
         in_data = self.problem.as_in_data
         return in_data(y), None if weights is None else in_data(weights)
-
-
-def twice_inverse(hessian: FloatArray) -> FloatArray:
-    """Return twice the inverse of Hessians (..., k, k) of -2 log L: covariances of the estimates.
-
-    Directions in which nothing is known count as known: a pseudo-inverse, judged after scaling. So does a
-    parameter on which nothing depends, as a range that ran to zero: its rows hold rounding errors alone,
-    larger than its own curvature allows by far.
-    """
-    curvature = np.abs(np.einsum("...aa->...a", hessian))
-    bound = LARGEST_CORRELATION * np.sqrt(curvature[..., :, None] * curvature[..., None, :])
-    is_less = curvature[..., :, None] <= curvature[..., None, :]
-    is_flat = ((np.abs(hessian) > bound) & is_less).any(axis=-1)
-    hessian = np.where(is_flat[..., :, None] | is_flat[..., None, :], 0.0, hessian)
-    scale = 1.0 / np.sqrt(np.maximum(np.abs(np.einsum("...aa->...a", hessian)), 1e-300))
-    outer = scale[..., :, None] * scale[..., None, :]
-    return 2.0 * np.linalg.pinv(hessian * outer, rcond=1e-12, hermitian=True) * outer
-
-
-def _complement(flat: FloatArray, size: int) -> FloatArray:
-    """Return an orthonormal basis (size, size - d) of what is orthogonal to ``flat`` (p, d)."""
-    p, d = flat.shape
-    basis = np.zeros((size, size - d))
-    basis[:p, : p - d] = np.linalg.qr(flat, mode="complete")[0][:, d:]
-    basis[p:, p - d :] = np.eye(size - p)
-    return basis

@@ -33,8 +33,6 @@ from glmmlib.replicates.refits import Refits, refit_many
 from glmmlib.types import ArrayLike, FloatArray
 from glmmlib.variance.ratios import exp_table
 
-FLAT = 10.0  # a standard error of the log dispersion that only an infinite or a zero dispersion has
-
 
 @checked
 def glmer(
@@ -319,9 +317,7 @@ class GeneralizedMixedModelFit(MixedModelFit):
     @cached_property
     def singular_terms(self) -> tuple[str, ...]:
         """One sentence for each random-effects term, and for the dispersion, that is on the boundary."""
-        found, r = super().singular_terms, self.n_auxiliary
-        se = np.sqrt(np.abs(np.diag(self.solution.joint_covariance)))
-        flat = self._predictors.with_any(se[len(se) - r :] >= FLAT)
+        found, flat = super().singular_terms, self._predictors.with_any(self.solution.runs_off())
         return (*found, *(a.boundary if is_one else f"{a.boundary} in some rows" for a, is_one in flat))
 
     # -- again -----------------------------------------------------------------------------------------

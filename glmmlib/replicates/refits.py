@@ -18,12 +18,13 @@ from glmmlib.fitted import FittedModel
 from glmmlib.likelihood.glmm_batch import CHUNK_NUMBERS as GLMM_CHUNK_NUMBERS
 from glmmlib.likelihood.glmm_batch import LaplaceBatch
 from glmmlib.likelihood.glmm_batch_descent import minimise_all as minimise_all_glmm
+from glmmlib.likelihood.information import twice_inverse
 from glmmlib.likelihood.lmm_batch import CHUNK_NUMBERS, LinearBatch, suits
-from glmmlib.likelihood.lmm_minimise import EXACT_GROUPS
+from glmmlib.likelihood.lmm_minimise import least_residual
 from glmmlib.likelihood.lmm_newton import joined, minimise_all
 from glmmlib.likelihood.lmm_reduced import ReducedDesign
 from glmmlib.likelihood.separation import SUSPECT
-from glmmlib.likelihood.solution import Convergence, Estimates, LinearSolution, twice_inverse
+from glmmlib.likelihood.solution import Convergence, Estimates, LinearSolution
 from glmmlib.linalg.resources import keep_memory, one_blas_thread
 from glmmlib.replicates.parallel import in_parallel, pieces, progress
 from glmmlib.types import FloatArray
@@ -229,7 +230,7 @@ def _vectorised(fit, Y):
     parts = pieces(len(everything.yy), max(1, CHUNK_NUMBERS // everything.numbers))
     batches = [everything.subset(part) for part in parts]
     found = joined([minimise_all(batch) for batch in progress(batches, len(parts), "refits")])
-    is_odd = ~found.converged | responses.is_exact | (found.r2 <= EXACT_GROUPS**2 * everything.yy)
+    is_odd = ~found.converged | responses.is_exact | (found.r2 <= least_residual(problem) * everything.yy)
     found = _with_single_fits(fit, everything, found, Y, np.flatnonzero(is_odd))
     to_user = solve_triangular(problem.R, np.eye(problem.p)) if problem.p else np.zeros((0, 0))
     sigma = np.sqrt(found.r2 / problem.df)

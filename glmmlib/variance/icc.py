@@ -23,7 +23,9 @@ KINDS = ("adjusted", "unadjusted")
 SCALES = ("latent", "observation")
 
 _NODES, _WEIGHTS = normal_nodes(8.0, 65)
-_REACH = 5.0  # SDs within which every random effect must have a mean response
+# SDs within which every random effect must have a mean response: fewer where the mean only ends at the end of
+# the link's range and does not run to infinity there, so that a few effects beyond it change no variance
+_REACH_OF_POLE, _REACH = 5.0, 3.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -389,9 +391,11 @@ def _observation(fit, place, kind):
 
 def _refuse_poles(fit, eta, sd):
     """An average over effects that reach past the end of the link's range is none: 1 / eta has no mean."""
-    family, far = fit.family, np.concatenate([np.ravel(eta - _REACH * sd), np.ravel(eta + _REACH * sd)])
+    family = fit.family
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        mean = family.link.inverse(far)
+        ends = family.link.inverse(np.array([end for end in family.eta_range if np.isfinite(end)]))
+        reach = _REACH if np.isfinite(ends).all() else _REACH_OF_POLE
+        mean = family.link.inverse(np.concatenate([np.ravel(eta - reach * sd), np.ravel(eta + reach * sd)]))
     if not ((mean >= family.support.lower) & (mean <= family.support.upper)).all():
         raise ModelError(
             f"the random effects reach past the end of the {family.link.name} link's range, where there is "

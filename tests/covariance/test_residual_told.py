@@ -32,6 +32,21 @@ def test_slopes_for_two_rows_a_group_where_x_differs(formula):
     assert fit.sigma == pytest.approx(sigma, rel=2e-3)
 
 
+@pytest.mark.parametrize("formula", ["y ~ x + (x | g)", "y ~ x + (x | g) + (1 | h)"])
+def test_an_estimate_without_a_residual_is_refused(formula):
+    """Three groups of two rows: the likelihood rises until the effects reproduce the response."""
+    d = pd.DataFrame(
+        {
+            "y": [1.989190, 3.142958, 3.532020, 2.651181, 3.635489, 2.199373],
+            "x": [-0.137965, 1.013719, 1.352142, 0.653788, 1.497118, 0.289958],
+            "g": [0, 0, 1, 1, 2, 2],
+            "h": [0, 1, 2, 1, 3, 1],
+        }
+    )
+    with pytest.raises(ModelError, match="without residual variation"):
+        gl.lmer(formula, d, reml=False)
+
+
 def test_a_slope_of_single_rows_where_x_differs():
     """Var(y) = tau^2 x^2 + sigma^2."""
     fit = gl.lmer("y ~ z + (0 + x | o)", two_rows_a_group())

@@ -359,12 +359,14 @@ def test_degrees_of_freedom_are_refused_to_generalised_models():
         gl.coef_tests(fit, "satterthwaite")
 
 
-def test_type_three_is_refused_where_cells_are_empty():
+def test_type_three_is_undefined_where_cells_are_empty():
     table = reference.data("Machines")
     table["day"] = np.where(np.arange(len(table)) % 2, "a", "b")
     table = table[~((table["Machine"] == "B") & (table["day"] == "a"))]
     with pytest.warns(RankDeficientWarning):
         fit = gl.lmer("score ~ Machine * day + (1 | Worker)", table)
-    with pytest.raises(ModelError, match="type III hypotheses are not defined"):
-        gl.anova(fit)
+    tests = gl.anova(fit)
+    assert tests.table.loc[["Machine", "day"]].isna().all(axis=None)
+    assert "Machine, day: an average over cells" in str(tests)
+    assert tests.table.loc["Machine:day", "df_num"] == 1
     assert gl.anova(fit, type=2).table["df_num"].tolist() == [2, 1, 1]

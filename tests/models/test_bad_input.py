@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import glmmlib as gl
 from glmmlib.design.build import build_design, check_lmm_sizes
 from glmmlib.design.newdata import new_design
 from glmmlib.errors import DataError, FormulaError, GlmmlibError, ModelError
@@ -251,25 +252,31 @@ def sizes_refused(words, formula, data, **kwargs):
     assert words in str(caught.value)
 
 
+def fit_refused(words, formula, data, **kwargs):
+    with pytest.raises(ModelError) as caught:
+        gl.lmer(formula, data, **kwargs)
+    assert words in str(caught.value)
+
+
 def test_one_observation_per_level(data):
-    sizes_refused(
+    fit_refused(
         "'id' has one observation per level (12 levels, 12 observations)", "Reaction ~ Days + (1 | id)", data
     )
 
 
 def test_one_observation_per_level_with_equal_weights(data):
-    sizes_refused("one observation per level", "Reaction ~ Days + (1 | id)", data, weights=np.full(12, 2.0))
+    fit_refused("one observation per level", "Reaction ~ Days + (1 | id)", data, weights=np.full(12, 2.0))
 
 
 def test_known_weights_allow_one_observation_per_level(data):
-    check_lmm_sizes(build_design("Reaction ~ Days + (1 | id)", data, weights=1.0 + np.arange(12)))
+    assert gl.lmer("Reaction ~ Days + (1 | id)", data, weights=1.0 + np.arange(12)).nobs == 12
 
 
 def test_as_many_random_effects_as_observations(data):
-    data = data.assign(pair=np.repeat(np.arange(6), 2))
-    sizes_refused(
-        "(Days | pair) has 12 random effects (2 for each of 6 levels) for 12 observations",
-        "Reaction ~ Days + (Days | pair)",
+    data = data.assign(pair=np.repeat(np.arange(6), 2), when=np.tile([0.0, 1.0], 6))
+    fit_refused(
+        "the random effects of pair are 12 (2 for each of 6 levels) for 12 observations, with the same",
+        "Reaction ~ when + (when | pair)",
         data,
     )
 

@@ -12,6 +12,7 @@ from support.judge_densities import DENSITIES, WITH_DISPERSION
 from support.judge_search import Factors, Verdict, promising, simplex
 
 TAYLOR = 1e-4  # step of differences in eta
+RUNS_OFF = 10.0  # an SE of the log dispersion that only an infinite or a zero dispersion has
 NEAR = 1e-5  # what a Newton step may still gain
 
 
@@ -218,7 +219,8 @@ class LaplaceJudge:
         """SEs of beta at a point: from the Hessian in all parameters, by differences of gradients.
 
         ``V_of_theta`` maps the theta that are not on the boundary to Z Lambda.  Steps are scaled by the
-        information, so that counts of a billion are no harder than counts of one.
+        information, so that counts of a billion are no harder than counts of one.  A dispersion that runs
+        off is held, and the errors are those of its limit.
         """
         x = np.concatenate([beta, theta, [] if tau is None else [tau]])
         p, q = len(beta), len(theta)
@@ -255,8 +257,12 @@ class LaplaceJudge:
             ]
         )
         H = 0.5 * (H + H.T)
-        if tau is not None and abs(H[-1, -1]) < 1e-3:
-            H = H[:-1, :-1]
-        scale = 1 / np.sqrt(np.abs(np.diag(H)))
-        covariance = 2 * np.linalg.inv(H * np.outer(scale, scale)) * np.outer(scale, scale)
-        return np.sqrt(np.diag(covariance)[:p])
+        variances = np.diag(self._covariance(H))
+        if tau is not None and not 0 < variances[-1] < RUNS_OFF**2:
+            variances = np.diag(self._covariance(H[:-1, :-1]))
+        return np.sqrt(variances[:p])
+
+    @staticmethod
+    def _covariance(H):
+        scale = 1 / np.sqrt(np.maximum(np.abs(np.diag(H)), 1e-300))
+        return 2 * np.linalg.pinv(H * np.outer(scale, scale), 1e-14, hermitian=True) * np.outer(scale, scale)
