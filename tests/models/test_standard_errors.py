@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 import glmmlib as gl
+from glmmlib.errors import SingularFitWarning
 from support import streams
 from support.judge import Model, Term
 from support.judge_errors import standard_errors
@@ -45,7 +46,7 @@ def test_a_dispersion_that_runs_off_leaves_the_errors_of_its_limit(family):
     eta = 0.4 * x + 0.3 * rng.normal(size=8)[g]
     table = pd.DataFrame({"g": g, "x": x, "y": rng.binomial(6, 1 / (1 + np.exp(-eta)))})
     limit = gl.glmer("y ~ x + (1 | g)", table, "poisson")
-    with pytest.warns(gl.SingularFitWarning, match="as a Poisson model has it"):
+    with pytest.warns(SingularFitWarning, match="as a Poisson model has it"):
         fit = gl.glmer("y ~ x + (1 | g)", table, family)
     np.testing.assert_allclose(fit.bse, limit.bse, rtol=1e-3)
     np.testing.assert_allclose(fit.refit_many(table[["y"]].to_numpy(float)).bse.iloc[0], limit.bse, rtol=1e-3)
