@@ -119,6 +119,9 @@ def _check_level(name: str, value: Any) -> None:
     checked_level(value, name=name)
 
 
+#: Hints of parameters that take a name: an ``x`` may be values too.
+TEXT = (str, str | None, "str", "str | None", inspect.Parameter.empty)
+
 #: The kind of a parameter by its name.
 KINDS: dict[str, Callable[[str, Any], None]] = {
     "fit": check_fit,
@@ -197,7 +200,11 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
     glmmlib.errors.ModelError: fit is a fit, as gl.lmer and gl.glmer return it, not 'no fit'
     """
     signature = inspect.signature(function)
-    kinds = {name: KINDS[name] for name in signature.parameters if name in KINDS}
+    kinds = {
+        name: KINDS[name]
+        for name, parameter in signature.parameters.items()
+        if name in KINDS and (KINDS[name] is not check_label or parameter.annotation in TEXT)
+    }
     default = {name: parameter.default for name, parameter in signature.parameters.items()}
     takes_more = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
 

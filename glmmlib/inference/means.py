@@ -232,8 +232,8 @@ def means(
     >>> gl.means(fit, "period")
     Marginal means on the scale of the response
       period     Mean       SE  95% from       to
-      1       0.19805  0.03692   0.13539  0.28031
-      2       0.08387  0.02383   0.04748  0.14395
+      1       0.19805  0.03692   0.13538  0.28032
+      2       0.08387  0.02384   0.04748  0.14395
       3       0.07397  0.02262   0.04014  0.13240
       4       0.04839  0.01980   0.02142  0.10565
     Note: averaged on the logit scale, then transformed; random effects are zero (a

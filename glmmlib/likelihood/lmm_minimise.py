@@ -24,7 +24,7 @@ from glmmlib.likelihood.optimise import Optimum, gradient_hessian, minimise
 from glmmlib.types import FloatArray
 
 EXACT_GROUPS = 1e-6  # below this share of the response's SD the residual one is none
-ALMOST_EXACT = 1e-4  # the same for random effects as many as rows
+ALMOST_EXACT = 1e-3  # the same for random effects as many as rows
 FEW_ROWS, FEW_EFFECTS = 20_000, 4_000  # up to here a model with one factor is small
 FEW_COLUMNS = 120  # of the whole matrix, up to where a model with several factors is
 MANY_CROSSED = 300  # columns of crossed factors, from where on a factorisation costs more than iterations
