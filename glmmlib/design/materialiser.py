@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from math import prod
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from formulaic.errors import FormulaicError
 from formulaic.materializers.pandas import PandasMaterializer
@@ -22,6 +23,19 @@ from glmmlib.design.columns import is_time
 from glmmlib.design.levels import IT, check_room, coded, factor_of
 from glmmlib.errors import DataError, GlmmlibError
 from glmmlib.types import FloatArray
+
+
+def _check_form(values: Any, n: int) -> None:
+    """Refuse what an expression gives if it is neither one number nor a value for each of the n rows."""
+    if isinstance(values, str | bytes) or values is None or isinstance(values, Mapping):
+        raise DataError(f"{IT} gives {values!r}, where a column of the data or a number has to stand")
+    if not hasattr(values, "__len__") or np.ndim(values) == 0:
+        return
+    if len(values) != n:
+        raise DataError(
+            f"{IT} gives {len(values)} value{'' if len(values) == 1 else 's'} for {n} rows: it has to give "
+            "one for each row, or one number for all"
+        )
 
 
 class Materialiser(PandasMaterializer):
@@ -46,6 +60,13 @@ class Materialiser(PandasMaterializer):
     ) -> dict[str, Any]:
         with self._told(factor.factor):
             return super()._encode_evaled_factor(factor, spec, drop_rows, reduced_rank)
+
+    @PandasMaterializer.override
+    def _evaluate(self, expr: str, metadata: Any, spec: Any) -> tuple[Any, set[Any]]:
+        values, variables = super()._evaluate(expr, metadata, spec)
+        if not isinstance(values, FactorValues):
+            _check_form(values, len(self.data))
+        return values, variables
 
     @contextmanager
     def _told(self, factor: Any) -> Iterator[Any]:

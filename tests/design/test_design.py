@@ -408,3 +408,22 @@ def test_memory_stays_below_a_copy_of_the_data_and_two_and_a_half_data_frames():
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 3.5 * data.memory_usage().sum()
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("I([1, 2])", "gives 2 values for 6 rows"),
+        ("exp([1, 2])", "gives 2 values for 6 rows"),
+        ("I(x[1:3])", "gives 2 values for 6 rows"),
+        ("f(x)", "gives 1 value for 6 rows"),
+        ("I('abc')", "gives 'abc', where a column"),
+        ("I({'a': 1})", "where a column"),
+        ("I(None)", "gives None"),
+    ],
+)
+@pytest.mark.parametrize("place", ["y ~ {}", "y ~ x + offset({})", "{} ~ x", "y ~ x + ({} | g)"])
+def test_an_expression_gives_a_value_for_each_row(text, words, place):
+    data = pd.DataFrame({"y": np.arange(6.0) ** 2, "x": np.arange(6.0), "g": list("aabbcc")})
+    with pytest.raises(DataError, match=f"{words}|must be one number per row"):
+        build_design(place.format(text) + " + (1 | g)", data, functions={"f": lambda x: x[:1]})
