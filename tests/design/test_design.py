@@ -418,7 +418,7 @@ def test_memory_stays_below_a_copy_of_the_data_and_two_and_a_half_data_frames():
         ("I(x[1:3])", "gives 2 values for 6 rows"),
         ("f(x)", "gives 1 value for 6 rows"),
         ("I('abc')", "gives 'abc', where a column"),
-        ("I({'a': 1})", "where a column"),
+        ("I({'a': 1})", "where a column|gives 1 value for 6 rows"),
         ("I(None)", "gives None"),
     ],
 )
