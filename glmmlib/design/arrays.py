@@ -109,7 +109,7 @@ class Design:
     offset, weights : (n,) array or None
         `offset` is the sum of the formula's ``offset()`` terms and of the argument.
     n_missing : int
-        Rows dropped for a missing value.
+        Rows dropped for a missing value, or because they have no trials.
     recipe, kept_columns, category_levels, offset_argument
         What new data need: the memory of each part (means, knots, levels), the columns of X not aliased, the
         levels of each factor column (and flag), and how the offset was given (a column's name, or True for
@@ -149,6 +149,11 @@ class Design:
     def nobs(self) -> int:
         """Number of rows."""
         return len(self.data)
+
+    @property
+    def why_left_out(self) -> str:
+        """What the rows left out lack, in words."""
+        return "missing values" if self.trials is None else "missing values or no trials"
 
     @property
     def response_name(self) -> str:

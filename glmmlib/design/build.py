@@ -8,6 +8,7 @@ row that says to which group the row belongs; the big sparse Z is never formed.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -65,7 +66,8 @@ def build_design(
         One number per row of `data`, or the name of a column. Weights are positive.
     na_action : {"drop", "raise"}
         What to do with rows that miss a value in a column the model uses. Dropped rows are counted. Rows
-        are dropped before ``scale(x)`` and the like are computed.
+        are dropped before ``scale(x)`` and the like are computed. Rows of ``cbind(0, 0)`` tell nothing, and
+        are always dropped and counted.
     response : bool
         False leaves the left-hand side unread (to simulate a response that does not exist yet).
     binary : bool
@@ -134,6 +136,20 @@ def build_design(
     y, trials, response_levels = (
         response_arrays(formula, source, rows.index, binary) if response else (None, None, None)
     )
+    if trials is not None and not trials.all():  # such rows tell nothing
+        told = np.arange(len(data))[keep][trials > 0]
+        design = build_design(
+            formula,
+            data.iloc[told],
+            None if weights is None else weights[trials > 0],
+            offset if isinstance(offset, str) or given_offset is None else given_offset[trials > 0],
+            na_action,
+            binary=binary,
+            functions=functions,
+            auxiliary=auxiliary,
+            known=known,
+        )
+        return replace(design, n_missing=len(data) - len(told))
     names = tuple(matrices["fixed"].columns)
     x = stack(matrices["fixed"], rows.index)
     blocks = [term_columns(matrices[f"random{i}"], x, names, rows.index) for i in range(len(formula.random))]

@@ -101,12 +101,14 @@ def response_arrays(
         return y, None, None
     failures = _one_number(source["failures"], what, index)
     trials = y + failures
-    bad = np.flatnonzero((y < 0) | (failures < 0) | (trials <= 0))
+    bad = np.flatnonzero((y < 0) | (failures < 0))
     if len(bad):
         raise DataError(
-            f"{what} needs counts of successes and failures, neither negative nor both zero: "
-            f"look at row {index[bad[0]]} ({len(bad)} such rows)"
+            f"{what} needs counts of successes and failures, neither negative: look at row {index[bad[0]]} "
+            f"({len(bad)} such rows)"
         )
+    if not trials.any():
+        raise DataError(f"{what} has no trials in any row: successes and failures are all zero")
     return y, trials, None
 
 

@@ -59,7 +59,7 @@ def glmer(
     ----------
     formula : str
         As for :func:`lmer`; a binomial response is 0/1, a proportion with ``weights``, or ``cbind(successes,
-        failures)``.
+        failures)``. Rows without a trial tell nothing: they are left out and counted.
     data : DataFrame
     family : {"binomial", "poisson", "negbinomial", "negbinomial1", "gamma", "beta"}
     link : str, optional

@@ -79,7 +79,7 @@ def one_line(fit: FittedModel) -> str:
 def _facts(fit):
     d = fit.design
     facts = [("Formula", fit.formula), *fit.facts]
-    dropped = "" if not d.n_missing else f" ({d.n_missing:,} more left out: missing values)"
+    dropped = "" if not d.n_missing else f" ({d.n_missing:,} more left out: {d.why_left_out})"
     facts += [("Rows", f"{fit.nobs:,}{dropped}"), *([("Groups", _groups(fit))] if fit.ngroups else [])]
     if d.weights is not None:
         facts.append(("Weights", "known"))

@@ -30,7 +30,7 @@ def methods(fit: FittedModel, numbers: Any) -> Iterator[str]:
         yield "The linear predictor held a known offset."
     if d.n_missing:
         yield (
-            f"{counted(d.n_missing, 'further row').capitalize()} with missing values {_were(d.n_missing)} "
+            f"{counted(d.n_missing, 'further row').capitalize()} with {d.why_left_out} {_were(d.n_missing)} "
             "left out."
         )
     if d.aliased:
