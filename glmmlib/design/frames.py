@@ -66,7 +66,19 @@ def _from_other_library(data: pd.DataFrame) -> pd.DataFrame:
     try:
         return pd.DataFrame(data.to_pandas())
     except ImportError:  # polars converts by way of pyarrow, which may not be there
-        return pd.DataFrame({str(name): data[name].to_list() for name in data.columns})
+        return pd.DataFrame({str(name): _from_polars(data[name]) for name in data.columns})
+
+
+def _from_polars(column: Any) -> Any:
+    """Return the values of polars' column as pandas holds them; levels keep their order."""
+    dtype: Any = getattr(column, "dtype", None)
+    values = column.to_list()
+    kind = str(dtype).partition("(")[0]
+    if kind == "Enum":
+        return pd.Categorical(values, categories=list(dtype.categories))
+    if kind == "Categorical":  # as they appear
+        return pd.Categorical(values, categories=list(dict.fromkeys(v for v in values if v is not None)))
+    return pd.to_datetime(values) if kind == "Date" else values
 
 
 def _from_dict(data: Mapping) -> pd.DataFrame:
