@@ -4,6 +4,7 @@
 # make coverage  which branches of the library its tests do not take
 # make lowest  the tests of the library on the lowest versions that pyproject.toml allows (Python 3.11)
 # make long    the property tests on many more examples, drawn anew
+# make bench   the table of benchmarks/README.md: glmmlib and its peers, measured in one run
 # make site    what is published: the book, the printable book (make pdf), the notebooks in the browser (make lite)
 #
 # Each makes the environment .venv by itself. Another Python: make book PYTHON=python3.12
@@ -39,7 +40,7 @@ export OMP_NUM_THREADS := 1
 
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: book notebooks check style types quick coverage lowest test long lab store site pdf lite clean
+.PHONY: book notebooks check style types quick coverage lowest test long bench lab store site pdf lite clean
 
 book: $(READY)
 	rm -rf _build
@@ -99,6 +100,9 @@ SEED := $(shell date +%Y%m%d)
 long: $(READY)
 	@echo "Seed $(SEED)"
 	$(PYTEST) -q -n 2 -m hypothesis --hypothesis-profile long --hypothesis-seed $(SEED) tests
+
+bench: $(READY)
+	$(BIN)/python benchmarks/speed/table.py
 
 lab: $(READY)
 	$(BIN)/python -m book.live
