@@ -1,4 +1,4 @@
-// A quiz answers at once: choosing an option shows whether it is right, and why. Nothing is stored.
+// A quiz answers at once: choosing an option shows whether it is right, and why. progress.js remembers the choice.
 (() => {
   "use strict";
   for (const form of document.querySelectorAll("form.quiz")) {

@@ -1,5 +1,6 @@
 """The built site, read as files: pages, links, pictures, and nothing from elsewhere."""
 
+import json
 import re
 from functools import cache
 from pathlib import Path
@@ -9,12 +10,14 @@ import pytest
 import yaml
 from bs4 import BeautifulSoup
 
-from book.contents import ROOT, notebooks, pages
+from book.contents import ROOT, chapters, notebooks, pages
+from glmmlib import __version__
 
 pytestmark = pytest.mark.site
 PAGES = pages()
 BASE = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["html"]["baseurl"]
 by_page = pytest.mark.parametrize("page", PAGES)
+DATA = ("application/json", "application/ld+json")  # nothing in them is run or fetched
 # What a browser fetches by itself, as opposed to a link that a reader may follow.
 FETCHED = {
     "script": "src",
@@ -66,7 +69,7 @@ def test_page_fetches_nothing_from_elsewhere(site, page):
     urls = [element.get(FETCHED[element.name], "") for element in fetching]
     assert not [url for url in urls if url.startswith(("http:", "https:", "//"))]
     scripts = " ".join(
-        element.text for element in text.find_all("script", type=lambda kind: kind != "application/json")
+        element.text for element in text.find_all("script", type=lambda kind: kind not in DATA)
     )
     assert not re.findall(r"https?://[^\s\"']+", scripts)
 
@@ -115,6 +118,50 @@ def test_page_tells_search_engines_what_it_is_and_where(site, page):
     assert address == f"{BASE}{page}.html"
     (shared,) = (meta["content"] for meta in head.select('meta[property="og:url"]'))
     assert shared == address
+    (card,) = (meta["content"] for meta in head.select('meta[property="og:image"]'))
+    assert (site / card.removeprefix(BASE)).stat().st_size > 10_000
+    icons = [link["href"] for link in head.select('link[rel="icon"]')]
+    assert icons and all((site / f"{page}.html").parent.joinpath(icon).exists() for icon in icons)
+    assert len(head.select('meta[name="viewport"]')) == 1
+
+
+def told(site, page):
+    """The linked data of a page."""
+    return [
+        json.loads(s.text) for s in html(site / f"{page}.html").select('script[type="application/ld+json"]')
+    ]
+
+
+def test_the_course_and_its_chapters_are_told_as_linked_data(site):
+    (course,) = told(site, "index")
+    names = [f"chapters/{path.stem}" for path in chapters()]
+    assert course["@type"] == "Course" and course["provider"]["name"]
+    assert [part["url"] for part in course["hasPart"]] == [f"{BASE}{name}.html" for name in names]
+    for place, name in enumerate(names, 1):
+        (chapter,) = told(site, name)
+        assert (chapter["@type"], chapter["position"]) == ("LearningResource", place)
+        assert re.fullmatch(r"PT\d\dM", chapter["timeRequired"])
+
+
+@by_page
+def test_the_foot_says_version_terms_and_how_to_cite(site, page):
+    text = html(site / f"{page}.html")
+    (state,), (cite,) = text.select(".foot-state"), text.select(".foot-cite")
+    assert __version__ in state.text and "CC BY 4.0" in state.text
+    assert f"{BASE}{page}.html" in cite.text and "@misc{" in cite.text
+
+
+@by_page
+def test_the_button_for_issues_opens_the_form_for_pages(site, page):
+    links = [a["href"] for a in html(site / f"{page}.html").find_all("a", href=re.compile("/issues/new"))]
+    assert links and all("template=page.yml&page=" in link for link in links)
+
+
+def test_an_address_that_does_not_exist_leads_on(site):
+    page = html(site / "404.html")
+    assert page.select_one("base")["href"] == BASE
+    for link in page.select("article a[href]"):
+        assert (site / link["href"].split("#")[0]).exists(), link
 
 
 def test_maps_name_every_page(site):
