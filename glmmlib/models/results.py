@@ -628,6 +628,10 @@ class MixedModelFit(AuxiliaryParameters, ABC):
         path : str or path
             ``"sleep.fit"``; a file that is there is written over.
 
+        Returns
+        -------
+        None
+
         Raises
         ------
         DataError
