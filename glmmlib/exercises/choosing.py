@@ -8,18 +8,20 @@ import glmmlib as gl
 from glmmlib.exercises._check import exercise, look, numbers
 
 
-@exercise("ex-13-repeat", wrong=[(21.4, 0.002, 0.002), (42.8, 0.0, 0.0), (42.8, 0.002, 0.0), (42.8, 0.002, 0.05)])
+@exercise(
+    "ex-13-repeat", wrong=[(21.4, 0.002, 0.002), (42.8, 0.0, 0.0), (42.8, 0.002, 0.0), (42.8, 0.002, 0.05)]
+)
 def slopes_of_sleepers(answer) -> str:
     statistic, p, smallest = numbers(answer, "statistic", "p of the bootstrap", "smallest possible p")
     sleep = gl.load("sleepstudy")
     fall = {}
     for reml in (True, False):
-        flat, steep = (
-            gl.lmer(f"Reaction ~ Days + ({x} | Subject)", sleep, reml=reml) for x in ("1", "Days")
-        )
+        flat, steep = (gl.lmer(f"Reaction ~ Days + ({x} | Subject)", sleep, reml=reml) for x in ("1", "Days"))
         fall[reml] = 2 * (steep.llf - flat.llf)
     right = min(abs(statistic - value) for value in fall.values()) < 0.05
-    look(right, "Look at the statistic: it is the fall of the deviance, twice the rise of the log-likelihood.")
+    look(
+        right, "Look at the statistic: it is the fall of the deviance, twice the rise of the log-likelihood."
+    )
     look(0 < p < 0.01, "Look at the bootstrap: the data count as one more draw, so its p is above zero.")
     fine = abs(smallest - 1 / 500) < 1e-4
     look(fine, "Look at the smallest p: how many draws are there, with the data counted as one of them?")
@@ -35,11 +37,14 @@ def slope_of_soils(answer) -> str:
     soil = gl.load("soil_pH")
     soil["warm"] = soil["temperature"] - 15
     fits = [
-        gl.lmer(f"ph_change ~ warm * fertiliser + ({part} | site)", soil, reml=False) for part in ("1", "warm")
+        gl.lmer(f"ph_change ~ warm * fertiliser + ({part} | site)", soil, reml=False)
+        for part in ("1", "warm")
     ]
     gain = fits[0].aic - fits[1].aic
     look(aic > 0, "Take the value without the slope minus that with it, in this order.")
-    look(abs(aic - gain) < 0.5, "Look at AIC: both fits by ML, with the fixed effects of warm and fertiliser.")
+    look(
+        abs(aic - gain) < 0.5, "Look at AIC: both fits by ML, with the fixed effects of warm and fertiliser."
+    )
     gain = gl.conditional_aic(fits[0]).value - gl.conditional_aic(fits[1]).value
     look(abs(caic - gain) < 1, "Look at cAIC: the value of gl.conditional_aic for both fits.")
     error = np.std(fits[0].resid)
@@ -53,7 +58,11 @@ def smallest_of_five(answer) -> str:
     broken, mended = numbers(answer, "share with the smallest p", "share in the other half")
     look(0 <= broken <= 1 and 0 <= mended <= 1, "Give both as shares of all studies, not in per cent.")
     expected = 1 - 0.95**5
-    look(abs(broken - expected) < 0.05, "Look at the smallest p of five: each has its own chance to be small.")
+    look(
+        abs(broken - expected) < 0.05, "Look at the smallest p of five: each has its own chance to be small."
+    )
     fine = 0.02 < mended < 0.085
     look(fine, "Look at the second half: choose on the first sites only, and test on the others only.")
-    return "A test on data that took no part in the choice keeps its level, at the price of half of the sites."
+    return (
+        "A test on data that took no part in the choice keeps its level, at the price of half of the sites."
+    )

@@ -42,7 +42,9 @@ def second_period(answer) -> str:
     return "Say with it that the two periods are compared within one herd."
 
 
-@exercise("ex-13-think", wrong=[(0.291, 0.188, 0.449), (2.91, 1.88, 4.49), (1.11, 0.9, 1.3), (0.107, 0.063, 0.15)])
+@exercise(
+    "ex-13-think", wrong=[(0.291, 0.188, 0.449), (2.91, 1.88, 4.49), (1.11, 0.9, 1.3), (0.107, 0.063, 0.15)]
+)
 def ten_centimetres(answer) -> str:
     given = numbers(answer, "odds ratio", "lower end", "upper end")
     frogs = gl.load("frogs")
