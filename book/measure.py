@@ -170,7 +170,7 @@ def _read_markdown(source: str, walk: Walk, count: Counter) -> None:
 def words(line: str) -> int:
     """The words of a line of Markdown: a formula counts as one, markup as none.
 
-    >>> words("The slope of [chapter 12](12_counting_birds.ipynb) {cite:p}`moulton1986`, $b$, is flat.")
+    >>> words("The slope of [chapter 14](14_counting_birds.ipynb) {cite:p}`moulton1986`, $b$, is flat.")
     8
     """
     line = re.sub(r"\{cite:\w\}`[^`]+`", "", MATH.sub(" x ", line))

@@ -113,7 +113,7 @@ def chapters_with(name: str) -> list[str]:
     """The chapters whose code calls what has this full name in the reference, in reading order.
 
     >>> chapters_with("glmmlib.sliders.moving_zero")
-    ['chapters/07_random_slopes']
+    ['chapters/08_random_slopes']
     """
     *_, owner, short = name.split(".")
     before = {"glmmlib": r"\bgl\.", "plots": r"\bplots\.", "sliders": r"\bsliders\."}.get(owner, r"\.")

@@ -1,6 +1,6 @@
 """Rename a chapter everywhere: its file, links, tables, contents; and lead its old address to the new one.
 
-    python -m book.rename 05_blups_and_shrinkage 06_shrinkage
+    python -m book.rename 06_shrinkage 06_shrinkage
 
 Mentions of its old number without a link are listed, for only a reader knows which chapter they mean.
 """
@@ -85,7 +85,7 @@ def mentions(number: str, root: Path = ROOT) -> list[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m book.rename", description=__doc__.split("\n")[0])
-    parser.add_argument("old", help="the file's name without suffix, such as 05_blups_and_shrinkage")
+    parser.add_argument("old", help="the file's name without suffix, such as 06_shrinkage")
     parser.add_argument("new")
     names = parser.parse_args()
     for path in rename(names.old, names.new):

@@ -161,7 +161,7 @@ def test_formulas_are_typeset(site):
 @pytest.mark.site
 def test_entries_lead_to_the_chapters_that_use_them(site):
     entry = entries(site)["glmmlib.sliders.moving_zero"]
-    assert any("07_random_slopes" in link["href"] for link in entry.select("a[href]"))
+    assert any("08_random_slopes" in link["href"] for link in entry.select("a[href]"))
 
 
 @pytest.mark.site
