@@ -1,6 +1,6 @@
 """Rename a chapter everywhere: its file, links, tables, contents; and lead its old address to the new one.
 
-    python -m book.rename 06_shrinkage 06_shrinkage
+    python -m book.rename 05_old_name 06_new_name
 
 Mentions of its old number without a link are listed, for only a reader knows which chapter they mean.
 """
@@ -26,11 +26,11 @@ KEEP_OLD = ("book/redirects.csv", "tests/course/test_measure.py")
 def renamed(text: str, old: str, new: str) -> str:
     """A text with its links, and the numbers that stand before them, led to the new name.
 
-    >>> renamed("[Chapter 05](05_old.ipynb) and chapters/05_old", "05_old", "06_new")
-    '[Chapter 06](06_new.ipynb) and chapters/06_new'
+    >>> renamed("[Chapter 05](05_old.ipynb), [05](05_old.ipynb), chapters/05_old", "05_old", "06_new")
+    '[Chapter 06](06_new.ipynb), [06](06_new.ipynb), chapters/06_new'
     """
     number = new[:2]
-    text = re.sub(rf"\[([Cc]hapter) \d\d\](\([^)]*){old}\b", rf"[\g<1> {number}]\g<2>{new}", text)
+    text = re.sub(rf"\[((?:[Cc]hapter )?)\d\d\](\([^)]*){old}\b", rf"[\g<1>{number}]\g<2>{new}", text)
     text = re.sub(rf"\[\d\d ([^\]]+)\](\(chapters/){old}\b", rf"[{number} \g<1>]\g<2>{new}", text)
     text = re.sub(rf"(- file: chapters/){old}\n(\s+title: )\d\d ", rf"\g<1>{new}\n\g<2>{number} ", text)
     return re.sub(rf"\b{old}\b", new, text)

@@ -1,7 +1,7 @@
 r"""The linear mixed model written out in full: slow, short, and the judge of the fast paths.
 
 Every matrix is formed outright, the n x n covariance of the response included, so each line below is
-one line of the theory. The library fits no model with it; chapter 06 reads it, and the tests hold the fast
+one line of the theory. The library fits no model with it; chapter 07 reads it, and the tests hold the fast
 code to it.
 """
 
