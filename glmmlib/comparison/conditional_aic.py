@@ -28,12 +28,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from glmmlib.covariance.tangent import Tangent
+from glmmlib.design.residual import refuse_residual_side
 from glmmlib.diagnostics.leverage import hat_values
 from glmmlib.display.arguments import checked
 from glmmlib.errors import ModelError
 from glmmlib.fitted import FittedModel
-from glmmlib.inference.satterthwaite import r2_slopes
 from glmmlib.likelihood.lmm import Point
+from glmmlib.likelihood.variance_moves import r2_slopes
 from glmmlib.linalg.resources import one_blas_thread
 from glmmlib.types import FloatArray
 
@@ -114,6 +115,7 @@ def conditional_aic(fit: FittedModel) -> ConditionalAIC:
             "gl.anova(m0, m1), or"
             " predictions of rows held out"
         )
+    refuse_residual_side(fit.design, "the conditional AIC")
     if "conditional_aic" not in fit.memory:
         with one_blas_thread():
             fit.memory["conditional_aic"] = _conditional_aic(fit)

@@ -28,8 +28,8 @@ class CompoundSymmetry(CorrelationStructure):
     phrase = "with one correlation between all pairs"
     boundary_advice = ADVICE
 
-    def __init__(self, q: int) -> None:
-        super().__init__(q, hom=False)
+    def __init__(self, q: int, hom: bool = False) -> None:
+        super().__init__(q, hom)
         self.limits = (-1.0 / (q - 1), 1.0)
         self.P = np.full((q, q), 1.0 / q)
         self.first = (self.angle(0.3)[0], self.angle(0.9)[0], self.angle(-0.5 / (q - 1))[0])

@@ -125,7 +125,8 @@ class CovarianceParameters:
         self.places = [(f, b) for f, member in enumerate(self.members) for b in member.blocks]
         self.size = sum(len(b.index) for _, b in self.places)
         self.is_linear = all(b.structure.is_linear for _, b in self.places)
-        self.sizes = np.sort(np.concatenate([b.index[b.structure.sizes] for _, b in self.places]))
+        sizes = [b.index[b.structure.sizes] for _, b in self.places]
+        self.sizes = np.sort(np.concatenate([np.zeros(0, dtype=int), *sizes]))
 
     # -- theta and factors -------------------------------------------------------------------------------
 
@@ -232,7 +233,7 @@ class CovarianceParameters:
     def boundary_distance(self, theta: FloatArray) -> FloatArray:
         """Return the smallest relative SD, or remainder after correlation: (...) for theta (..., n)."""
         distances = [b.structure.boundary_distance(theta[..., b.index]) for _, b in self.places]
-        return np.min(distances, axis=0)
+        return np.min(distances, axis=0) if distances else np.full(np.shape(theta)[:-1], np.inf)
 
     def is_singular(self, theta: FloatArray) -> BoolArray:
         return self.boundary_distance(theta) < SINGULAR

@@ -6,11 +6,8 @@ mean and variance to those of a scaled chi-square gives
 .. math:: \nu = \frac{2 v^2}{g'Ag},
 
 where g is the gradient of v in the variance parameters and A their asymptotic covariance: twice the inverse
-Hessian of the deviance (or REML criterion) in all of them, sigma included. With the profiled criterion
-D(theta),
-:math:`\tau = \log \sigma^2` and :math:`b = -\nabla r^2(\theta) / \sigma^2`, that Hessian is
-
-.. math:: \begin{bmatrix} D'' + bb'/\mathrm{df} & b \\ b' & \mathrm{df} \end{bmatrix}.
+Hessian of the deviance (or REML criterion) in all of them, sigma included
+(:mod:`glmmlib.likelihood.variance_moves`).
 
 Satterthwaite (1946), *Biometrics Bulletin* 2; Fai and Cornelius (1996), *Journal of Statistical Computation
 and Simulation* 54, for several contrasts at once; Kuznetsova, Brockhoff and Christensen (2017), *Journal of
@@ -23,16 +20,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import solve_triangular
 
-from glmmlib.covariance.tangent import Tangent
 from glmmlib.fitted import FittedModel
 from glmmlib.likelihood.coordinates import Coordinates
-from glmmlib.likelihood.lmm import Point, ProfiledDeviance
+from glmmlib.likelihood.variance_moves import curvature
 from glmmlib.linalg.resources import one_blas_thread
 from glmmlib.types import FloatArray
-
-_STEP = 1e-4  # half-width of the differences, relative to the (standardised) column of Lambda
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,30 +68,9 @@ def variance_information(fit: FittedModel) -> VarianceInformation:
     boundary: only directions that keep its rank are free. (lmerTest differentiates across the boundary and so
     gets other numbers.)
     """
-    problem = fit.solution.problem
     with one_blas_thread():
-        tangent = Tangent(problem.covariance, fit.solution.standard_theta)
-        k, p = len(tangent), problem.p
-        point = problem.at(tangent.factors)
-        sigma2 = point.r2 / problem.df
-        hessian, gradient = np.zeros((k + 1, k + 1)), np.zeros((k + 1, p, p))
-        b = -tangent.pullback(r2_slopes(problem, point)) / sigma2
-        for row, step in enumerate(_STEP * tangent.size):
-            ends = [problem.at(tangent.moved(row, s)) for s in (step, -step)]
-            up, down = (
-                tangent.pullback(problem.gradient_matrices(end), row, s)
-                for end, s in zip(ends, (step, -step), strict=True)
-            )
-            hessian[row, :k] = (up - down) / (2.0 * step)
-            gradient[row] = (
-                sigma2 * (_unscaled(problem, ends[0]) - _unscaled(problem, ends[1])) / (2.0 * step)
-            )
-        C = sigma2 * _unscaled(problem, point)
-    hessian[:k, :k] = 0.5 * (hessian[:k, :k] + hessian[:k, :k].T) + np.outer(b, b) / problem.df
-    hessian[:k, k] = hessian[k, :k] = b
-    hessian[k, k] = problem.df
-    gradient[k] = C
-    return VarianceInformation(2.0 * _positive_inverse(hessian), C, gradient, fit.solution.coordinates)
+        found = curvature(fit.solution.moves())
+    return VarianceInformation(found.covariance, found.C, found.gradient, fit.solution.coordinates)
 
 
 def multiple_df(nu: FloatArray | Sequence[float]) -> float:
@@ -116,26 +88,3 @@ def multiple_df(nu: FloatArray | Sequence[float]) -> float:
         return 2.0
     expectation = (nu / (nu - 2.0)).sum()
     return 2.0 * expectation / (expectation - len(nu))
-
-
-def r2_slopes(problem: ProfiledDeviance, point: Point) -> list[FloatArray]:
-    """Return the derivatives of the residual sum of squares in each Lambda, (q, q)."""
-    return [-2.0 * e @ u.T for e, u in zip(problem.residual_products(point), point.u, strict=True)]
-
-
-def _unscaled(problem: ProfiledDeviance, point: Point) -> FloatArray:
-    """Return ``(X'V^-1 X)^-1`` in the orthonormal columns, V without sigma^2."""
-    m = problem.structure.m
-    half = solve_triangular(point.factorisation.L[m:, m:], np.eye(problem.p), lower=True)
-    return half.T @ half
-
-
-def _positive_inverse(hessian: FloatArray) -> FloatArray:
-    """Invert on the directions of positive curvature: along a flat one the data say nothing, and nothing is
-    added.
-    """
-    scale = 1.0 / np.sqrt(np.maximum(np.diag(hessian), 1e-300))
-    values, vectors = np.linalg.eigh(hessian * np.outer(scale, scale))
-    good = values > 1e-8 * values[-1]
-    half = scale[:, None] * vectors[:, good] / np.sqrt(values[good])
-    return half @ half.T

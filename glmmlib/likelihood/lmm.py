@@ -269,7 +269,7 @@ class ProfiledDeviance:
         beside Z for REML), the residual sum of squares ``-2 (df / r2) sum_j e_j u_j'``.
         """
         s = self.df / point.r2
-        if min(smallest_singular_value(L) for L in point.Lambda) > NEARLY_SINGULAR:
+        if min(map(smallest_singular_value, point.Lambda), default=np.inf) > NEARLY_SINGULAR:
             return gradient_from_sums(point.Lambda, self.block_sums(point), point.u, s)
         G = log_det_gradient(self.cross, point.Lambda, point.factorisation.inverse(with_X=self.reml))
         for g, e, u in zip(G, self.residual_products(point), point.u, strict=True):

@@ -25,6 +25,7 @@ from glmmlib.likelihood.lmm import Point, ProfiledDeviance
 from glmmlib.likelihood.optimise import Optimum, gradient_hessian
 from glmmlib.likelihood.predictors import AuxiliaryPredictors
 from glmmlib.likelihood.separation import Separation, find_separation
+from glmmlib.likelihood.variance_moves import Moves
 from glmmlib.linalg import blocks
 from glmmlib.linalg.pls import Factorisation
 from glmmlib.types import BoolArray, FloatArray
@@ -199,17 +200,22 @@ class Solution(ABC):
     # -- predictors --------------------------------------------------------------------------------------
 
     @property
+    def X(self) -> FloatArray:
+        """The fixed-effects columns (n, p), in the order of the data."""
+        return self.problem.X
+
+    @property
     @abstractmethod
     def offset(self) -> FloatArray | None:
         """The known part of the linear predictor (n,), in the order of the data."""
 
     def fixed_predictor(self) -> FloatArray:
         """Return ``X beta + offset`` (n,) for the rows of the data."""
-        return self._with_offset(self.problem.X @ self.estimates.beta)
+        return self._with_offset(self.X @ self.estimates.beta)
 
     def linear_predictor(self, modes: Sequence[FloatArray] | None = None) -> FloatArray:
         """Return ``X beta + Z b + offset`` (n,) for the rows of the data, b being the modes unless given."""
-        eta = self.problem.X @ self.estimates.beta
+        eta = self.X @ self.estimates.beta
         for g, b in zip(self.groups, self.modes if modes is None else modes, strict=True):
             for z, effect in zip(g.factor.Z, b, strict=True):
                 eta += z * effect[g.factor.codes]
@@ -312,6 +318,23 @@ class LinearSolution(Solution):
         root = self._root_of_information
         half = solve_triangular(root, np.eye(len(root)), lower=True) if len(root) else root
         return self.sigma**2 * self.coordinates.covariance(half.T @ half)
+
+    def with_response(self, y: FloatArray) -> Any:
+        """Return the criterion of another response, as :meth:`at` takes it."""
+        return self.problem.with_response(y)
+
+    def unit_of(self, auxiliary: Any) -> float:
+        """Return the unit of theta that goes with an estimate of what is beside the mean."""
+        return auxiliary
+
+    def moves(self) -> Moves:
+        """Return the ways in which the variances can move from here."""
+        return Moves(self.problem, self.standard_theta)
+
+    def normalised(self, residual: FloatArray) -> FloatArray:
+        """Return residuals (n,) over their SDs, and independent under the model."""
+        w = self.problem.weights
+        return (residual if w is None else np.sqrt(w) * residual) / self.sigma
 
     @cached_property
     def modes(self) -> tuple[FloatArray, ...]:

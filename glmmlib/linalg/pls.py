@@ -63,8 +63,8 @@ def cross_products(
         for (f, h), cells in structure.cells.items()
     }
     XX = np.zeros((p, p))
-    n = factors[0].codes.size
-    step = rows_at_once(max(sums.shape[2] for sums in (*A, *C.values())))
+    n = factors[0].codes.size if factors else columns(slice(None)).shape[1]
+    step = rows_at_once(max((sums.shape[2] for sums in (*A, *C.values())), default=1))
     for first in range(0, n, step):
         rows = slice(first, min(first + step, n))
         X = columns(rows)
