@@ -170,7 +170,7 @@ def _mixed(fit):
 
 def _conditional(fit: FittedModel, aic: float) -> float:
     if isinstance(fit, MixedModelFit):
-        return conditional_aic(fit).value if fit.is_linear else np.nan
+        return conditional_aic(fit).value if fit.is_linear and not fit.has_residual_side else np.nan
     return aic if type(fit.model).__name__ == "OLS" else np.nan
 
 

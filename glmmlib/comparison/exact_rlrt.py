@@ -28,6 +28,7 @@ import numpy as np
 from scipy.special import chdtrc
 
 from glmmlib.covariance.groups import refuse_curves
+from glmmlib.design.residual import refuse_residual_side
 from glmmlib.display.arguments import checked
 from glmmlib.display.tables import p_text
 from glmmlib.display.words import wrapped
@@ -169,6 +170,7 @@ def _check(fit: FittedModel, n: int) -> None:
     if not fit.is_linear:
         raise ModelError(f"the exact test is for linear mixed models; for a generalised one {bootstrap}")
     refuse_curves(fit.groups, "the exact test of a variance")
+    refuse_residual_side(fit.design, "the exact test of a variance")
     sizes = {g.name: g.q for g in fit.groups}
     if sum(sizes.values()) != 1:
         found = ", ".join(f"{q} of {name}" for name, q in sizes.items())

@@ -176,6 +176,7 @@ def nested_step(m0: FittedModel, m1: FittedModel, reml: bool = False) -> Step:
             f"{m1.model_text!r}"
         )
     _check_auxiliary(m0, m1)
+    _check_residual(m0, m1)
     covariances, residual = _expansion(m0, m1)
     if residual is not None:
         raise ModelError(
@@ -208,6 +209,28 @@ def _check_auxiliary(m0, m1):
                 f"the models are not nested: the {name} of {m0.model_text!r} is no special case of that of "
                 f"{m1.model_text!r}"
             )
+
+
+def _check_residual(m0, m1):
+    """Refuse correlated residuals whose covariance is no special case of the larger model's."""
+    small, large = m0.design.residual, m1.design.residual
+    if small is None:
+        return
+    refusal = ModelError(
+        f"the models are not nested: the residuals of {m0.model_text!r} have a covariance that is no special "
+        f"case of {m1.model_text!r}; gl.compare sets their AIC side by side"
+    )
+    is_same = large is not None and all(
+        np.array_equal(a, b)
+        for a, b in ((small.grouping.codes, large.grouping.codes), (small.position, large.position))
+    )
+    if not is_same:
+        raise refusal
+    typical = np.random.default_rng(3).uniform(0.2, 0.5, small.structure.n_parameters)
+    S = small.structure.matrix(typical)
+    found = large.structure.matrix(large.structure.nearest(S))
+    if not np.allclose(found, S, atol=1e-6 * np.abs(S).max()):
+        raise refusal
 
 
 def _curves(fit):
@@ -323,9 +346,15 @@ def _hypothesis(m0: FittedModel, m1: FittedModel) -> str:
     new = [name for name in m1.auxiliary_params.index if name not in old and not name.endswith(" Intercept")]
     if new:
         parts.append(f"{' = '.join(new)} = 0")
+    if m1.design.residual is not None and _residual_text(m0) != _residual_text(m1):
+        parts.append("the residuals have the simpler covariance of the smaller model")
     if len(m1.theta) > len(m0.theta):
         parts += _random_hypotheses(m0, m1)
     return " and ".join(parts)
+
+
+def _residual_text(fit):
+    return None if fit.design.residual is None else fit.design.residual.term.text
 
 
 def _random_hypotheses(m0: FittedModel, m1: FittedModel) -> list[str]:

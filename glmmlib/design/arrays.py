@@ -12,6 +12,7 @@ from glmmlib.covariance.base import CovarianceStructure
 from glmmlib.design.effects import Effects
 from glmmlib.design.grouping import Grouping
 from glmmlib.design.recipe import Recipe
+from glmmlib.design.residual import ResidualDesign
 from glmmlib.formula.terms import MixedFormula, RandomTerm
 
 
@@ -118,6 +119,8 @@ class Design:
         Known covariances.
     auxiliary : tuple of AuxiliaryDesign
         Of the family's parameters that have a linear predictor.
+    residual : ResidualDesign or None
+        The blocks of correlated residuals of a linear model.
     """
 
     formula: MixedFormula
@@ -139,6 +142,7 @@ class Design:
     offset_argument: str | bool = field(repr=False)
     known: dict[str, pd.DataFrame] = field(repr=False)
     auxiliary: tuple[AuxiliaryDesign, ...] = ()
+    residual: ResidualDesign | None = None
 
     @property
     def index(self) -> pd.Index:

@@ -32,6 +32,7 @@ from glmmlib.design.identifiability import (
 )
 from glmmlib.design.matrices import read_parts, response_arrays, stack, summed_offset, term_columns
 from glmmlib.design.recipe import Recipe, columns_of, learn
+from glmmlib.design.residual import check_blocks, learn_residual, read_residual
 from glmmlib.design.smooths import by_level, learn_curve
 from glmmlib.design.variables import Variable
 from glmmlib.errors import DataError, ModelError
@@ -53,6 +54,7 @@ def build_design(
     functions: Mapping[str, Callable] | None = None,
     auxiliary: Mapping[str, str] | None = None,
     known: Mapping[str, pd.DataFrame] | None = None,
+    residual: str | None = None,
 ) -> Design:
     """Turn a formula and a data frame into the arrays of a mixed model.
 
@@ -79,6 +81,8 @@ def build_design(
         there are incomplete, too.
     known : dict of str to DataFrame, optional
         Known covariances, by the names that terms ``known(1 | animal, cov="A")`` give.
+    residual : str, optional
+        The structure of correlated residuals and their blocks: ``"us(visit | id)"``.
 
     Returns
     -------
@@ -119,6 +123,9 @@ def build_design(
         term.groups: tuple(require(name, data.columns) for name in term.groups) for term in formula.random
     }
     by_name = [require(name, data.columns) for name in (weights, offset) if isinstance(name, str)]
+    term = None if residual is None else read_residual(residual)
+    if term is not None:
+        by_name += [require(name, data.columns) for name in (term.column, *term.groups)]
     used = dict.fromkeys([*([plain] if plain else []), *needed, *(n for g in groups.values() for n in g)])
     rows, keep, n_missing, missing = complete_rows(data, [*dict.fromkeys([*used, *by_name])], na_action)
     weights, given_offset = (None if a is None else a[keep] for a in arguments.values())
@@ -163,6 +170,10 @@ def build_design(
         _random_design(term, groupings, *block, rows, known)
         for term, block in zip(formula.random, blocks, strict=True)
     )
+    with explained(missing, len(data)):
+        blocks_of_rows = None if term is None else learn_residual(term, rows)
+    if blocks_of_rows is not None:
+        check_blocks(blocks_of_rows, random)
     check_no_constant(columns, names, x)
     kept = independent_columns(x, names)
     check_random_effects(random, x if kept.all() else None)
@@ -188,6 +199,7 @@ def build_design(
         offset_argument=offset if isinstance(offset, str) else offset is not None,
         auxiliary=own,
         known=known,
+        residual=blocks_of_rows,
     )
 
 

@@ -26,6 +26,7 @@ from glmmlib.errors import DataError, RankDeficientWarning
 from glmmlib.types import FloatArray
 
 _WHERE = "the new data"
+POSITION = "residual position"  # what the positions of residuals are called among auxiliary columns
 
 
 def new_design(
@@ -101,6 +102,11 @@ def new_design(
     ]
     offset = _offset_argument(design, offset)
     by_name = [require(offset, frame.columns, _WHERE)] if isinstance(offset, str) else []
+    residual = design.residual if auxiliary else None
+    if residual is not None and residual.structure.hom:
+        residual = None
+    if residual is not None:
+        by_name.append(require(residual.term.column, frame.columns, _WHERE))
     given = argument(offset, "offset", frame)
 
     mask, _ = missing_rows(frame, list(dict.fromkeys([*needed, *by_name])))
@@ -119,6 +125,8 @@ def new_design(
         for i in chosen
     }
     own = {a.name: stack(matrices[a.key], rows.index) for a in design.auxiliary if a.key in keys}
+    if residual is not None:
+        own[POSITION] = residual.positions_of(rows).astype(float)[None]
     if mask is None:
         return NewDesign(frame.index, x.T, total, terms, complete, {k: D.T for k, D in own.items()})
     spread = {
@@ -242,6 +250,7 @@ def _nothing_complete(
     }
     offset = None if design.offset is None else np.full(n, np.nan)
     own = {a.name: np.full(a.D.shape[1:], np.nan) * np.ones((n, 1)) for a in design.auxiliary}
+    own[POSITION] = np.full((n, 1), np.nan)
     return NewDesign(frame.index, np.full((n, design.X.shape[1]), np.nan), offset, terms, complete, own)
 
 

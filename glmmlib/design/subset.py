@@ -53,6 +53,7 @@ def kept_rows(design: Design, keep: NDArray[np.bool_]) -> Design | None:
         offset=some(design.offset),
         weights=some(design.weights),
         auxiliary=tuple(replace(a, D=frozen(a.D[keep])) for a in design.auxiliary),
+        residual=None if design.residual is None else design.residual.kept(keep),
     )
 
 

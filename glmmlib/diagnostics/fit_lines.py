@@ -49,6 +49,8 @@ def _singularity(fit):
     theta = fit.solution.standard_theta
     groups = [g for g in fit.groups if not g.is_curve]
     blocks = [(b.structure, theta[b.index]) for g in groups for b in g.covariance.blocks]
+    if not fit.groups:
+        return Line("singularity", FINE, 1.0, "1", "there is no random effect whose variance could be zero")
     if not blocks:
         said = "the model has curves only, and one that is straight is an answer like any other"
         return Line("singularity", FINE, 1.0, "1", said)

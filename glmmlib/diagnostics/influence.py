@@ -106,6 +106,7 @@ def influence(fit: FittedModel, group: str | None = None, n_refits: int = REFITT
     groups = [g for g in fit.groups if not g.is_curve]
     if not groups:
         refuse_curves(fit.groups, "influence, which leaves out groups,")
+        raise ModelError("influence leaves out groups, and this model has no random-effects term")
     names = [g.name for g in groups]
     if group is not None and group not in names:
         raise ModelError(f"there is no grouping factor {group!r}; those of this fit are {', '.join(names)}")
@@ -142,6 +143,8 @@ def _largest(change):
 
 def _score_contributions(fit):
     """Return x_i s_i of each row, (p, n)."""
+    if fit.is_linear and fit.has_residual_side:
+        return fit.X.T * fit.solution.score(fit.resid.to_numpy())
     y, weights = fit.observations
     s = fit.family.derivatives(y, fit.solution.linear_predictor(), weights, fit.auxiliary, order=1).score
     return fit.X.T * s

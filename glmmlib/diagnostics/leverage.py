@@ -19,6 +19,8 @@ def hat_values(fit: FittedModel) -> FloatArray:
     """Return the diagonal of H (n,) of a linear mixed model, from the entries of the inverse that its groups
     touch.
     """
+    if fit.has_residual_side:
+        return fit.solution.hat_values()
     solution, structure = fit.solution, fit.solution.problem.structure
     inverse = solution.joint_precision().inverse()
     columns = [L.T @ f.columns() for L, f in zip(solution.standard_Lambdas, structure.factors, strict=True)]

@@ -36,6 +36,7 @@ from scipy.sparse.csgraph import connected_components
 
 from glmmlib.errors import ModelError
 from glmmlib.fitted import FittedModel
+from glmmlib.inference.kenward_roger_residual import check_residual_side, residual_sums
 from glmmlib.likelihood.coordinates import Coordinates
 from glmmlib.likelihood.lmm import ProfiledDeviance
 from glmmlib.linalg.resources import one_blas_thread
@@ -109,6 +110,8 @@ def kenward_roger(fit: FittedModel) -> KenwardRoger:
         For a fit by ML, for a covariance structure that is not linear in its parameters, and where crossed
         factors tie more than ``LARGEST_BLOCK`` random effects together.
     """
+    if fit.has_residual_side:
+        check_residual_side(fit)
     if any(member.covariance_basis() is None for member in fit.solution.problem.covariance.members):
         raise ModelError(
             "Kenward and Roger's adjustment is worked out for covariances linear in their parameters,"
@@ -121,6 +124,8 @@ def kenward_roger(fit: FittedModel) -> KenwardRoger:
             " ddf='satterthwaite'"
         )
     with one_blas_thread():
+        if fit.has_residual_side:
+            return _adjusted(fit, *residual_sums(fit))
         return _adjustment(fit, *_sums(fit))
 
 
@@ -189,6 +194,12 @@ def _adjustment(fit, gamma, single, double, P, Q):
     QQ[-1, :-1] = (-P - np.einsum("i,ijpq->jpq", gamma, Q)) / sigma2
     QQ[:-1, -1] = QQ[-1, :-1].swapaxes(1, 2)
     QQ[-1, -1] = (-PP[-1] - np.einsum("i,ipq->pq", gamma, QQ[:-1, -1])) / sigma2
+    return _adjusted(fit, t, PP, QQ)
+
+
+def _adjusted(fit, t, PP, QQ):
+    """Put the sums for all variance parameters together."""
+    Phi = fit.solution.coordinates.orthonormal_covariance(fit.solution.beta_cov)
     PhiP = Phi @ PP
     expected = t - 2.0 * np.einsum("pq,ijqp->ij", Phi, QQ) + np.einsum("ipq,jqp->ij", PhiP, PhiP)
     W = 2.0 * np.linalg.pinv(0.5 * (expected + expected.T), rcond=1e-12, hermitian=True)

@@ -13,17 +13,25 @@ from glmmlib.covariance.groups import Group, arrange
 from glmmlib.covariance.identifiability import check_covariances, check_residual
 from glmmlib.design.arguments import new_response
 from glmmlib.design.arrays import Design
+from glmmlib.design.auxiliary import is_constant
 from glmmlib.design.build import build_design, check_lmm_sizes
+from glmmlib.design.residual import refuse_residual_side
 from glmmlib.display.arguments import checked
 from glmmlib.errors import ModelError
 from glmmlib.families.gaussian import Gaussian
 from glmmlib.likelihood.lmm import ProfiledDeviance
 from glmmlib.likelihood.lmm_minimise import minimise_deviance
+from glmmlib.likelihood.residual_deviance import ResidualDeviance
+from glmmlib.likelihood.residual_minimise import minimise_residual
+from glmmlib.likelihood.residual_parameters import ResidualParameters
+from glmmlib.likelihood.residual_solution import ResidualSolution
 from glmmlib.likelihood.solution import Convergence, LinearSolution
 from glmmlib.linalg.resources import keep_memory, one_blas_thread
 from glmmlib.models.fit_warnings import warn_about
 from glmmlib.models.handed_out import handed_out
+from glmmlib.models.residual import residual_covariance, residual_problem
 from glmmlib.models.results import MixedModelFit
+from glmmlib.models.varcorr import VarCorr, group_covariance
 from glmmlib.replicates.refits import Refits, refit_many
 from glmmlib.types import ArrayLike, FloatArray
 
@@ -38,6 +46,8 @@ def lmer(
     na_action: str = "drop",
     functions: Mapping[str, Callable[..., Any]] | None = None,
     known: Mapping[str, Any] | None = None,
+    residual: str | None = None,
+    sigma: str | None = None,
 ) -> LinearMixedModelFit:
     r"""Fit a linear mixed model.
 
@@ -45,6 +55,9 @@ def lmer(
 
         y = X\beta + Z b + \epsilon, \quad b \sim N(0, \sigma^2 \Lambda\Lambda'), \;
         \epsilon \sim N(0, \sigma^2 W^{-1}).
+
+    With ``residual=`` the residuals of one block are correlated, with ``sigma=`` their SD differs between
+    rows; either may be given without a random term.
 
     Parameters
     ----------
@@ -70,6 +83,17 @@ def lmer(
     known : dict of str to DataFrame, optional
         Known covariances between the levels of a factor, such as the relationships of animals, by the names
         that terms ``known(1 | animal, cov="A")`` give.
+    residual : str, optional
+        How the residuals of a block hang together: ``"us(visit | id)"`` gives each visit an SD and each pair
+        a correlation (a mixed model for repeated measures, MMRM), ``"ar1(week | id)"`` and
+        ``"toep(visit | id)"`` correlations by distance, ``"cs(visit | id)"`` one for all pairs,
+        ``"diag(visit | id)"`` SDs alone. Names and defaults are glmmTMB's: ``cs`` and ``toep`` have an SD for
+        each visit unless ``hom=True`` stands in the brackets, ``ar1`` has one unless ``hom=False`` does. A
+        block lies within one level of each grouping factor.
+    sigma : str, optional
+        A formula without a response, such as ``"~ arm"``, for the logarithm of the residual SD:
+        ``log(sigma_i) = d_i' gamma`` (nlme's varIdent and varExp, glmmTMB's dispformula). Beside ``us`` and
+        other structures with an SD for each visit it is that of the first visit.
 
     Returns
     -------
@@ -100,19 +124,43 @@ def lmer(
     {'Intercept': 251.405, 'Days': 10.467}
     >>> round(fit.sigma, 3)
     25.592
+
+    Boys scatter more about their growth curves than girls:
+
+    >>> fit = gl.lmer("distance ~ Sex * age + (1 | Subject)", gl.load("Orthodont"), sigma="~ Sex")
+    >>> gl.coef_tests(fit, predictor="sigma")[["estimate", "se"]].round(3)
+                 estimate     se
+    Intercept      -0.247  0.126
+    Sex[T.Male]     0.760  0.158
+
+    Four visits, each with its SD, each pair with its correlation, and no random term (MMRM):
+
+    >>> fit = gl.lmer("distance ~ Sex * age", gl.load("Orthodont"), residual="us(age | Subject)")
+    >>> round(fit.deviance, 3), round(float(fit.varcorr.residual["age[8]"]), 3)
+    (424.547, 2.329)
     """
     if not isinstance(reml, bool | np.bool_):
         raise ModelError(f"reml is True or False, not {reml!r}: reml=False fits by maximum likelihood")
-    design = build_design(formula, data, weights, offset, na_action, functions=functions, known=known)
+    own = {} if sigma is None or is_constant("sigma", sigma) else {"sigma": sigma}
+    design = build_design(
+        formula,
+        data,
+        weights,
+        offset,
+        na_action,
+        functions=functions,
+        known=known,
+        auxiliary=own,
+        residual=residual,
+    )
     if design.trials is not None:
         raise ModelError(
             "cbind(successes, failures) is a binomial response: fit it with glmer(..., family='binomial')"
         )
-    if not design.random:
+    if not (design.random or design.auxiliary or design.residual):
         raise ModelError(
-            f"{design.formula.text!r} has no random-effects term; add one such as (1 | group), or fit it by "
-            "ordinary"
-            " least squares with statsmodels"
+            f"{design.formula.text!r} has no random-effects term; add one such as (1 | group), or correlated "
+            "residuals with residual=, or fit it by ordinary least squares with statsmodels"
         )
     check_lmm_sizes(design)
     groups, theta_names = arrange(design.random, design.weights)
@@ -126,7 +174,11 @@ def lmer(
 
 
 def _fit(design, groups, theta_names, reml):
-    return LinearMixedModelFit(design, theta_names, _solution(_problem(design, groups, reml)))
+    if design.auxiliary or design.residual:
+        solution = _residual_solution(*residual_problem(design, groups, reml))
+    else:
+        solution = _solution(_problem(design, groups, reml))
+    return LinearMixedModelFit(design, theta_names, solution)
 
 
 def _problem(design: Design, groups: tuple[Group, ...], reml: bool) -> ProfiledDeviance:
@@ -137,6 +189,13 @@ def _solution(problem: ProfiledDeviance) -> LinearSolution:
     with problem.remembering():
         optimum = minimise_deviance(problem)
         return LinearSolution(problem, optimum.x, Convergence.of(optimum))
+
+
+def _residual_solution(
+    problem: ResidualDeviance, parameters: ResidualParameters, near: FloatArray | None = None
+) -> LinearSolution:
+    optimum = minimise_residual(problem, parameters.label or "sigma=", near)
+    return ResidualSolution(problem, optimum.x, parameters, Convergence.of(optimum))
 
 
 class LinearMixedModelFit(MixedModelFit):
@@ -162,11 +221,46 @@ class LinearMixedModelFit(MixedModelFit):
 
     @property
     def sigma(self) -> float:
-        return self.solution.sigma
+        return self.one_auxiliary("fit.sigma")
 
     @property
     def scale(self) -> float:
+        """The unit of theta: sigma; with ``residual=`` or ``sigma=`` the SD of the first position where the
+        formula for log sigma has its mean.
+        """
         return self.solution.sigma
+
+    @handed_out
+    def varcorr(self) -> VarCorr:
+        """SDs and correlations of random effects and residuals: a
+        :class:`~glmmlib.models.varcorr.VarCorr`.
+        """
+        if not self.has_residual_side:
+            return super().varcorr
+        estimates, parameters = self.solution.estimates, self.solution.parameters
+        found = residual_covariance(parameters, estimates.auxiliary)
+        sds = {}
+        if parameters.is_even:
+            sds = {"Residual": self.sigma}
+        elif found is not None and parameters.side.D is None:
+            sds = found.sd.to_dict()
+        groups = [group_covariance(g, estimates.theta, self.scale) for g in self.groups]
+        return VarCorr(groups, sds, found)
+
+    @property
+    def model_text(self) -> str:
+        """The formula, with what the residual side has."""
+        if self.design.residual is None:
+            return super().model_text
+        return f"{super().model_text}, residual {self.design.residual.term.text}"
+
+    def one_auxiliary(self, what: str) -> Any:
+        if self.design.residual is not None and not self.design.residual.structure.hom:
+            raise ModelError(
+                f"{what} needs one sigma for all rows, but in this fit it differs between rows "
+                f"(residual={self.design.residual.term.text!r}): look at fit.varcorr and fit.auxiliary"
+            )
+        return super().one_auxiliary(what)
 
     @property
     def title(self) -> str:
@@ -181,6 +275,11 @@ class LinearMixedModelFit(MixedModelFit):
     def facts(self) -> tuple[()]:
         """What a summary says of the distribution: nothing, for the title does."""
         return ()
+
+    @property
+    def has_residual_side(self) -> bool:
+        """Are residuals correlated, or does their SD differ between rows?"""
+        return bool(self.design.residual or self.design.auxiliary)
 
     @property
     def observations(self) -> tuple[FloatArray, FloatArray | None]:
@@ -217,6 +316,7 @@ class LinearMixedModelFit(MixedModelFit):
         >>> fit.objective([0.0]) > fit.deviance
         True
         """
+        refuse_residual_side(self.design, "the criterion as a function of theta alone")
         theta = np.asarray(theta, dtype=float)
         if theta.shape != (len(self.theta),):
             raise ModelError(
@@ -239,7 +339,14 @@ class LinearMixedModelFit(MixedModelFit):
     def resid_pearson(self) -> pd.Series:
         """Residuals divided by their SD given the random effects, ``sigma / sqrt(weights)``."""
         w = 1.0 if self.design.weights is None else np.sqrt(self.design.weights)
-        return self._series(self.resid.to_numpy() * w / self.sigma, "resid_pearson")
+        return self._series(self.resid.to_numpy() * w / self.auxiliary, "resid_pearson")
+
+    @property
+    def resid_normalised(self) -> pd.Series:
+        """Pearson residuals made independent within the blocks of ``residual=`` (nlme's "normalized"),
+        ``C^-1 r`` with C the Cholesky factor of the block's covariance; without ``residual=`` Pearson's.
+        """
+        return self._series(self.solution.normalised(self.resid.to_numpy()), "resid_normalised")
 
     @property
     def resid_deviance(self) -> pd.Series:
@@ -248,20 +355,30 @@ class LinearMixedModelFit(MixedModelFit):
         return self._series(self.resid.to_numpy() * w, "resid_deviance")
 
     def _call(self) -> tuple[Callable[..., Any], dict[str, Any]]:
-        return lmer, {"reml": self.reml, "known": self.design.known}
+        residual = None if self.design.residual is None else self.design.residual.term.text
+        given = {"reml": self.reml, "known": self.design.known, "residual": residual}
+        return lmer, given | {"sigma": self.auxiliary_formulas.get("sigma")}
 
     def _question(self) -> dict[str, Any]:
-        return {"reml": self.reml}
+        residual = None if self.design.residual is None else self.design.residual.term.text
+        return {"reml": self.reml, "residual": residual, "auxiliary": self.auxiliary_formulas}
 
     @classmethod
     def _read_design(cls, question: Mapping[str, Any], formula: str, **rows: Any) -> Design:
-        return build_design(formula, **rows)
+        return build_design(
+            formula, auxiliary=question.get("auxiliary"), residual=question.get("residual"), **rows
+        )
 
     @classmethod
     def _restored(
         cls, question: Mapping[str, Any], design: Design, y: FloatArray | None, state: Mapping[str, Any]
     ) -> LinearMixedModelFit:
         groups, theta_names = arrange(design.random, design.weights)
+        if design.auxiliary or design.residual:
+            whole, parameters = residual_problem(design, groups, question["reml"])
+            if y is not None:
+                design, whole = replace(design, y=y), whole.with_response(y)
+            return cls(design, theta_names, ResidualSolution.restored_side(whole, parameters, state))
         problem = _problem(design, groups, question["reml"])
         if y is not None:
             design, problem = replace(design, y=y), problem.with_response(y)
@@ -301,10 +418,16 @@ class LinearMixedModelFit(MixedModelFit):
         y = new_response(y, self.design.data)
         check_lmm_sizes(replace(self.design, y=y))
         with one_blas_thread():
-            fit = self.with_solution(_solution(self.solution.problem.with_response(y)), y)
+            fit = self.with_solution(self._refitted(y), y)
         if warn:
             warn_about(fit)
         return fit
+
+    def _refitted(self, y):
+        if self.has_residual_side:
+            near = np.append(self.solution.phi, self.solution.standard_theta)
+            return _residual_solution(self.solution.whole.with_response(y), self.solution.parameters, near)
+        return _solution(self.solution.problem.with_response(y))
 
     def with_design(self, design: Design) -> LinearMixedModelFit:
         """Fit the same model to other rows, without a warning.
@@ -352,6 +475,9 @@ class LinearMixedModelFit(MixedModelFit):
         if reml == self.reml:
             return self
         with one_blas_thread():
+            if self.has_residual_side:
+                side = residual_problem(self.design, self.groups, reml)
+                return self.with_solution(_residual_solution(*side))
             problem = _problem(self.design, self.groups, reml)
             if not self.is_refit:
                 return self.with_solution(_solution(problem))

@@ -707,7 +707,7 @@ class MixedModelFit(AuxiliaryParameters, ABC):
             rows = np.broadcast_to(np.arange(n), (g.q, n))
             values = g.factor.Z.ravel(), (rows.ravel(), column.ravel())
             blocks.append(sparse.csr_array(values, shape=(n, J * g.q)))
-        return sparse.csr_array(sparse.hstack(blocks))
+        return sparse.csr_array(sparse.hstack([sparse.csr_array((self.nobs, 0)), *blocks]))
 
     @cached_property
     def Lambda(self) -> sparse.csr_array:
@@ -716,7 +716,7 @@ class MixedModelFit(AuxiliaryParameters, ABC):
             sparse.kron(sparse.identity(len(g.levels)), L)
             for g, L in zip(self.groups, self.solution.Lambdas, strict=True)
         ]
-        return sparse.csr_array(sparse.block_diag(factors))
+        return sparse.csr_array(sparse.block_diag(factors) if factors else (0, 0))
 
     def _series(self, values: FloatArray, name: str) -> pd.Series:
         return pd.Series(values, self.design.index, name=name)

@@ -63,7 +63,7 @@ def summary(fit: FittedModel, ddf: str | None = None) -> Summary:
     """Summarise a fit; see :meth:`glmmlib.models.results.MixedModelFit.summary`."""
     ddf = check_ddf(fit, ddf)
     curves = [_smooths(fit)] if any(g.is_curve for g in fit.groups) else []
-    has_spread = not curves or fit.ngroups or fit.varcorr.residual
+    has_spread = fit.ngroups or fit.varcorr.residual_components
     random = [_random_effects(fit)] if has_spread else []
     fixed_effects = [_fixed_effects(fit, ddf)] if len(fit.params) else []
     tables = (*random, *curves, *fixed_effects, *_auxiliary_tables(fit))
@@ -78,7 +78,7 @@ def one_line(fit: FittedModel) -> str:
 
 def _facts(fit):
     d = fit.design
-    facts = [("Formula", fit.formula), *fit.facts]
+    facts = [("Formula", fit.model_text if fit.is_linear else fit.formula), *fit.facts]
     dropped = "" if not d.n_missing else f" ({d.n_missing:,} more left out: {d.why_left_out})"
     facts += [("Rows", f"{fit.nobs:,}{dropped}"), *([("Groups", _groups(fit))] if fit.ngroups else [])]
     if d.weights is not None:
@@ -112,16 +112,20 @@ def _random_effects(fit: FittedModel) -> Table:
             shared = [f"{kind} {value:.3g}" for kind, value in c.shared.items()]
             correlations.append(shared or [_correlation(c.correlations.get(name)) for name in above])
             above.append(c.name)
-    for name, sd in fit.varcorr.residual.items():
-        rows.append((name, ""))
-        sds.append(sd)
-        correlations.append([])
+    above = []
+    for c in fit.varcorr.residual_components:
+        rows.append(("" if above else "Residual", c.name))
+        sds.append(c.sd)
+        shared = [f"{kind} {value:.3g}" for kind, value in c.shared.items()]
+        correlations.append(shared or [_correlation(c.correlations.get(name)) for name in above])
+        above.append(c.name)
     width = max(map(len, correlations))
     cells = [[*c, *[""] * (width - len(c))] for c in correlations]
     variances = aligned(np.square(sds))
     lines = [(*row, v, s, *c) for row, v, s, c in zip(rows, variances, aligned(sds), cells, strict=True)]
     header = ("Group", "Effect", "Variance", "SD", *(["Corr"] + [""] * (width - 1) if width else []))
-    return Table("Random effects", header, tuple(lines), n_labels=2)
+    title = "Random effects" if fit.groups else "Residuals"
+    return Table(title, header, tuple(lines), n_labels=2)
 
 
 def _smooths(fit):

@@ -82,12 +82,28 @@ class VarCorr(Mapping):
     sigma : float or None
         Residual SD; None where the distribution has none.
     residual : dict
-        The SDs that belong to no grouping factor: ``{"Residual": sigma}`` or nothing.
+        The SDs that belong to no grouping factor: ``{"Residual": sigma}``, one for each position of
+        ``residual="us(visit | id)"`` and the like, or nothing.
+    residual_covariance : GroupCovariance or None
+        SDs and correlations of the residuals of one block; with ``sigma=`` SDs relative to the first.
     """
 
-    def __init__(self, groups: Sequence[GroupCovariance], residual: dict[str, float]) -> None:
+    def __init__(
+        self,
+        groups: Sequence[GroupCovariance],
+        residual: dict[str, float],
+        residual_covariance: GroupCovariance | None = None,
+    ) -> None:
         self._groups = {g.name: g for g in groups}
         self.residual, self.sigma = residual, residual.get("Residual")
+        self.residual_covariance = residual_covariance
+
+    @property
+    def residual_components(self) -> tuple[Component, ...]:
+        """What a table shows of the residuals."""
+        if self.residual_covariance is not None:
+            return self.residual_covariance.components
+        return tuple(Component("", "sigma", sd, {}, {}, "") for sd in self.residual.values())
 
     def __getitem__(self, name: str) -> GroupCovariance:
         if name not in self._groups:
@@ -123,8 +139,9 @@ class VarCorr(Mapping):
             for c in g.components:
                 row = {"group": g.name, "name": c.name, "variance": c.sd**2, "sd": c.sd}
                 rows.append(row | {f"corr {name}": r for name, r in c.correlations.items()} | c.shared)
-        for name, sd in self.residual.items():
-            rows.append({"group": name, "name": "", "variance": sd**2, "sd": sd})
+        for c in self.residual_components:
+            row = {"group": "Residual", "name": c.name, "variance": c.sd**2, "sd": c.sd}
+            rows.append(row | {f"corr {name}": r for name, r in c.correlations.items()} | c.shared)
         return pd.DataFrame(rows)
 
     def __repr__(self) -> str:

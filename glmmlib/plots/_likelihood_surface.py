@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from glmmlib.design.residual import refuse_residual_side
 from glmmlib.display.arguments import check_fit
 from glmmlib.errors import ModelError
 from glmmlib.fitted import FittedModel
@@ -103,6 +104,7 @@ def _check(fit, start):
         raise ModelError(
             "the surface is drawn for linear mixed models; for a generalised one see gl.plots.profile(fit)"
         )
+    refuse_residual_side(fit.design, "the surface over theta")
     names = ", ".join(fit.theta.index)
     if len(fit.theta) > 2:
         raise ModelError(

@@ -66,7 +66,7 @@ def variance_function(
     ax = axes(ax)
     ax.plot(values, between, color=MODEL, label="between groups")
     if fit.is_linear:
-        residual = np.full(len(values), fit.scale**2)
+        residual = np.full(len(values), float(fit.one_auxiliary("the picture of a variance")) ** 2)
         ax.plot(values, residual, color=DATA, ls="--", label="residual")
         ax.plot(values, between + residual, color=POOLED, ls="-.", label="sum" if group else "total")
         ax.set(ylabel=f"variance of {fit.design.response_name}")

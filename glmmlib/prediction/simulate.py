@@ -145,8 +145,11 @@ def simulate_fit(
         for g, b in zip(fit.groups, fit.solution.modes, strict=True):
             if g.is_curve:  # all responses share it, as they share the fixed effects
                 eta = eta + (b[:, 0] @ g.factor.Z)[:, None]
-    as_proportions = fit.design.trials is None
-    y = draw_responses(eta, rng, fit.family, fit.observations[1], fit.auxiliary, as_proportions)
+    if fit.design.residual is not None:
+        y = eta + fit.solution.correlated(rng.standard_normal((count, fit.nobs))).T
+    else:
+        as_proportions = fit.design.trials is None
+        y = draw_responses(eta, rng, fit.family, fit.observations[1], fit.auxiliary, as_proportions)
     return pd.Series(y[:, 0], fit.design.index, name=fit.design.response_name) if n is None else y
 
 

@@ -42,7 +42,7 @@ class Refits:
     auxiliary : (R,) or (R, r) array, or None
         What the family has to estimate beside the mean: sigma, or the dispersion; where it has a formula, or
         where there are several, their coefficients on the scale of their links.
-    sigma : (R,) array, or None for a distribution without residual SD
+    sigma : (R,) array, or None for a distribution without one residual SD
     deviance : (R,) array
     is_singular : (R,) array of bool
     dispersion : (R,) array, or None
@@ -68,6 +68,7 @@ class Refits:
     _df: Callable[[], Any]
     _is_linear: bool
     _named: Callable[[Any], dict[str, Any]]
+    _unit: Callable[[Any], float] | None = None
 
     @cached_property
     def auxiliary_estimates(self) -> pd.DataFrame:
@@ -78,7 +79,7 @@ class Refits:
     @property
     def sigma(self) -> FloatArray | None:
         """Residual SDs; None for a distribution without."""
-        return self.auxiliary if self._is_linear else None
+        return self.auxiliary if self._is_linear and np.ndim(self.auxiliary) == 1 else None
 
     @property
     def dispersion(self) -> FloatArray | None:
@@ -187,6 +188,8 @@ class Refits:
         ``"sd Subject.Days"``.
         """
         scale: Any = self.auxiliary if self._is_linear else 1.0
+        if self._is_linear and self._unit is not None:
+            scale = np.array([self._unit(value) for value in self.auxiliary])
         values = values_of(self._groups, self.theta.to_numpy(), scale)
         return pd.DataFrame(values, columns=[place.name for place in places_of(self._groups)])
 
@@ -215,9 +218,9 @@ def refit_many(fit: FittedModel, Y: FloatArray) -> Refits:
 def _fit_together(fit: FittedModel) -> bool:
     """Can all responses share each step of the optimiser?"""
     return (
-        suits(fit.solution.problem.structure, fit.solution.problem.covariance)
+        fit.has_single_auxiliary
+        and suits(fit.solution.problem.structure, fit.solution.problem.covariance)
         and getattr(fit, "n_agq", 1) == 1
-        and fit.has_single_auxiliary
         and fit.family.is_log_concave
     )
 
@@ -355,6 +358,7 @@ def _one_by_one(fit: FittedModel, Y: FloatArray):
         partial(_in_parallel, fit, Y, _degrees_of_freedom),
         fit.is_linear,
         fit.solution.predictors.named,
+        fit.solution.unit_of if fit.is_linear else None,
     )
 
 

@@ -17,15 +17,15 @@ def conditional_predictors(fit: FittedModel, refits: Refits, Y: FloatArray) -> F
     """
     problem = fit.solution.problem
     is_simple = (
-        suits(problem.structure, problem.covariance)
+        fit.has_single_auxiliary
+        and suits(problem.structure, problem.covariance)
         and fit.family.is_log_concave
-        and fit.has_single_auxiliary
     )
     if not fit.is_linear and is_simple:
         return _all_at_once(fit, refits, Y)
     found = []
     for r, y in enumerate(Y.T):
-        own = problem.with_response(*([y] if fit.is_linear else response_of(fit, y)))
+        own = fit.solution.with_response(y) if fit.is_linear else problem.with_response(*response_of(fit, y))
         found.append(fit.solution.at(refits.estimates(r), own).linear_predictor())
     return np.stack(found, axis=1)
 
@@ -54,7 +54,8 @@ def auxiliary_in_rows(fit: FittedModel, refits: Any) -> FloatArray | None:
         return None
     if fit.has_single_auxiliary:
         return refits.auxiliary[:, None]
-    return np.array([fit.solution.auxiliary_of(refits.estimates(r)) for r in range(len(refits))])
+    found = (fit.solution.auxiliary_of(refits.estimates(r)) for r in range(len(refits)))
+    return np.array([np.atleast_1d(values) for values in found])
 
 
 def response_of(fit: FittedModel, y: FloatArray) -> tuple[FloatArray, FloatArray | None]:

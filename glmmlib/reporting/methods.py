@@ -51,6 +51,12 @@ def _auxiliary(fit):
             f"The {own.title} {own.symbol} had a linear predictor of its own, {code(text)} "
             f"({own.link.name} link)."
         )
+    residual = fit.design.residual
+    if residual is not None:
+        yield (
+            f"Residuals were correlated within the {counted(len(residual.grouping.levels), 'level')} of "
+            f"{code(residual.grouping.name)}, by {code(residual.term.text)}."
+        )
 
 
 def _model(fit: FittedModel) -> str:

@@ -117,7 +117,8 @@ def report(
     sections = [("Methods", tuple(methods(fit, numbers))), ("Results", tuple(results(fit, numbers)))]
     if found := tuple(caveats(fit, numbers)):
         sections.append(("What to keep in mind", found))
-    tables = [random_effects_table(numbers), model_table(fit, numbers)]
+    tables = [random_effects_table(numbers)] if len(numbers.variances) else []
+    tables.append(model_table(fit, numbers))
     tables[:0] = auxiliary_tables(fit, numbers)
     if len(fit.params):
         tables.insert(0, fixed_effects_table(numbers))

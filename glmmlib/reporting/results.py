@@ -296,12 +296,30 @@ def _variation(fit: FittedModel) -> Iterator[Any]:
                 tie += f", with {kind} {_significant(value)} in {code(c.label)}"
         where = "Over all rows" if name == "1" else f"Between the levels of {code(name)}"
         yield f"{where} the SD was {joined(sds)}{tie}."
+    if fit.is_linear and fit.varcorr.residual_covariance is not None:
+        yield from _residual_variation(fit)
     for auxiliary, value in fit.named_auxiliary():
         yield auxiliary.sentence.format(_significant(value))
     for auxiliary, text in fit.modelled_auxiliary():
         values = fit.auxiliary_values[auxiliary.name]
         low, high = (_significant(float(f(values))) for f in (np.min, np.max))
         yield auxiliary.sentence.format(f"{low} to {high} (by {code(text)})")
+
+
+def _residual_variation(fit):
+    components = fit.varcorr.residual_covariance.components
+    sds = [f"{_significant(c.sd)} at {code(c.name)}" for c in components if c.name]
+    if sds and not fit.auxiliary_formulas:
+        yield f"The residual SD was {joined(sds)}."
+    elif sds:
+        yield f"Relative to that of {code(components[0].name)} the residual SD was {joined(sds[1:])}."
+    pairs = [r for c in components for r in c.correlations.values()]
+    if pairs:
+        low, high = min(pairs), max(pairs)
+        yield f"Residuals of one block had correlations of {low:.2f} to {high:.2f}."
+    shared = [f"{kind} {value:.2f}" for c in components for kind, value in c.shared.items()]
+    if shared:
+        yield f"Residuals of one block had {joined(shared)}."
 
 
 def _shares(fit, numbers):

@@ -142,14 +142,18 @@ def _coefficients(tests, se):
 def _parameters(fit: FittedModel) -> pd.DataFrame:
     """SDs and correlations; ``_parameter`` is the name that profile and bootstrap give them."""
     rows = []
-    for name, g in fit.varcorr.items():
-        rows += [(name, f"sd__{c.name}", c.sd, c.parameter) for c in g.components]
+    groups = dict(fit.varcorr)
+    if fit.varcorr.residual_covariance is not None:
+        groups["Residual"] = fit.varcorr.residual_covariance
+    for name, g in groups.items():
+        rows += [(name, f"sd__{c.name}", c.sd, c.parameter) for c in g.components if c.name]
         for c in g.components:
             for earlier, corr in c.correlations.items():
                 parameter = f"{c.parameter.replace('sd ', 'corr ', 1)}.{earlier}"
                 rows.append((name, f"cor__{earlier}.{c.name}", corr, parameter))
             for kind, value in c.shared.items():
-                parameter = f"{kind} {prefixed(name, c.label)}"
+                of = kind.replace("rho", f"rho {c.label}") if name == "Residual" else None
+                parameter = of or f"{kind} {prefixed(name, c.label)}"
                 rows.append((name, f"{kind}__{c.label}", value, parameter))
     rows += [("Residual", a.term, value, a.name) for a, value in fit.named_auxiliary()]
     return _frame("ran_pars", rows, ["group", "term", "estimate", "_parameter"])
@@ -170,13 +174,15 @@ def _modes(fit):
 
 
 def _frame(effect: str, rows: Sequence[tuple[str, str, float, str]], columns: Sequence[str]) -> pd.DataFrame:
-    table = pd.DataFrame(rows, columns=columns)
+    table = pd.DataFrame(rows, columns=columns).astype({"estimate": float})
     table.insert(0, "effect", effect)
     return table
 
 
 def _add_normal_intervals(table: pd.DataFrame, level: float) -> None:
     modes = table["effect"] == "ran_vals"
+    if not modes.any():
+        return
     half = -quantile(0.5 * (1.0 - level), np.inf) * table.loc[modes, "std_error"]
     table.loc[modes, "conf_low"] = table.loc[modes, "estimate"] - half
     table.loc[modes, "conf_high"] = table.loc[modes, "estimate"] + half
@@ -209,7 +215,7 @@ def glance(fit: FittedModel) -> pd.DataFrame:
         [
             {
                 "nobs": fit.nobs,
-                "sigma": _number(fit.sigma),
+                "sigma": _number(fit.auxiliary if fit.is_linear else None),  # NaN where rows differ in it
                 "dispersion": _number(getattr(fit, "dispersion", None)),  # NaN where rows differ in it
                 "logLik": fit.llf,
                 "AIC": fit.aic,

@@ -12,6 +12,7 @@ import pandas as pd
 from glmmlib.covariance.groups import refuse_curves
 from glmmlib.design.arrays import NewDesign
 from glmmlib.design.newdata import new_design
+from glmmlib.design.residual import refuse_residual_side
 from glmmlib.display.arguments import checked
 from glmmlib.display.words import listed
 from glmmlib.errors import DataError, ModelError
@@ -112,6 +113,7 @@ def correlation(
             "correlations of the responses are computed for linear mixed models; for other families see"
             " gl.icc(fit, scale='observation')"
         )
+    refuse_residual_side(fit.design, "the correlation of two responses")
     shared = group_positions(fit, group)
     places = Place.of(fit, x1), Place.of(fit, x2)
     if any(place.rows is None for place in places):

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from glmmlib.covariance.groups import refuse_curves
+from glmmlib.design.residual import refuse_residual_side
 from glmmlib.display.arguments import checked
 from glmmlib.errors import ModelError
 from glmmlib.fitted import FittedModel
@@ -116,6 +117,7 @@ def shrinkage(fit: FittedModel, group: str | None = None) -> Shrinkage:
             " is no shrinkage factor; compare fit.ranef() with a fit of each group by itself"
         )
     refuse_curves(fit.groups, WHAT)
+    refuse_residual_side(fit.design, WHAT)
     if group is None and len(fit.groups) > 1:
         names = ", ".join(g.name for g in fit.groups)
         raise ModelError(

@@ -24,6 +24,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
+from glmmlib.design.residual import refuse_residual_side
 from glmmlib.display.arguments import checked, checked_level
 from glmmlib.display.tables import Table, aligned
 from glmmlib.display.words import wrapped
@@ -240,6 +241,8 @@ def profile(fit: FittedModel, parm: str | Sequence[str] | None = None, level: fl
       Intercept                         251.4     237.7    265.1
       Days                              10.47      7.36    13.58
     """
+    if fit.is_linear:
+        refuse_residual_side(fit.design, "a profile likelihood")
     checked_level(level, example=0.99)
     refitted = bool(fit.reml)
     ml = cast(FittedLinearModel, fit).with_criterion(reml=False) if refitted else fit
