@@ -30,19 +30,20 @@ def residual_problem(
         If the formula for sigma cannot say that sigma is the same in all rows.
     """
     own, blocks = next(iter(design.auxiliary), None), design.residual
-    D = None if own is None else own.D
-    if D is not None and np.abs(D @ np.linalg.lstsq(D, np.ones(len(D)), rcond=1e-12)[0] - 1.0).max() > 1e-8:
-        raise ModelError(
-            f"sigma={own.text!r} has no intercept, so one SD for all rows is not among its cases: leave the "
-            "0 + out"
-        )
+    D, names = (None, ()) if own is None else (own.D, own.columns)
+    if own is not None:
+        constant = own.D @ np.linalg.lstsq(own.D, np.ones(len(own.D)), rcond=1e-12)[0]
+        if np.abs(constant - 1.0).max() > 1e-8:
+            raise ModelError(
+                f"sigma={own.text!r} has no intercept, so one SD for all rows is not among its cases: leave "
+                "the 0 + out"
+            )
     if blocks is None:
         side = ResidualSide(design.nobs, Independent(), None, None, D, design.weights)
-        parameters = ResidualParameters(side, own.columns)
+        parameters = ResidualParameters(side, names)
     else:
         codes, position = blocks.grouping.codes, blocks.position
         side = ResidualSide(design.nobs, blocks.structure, codes, position, D, design.weights)
-        names = () if own is None else own.columns
         parameters = ResidualParameters(side, names, blocks.columns, blocks.term.label)
     return ResidualDeviance(design.y, design.X, groups, reml, side, design.offset), parameters
 
