@@ -402,5 +402,5 @@ def test_rooms_of_groups_refuse_a_fit_without_any(room):
 
 
 def test_a_check_of_curves_alone_looks_at_no_groups():
-    names = [line.name for line in gl.check(motor_fit(), rng=np.random.default_rng(9)).lines]
+    names = [line.name for line in gl.check(motor_fit(), n=99, rng=np.random.default_rng(9)).lines]
     assert "singularity" in names and "influence" not in names
