@@ -56,9 +56,9 @@ class CovarianceStructure(ABC):
     word, example : str
         The word that names the structure in a formula, and a term with it: ``"ar1(0 + t | g)"``. The contract
         test fits it; it has numbers x, times t, their factor f, coordinates lon and lat, groups g, animals.
-    left_side : {"effects", "times", "places", "levels"}
+    left_side : {"effects", "times", "places", "levels", "curve"}
         What the left side of the bar tells: the columns of a model matrix, or one effect for each time, for
-        each place, for each level of the grouping column.
+        each place, for each level of the grouping column; or the column of which they bend a curve.
     options : dict
         The names of what the word's brackets may hold beside the term, with the defaults.
     needs_repeats : bool

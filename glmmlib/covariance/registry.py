@@ -1,6 +1,7 @@
 """The covariance structures, by the word that names them in a formula."""
 
 from glmmlib.covariance.ar1 import AR1
+from glmmlib.covariance.bends import Bends
 from glmmlib.covariance.compound_symmetry import CompoundSymmetry
 from glmmlib.covariance.curve import Curve
 from glmmlib.covariance.diagonal import Diagonal
@@ -19,5 +20,6 @@ STRUCTURES = {
         Matern,
         Known,
         Curve,
+        Bends,
     )
 }

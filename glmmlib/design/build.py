@@ -19,7 +19,7 @@ from glmmlib.design.arguments import argument, check_weights
 from glmmlib.design.arrays import Design, RandomDesign, frozen
 from glmmlib.design.auxiliary import auxiliary_designs, read_auxiliary_parts
 from glmmlib.design.columns import clean, require
-from glmmlib.design.effects import checked_known, learn_effects
+from glmmlib.design.effects import Effects, checked_known, learn_effects
 from glmmlib.design.frames import as_frame, complete_rows
 from glmmlib.design.functions import checked_functions
 from glmmlib.design.grouping import Grouping
@@ -207,15 +207,17 @@ def _random_design(
     term: RandomTerm, groupings: Mapping, names: tuple[str, ...], matrix: np.ndarray, rows, known
 ) -> RandomDesign:
     kind = STRUCTURES[term.word]
-    if kind.is_curve:
-        curve = learn_curve(term, names, matrix)
-        Z = curve.rows(matrix, rows)[0]
-        whole = Grouping.whole(len(rows), term.label)
-        structure = kind.of(curve.columns, None, **cast(dict[str, Any], dict(term.options)))
-        return RandomDesign(term, whole, curve.columns, frozen(Z), curve, structure)
-    effects, Z = learn_effects(term, kind.left_side, names, matrix, rows, known)
+    effects: Effects
+    if kind.left_side == "curve":
+        effects = learn_curve(term, names, matrix)
+        Z = effects.rows(matrix, rows)[0]
+    else:
+        effects, Z = learn_effects(term, kind.left_side, names, matrix, rows, known)
     structure = kind.of(effects.columns, effects.places, **cast(dict[str, Any], dict(term.options)))
-    grouping = Grouping.whole(len(rows)) if kind.left_side == "levels" else groupings[term.groups]
+    if kind.is_curve or kind.left_side == "levels":
+        grouping = Grouping.whole(len(rows), *([term.label] if kind.is_curve else []))
+    else:
+        grouping = groupings[term.groups]
     return RandomDesign(term, grouping, effects.columns, frozen(Z), effects, structure)
 
 

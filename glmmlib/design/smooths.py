@@ -82,7 +82,7 @@ def learn_curve(term: RandomTerm, names: tuple[str, ...], matrix: np.ndarray) ->
     here = weight != 0
     bends, line = split_from_line(spline, x[here], vectors / np.sqrt(values), has_line, weight[here])
     return CurveEffects(
-        tuple(f"bend {i + 1}" for i in range(bends.shape[1])),
+        tuple(f"bend {i + 1}" + ("" if term.is_curve else f" of {names[0]}") for i in range(bends.shape[1])),
         bends.T,
         spline=spline,
         line=line,

@@ -14,12 +14,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from glmmlib.covariance.bends import Bends
 from glmmlib.covariance.registry import STRUCTURES
 from glmmlib.display.words import did_you_mean
 from glmmlib.errors import FormulaError
 from glmmlib.formula.algebra import INTERCEPT, expression_of, terms_of
 from glmmlib.formula.expressions import read_expression
-from glmmlib.formula.smooths import is_smooth, read_smooth
+from glmmlib.formula.smooths import check_options, is_smooth, read_random_curve, read_smooth
 from glmmlib.formula.terms import Cbind, MixedFormula, RandomTerm
 from glmmlib.formula.tokens import Token, quoted, tokenise, with_powers
 
@@ -224,12 +225,14 @@ def _random_terms(text: str, summand: Summand) -> list[RandomTerm]:
     options: tuple[tuple[str, object], ...] = ()
     if tokens[0].kind == "word":
         word = _structure_word(text, tokens[0])
+        first = tokens[0]
         tokens, options = _options(text, tokens, word)
+        if STRUCTURES[word].left_side == "curve":
+            check_options(dict(options), text, first)
     smooth = next((token for token in tokens if is_smooth(token)), None)
-    if smooth is not None:
+    if smooth is not None and word is not None:
         raise FormulaError(
-            "a curve for each group, (s(x) | g), is not there yet: s(x) + (x | g) is one curve, a line for "
-            "each group",
+            f"a curve for each level has a structure of its own: write (s(x) | g), without {word}",
             text,
             smooth.start,
         )
@@ -256,7 +259,18 @@ def _random_terms(text: str, summand: Summand) -> list[RandomTerm]:
         )
     if word is not None and bar.text == "||":
         raise FormulaError(f"{word}() says what the covariance is, so its bar is single", text, bar.start)
-    lhs, right = _random_lhs(text, tokens[1 : bars[0]], bar), tokens[bars[0] + 1 : -1]
+    right = tokens[bars[0] + 1 : -1]
+    if smooth is not None:
+        line, lhs, options = read_random_curve(text, tokens[1 : bars[0]])
+        return [
+            term
+            for groups in _groupings(text, right, tokens[-1])
+            for term in (
+                _random_term(line, bar, groups, None, ()),
+                _random_term(lhs, bar._replace(text="|"), groups, Bends.word, options),
+            )
+        ]
+    lhs = _random_lhs(text, tokens[1 : bars[0]], bar)
     if word is not None and len(right) == 1 and right[0].text == "1":
         return [_random_term(lhs, bar, (), word, options)]
     groupings = _groupings(text, right, tokens[-1])

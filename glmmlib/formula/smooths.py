@@ -65,7 +65,7 @@ def read_smooth(text: str, tokens: Sequence[Token], is_minus: bool) -> tuple[Ran
             ) from None
         if value != known[keyword.arg] or type(value) is not type(known[keyword.arg]):
             options[keyword.arg] = value
-    _check(options, text, token)
+    check_options(options, text, token)
     what = expression.spelt(tree.args[0])
     by = options.get("by")
     given = "".join(f", {name}={value if name == 'by' else repr(value)}" for name, value in options.items())
@@ -73,6 +73,25 @@ def read_smooth(text: str, tokens: Sequence[Token], is_minus: bool) -> tuple[Ran
     term = RandomTerm(f"{WORD}({what}{given})", left, (), WORD, tuple(options.items()))
     line = (f"{what}:{by}" if by else what) if HAS_LINE[str(options.get("bs", "cr"))] else ""
     return term, line
+
+
+def read_random_curve(text: str, tokens: Sequence[Token]) -> tuple[str, str, tuple[tuple[str, object], ...]]:
+    """Read the left side of ``(s(x) | g)``: that of its lines, that of its bends, and the options of these.
+
+    >>> from glmmlib.formula.tokens import tokenise
+    >>> read_random_curve("s(x, k=5)", tokenise("s(x, k=5)"))
+    ('x', '0 + x', (('k', 5),))
+    """
+    if len(tokens) != 1:
+        raise FormulaError(
+            "a curve for each level stands alone before its bar, as in (s(x) | g): its line is part of it",
+            text,
+            tokens[0].start,
+        )
+    term, line = read_smooth(text, tokens, is_minus=False)
+    if "by" in dict(term.options):
+        raise FormulaError("curves that vary between groups have no by=", text, tokens[0].start)
+    return line or "1", term.lhs, term.options
 
 
 def _column(node: ast.expr, expression: Expression, text: str, token: Token) -> str:
@@ -86,7 +105,8 @@ def _column(node: ast.expr, expression: Expression, text: str, token: Token) -> 
     return expression.spelt(node)
 
 
-def _check(options: dict, text: str, token: Token) -> None:
+def check_options(options: dict, text: str, token: Token) -> None:
+    """Complain of impossible knots or bases."""
     k, bs, knots = options.get("k", 10), options.get("bs", "cr"), options.get("knots")
     if bs not in HAS_LINE:
         raise FormulaError(

@@ -205,6 +205,34 @@ def test_a_curve_by_ones_is_the_curve():
     )
 
 
+# --- curves for each group ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["REML", "ML"])
+def test_random_curves_of_nlme_s_bends_have_its_likelihood(method, monkeypatch):
+    def as_they_are(spline, x, bends, has_line, weight):
+        return bends, np.zeros((1 + has_line, bends.shape[1]))
+
+    data = pd.read_csv(REFERENCE / "data" / "curves.csv")
+    own = gl.lmer("y ~ arm * x + (s(x, k=6) | g)", data, reml=method == "REML")
+    monkeypatch.setattr(smooth_design, "split_from_line", as_they_are)
+    fit = gl.lmer("y ~ arm * x + (s(x, k=6) | g)", data, reml=method == "REML")
+    assert fit.deviance == pytest.approx(R["random_curves"][method], abs=1e-6)
+    assert own.deviance < fit.deviance - 5  # bends cleared of the line are another model
+
+
+def test_a_random_curve_is_a_random_line_and_random_bends():
+    data = pd.read_csv(REFERENCE / "data" / "curves.csv")
+    short = gl.lmer("y ~ s(x, k=8) + (s(x, k=6) | g)", data)
+    long = gl.lmer("y ~ s(x, k=8) + (x | g) + bends(0 + x | g, k=6)", data)
+    assert short.deviance == pytest.approx(long.deviance, abs=1e-9)
+    np.testing.assert_allclose(short.predict(data.head(20)), short.fittedvalues.head(20))
+    new = short.predict(data.head(3).assign(g="new"), allow_new_levels=True)
+    np.testing.assert_allclose(new, short.predict(data.head(3), re_form="~0"))
+    count = data.assign(n=np.random.default_rng(1).poisson(np.exp(1 + data["y"])))
+    assert np.isfinite(gl.glmer("n ~ x + (s(x, k=5) | g)", count, family="poisson").deviance)
+
+
 # --- rooms --------------------------------------------------------------------------------------------
 
 
@@ -361,7 +389,13 @@ MISTAKES = {
     "y ~ s(x, by='f')": (FormulaError, "names a column"),
     "y ~ f + s(x, by=nothing) + (1 | g)": (DataError, "nothing"),
     "y ~ f + s(x, by=f) + s(x, by=f, k=5)": (FormulaError, "a second time"),
-    "y ~ (s(x) | g)": (FormulaError, "for each group"),
+    "y ~ (x + s(x) | g)": (FormulaError, "stands alone before its bar"),
+    "y ~ (s(x, by=f) | g)": (FormulaError, "have no by="),
+    "y ~ us(s(x) | g)": (FormulaError, "without us"),
+    "y ~ (s(x, k=3) | g)": (FormulaError, "whole number from 4"),
+    "y ~ bends(0 + x | g, k=3)": (FormulaError, "whole number from 4"),
+    "y ~ bends(0 + f | g)": (ModelError, "one column of numbers"),
+    "y ~ (s(few) | g)": (DataError, "distinct values"),
     "y ~ s(x | g)": (FormulaError, "means nothing"),
     "y ~ s(x, k=3)": (FormulaError, "whole number from 4"),
     "y ~ s(x, k=10.0)": (FormulaError, "whole number from 4"),

@@ -57,6 +57,17 @@ motor <- read_data("mcycle"); sleep <- read_data("sleepstudy"); sleep$Subject <-
 frogs <- read_data("frogs"); birds <- read_data("birds"); birds$lm <- log(birds$minutes)
 birds$season <- (birds$month - 1) %% 12 + 1
 curves <- read_data("curves"); curves$arm <- factor(curves$arm); curves$g <- factor(curves$g)
+# nlme: a line and iid bends for each group; the bends are the eigenvectors of the penalty, not cleared of the line.
+random_curves <- function() {
+  con <- smoothCon(s(x, k = 6, bs = "cr"), curves)[[1]]
+  e <- eigen(con$S[[1]] * con$S.scale, symmetric = TRUE)
+  curves$bends <- con$X %*% e$vectors[, 1:4] %*% diag(1 / sqrt(e$values[1:4]))
+  control <- nlme::lmeControl(maxIter = 500, msMaxIter = 500, opt = "nlminb", tolerance = 1e-9, msTol = 1e-11)
+  own <- list(g = nlme::pdBlocked(list(nlme::pdSymm(~ x), nlme::pdIdent(~ bends - 1))))
+  deviance <- sapply(c("REML", "ML"), function(method)
+    -2 * as.numeric(logLik(nlme::lme(y ~ arm * x, random = own, data = curves, method = method, control = control))))
+  as.list(deviance)
+}
 m <- gam(accel ~ s(times, k = 20, bs = "cr"), data = motor, method = "REML", control = gam.control(newton = list(conv.tol = 1e-12)))
 at <- c(2.4, 5, 14.6, 25.5, 40, 57.6, 70)
 p <- predict(m, data.frame(times = at), se.fit = TRUE)
@@ -66,6 +77,7 @@ found <- list(
   sleepstudy = linear(Reaction ~ 1 + (Days | Subject), sleep, list(s(Days, k = 8, bs = "cr"))),
   curves = linear(y ~ arm + (x | g), curves, list(s(x, by = arm, k = 8, bs = "cr"))),
   numbers = linear(accel ~ z, transform(motor, z = sqrt(times)), list(s(times, by = z, k = 8, bs = "cr"))),
+  random_curves = random_curves(),
   frogs = general(presence ~ 1 + (1 | region), frogs, list(s(depth, k = 8, bs = "cr")), binomial),
   birds = general(count ~ 1 + offset(lm) + (1 | site), birds, list(s(season, k = 8, bs = "cc"), s(temperature, k = 6, bs = "cr")), poisson, list(season = c(0.5, 12.5)))
 )
