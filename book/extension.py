@@ -33,6 +33,7 @@ from book.charts import SliderDirective, SliderRenderer
 from book.contents import lessons
 
 ASSETS = Path(__file__).parent / "assets"
+TEMPLATES = Path(__file__).parent / "templates"
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
@@ -70,6 +71,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
 
 def _add_assets(app: Sphinx, config: Any) -> None:
     config.html_static_path.append(str(ASSETS))
+    config.templates_path.append(str(TEMPLATES))
     app.add_css_file("book.css")
     app.add_js_file("keys.js", loading_method="defer")
     app.add_js_file("progress.js", loading_method="defer", priority=900)  # after the quizzes answer
