@@ -61,8 +61,7 @@ def logarithm_of_the_response(answer) -> str:
 def the_draft(answer) -> str:
     sd, p, depth = numbers(answer, "SD of all regions", "p of varying slopes", "best depth for tadpoles")
     frogs = gl.load("frogs")
-    bern = {"family": "binomial", "n_agq": 9}
-    whole = gl.glmer("presence ~ depth + (1 | region)", frogs, **bern)
+    whole = gl.glmer("presence ~ depth + (1 | region)", frogs, family="binomial", n_agq=9)
     look(abs(sd - whole.varcorr["region"].sd.iloc[0]) < 0.02, "Look at the SD: do all regions take part?")
     slopes = whole.update("presence ~ depth + (depth | region)")
     right = gl.anova(whole, slopes).table["p"].iloc[-1]

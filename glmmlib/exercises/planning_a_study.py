@@ -16,8 +16,8 @@ def _share_of_singular_fits(groups: int, size: int, sd_slope: float, reps: int =
     """Among studies with a residual SD of 1, levels with an SD of 0.7, and x of SD 1 in each group."""
     x = np.linspace(-1, 1, size)
     rows = pd.DataFrame({"site": np.repeat(np.arange(groups), size), "x": np.tile(x / x.std(), groups)})
-    truth = {"fixef": [0, 0], "sd": {"site": [0.7, sd_slope]}, "sigma": 1}
-    Y = gl.simulate("~ x + (x | site)", rows, n=reps, rng=np.random.default_rng(4), **truth)
+    sd, rng = {"site": [0.7, sd_slope]}, np.random.default_rng(4)
+    Y = gl.simulate("~ x + (x | site)", rows, fixef=[0, 0], sd=sd, sigma=1, n=reps, rng=rng)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", GlmmlibWarning)
         template = gl.lmer("y ~ x + (x | site)", rows.assign(y=Y[:, 0]))

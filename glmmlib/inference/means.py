@@ -183,7 +183,7 @@ class Differences:
 @checked
 def means(
     fit: FittedModel,
-    by: str,
+    by: str | Sequence[str],
     at: Mapping[str, Any] | None = None,
     kind: str = "response",
     level: float = 0.95,

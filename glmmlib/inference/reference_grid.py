@@ -19,7 +19,9 @@ from glmmlib.types import FloatArray
 GRID_LIMIT = 200_000  # rows
 
 
-def reference_grid(fit: FittedModel, by: str, at: Mapping[str, Any] | None) -> tuple[pd.DataFrame, list[Any]]:
+def reference_grid(
+    fit: FittedModel, by: str | Sequence[str], at: Mapping[str, Any] | None
+) -> tuple[pd.DataFrame, list[Any]]:
     """Return all combinations of the values of the variables, and sentences that say what they are."""
     design = fit.design
     recipe = design.recipe

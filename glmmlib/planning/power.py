@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from glmmlib.covariance.groups import Group
 from glmmlib.display.arguments import checked
 from glmmlib.display.words import did_you_mean, listed
 from glmmlib.errors import GlmmlibWarning, ModelError
@@ -24,7 +23,7 @@ from glmmlib.models.glmer import glmer
 from glmmlib.models.lmer import lmer
 from glmmlib.prediction.simulate import require_generator, simulate
 from glmmlib.replicates.parallel import in_parallel
-from glmmlib.types import FloatArray, Numbers
+from glmmlib.types import FloatArray
 
 N_DESIGNS = 20  # draws of the covariates for each size of the study
 
@@ -94,17 +93,17 @@ class Study:
 def power(
     formula: str,
     *,
-    groups: Sequence[Group],
-    group_sizes: int,
-    fixef: dict[str, float],
+    groups: int | Sequence[int],
+    group_sizes: int | Sequence[int],
+    fixef: Mapping[str, float],
     test: str,
-    sd: dict[str, float] | None = None,
-    corr: FloatArray | None = None,
-    sigma: int | None = None,
+    sd: Mapping[str, Any] | None = None,
+    corr: Mapping[str, Any] | None = None,
+    sigma: float | None = None,
     family: str = "gaussian",
     link: str | Link | None = None,
-    dispersion: Numbers | None = None,
-    covariates: dict[str, str] | None = None,
+    dispersion: float | None = None,
+    covariates: Mapping[str, str | Callable[..., Any]] | None = None,
     n: int = 1000,
     alpha: float = 0.05,
     ddf: str | None = None,

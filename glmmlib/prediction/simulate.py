@@ -14,26 +14,26 @@ from glmmlib.families.base import Family
 from glmmlib.families.links import Link
 from glmmlib.families.registry import any_family
 from glmmlib.fitted import FittedModel
-from glmmlib.types import AuxiliaryValue, FloatArray, Numbers
+from glmmlib.types import ArrayLike, AuxiliaryValue, FloatArray
 
 
 def simulate(
     formula: str,
-    data: pd.DataFrame,
+    data: Any,
     *,
-    fixef: dict[str, float],
-    sd: dict[str, float] | None = None,
-    corr: FloatArray | None = None,
-    sigma: int | None = None,
+    fixef: Mapping[str, float] | ArrayLike,
+    sd: Mapping[str, Any] | None = None,
+    corr: Mapping[str, Any] | None = None,
+    sigma: float | None = None,
     family: str = "gaussian",
     link: str | Link | None = None,
-    dispersion: Numbers | None = None,
-    weights: FloatArray | None = None,
-    offset: FloatArray | None = None,
+    dispersion: float | None = None,
+    weights: str | ArrayLike | None = None,
+    offset: str | ArrayLike | None = None,
     n: int | None = None,
     rng: np.random.Generator | int | None = None,
     functions: Mapping[str, Callable[..., Any]] | None = None,
-) -> FloatArray:
+) -> FloatArray | pd.Series:
     r"""Draw responses from the parameters of a mixed model: no fit, and no response, is needed.
 
     .. math::
@@ -218,7 +218,7 @@ def _response_name(text, design):
     return None if text.startswith("response ~") else design.response_name
 
 
-def _fixed_effects(fixef: dict[str, float], names: Sequence[str]) -> FloatArray:
+def _fixed_effects(fixef: Mapping[str, float] | ArrayLike, names: Sequence[str]) -> FloatArray:
     return _by_name(fixef, names, "fixef", "coefficient")
 
 

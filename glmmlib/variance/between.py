@@ -17,7 +17,7 @@ from glmmlib.display.arguments import checked
 from glmmlib.display.words import listed
 from glmmlib.errors import DataError, ModelError
 from glmmlib.fitted import FittedModel
-from glmmlib.types import ArrayLike, FloatArray
+from glmmlib.types import ArrayLike, FloatArray, Numbers
 
 WHAT = "what compares the variance between groups with others (ICC, R squared, shrinkage)"
 
@@ -69,8 +69,11 @@ def between_variance(
 
 @checked
 def correlation(
-    fit: FittedModel, x1: int | None = None, x2: int | None = None, group: str | None = None
-) -> float:
+    fit: FittedModel,
+    x1: Mapping[str, Any] | ArrayLike | None = None,
+    x2: Mapping[str, Any] | ArrayLike | None = None,
+    group: str | None = None,
+) -> Numbers:
     r"""Return the correlation of two observations of the same group, one at x1 and one at x2.
 
     .. math:: \frac{z_1'\Sigma z_2}{\sqrt{(z_1'\Sigma z_1 + \sigma^2)(z_2'\Sigma z_2 + \sigma^2)}},
