@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from glmmlib.errors import ModelError
-from glmmlib.fitted import FittedLinearModel
+from glmmlib.fitted import FittedModel
+from glmmlib.likelihood.residual_solution import ResidualSolution
 from glmmlib.types import FloatArray
 
 
-def check_residual_side(fit: FittedLinearModel) -> None:
+def check_residual_side(fit: FittedModel) -> None:
     """Refuse residual sides for which the adjustment is not worked out.
 
     Raises
@@ -19,6 +20,8 @@ def check_residual_side(fit: FittedLinearModel) -> None:
     residual = fit.design.residual
     if fit.design.auxiliary:
         why = f"a residual SD that differs between rows (sigma={fit.auxiliary_formulas['sigma']!r})"
+    elif residual is None:
+        return
     elif fit.groups:
         why = f"correlated residuals beside random effects ({residual.term.text})"
     elif residual.structure.covariance_basis() is None:
@@ -28,10 +31,12 @@ def check_residual_side(fit: FittedLinearModel) -> None:
     raise ModelError(f"Kenward and Roger's adjustment is not worked out for {why}: use ddf='satterthwaite'")
 
 
-def residual_sums(fit: FittedLinearModel) -> tuple[FloatArray, FloatArray, FloatArray]:
+def residual_sums(fit: FittedModel) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return t (k, k), P (k, p, p) and Q (k, k, p, p) for the parameters of the residual covariance."""
-    solution = fit.solution
-    side, basis = solution.whole.side, fit.design.residual.structure.covariance_basis()
+    solution, residual = fit.solution, fit.design.residual
+    assert isinstance(solution, ResidualSolution) and residual is not None
+    side, basis = solution.whole.side, residual.structure.covariance_basis()
+    assert basis is not None
     X = solution.coordinates.orthonormal(fit.X)
     if side.weights is not None:
         X = X * np.sqrt(side.weights)

@@ -235,9 +235,10 @@ class LinearMixedModelFit(MixedModelFit):
         """SDs and correlations of random effects and residuals: a
         :class:`~glmmlib.models.varcorr.VarCorr`.
         """
-        if not self.has_residual_side:
+        solution = self.solution
+        if not isinstance(solution, ResidualSolution):
             return super().varcorr
-        estimates, parameters = self.solution.estimates, self.solution.parameters
+        estimates, parameters = solution.estimates, solution.parameters
         found = residual_covariance(parameters, estimates.auxiliary)
         sds = {}
         if parameters.is_even:

@@ -327,6 +327,11 @@ class MixedModelFit(AuxiliaryParameters, ABC):
     def is_linear(self) -> bool:
         return self.family.is_linear
 
+    @property
+    def has_residual_side(self) -> bool:
+        """Are residuals correlated, or does their SD differ between rows?"""
+        return False
+
     @handed_out
     def varcorr(self) -> VarCorr:
         """SDs and correlations of the random effects: a :class:`~glmmlib.models.varcorr.VarCorr`."""
