@@ -125,13 +125,13 @@ def lmer(
     >>> round(fit.sigma, 3)
     25.592
 
-    Boys scatter more about their growth curves than girls:
+    Girls scatter less about their growth curves than boys:
 
     >>> fit = gl.lmer("distance ~ Sex * age + (1 | Subject)", gl.load("Orthodont"), sigma="~ Sex")
     >>> gl.coef_tests(fit, predictor="sigma")[["estimate", "se"]].round(3)
-                 estimate     se
-    Intercept      -0.247  0.126
-    Sex[T.Male]     0.760  0.158
+                   estimate     se
+    Intercept         0.513  0.102
+    Sex[T.Female]    -0.760  0.162
 
     Four visits, each with its SD, each pair with its correlation, and no random term (MMRM):
 

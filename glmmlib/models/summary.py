@@ -150,7 +150,7 @@ def _fixed_effects(fit, ddf):
 def _auxiliary_tables(fit):
     """Yield a table of the coefficients of each parameter that has a formula."""
     for own, _ in fit.modelled_auxiliary():
-        title = f"{own.title.capitalize()} {own.symbol} ({own.link.name} link, z tests)"
+        title = f"{own.title[0].upper()}{own.title[1:]} {own.symbol} ({own.link.name} link, z tests)"
         yield _coefficients(title, coef_tests(fit, predictor=own.name), "z")
 
 

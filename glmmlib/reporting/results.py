@@ -135,7 +135,7 @@ def auxiliary_tables(fit: FittedModel, numbers: Numbers) -> Iterator[Table]:
         cells = [t.index, _column(t["estimate"], t["se"]), _column(t["se"], t["se"])]
         cells += [_interval_column(t["lower"], t["upper"], t["se"]), fixed(t["statistic"], 2)]
         header = ("", "Estimate", "SE", f"{numbers.percent} CI", "z", "p")
-        title = f"{own.title.capitalize()} {own.symbol}, {own.link.name} scale"
+        title = f"{own.title[0].upper()}{own.title[1:]} {own.symbol}, {own.link.name} scale"
         yield Table(title, header, tuple(zip(*cells, map(p_text, t["p"]), strict=True)))
 
 
