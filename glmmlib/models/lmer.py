@@ -141,7 +141,8 @@ def lmer(
     """
     if not isinstance(reml, bool | np.bool_):
         raise ModelError(f"reml is True or False, not {reml!r}: reml=False fits by maximum likelihood")
-    own = {} if sigma is None or is_constant("sigma", sigma) else {"sigma": sigma}
+    asked = {"sigma": sigma}
+    own = {name: text for name, text in asked.items() if text is not None and not is_constant(name, text)}
     design = build_design(
         formula,
         data,
