@@ -79,7 +79,11 @@ def _of_objects(column: pd.Series, what: str) -> pd.Series:
     if kind == "boolean":
         return _numpy(column, np.dtype(bool))
     if kind in _NUMBERS:
-        return _finite(column.astype(float), what)
+        try:
+            numbers = column.astype(float)
+        except OverflowError as error:
+            raise DataError(f"{what} holds a whole number beyond 1.8e308, the largest there is") from error
+        return _finite(numbers, what)
     if kind in ("complex", "bytes"):
         raise DataError(f"{what} holds {'complex numbers' if kind == 'complex' else 'bytes'}")
     return factor_of(column, what)

@@ -87,6 +87,8 @@ def codes_in(levels: pd.Index, values: pd.Series) -> np.ndarray:
     if isinstance(values.dtype, pd.CategoricalDtype):
         codes, unique = values.cat.codes.to_numpy(), values.cat.categories
     else:
+        if values.dtype == object:
+            check_cells(values, f"{values.name!r} of the new data" if values.name else "a grouping factor")
         codes, unique = pd.factorize(values)
         unique = pd.Index(unique)
     if len(unique) == 0:

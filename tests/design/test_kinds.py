@@ -332,3 +332,19 @@ def test_what_needs_the_other_rows_is_refused_for_new_ones(data, text):
     with pytest.raises(DataError, match="computed from all rows"):
         gl.means(gl.lmer(f"y ~ a + {text} + (1 | g)", data, functions=OWN), "a")
     assert len(fit.predict()) == 144
+
+
+@pytest.mark.parametrize("value", [10**400, -(10**400)])
+def test_numbers_beyond_floats_are_told(value):
+    d = pd.DataFrame({"y": np.arange(8.0) ** 2, "x": [value, *range(7)], "g": list("aabbccdd")})
+    with pytest.raises(DataError, match="beyond 1.8e308"):
+        gl.lmer("y ~ x + (1 | g)", d)
+
+
+@pytest.mark.parametrize("cell", [["a"], ("a", "b"), {"a": 1}, np.array(["a"])])
+@pytest.mark.parametrize("allow", [True, False])
+def test_a_new_group_is_one_value(cell, allow):
+    d = pd.DataFrame({"y": np.random.default_rng(1).normal(size=8), "g": list("aabbccdd")})
+    fit = gl.lmer("y ~ 1 + (1 | g)", d)
+    with pytest.raises(DataError, match="in a cell: give one value for each row"):
+        fit.predict({"g": pd.Series([cell, "b"], dtype=object)}, allow_new_levels=allow)
