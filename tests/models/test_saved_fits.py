@@ -48,6 +48,12 @@ FITS = {
     "repeated columns": lambda: gl.lmer("Reaction ~ Days + I(2 * Days) + (1 | Subject)", sleep()),
     "smooth": lambda: gl.lmer("Reaction ~ s(Days, k=5) + (1 | Subject)", sleep()),
     "crossed": lambda: gl.lmer("diameter ~ 1 + (1 | plate) + (1 | sample)", gl.load("Penicillin")),
+    "correlated residuals": lambda: gl.lmer(
+        "distance ~ Sex * age", gl.load("Orthodont"), residual="us(age | Subject)"
+    ),
+    "residual SDs with a formula": lambda: gl.lmer(
+        "distance ~ age + (1 | Subject)", gl.load("Orthodont"), sigma="~ Sex"
+    ),
     "another response": lambda: FITS["slopes"]().refit(np.sin(np.arange(178.0)) * 40 + 300),
     "other estimates": lambda: at_half(FITS["slopes"]()),
     "cbind": lambda: gl.glmer(CBPP, gl.load("cbpp"), family="binomial", link="probit"),
@@ -59,6 +65,7 @@ FITS = {
     "dispersion": lambda: gl.glmer(
         "y ~ base + trt + (1 | subject)", gl.load("epil"), family="negbinomial", dispersion="~ trt"
     ),
+    "a curve times a number": lambda: gl.lmer("Reaction ~ s(Days, by=w, k=4) + (1 | Subject)", sleep()),
     "a factor for response, a smooth": lambda: gl.glmer(
         "answer ~ s(depth, k=4) + (1 | region)", frogs(), family="binomial"
     ),
