@@ -29,6 +29,7 @@ from glmmlib.comparison.bootstrap_test import bootstrap_test
 from glmmlib.comparison.nesting import Step, check_comparable, nested_step, one_criterion
 from glmmlib.display.tables import Table, fixed, p_text
 from glmmlib.display.words import wrapped
+from glmmlib.errors import ModelError
 from glmmlib.fitted import FittedModel
 
 
@@ -125,6 +126,7 @@ def likelihood_ratio_tests(
     for i, (m0, m1) in enumerate(pairwise(fits), 1):
         step = nested_step(m0, m1, criterion == "REML")
         chisq = m0.deviance - m1.deviance
+        _check_is_larger_than_its_error(chisq, m0, m1)
         p, p_naive, distribution = null_distribution(chisq, step)
         if bootstrap is not None:
             p, distribution = _simulated(m0, m1, bootstrap, rng)
@@ -134,6 +136,16 @@ def likelihood_ratio_tests(
     return LikelihoodRatioTests(
         pd.DataFrame(rows, names), formulas, hypotheses, distributions, criterion, refitted
     )
+
+
+def _check_is_larger_than_its_error(chisq: float, m0: FittedModel, m1: FittedModel) -> None:
+    """Refuse a difference of deviances that their Monte Carlo errors alone may make."""
+    error = float(np.hypot(m0.solution.deviance_error, m1.solution.deviance_error))
+    if error > 0 and abs(chisq) < 2.0 * error:
+        raise ModelError(
+            f"the deviances of {m0.formula!r} and {m1.formula!r} differ by {chisq:.2g}, which iterative fits "
+            f"know with a Monte Carlo error of {error:.2g}: compare fits made with exact=True"
+        )
 
 
 def _simulated(m0, m1, n, rng):

@@ -44,6 +44,7 @@ CANCELLED = (
 # A process in time or space may fit best without any residual variation beside it: theta then runs to
 # infinity, and what is left of the sum of squares loses its digits.
 WITHOUT_NUGGET = 1e-9
+MOST_DENSE = 3_000  # columns of crossed factors: beyond, each of some ten factorisations takes seconds
 NEARLY_SINGULAR = 1e-3  # smallest singular value of a Lambda: below this sums over levels lose their digits
 
 
@@ -71,6 +72,9 @@ class ProfiledDeviance:
     weights : (n,) array, optional
         Known precisions: the residual variance of row i is ``sigma**2 / weights[i]``.
     offset : (n,) array, optional
+    exact : bool, optional
+        Is the model to be solved with a dense matrix for its crossed factors, or iteratively? By default the
+        size decides.
     """
 
     def __init__(
@@ -81,7 +85,9 @@ class ProfiledDeviance:
         reml: bool,
         weights: FloatArray | None = None,
         offset: FloatArray | None = None,
+        exact: bool | None = None,
     ) -> None:
+        self.exact = exact
         self.n, self.p = X.shape
         self.y, self.X, self.weights, self.offset = y, X, weights, offset
         self.reml = reml
@@ -182,6 +188,13 @@ class ProfiledDeviance:
         other.yy = residual @ weighted
         other.Zy = [f.to_standard.T @ f.sums(weighted) for f in self.structure.factors]
         return other
+
+    @property
+    def is_iterative(self) -> bool:
+        """Is the model fitted by :mod:`glmmlib.likelihood.lmm_iterative`?"""
+        if len(self.structure.factors) < 2:
+            return False
+        return self.structure.m > MOST_DENSE if self.exact is None else not self.exact
 
     @property
     def least_r2(self) -> Any:

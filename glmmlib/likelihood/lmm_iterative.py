@@ -58,6 +58,8 @@ class IterativeDeviance:
         self.problem, self.structure, self.covariance = problem, problem.structure, problem.covariance
         self.n, self.p, self.df, self.reml = problem.n, problem.p, problem.df, problem.reml
         self.cross, self.Zy, self.yy = problem.cross, problem.Zy, problem.yy
+        self.n_evaluations = 0
+        self._last: dict[bytes, IterativePoint] = {}
         self.products = CrossedProducts(problem.structure, problem.cross)
         sides = [
             np.concatenate([ZX, Zy[:, None]], axis=1).swapaxes(1, 2).reshape(-1, self.p + 1)
@@ -74,6 +76,14 @@ class IterativeDeviance:
 
     def at(self, Lambdas: Sequence[FloatArray]) -> IterativePoint:
         """Solve penalised least squares, and sum the diagonal blocks of the inverse over the probes."""
+        key = b"".join(L.tobytes() for L in Lambdas)
+        if key not in self._last:
+            self._last.clear()
+            self._last[key] = self._solved(Lambdas)
+        return self._last[key]
+
+    def _solved(self, Lambdas):
+        self.n_evaluations += 1
         system, p = CrossedSystem(self.products, Lambdas), self.p
         right = system.reduced(self.C0, self.C)
         W = system.solve(right, TOLERANCE)
@@ -111,6 +121,24 @@ class IterativeDeviance:
         point = self.at(self.Lambdas(theta))
         G = gradient_from_sums(point.Lambda, self.block_sums(point), point.u, self.df / point.r2)
         return self.covariance.pullback(theta, G)
+
+    def gradient_covariance(self, theta: FloatArray, point: IterativePoint) -> FloatArray:
+        """Return the Monte Carlo covariance (k, k) of the gradient, from the spread over the probes."""
+        per_probe = []
+        for single in zip(*point.sums, strict=True):
+            G = [-2.0 * np.linalg.solve(L.T, s) for L, s in zip(point.Lambda, single, strict=True)]
+            per_probe.append(self.covariance.pullback(theta, G))
+        return np.atleast_2d(np.cov(np.array(per_probe).T)) / len(per_probe)
+
+    def value(self, point: IterativePoint) -> tuple[float, float]:
+        """Return the criterion at a point and its Monte Carlo error: that of a log-determinant."""
+        found = point.system.log_determinants(self.z)
+        value = (
+            found.mean() + self.df * (1.0 + np.log(2.0 * np.pi * point.r2 / self.df)) + self.problem.constant
+        )
+        if self.reml:
+            value += np.linalg.slogdet(point.information)[1]
+        return float(value), float(found.std(ddof=1) / np.sqrt(len(found)))
 
 
 def _outer(a, b, q):

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from scipy.linalg import solve_triangular
@@ -46,6 +46,8 @@ class Convergence:
         The largest entry of the gradient in standardised parameters.
     n_evaluations : int
         How often the deviance was computed.
+    approximation : str
+        What was computed with a Monte Carlo error, and how large that is; empty for an exact solution.
     """
 
     converged: bool
@@ -53,6 +55,7 @@ class Convergence:
     promise: float
     gradient: float
     n_evaluations: int
+    approximation: str = ""
 
     @classmethod
     def of(cls, optimum: Optimum) -> Convergence:
@@ -65,7 +68,7 @@ class Convergence:
     def __str__(self) -> str:
         return (
             f"{self.message} after {self.n_evaluations} evaluations (a further step would gain "
-            f"{self.promise:.1e})"
+            f"{self.promise:.1e})" + (f"; {self.approximation}" if self.approximation else "")
         )
 
 
@@ -111,6 +114,12 @@ class Solution(ABC):
     estimates: Estimates
     standard_theta: FloatArray
     convergence: Convergence
+    statistic: ClassVar[str] = "z"  # of the tests of the fixed effects
+
+    @property
+    def deviance_error(self) -> float:
+        """The Monte Carlo error of the deviance: none, unless the likelihood says otherwise."""
+        return 0.0
 
     @cached_property
     def coordinates(self) -> Coordinates:
@@ -246,6 +255,7 @@ class LinearSolution(Solution):
     """
 
     problem: ProfiledDeviance
+    statistic = "t"
 
     def __init__(
         self,

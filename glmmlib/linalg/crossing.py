@@ -261,7 +261,6 @@ class Structure:
         self.order = chain + crossed
         self.factors = tuple(factors[k] for k in self.order)
         self.n_chain = len(chain)
-        check_memory([factors[k] for k in chain], [factors[k] for k in crossed], p=0)
         K = len(factors)
         self.cells = {
             (f, h): observed_cells(self.factors[f], self.factors[h])
@@ -279,7 +278,18 @@ class Structure:
         starts = np.cumsum([0] + [f.n_columns for f in self.factors[self.n_chain :]])
         self.m = int(starts[-1])
         self.dense_start = dict(zip(range(self.n_chain, K), starts, strict=False))
-        self.dense_cells = [self._dense_cells(f) for f in range(self.n_chain)] if self.m else []
+
+    @cached_property
+    def dense_cells(self) -> list[DenseCells]:
+        """Where each factor of the chain meets the dense columns.
+
+        Raises
+        ------
+        ModelError
+            If the dense matrix would not fit into memory.
+        """
+        check_memory(self.factors[: self.n_chain], self.factors[self.n_chain :], p=0)
+        return [self._dense_cells(f) for f in range(self.n_chain)] if self.m else []
 
     @property
     def chain(self) -> range:

@@ -152,6 +152,7 @@ class Factorisation:
 
     def __init__(self, structure: Structure, cross: CrossProducts, Lambda: Sequence[FloatArray]) -> None:
         self.structure, self.p = structure, cross.XX.shape[0]
+        _ = structure.dense_cells  # refused where the dense matrix has no room
         self.C: list[FloatArray] = []
         self.T: dict[tuple[int, int], FloatArray] = {}
         self.TX: list[FloatArray] = []

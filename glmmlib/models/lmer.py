@@ -19,6 +19,7 @@ from glmmlib.design.residual import refuse_residual_side
 from glmmlib.display.arguments import checked
 from glmmlib.errors import ModelError
 from glmmlib.families.gaussian import Gaussian
+from glmmlib.likelihood.iterative_solution import IterativeSolution, solve_iteratively
 from glmmlib.likelihood.lmm import ProfiledDeviance
 from glmmlib.likelihood.lmm_minimise import minimise_deviance
 from glmmlib.likelihood.residual_deviance import ResidualDeviance
@@ -48,6 +49,7 @@ def lmer(
     known: Mapping[str, Any] | None = None,
     residual: str | None = None,
     sigma: str | None = None,
+    exact: bool | None = None,
 ) -> LinearMixedModelFit:
     r"""Fit a linear mixed model.
 
@@ -94,6 +96,10 @@ def lmer(
         A formula without a response, such as ``"~ arm"``, for the logarithm of the residual SD:
         ``log(sigma_i) = d_i' gamma`` (nlme's varIdent and varExp, glmmTMB's dispformula). Beside ``us`` and
         other structures with an SD for each visit it is that of the first visit.
+    exact : bool, optional
+        How crossed factors are solved: with a dense matrix (True), or by conjugate gradients (False), which
+        leave a Monte Carlo error that summary and ``fit.convergence`` state. By default the dense matrix, up
+        to 3,000 columns; the summary of a larger fit says what ``exact=True`` would take.
 
     Returns
     -------
@@ -141,6 +147,8 @@ def lmer(
     """
     if not isinstance(reml, bool | np.bool_):
         raise ModelError(f"reml is True or False, not {reml!r}: reml=False fits by maximum likelihood")
+    if exact is not None and not isinstance(exact, bool | np.bool_):
+        raise ModelError(f"exact is True, False or None, not {exact!r}: by default the size decides")
     asked = {"sigma": sigma}
     own = {name: text for name, text in asked.items() if text is not None and not is_constant(name, text)}
     design = build_design(
@@ -154,6 +162,8 @@ def lmer(
         auxiliary=own,
         residual=residual,
     )
+    if exact is not None and not exact and (design.auxiliary or design.residual):
+        raise ModelError("models with residual= or sigma= are solved exactly only: leave exact=False out")
     if design.trials is not None:
         raise ModelError(
             "cbind(successes, failures) is a binomial response: fit it with glmer(..., family='binomial')"
@@ -169,24 +179,31 @@ def lmer(
     check_covariances(groups, np.ones(design.nobs) if design.weights is None else 1.0 / design.weights)
     keep_memory()
     with one_blas_thread():
-        fit = _fit(design, groups, theta_names, reml)
+        fit = _fit(design, groups, theta_names, reml, exact)
     warn_about(fit, stacklevel=4)
     return fit
 
 
-def _fit(design, groups, theta_names, reml):
+def _fit(design, groups, theta_names, reml, exact):
     if design.auxiliary or design.residual:
         solution = _residual_solution(*residual_problem(design, groups, reml))
     else:
-        solution = _solution(_problem(design, groups, reml))
+        solution = _solution(_problem(design, groups, reml, exact))
     return LinearMixedModelFit(design, theta_names, solution)
 
 
-def _problem(design: Design, groups: tuple[Group, ...], reml: bool) -> ProfiledDeviance:
-    return ProfiledDeviance(design.y, design.X, groups, reml, design.weights, design.offset)
+def _problem(design: Design, groups: tuple[Group, ...], reml: bool, exact: bool | None) -> ProfiledDeviance:
+    return ProfiledDeviance(design.y, design.X, groups, reml, design.weights, design.offset, exact)
+
+
+def _kind(problem: ProfiledDeviance, state: Mapping[str, Any]) -> type[LinearSolution]:
+    is_found = state["estimates"] is None
+    return IterativeSolution if is_found and problem.is_iterative else LinearSolution
 
 
 def _solution(problem: ProfiledDeviance) -> LinearSolution:
+    if problem.is_iterative:
+        return solve_iteratively(problem)
     with problem.remembering():
         optimum = minimise_deviance(problem)
         return LinearSolution(problem, optimum.x, Convergence.of(optimum))
@@ -218,7 +235,6 @@ class LinearMixedModelFit(MixedModelFit):
     solution: LinearSolution
     family = Gaussian()
     kind = "linear mixed model"
-    statistic = "t"
 
     @property
     def sigma(self) -> float:
@@ -266,7 +282,8 @@ class LinearMixedModelFit(MixedModelFit):
 
     @property
     def title(self) -> str:
-        return f"Linear mixed model by {'REML' if self.reml else 'maximum likelihood'}"
+        how = ", solved iteratively" if self.convergence.approximation else ""
+        return f"Linear mixed model by {'REML' if self.reml else 'maximum likelihood'}{how}"
 
     @property
     def estimation(self) -> str:
@@ -358,12 +375,18 @@ class LinearMixedModelFit(MixedModelFit):
 
     def _call(self) -> tuple[Callable[..., Any], dict[str, Any]]:
         residual = None if self.design.residual is None else self.design.residual.term.text
-        given = {"reml": self.reml, "known": self.design.known, "residual": residual}
+        given = {"reml": self.reml, "known": self.design.known, "residual": residual, "exact": self._exact}
         return lmer, given | {"sigma": self.auxiliary_formulas.get("sigma")}
 
     def _question(self) -> dict[str, Any]:
         residual = None if self.design.residual is None else self.design.residual.term.text
-        return {"reml": self.reml, "residual": residual, "auxiliary": self.auxiliary_formulas}
+        given = {"reml": self.reml, "residual": residual, "exact": self._exact}
+        return given | {"auxiliary": self.auxiliary_formulas}
+
+    @property
+    def _exact(self) -> bool | None:
+        """What the user asked for, as lmer takes it."""
+        return None if self.has_residual_side else self.solution.problem.exact
 
     @classmethod
     def _read_design(cls, question: Mapping[str, Any], formula: str, **rows: Any) -> Design:
@@ -381,10 +404,10 @@ class LinearMixedModelFit(MixedModelFit):
             if y is not None:
                 design, whole = replace(design, y=y), whole.with_response(y)
             return cls(design, theta_names, ResidualSolution.restored_side(whole, parameters, state))
-        problem = _problem(design, groups, question["reml"])
+        problem = _problem(design, groups, question["reml"], question.get("exact"))
         if y is not None:
             design, problem = replace(design, y=y), problem.with_response(y)
-        return cls(design, theta_names, LinearSolution.restored(problem, state))
+        return cls(design, theta_names, _kind(problem, state).restored(problem, state))
 
     def refit(self, y: pd.Series, warn: bool = True) -> LinearMixedModelFit:
         """Fit the same model to another response; formula and design are not read again.
@@ -452,7 +475,7 @@ class LinearMixedModelFit(MixedModelFit):
         """
         groups, theta_names = arrange(design.random, design.weights)
         with one_blas_thread():
-            return _fit(design, groups, theta_names, self.reml)
+            return _fit(design, groups, theta_names, self.reml, self._exact)
 
     @checked
     def with_criterion(self, reml: bool) -> LinearMixedModelFit:
@@ -480,7 +503,7 @@ class LinearMixedModelFit(MixedModelFit):
             if self.has_residual_side:
                 side = residual_problem(self.design, self.groups, reml)
                 return self.with_solution(_residual_solution(*side))
-            problem = _problem(self.design, self.groups, reml)
+            problem = _problem(self.design, self.groups, reml, self._exact)
             if not self.is_refit:
                 return self.with_solution(_solution(problem))
             y = self.design.y

@@ -112,7 +112,6 @@ class MixedModelFit(AuxiliaryParameters, ABC):
     # -- what each kind of model has of its own ------------------------------------------------------------
 
     kind: ClassVar[str]
-    statistic: ClassVar[str] = "z"
 
     @property
     @abstractmethod
@@ -358,6 +357,10 @@ class MixedModelFit(AuxiliaryParameters, ABC):
         return tuple(sentence for g in self.groups for sentence in g.boundary_sentences(theta))
 
     # -- fit ---------------------------------------------------------------------------------------------
+
+    @property
+    def statistic(self) -> str:
+        return self.solution.statistic
 
     @property
     def deviance(self) -> float:

@@ -166,6 +166,12 @@ def _coefficients(title, tests, ddf):
 def _notes(fit):
     if not fit.convergence.converged:
         yield f"not converged: {fit.convergence}"
+    if fit.convergence.approximation:
+        yield fit.convergence.approximation
+        yield (
+            f"the log-likelihood has a Monte Carlo error of {0.5 * fit.solution.deviance_error:.2g}: smaller "
+            "differences between models say nothing"
+        )
     for sentence in fit.singular_terms:
         yield f"singular fit: {sentence}; tests of the fixed effects take it as known"
     if any(g.is_curve for g in fit.groups):

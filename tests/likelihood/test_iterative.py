@@ -5,8 +5,10 @@ import pandas as pd
 import pytest
 
 import glmmlib as gl
-from glmmlib.likelihood import lmm_iterative, lmm_minimise
+from glmmlib.errors import ModelError
+from glmmlib.likelihood import lmm, lmm_iterative, lmm_minimise
 from glmmlib.likelihood.lmm_iterative import IterativeDeviance
+from glmmlib.linalg import resources
 from support.structures import problem
 
 CROSSED = [
@@ -100,3 +102,61 @@ def test_begun_with_iterations_the_exact_fit_is_the_same(case, reml, monkeypatch
     started = gl.lmer(formula, data, reml, **kwargs)
     assert started.deviance == pytest.approx(plain.deviance, abs=1e-8)
     np.testing.assert_allclose(started.theta, plain.theta, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("reml", [False, True])
+@pytest.mark.filterwarnings("ignore::glmmlib.errors.SingularFitWarning")
+def test_an_iterative_fit_is_as_near_to_the_exact_one_as_it_says(case, reml):
+    """In units of SEs the distance of theta is the root of what -2 log L loses."""
+    data, formula = CASES[case]
+    kwargs = {"weights": 0.5 + np.random.default_rng(1).random(len(data)), "offset": np.sin(data["x"])}
+    exact = gl.lmer(formula, data, reml, exact=True, **kwargs)
+    found = gl.lmer(formula, data, reml, exact=False, **kwargs)
+    assert exact.objective(found.theta) - exact.deviance < 0.01
+    assert found.deviance == pytest.approx(exact.deviance, abs=0.1 + 5 * found.solution.deviance_error)
+    np.testing.assert_allclose(found.bse, exact.bse, rtol=0.02)
+    assert (np.abs(found.params - exact.params) < 0.02 * exact.bse).all()
+    assert found.is_singular == exact.is_singular
+    assert np.abs(found.fittedvalues - exact.fittedvalues).max() < 0.05 * exact.sigma
+
+
+def test_an_iterative_fit_says_what_it_is_and_what_it_cannot_tell():
+    data, formula = CASES["at random"]
+    fit = gl.lmer(formula, data, exact=False)
+    assert "solved iteratively" in repr(fit)
+    for text in (str(fit.summary()), str(fit.convergence)):
+        told = " ".join(text.split())
+        assert "16 random probes (seed 1)" in told and "exact=True would take" in told
+    assert "log-likelihood has a Monte Carlo error" in " ".join(str(fit.summary()).split())
+    assert fit.statistic == "z"
+    again = gl.lmer(formula, data, exact=False)
+    assert again.deviance == fit.deviance and (again.theta == fit.theta).all()
+    assert fit.refit(data["y"]).deviance == pytest.approx(fit.deviance, abs=1e-6)
+    noise = data.assign(z=np.random.default_rng(8).normal(size=len(data)))
+    models = [gl.lmer(f, noise, reml=False, exact=False) for f in (formula, formula + " + z")]
+    with pytest.raises(ModelError, match="Monte Carlo error"):
+        gl.anova(*models)
+    assert (
+        gl.anova(gl.lmer("y ~ 1 + (1 | a) + (1 | b)", data, False, exact=False), models[0]).table["p"].iloc[1]
+        < 1e-6
+    )
+
+
+def test_the_size_decides_unless_you_do(monkeypatch):
+    monkeypatch.setattr(lmm, "MOST_DENSE", 30)
+    data, formula = CASES["at random"]
+    assert gl.lmer(formula, data).convergence.approximation
+    assert not gl.lmer(formula, data, exact=True).convergence.approximation
+    assert not gl.lmer("y ~ x + (1 | a)", data).convergence.approximation  # one factor needs no dense matrix
+    with pytest.raises(ModelError, match="exact is True, False or None"):
+        gl.lmer(formula, data, exact="yes")
+
+
+def test_without_room_for_the_dense_matrix_the_rest_is_refused_in_a_sentence(monkeypatch):
+    data, formula = CASES["at random"]
+    monkeypatch.setattr(resources, "free_memory", lambda: 10_000)
+    fit = gl.lmer(formula, data, exact=False)
+    assert np.isfinite(fit.bse).all() and len(fit.ranef()["a"]) == 80
+    with pytest.raises(ModelError, match="are crossed"):
+        fit.ranef(cond_sd=True)

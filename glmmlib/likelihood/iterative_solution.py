@@ -1,0 +1,143 @@
+"""A linear model at the estimates that :mod:`glmmlib.likelihood.lmm_iterative` found, with their errors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from glmmlib.errors import ModelError
+from glmmlib.likelihood.lmm import ProfiledDeviance
+from glmmlib.likelihood.lmm_iterative import (
+    SEED,
+    IterativeDeviance,
+    IterativePoint,
+    solve_gradient,
+)
+from glmmlib.likelihood.solution import Convergence, Estimates, LinearSolution
+from glmmlib.linalg.resources import COPIES
+from glmmlib.types import FloatArray
+
+ENOUGH = 1e-5  # g' H^-1 g at which the search ends: a few thousandths of a standard error
+FLOPS = 1.5e10  # per second: what one core does of dense algebra, at least
+FACTORISATIONS = 8  # of an exact fit, each with the inverse
+
+
+class IterativeSolution(LinearSolution):
+    """The likelihood of a linear model with large crossed factors, with a Monte Carlo error.
+
+    What needs entries of the inverse (profiles, conditional variances, degrees of freedom) is still computed
+    with the dense matrix, or refused where that has no room: :attr:`point` is the exact one.
+
+    Attributes
+    ----------
+    deviance_error : float
+        The Monte Carlo error of the deviance.
+    """
+
+    statistic = "z"
+
+    def __init__(
+        self,
+        problem: ProfiledDeviance,
+        theta: FloatArray,
+        convergence: Convergence,
+        iterative: IterativeDeviance | None = None,
+        found: IterativePoint | None = None,
+    ) -> None:
+        self._iterative = IterativeDeviance(problem) if iterative is None else iterative
+        self.found = self._iterative.at(problem.Lambdas(theta)) if found is None else found
+        super().__init__(problem, theta, convergence)
+
+    @classmethod
+    def restored(cls, problem: ProfiledDeviance, state: Mapping[str, Any]) -> IterativeSolution:
+        return cls(problem, state["theta"], Convergence(**state["convergence"]))
+
+    def _best(self) -> Estimates:
+        problem, found = self.problem, self.found
+        beta = problem.beta_ols + self.coordinates.beta(found.beta)
+        sigma = float(np.sqrt(found.r2 / problem.df))
+        return Estimates(problem.covariance.to_user(self.standard_theta), beta, sigma)
+
+    @cached_property
+    def _value(self) -> tuple[float, float]:
+        return self._iterative.value(self.found)
+
+    @cached_property
+    def deviance(self) -> float:
+        return self._value[0]
+
+    @property
+    def deviance_error(self) -> float:
+        return self._value[1]
+
+    @cached_property
+    def beta_cov(self) -> FloatArray:
+        return self.sigma**2 * self.coordinates.covariance(np.linalg.inv(self.found.information))
+
+    @cached_property
+    def modes(self) -> tuple[FloatArray, ...]:
+        return self.coordinates.modes(self.standard_Lambdas, self.found.u)
+
+
+def solve_iteratively(problem: ProfiledDeviance) -> IterativeSolution:
+    """Fit a linear model with crossed factors without a dense matrix.
+
+    Raises
+    ------
+    ModelError
+        If the search does not end.
+    """
+    iterative = IterativeDeviance(problem)
+    try:
+        theta, H = solve_gradient(iterative, ENOUGH)
+        gradient = iterative.gradient(theta)
+        found = iterative.at(iterative.Lambdas(theta))
+    except np.linalg.LinAlgError as error:
+        raise ModelError(
+            f"the iterative solution of the crossed factors failed: {error}; try exact=True, which takes "
+            f"{_price(problem)}"
+        ) from None
+    errors = H @ iterative.gradient_covariance(theta, found) @ H
+    moved = np.sqrt(np.diag(errors))
+    in_se = float((moved / np.sqrt(2.0 * np.diag(H))).max())
+    beta_in_se = _shift_of_beta(iterative, found, theta + moved)
+    said = (
+        f"solved by conjugate gradients with {iterative.z.shape[1]} random probes (seed {SEED}): Monte Carlo "
+        f"errors of up to {in_se:.1g} standard errors for the random effects' parameters and "
+        f"{beta_in_se:.0e} for the fixed effects; tests are normal (z); exact=True would take about "
+        f"{_price(problem)}"
+    )
+    convergence = Convergence(
+        True,
+        "converged",
+        0.5 * float(gradient @ H @ gradient),
+        float(np.abs(gradient).max()),
+        iterative.n_evaluations,
+        said,
+    )
+    snapped = problem.covariance.snapped(theta)
+    snapped = problem.covariance.rectified(snapped)
+    if not np.array_equal(snapped, theta):
+        found = iterative.at(iterative.Lambdas(snapped))
+    return IterativeSolution(problem, snapped, convergence, iterative, found)
+
+
+def _shift_of_beta(iterative, found, theta):
+    """Return how far beta moves, in standard errors, when theta moves by its Monte Carlo error."""
+    if not iterative.p:
+        return 0.0
+    there = iterative.at(iterative.Lambdas(theta))
+    scale = np.sqrt(found.r2 / iterative.df * np.diag(np.linalg.inv(found.information)))
+    return float((np.abs(there.beta - found.beta) / scale).max())
+
+
+def _price(problem):
+    """Return what the dense way takes, in words."""
+    m = float(problem.structure.m + problem.p)
+    cells = problem.structure.cells[0, 1].size
+    per_level = cells / problem.structure.factors[0].n_levels
+    work = FACTORISATIONS * (m**3 + 4.0 * cells * per_level)
+    return f"{max(1.0, work / FLOPS):,.0f} s and {COPIES * 8 * m * m / 1e9:,.1f} GB of memory"
