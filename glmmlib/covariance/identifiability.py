@@ -147,11 +147,11 @@ def check_single_trials(groups: Sequence[Group], trials: FloatArray | None, name
 
 def _is_identified(group: Group) -> bool:
     codes, Z = group.factor.codes, group.factor.Z
-    Z = Z / np.linalg.norm(Z, axis=1, keepdims=True)
+    size = np.sqrt(np.einsum("an,an->a", Z, Z))[:, None]
     largest = np.bincount(codes, minlength=group.factor.n_levels).argmax()
-    if np.linalg.matrix_rank(Z[:, codes == largest]) == group.q:
+    if np.linalg.matrix_rank(Z[:, codes == largest] / size) == group.q:
         return True
-    projectors = _projectors(codes, Z, group.factor.n_levels)
+    projectors = _projectors(codes, Z / size, group.factor.n_levels)
     if (np.trace(projectors, axis1=1, axis2=2) > group.q - 0.5).any():
         return True
     basis = group.covariance.identifying_directions()

@@ -17,9 +17,10 @@ from glmmlib.likelihood.candidates import have_own_valleys, spread_out
 from glmmlib.likelihood.lmm import ProfiledDeviance
 from glmmlib.likelihood.lmm_batch import LinearBatch, suits
 from glmmlib.likelihood.lmm_iterative import IterativeDeviance, solve_gradient
+from glmmlib.likelihood.lmm_levels import newton
 from glmmlib.likelihood.lmm_newton import minimise_all
 from glmmlib.likelihood.lmm_reduced import ReducedDesign
-from glmmlib.likelihood.lmm_start import curvature_guess, first_theta, first_thetas
+from glmmlib.likelihood.lmm_start import curvature_guess, first_theta, first_thetas, moments
 from glmmlib.likelihood.optimise import Optimum, gradient_hessian, minimise
 from glmmlib.types import FloatArray
 
@@ -28,6 +29,8 @@ ALMOST_EXACT = 1e-3  # the same for random effects as many as rows
 FEW_ROWS, FEW_EFFECTS = 20_000, 4_000  # up to here a model with one factor is small
 FEW_COLUMNS = 120  # of the whole matrix, up to where a model with several factors is
 MANY_CROSSED = 300  # columns of crossed factors, from where on a factorisation costs more than iterations
+MANY_EFFECTS = 20_000  # of one factor: from here on a model is large, whatever else
+SETTLED = 1e-7  # g' H^-1 g of the criterion where Newton's method over slices has ended
 CLOSE = 1e-4  # g' H^-1 g at which iterations end and factorisations begin
 MOST_STARTS, MOST_LOOKED_AT = 5, 20
 LOOSE = 1e-9  # of the criterion: two ways to compute it agree better, where neither has lost its digits
@@ -120,10 +123,31 @@ def _inverse(hessian: FloatArray) -> FloatArray:
 def _by_quasi_newton(problem: ProfiledDeviance) -> Optimum:
     if len(problem.structure.factors) > 1 and lmm_dense.n_dense_columns(problem) <= FEW_COLUMNS:
         return _from_several(problem, _low_places(problem))
-    is_large = problem.structure.m > 300 or max(f.n_columns for f in problem.structure.factors) > 20_000
+    is_large = problem.structure.m > 300 or max(f.n_columns for f in problem.structure.factors) > MANY_EFFECTS
     tolerance = 1e-7 if is_large else 1e-10
+    if is_large and problem.n_theta > 1 and suits(problem.structure, problem.covariance):
+        optimum = _by_slices(problem)
+        if optimum is not None:
+            return _away_from_zero(problem, optimum, is_large)
     optimum = _lowest([_descend(problem, *start, tolerance) for start in _starts(problem)])
     return _away_from_zero(problem, optimum, is_large)
+
+
+def _by_slices(problem: ProfiledDeviance) -> Optimum | None:
+    """Newton's method over slices of many levels, checked at its end by the criterion itself."""
+    found = newton(problem, next(problem.covariance.starts(moments(problem))))
+    if found is None:
+        return None
+    theta, inverse, n_evaluations = found
+    value, get_gradient = problem.objective(theta)
+    if not np.isfinite(value):
+        return None
+    gradient = get_gradient()
+    decrement = float(gradient @ inverse @ gradient)
+    if decrement > SETTLED:
+        return None
+    path = ((theta, value),)
+    return Optimum(theta, value, gradient, decrement, n_evaluations, True, "converged", inverse, path)
 
 
 def _starts(problem: ProfiledDeviance) -> Iterator[tuple[FloatArray, FloatArray]]:

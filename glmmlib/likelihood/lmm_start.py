@@ -41,7 +41,7 @@ def first_thetas(problem: Criterion, n_steps: int = 1) -> Iterator[tuple[FloatAr
     ``Lambda <- Lambda chol(mean_j(M^-1_jj + (df / r2) u_j u_j'))``. The guess of the curvature is that of
     J groups whose effects are known with the reliability ``1 - mean_j M^-1_jj``.
     """
-    for theta in problem.covariance.starts(_moments(problem)):
+    for theta in problem.covariance.starts(moments(problem)):
         yield _after_em(problem, theta, n_steps)
 
 
@@ -50,11 +50,11 @@ def _after_em(problem, theta, n_steps):
     for _ in range(n_steps):
         point = problem.at(problem.Lambdas(theta))
         sums = problem.block_sums(point)
-        moments = [
+        means = [
             (block + problem.df / point.r2 * (u @ u.T)) / u.shape[1]
             for block, u in zip(sums, point.u, strict=True)
         ]
-        theta = covariance.em_step(theta, moments)
+        theta = covariance.em_step(theta, means)
     return theta, _guess(problem, theta, sums)
 
 
@@ -74,7 +74,7 @@ def _guess(problem: Criterion, theta: FloatArray, sums: list[FloatArray]) -> Flo
     return np.diag(problem.covariance.inverse_curvature(theta, guess))
 
 
-def _moments(problem: Criterion) -> list[FloatArray]:
+def moments(problem: Criterion) -> list[FloatArray]:
     """Return the variances (q,) of each factor's effects, relative to sigma^2, by the method of moments.
 
     The columns have mean square one, so the total variance v is the sum of all variances, and a random

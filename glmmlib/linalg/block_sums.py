@@ -28,9 +28,21 @@ def block_sums(factorisation: Factorisation, with_X: bool) -> list[FloatArray]:
     if structure.n_chain != 1:
         return [block.sum(axis=2) for block in factorisation.inverse(with_X).block]
     p = factorisation.p if with_X else 0
-    if structure.m and not structure.dense_cells[0].is_dense:
+    if not structure.m:
+        return [_alone(factorisation, p)]
+    if not structure.dense_cells[0].is_dense:
         return _by_inverse(factorisation, p)
     return _by_substitution(factorisation, p)
+
+
+def _alone(factorisation, p):
+    """Return the sum for the only factor there is."""
+    C = factorisation.C[0]
+    if not p:
+        return _eliminated(C, np.zeros_like(C))
+    root, _ = lapack.dtrtri(factorisation.L, lower=1)
+    rows = blocks.right(factorisation.TX[0], root.T)
+    return _eliminated(C, blocks.multiply_transpose(rows, rows))
 
 
 def _by_substitution(factorisation, p):
@@ -41,7 +53,7 @@ def _by_substitution(factorisation, p):
     q, J = len(C), C.shape[2]
     inner = np.zeros((q, q, J))
     step = max(1, CHUNK_NUMBERS // max(1, q * size))
-    for first in range(0, J if size else 0, step):
+    for first in range(0, J, step):
         levels = slice(first, min(first + step, J))
         rows = _rows(factorisation, p, levels)
         root = solve_triangular(L, rows.reshape(-1, size).T, lower=True, check_finite=False)
@@ -49,11 +61,8 @@ def _by_substitution(factorisation, p):
         for a in range(q):
             for b in range(a + 1):
                 inner[a, b, levels] = inner[b, a, levels] = np.einsum("mj,mj->j", root[:, a], root[:, b])
-    sums = [_eliminated(C, inner)]
-    if structure.m:
-        inverse_root, _ = lapack.dtrtri(L, lower=1)
-        sums += [_own(structure, f, inverse_root) for f in structure.crossed]
-    return sums
+    inverse_root, _ = lapack.dtrtri(L, lower=1)
+    return [_eliminated(C, inner)] + [_own(structure, f, inverse_root) for f in structure.crossed]
 
 
 def _own(structure, f, inverse_root):
@@ -68,10 +77,9 @@ def _rows(factorisation, p, levels):
     structure, q = factorisation.structure, len(factorisation.C[0])
     m, count = structure.m, levels.stop - levels.start
     rows = np.zeros((q, count, m + p))
-    if m:
-        dense = structure.dense_cells[0]
-        here = slice(dense.start[levels.start], dense.start[levels.stop])
-        rows[:, dense.level[here] - levels.start, dense.column[here]] = factorisation.values[0][:, here]
+    dense = structure.dense_cells[0]
+    here = slice(dense.start[levels.start], dense.start[levels.stop])
+    rows[:, dense.level[here] - levels.start, dense.column[here]] = factorisation.values[0][:, here]
     rows[:, :, m:] = factorisation.TX[0][:, :p, levels].swapaxes(1, 2)
     return rows
 

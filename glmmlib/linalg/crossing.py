@@ -20,6 +20,7 @@ from glmmlib.linalg.resources import check_memory
 from glmmlib.types import FloatArray, IntArray
 
 CHUNK_ROWS = 1 << 16  # rows at a time when a pass over the data builds temporary arrays
+MANY_ROWS = 1 << 20  # temporary arrays of so many rows are still small beside data that need them
 CHUNK_PAIRS = 50_000  # pairs at a time in the sums below: fits a processor's cache
 
 
@@ -29,7 +30,7 @@ def rows_at_once(n_sums: int) -> int:
     Each chunk of rows costs an addition for every sum, so that many sums ask for large chunks: the work then
     grows with the rows, not with rows times sums.
     """
-    return max(CHUNK_ROWS, n_sums // 3)
+    return max(CHUNK_ROWS, min(n_sums, MANY_ROWS), n_sums // 3)
 
 
 @dataclass(frozen=True, eq=False)
