@@ -160,3 +160,17 @@ def test_without_room_for_the_dense_matrix_the_rest_is_refused_in_a_sentence(mon
     assert np.isfinite(fit.bse).all() and len(fit.ranef()["a"]) == 80
     with pytest.raises(ModelError, match="are crossed"):
         fit.ranef(cond_sd=True)
+
+
+def test_few_levels_need_no_luck_and_a_file_keeps_the_fit(tmp_path):
+    """Up to as many columns as there are probes, unit vectors take the place of signs: nothing is random."""
+    data, formula = gl.load("Penicillin"), "diameter ~ 1 + (1 | plate) + (1 | sample)"
+    exact, fit = gl.lmer(formula, data), gl.lmer(formula, data, exact=False)
+    assert fit.deviance == pytest.approx(exact.deviance, abs=1e-4)
+    assert fit.solution.deviance_error == 0
+    fit.save(tmp_path / "p.fit")
+    again = gl.load_fit(tmp_path / "p.fit")
+    assert again.deviance == fit.deviance and repr(again) == repr(fit)
+    assert fit.with_criterion(reml=False).deviance == pytest.approx(
+        exact.with_criterion(reml=False).deviance, abs=1e-4
+    )
