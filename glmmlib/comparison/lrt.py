@@ -8,6 +8,7 @@ as the larger one:
 - all positive definite (more fixed effects, or correlations only): :math:`\chi^2_d`;
 - one of them of rank one less than full, as when one variance is zero, alone or with its q correlations:
   :math:`\frac12 \chi^2_{d-1} + \frac12 \chi^2_d`;
+- a probability of structural zeros that is zero, one for all rows: likewise, with one dimension less;
 - more than one dimension missing: no table holds; use a parametric bootstrap.
 
 Self and Liang (1987), *Journal of the American Statistical Association* 82; Stram and Lee (1994),
@@ -163,6 +164,9 @@ def null_distribution(chisq: float, step: Step) -> tuple[float, float, str]:
         return np.nan, np.nan, "none, because the larger model fits worse: it has not converged"
     chisq, d = max(chisq, 0.0), step.df
     naive = float(chdtrc(d, chisq))
+    if step.unknown:
+        how = "use a parametric bootstrap (bootstrap=1000, rng=)"
+        return np.nan, naive, f"not in any table, because {step.unknown}; {how}"
     if step.missing == 0:
         return naive, naive, f"chi2({d})"
     if step.missing == 1:

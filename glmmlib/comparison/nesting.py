@@ -18,13 +18,14 @@ from glmmlib.types import BoolArray, FloatArray, IntArray
 
 @dataclass(frozen=True)
 class Step:
-    """How a smaller model sits in a larger one: ``df`` parameters fewer, ``missing`` dimensions of covariance
-    lost.
+    """How a smaller model sits in a larger one: ``df`` parameters fewer, ``missing`` of which sit on the edge
+    of their range, as dimensions of covariance that are lost do; or why no null distribution is known.
     """
 
     df: int
     missing: int
     hypothesis: str
+    unknown: str = ""
 
 
 def check_comparable(fits: Sequence[FittedModel]) -> None:
@@ -190,9 +191,17 @@ def nested_step(m0: FittedModel, m1: FittedModel, reml: bool = False) -> Step:
         for block in group.covariance.blocks
     )
     hypothesis = " and ".join(filter(None, (_hypothesis(m0, m1), special)))
-    if special:  # its auxiliary parameters run to their boundary
-        missing += m1.n_auxiliary - m0.n_auxiliary
-    return Step(df, missing, hypothesis)
+    at_end = (
+        m1.n_auxiliary - m0.n_auxiliary if special else 0
+    )  # auxiliary parameters at the end of their range
+    return Step(df, missing + at_end, hypothesis, _why_unknown(missing, at_end))
+
+
+def _why_unknown(missing, at_end):
+    """Say why no mixture of two chi-squared distributions holds, with parameters at the end of their range."""
+    if at_end > 1:
+        return "the coefficients of a parameter at the end of its range under H0 mean nothing there"
+    return "a variance is zero and another parameter at the end of its range" if missing and at_end else ""
 
 
 def _check_auxiliary(m0, m1):
@@ -343,7 +352,10 @@ def _hypothesis(m0: FittedModel, m1: FittedModel) -> str:
         else:
             parts.append(f"{' = '.join(new)} = 0")
     old = set(m0.auxiliary_params.index)
+    kept = {auxiliary.name for auxiliary in m0.family.auxiliary}
+    names = tuple(f"{a.name} " for a in m1.family.auxiliary if a.name not in kept)
     new = [name for name in m1.auxiliary_params.index if name not in old and not name.endswith(" Intercept")]
+    new = [name for name in new if not name.startswith(names)]
     if new:
         parts.append(f"{' = '.join(new)} = 0")
     if m1.design.residual is not None and _residual_text(m0) != _residual_text(m1):

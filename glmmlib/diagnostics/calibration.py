@@ -232,16 +232,16 @@ class Rows:
 
     def _pearson_squares(self):
         family = self.fit.family
-        mu = family.link.inverse(self.eta)
-        variance = family.variance(mu, self.weights, self.dispersion)
-        return ((family.observed(self.y, self.weights) - mu) ** 2 / variance).mean(axis=1)
+        mean = family.mean(self.eta, self.dispersion)
+        variance = family.variance(family.link.inverse(self.eta), self.weights, self.dispersion)
+        return ((family.observed(self.y, self.weights) - mean) ** 2 / variance).mean(axis=1)
 
 
 def is_free_of_dispersion(fit: FittedModel) -> bool:
     """Does the mean alone fix the variance, so that there can be too much of it?  (With 0/1 responses there
     cannot.)
     """
-    return counts_zeros(fit) and not fit.has_dispersion
+    return fit.family.can_scatter_more(fit.observations[1])
 
 
 def _slope_statistic(x: Any, scores: FloatArray) -> FloatArray:

@@ -31,6 +31,8 @@ class Auxiliary:
         What it means that it runs out of its range.
     first : float
         A value to begin with, before the data are looked at.
+    is_optional : bool
+        Is it there only where a formula asks for it?
     """
 
     name: str = "dispersion"
@@ -42,6 +44,7 @@ class Auxiliary:
     allowed: tuple[float, float] = (0.0, np.inf)
     boundary: str = "the dispersion runs out of its range"
     first: float = 1.0
+    is_optional: bool = False
 
     @property
     def range(self) -> tuple[float, float]:

@@ -19,6 +19,7 @@ from glmmlib.families.auxiliary import Auxiliary
 from glmmlib.families.averages import mixture_quantile
 from glmmlib.families.densities import Derivatives, DispersionDerivatives
 from glmmlib.families.links import Link
+from glmmlib.families.means import ResponseMean
 from glmmlib.families.ranges import MeanRange
 from glmmlib.families.residual import ResidualVariance
 from glmmlib.families.support import Support
@@ -26,7 +27,7 @@ from glmmlib.types import AuxiliaryValue, FloatArray, Numbers
 
 
 @dataclass(frozen=True)
-class Family(MeanRange, ResidualVariance, ABC):
+class Family(MeanRange, ResponseMean, ResidualVariance, ABC):
     """A response distribution with a link.
 
     Attributes
@@ -60,6 +61,8 @@ class Family(MeanRange, ResidualVariance, ABC):
         Families at the end of the range of its auxiliary parameters, and what these are there, in words.
     law : str
         The variance of a response given the random effects, in words.
+    no_zero_inflation : str
+        Why it has no structural zeros beside its own responses.
     caveat : str
         What a reader of a report has to know about it; empty where there is nothing.
     remedy : str
@@ -76,6 +79,16 @@ class Family(MeanRange, ResidualVariance, ABC):
         What exp(coefficient) is, such as "odds ratio"; None where it is no ratio of anything.
     eta_range : tuple of float
         The linear predictors whose means lie in the range of the response.
+    fixes_variance : bool
+        Does the mean alone fix how much a response scatters, so that there can be too much of it?
+    mean_needs_auxiliary : bool
+        Does the mean of a response depend on the auxiliary parameters?
+    is_mean_of_link : bool
+        Is the inverse link of the linear predictor the mean of a response?
+    has_structural_zeros : bool
+        Can a response be zero because it could not be anything else?
+    no_shares : str
+        Why there is no residual variance for an ICC or R2; empty where there is one.
     separable : bool
         Can rows of lowest (or highest) responses alone send a coefficient to infinity?
     latent_variance : float or None
@@ -100,6 +113,7 @@ class Family(MeanRange, ResidualVariance, ABC):
     ratios: ClassVar[dict[type[Link], str]] = {}
     limits: ClassVar[dict[str, str]] = {}
     law: ClassVar[str] = ""
+    no_zero_inflation: ClassVar[str] = "its responses are never exactly zero"
     caveat: ClassVar[str] = ""
     remedy: ClassVar[str] = "a random effect for each row"
     remedy_for_spread: ClassVar[str] = "another family or link"
@@ -215,13 +229,19 @@ class Family(MeanRange, ResidualVariance, ABC):
 
     # --- the mean -------------------------------------------------------------------------------------------
 
+    @property
+    def fixes_variance(self) -> bool:
+        """Whether the mean alone fixes the variance."""
+        return not self.auxiliary
+
     @abstractmethod
     def variance(
         self, mu: FloatArray, weights: FloatArray | None = None, dispersion: AuxiliaryValue = None
     ) -> FloatArray:
         """Variance of one response (binomial: of the proportion), over its weight.
 
-        The Pearson residual is ``(observed(y, weights) - mu) / sqrt(variance(mu, weights, dispersion))``.
+        The Pearson residual is ``(observed(y, weights) - mean(eta, dispersion)) / sqrt(variance(mu, weights,
+        dispersion))``, with mu the inverse link of eta.
         """
 
     @abstractmethod
@@ -327,6 +347,12 @@ class Family(MeanRange, ResidualVariance, ABC):
     def ratio(self) -> str | None:
         """What exp(coefficient) is, such as "odds ratio"; None where it is no ratio of anything."""
         return self.ratios.get(type(self.link))
+
+    # --- relatives ------------------------------------------------------------------------------------------
+
+    def as_arguments(self) -> dict[str, Any]:
+        """What ``glmer`` is to be given for this family."""
+        return {"family": self}
 
     # --- checks ---------------------------------------------------------------------------------------------
 

@@ -39,6 +39,7 @@ class Binomial(Family):
     weights_scatter = True
     ratios = {Logit: "odds ratio", Cloglog: "hazard ratio"}
     law = "mean (1 - mean) / trials"
+    no_zero_inflation = "a structural zero cannot be told from any other failure"
 
     def derivatives(
         self,
@@ -125,6 +126,9 @@ class Binomial(Family):
 
     def counts_zeros(self, weights: FloatArray | None = None) -> bool:
         return weights is not None and bool(np.any(weights > 1))
+
+    def can_scatter_more(self, weights: FloatArray | None = None) -> bool:
+        return self.counts_zeros(weights)
 
     def all_alike(self, sign: int) -> str:
         return f"all responses are {'successes' if sign > 0 else 'failures'}"

@@ -18,16 +18,23 @@ class MeanRange:
     name: ClassVar[str]
     support: ClassVar[Support]
 
+    @property
+    @abstractmethod
+    def fixes_variance(self) -> bool: ...
+
     @abstractmethod
     def observed(self, y: FloatArray, weights: FloatArray | None = None) -> FloatArray: ...
+
+    @property
+    def location_range(self) -> tuple[float, float]:
+        """The range of mu, the inverse link of a linear predictor."""
+        return self.support.lower, self.support.upper
 
     @property
     def eta_range(self) -> tuple[float, float]:
         """The linear predictors whose means lie in the range of the response."""
         with np.errstate(divide="ignore"):
-            ends = [
-                float(self.link.link(np.asarray(end))) for end in (self.support.lower, self.support.upper)
-            ]
+            ends = [float(self.link.link(np.asarray(end))) for end in self.location_range]
         return min(ends), max(ends)
 
     def within(self, eta: FloatArray) -> FloatArray:
@@ -48,6 +55,10 @@ class MeanRange:
         """Whether a surplus of zeros is a fault of its own, and not one of the mean."""
         return self.support.is_discrete
 
+    def can_scatter_more(self, weights: FloatArray | None = None) -> bool:
+        """Whether the mean alone fixes the variance of a discrete response, so that there can be too much."""
+        return self.support.is_discrete and self.fixes_variance
+
     @property
     def separable(self) -> bool:
         """Whether rows of lowest (or highest) responses alone can send a coefficient to infinity."""
@@ -57,11 +68,7 @@ class MeanRange:
     def _open_ends(self):
         """Does the mean reach the lower, the upper end of its range only where eta is infinite?"""
         with np.errstate(divide="ignore"):
-            return tuple(np.isinf(self.link.link(e)) and np.isfinite(e) for e in self._ends)
-
-    @property
-    def _ends(self) -> tuple[float, float]:
-        return self.support.lower, self.support.upper
+            return tuple(np.isinf(self.link.link(e)) and np.isfinite(e) for e in self.location_range)
 
     def extreme(self, y: FloatArray, weights: FloatArray | None = None) -> FloatArray:
         """Mark responses that pull their mean to an end of its range: -1 the lower, 1 the upper, else 0."""
@@ -75,12 +82,13 @@ class MeanRange:
 
     def distance_from_ends(self, mu: FloatArray) -> FloatArray:
         """How near means come to an end of their range that only an infinite linear predictor reaches."""
-        gaps = [np.abs(mu - end) for end, is_open in zip(self._ends, self._open_ends, strict=True) if is_open]
+        ends = zip(self.location_range, self._open_ends, strict=True)
+        gaps = [np.abs(mu - end) for end, is_open in ends if is_open]
         return np.min(gaps, axis=0)
 
     def all_alike(self, sign: int) -> str:
         """What the responses are if all of them are extreme in this direction, in words."""
-        return f"all responses are {self._ends[sign > 0]:g}"
+        return f"all responses are {(self.support.lower, self.support.upper)[sign > 0]:g}"
 
     def check_range(self, eta: FloatArray) -> None:
         """Raise if a linear predictor left the range of a limited link; do nothing for the others.

@@ -18,7 +18,8 @@ family             links (the first is the default)  variance of one response   
 phi for the one whose variance is proportional to the mean (glmmTMB's nbinom1; small phi is nearly Poisson),
 for the gamma (its shape is 1 / phi) and the beta (a large phi is little scatter). For the binomial family
 the response `y` is the number of successes, `weights` the number of trials, and mu the probability;
-``weights=None`` stands for ones and, for 0/1 data, is the fast path.
+``weights=None`` stands for ones and, for 0/1 data, is the fast path. Counts can have structural zeros too
+(`zero_inflated`).
 
 References
 ----------
@@ -40,11 +41,21 @@ from glmmlib.families.gamma import Gamma
 from glmmlib.families.gaussian import Gaussian
 from glmmlib.families.links import Link
 from glmmlib.families.negbinomial1 import NegativeBinomial1
+from glmmlib.families.zero_inflated import (
+    ZeroInflated,
+    ZeroInflatedNegativeBinomial,
+    ZeroInflatedNegativeBinomial1,
+    ZeroInflatedPoisson,
+)
 
 FAMILIES = {
     cls.name: cls for cls in (Binomial, Poisson, NegativeBinomial, NegativeBinomial1, Gamma, Beta)
 }  # those of glmer
-ALL_FAMILIES = {Gaussian.name: Gaussian} | FAMILIES
+ZERO_INFLATED = {
+    cls.counts: cls
+    for cls in (ZeroInflatedPoisson, ZeroInflatedNegativeBinomial, ZeroInflatedNegativeBinomial1)
+}  # by the family of the counts
+ALL_FAMILIES = {Gaussian.name: Gaussian} | FAMILIES | {cls.name: cls for cls in ZERO_INFLATED.values()}
 
 # What other software calls them; named in the message, not accepted in silence.
 _ELSEWHERE = {"bernoulli": "binomial", "logistic": "binomial", "count": "poisson", "nb": "negbinomial"}
@@ -97,6 +108,29 @@ def any_family(name: str, link: str | Link | None = None) -> Family:
     Gaussian(link=Identity())
     """
     return _with_link(Gaussian, link) if name == Gaussian.name else family(name, link)
+
+
+def zero_inflated(counts: Family) -> Family:
+    """Return a family of counts with structural zeros; one that has them is returned as it is.
+
+    Raises
+    ------
+    ModelError
+        For a family that has no zeros, or where they cannot be told from others.
+
+    Examples
+    --------
+    >>> zero_inflated(family("poisson")).title
+    'zero-inflated Poisson'
+    """
+    if isinstance(counts, ZeroInflated):
+        return counts
+    if type(counts) not in ZERO_INFLATED:
+        known = joined([repr(cls.name) for cls in ZERO_INFLATED])
+        raise ModelError(
+            f"zi= is for counts, family={known}, not for {counts.name!r}: {counts.no_zero_inflation}"
+        )
+    return ZERO_INFLATED[type(counts)](counts.link)
 
 
 def _with_link(chosen, link):

@@ -1,6 +1,7 @@
 """The residual variance on the scale of the linear predictor, as an ICC or R2 needs it."""
 
 from abc import abstractmethod
+from typing import ClassVar
 
 import numpy as np
 from scipy import special as sp
@@ -15,6 +16,7 @@ class ResidualVariance:
     """The part of a family that says how much a response scatters on the scale of the linear predictor."""
 
     link: Link
+    no_shares: ClassVar[str] = ""
 
     def residual_variance(
         self, mu: FloatArray, dispersion: AuxiliaryValue = None, method: str | None = None
@@ -50,7 +52,7 @@ class ResidualVariance:
         Raises
         ------
         ModelError
-            For a method the link does not have.
+            For a method the link does not have, and for a family without such a variance.
 
         Examples
         --------
@@ -60,6 +62,7 @@ class ResidualVariance:
         >>> round(float(family("poisson").residual_variance(2.0)), 4)
         0.4055
         """
+        self.check_shares()
         methods = self.residual_methods
         method = method or methods[0]
         mu = np.asarray(mu, float)
@@ -75,6 +78,11 @@ class ResidualVariance:
             return variance / self.link.derivative(self.link.link(mu)) ** 2
         cv2 = variance / mu**2
         return np.log1p(cv2) if method == "lognormal" else sp.polygamma(1, 1 / cv2)
+
+    def check_shares(self) -> None:
+        """Raise a ModelError for a family that has no residual variance for an ICC or R2."""
+        if self.no_shares:
+            raise ModelError(self.no_shares)
 
     @abstractmethod
     def variance(

@@ -113,7 +113,8 @@ class Means:
     def _title(self):
         if self._fit.is_linear:
             return f"Marginal means ({DDF_TITLE[self.ddf]}{'' if self.ddf == 'z' else ' degrees of freedom'})"
-        scale = "response" if self.kind == "response" else f"{self._fit.family.link.name} link"
+        link = f"{self._fit.family.link.name} link"
+        scale = {"response": "response", "link": link, "conditional": "conditional mean"}[self.kind]
         return f"Marginal means on the scale of the {scale}"
 
     def __str__(self) -> str:
@@ -199,9 +200,10 @@ def means(
     at : dict, optional
         Values at which a covariate is held, ``{"Days": 5}`` or ``{"Days": [0, 5, 9]}``, or the levels of a
         factor to be used. Several values of a variable that is not in `by` are averaged over.
-    kind : {"response", "link"}
-        For a generalised model: the scale of the means. The average is always taken on the scale of the link,
-        then transformed.
+    kind : {"response", "link", "conditional"}
+        For a generalised model: the scale of the means, as in ``fit.predict``; with zero inflation ``"link"``
+        or ``"conditional"``, the means of the counts themselves. The average is always taken on the scale of
+        the link, then transformed.
     level : float
         Of the confidence intervals.
     ddf : {"satterthwaite", "kenward-roger", "z"}, optional
@@ -239,8 +241,13 @@ def means(
     Note: averaged on the logit scale, then transformed; random effects are zero (a
           typical group)
     """
-    if kind not in ("response", "link"):
-        raise ModelError(f"kind is 'response' or 'link', not {kind!r}")
+    if kind not in ("response", "link", "conditional"):
+        raise ModelError(f"kind is 'response', 'link' or 'conditional', not {kind!r}")
+    if kind == "response" and fit.family.has_structural_zeros:
+        raise ModelError(
+            "the mean response depends on the structural zeros too, whose uncertainty is not worked out "
+            "here: ask for kind='conditional', the means of the counts themselves"
+        )
     checked_level(level)
     refuse_curves(fit.groups, "a table of marginal means")
     ddf = check_ddf(fit, ddf)
@@ -259,9 +266,7 @@ def means(
     if not fit.is_linear:
         scale = fit.family.link.name
         what = (
-            f"averaged on the {scale} scale, then transformed"
-            if kind == "response"
-            else f"on the {scale} scale"
+            f"averaged on the {scale} scale, then transformed" if kind != "link" else f"on the {scale} scale"
         )
         averaged.append(f"{what}; random effects are zero (a typical group)")
     if np.isnan(L).any():
@@ -281,15 +286,23 @@ def _estimates(
     table["mean"] += offset
     half = -quantile(0.5 * (1.0 - level), table["df"].to_numpy()) * table["se"]
     table["lower"], table["upper"] = table["mean"] - half, table["mean"] + half
-    if kind == "response":
-        link = fit.family.link
+    if kind != "link":
         table[~fit.family.is_within(table["mean"].to_numpy())] = np.nan
         eta = table["mean"].to_numpy()
         low, high = (fit.family.within(table[end].to_numpy()) for end in ("lower", "upper"))
-        ends = np.sort([link.inverse(low), link.inverse(high)], axis=0)
-        table["mean"], (table["lower"], table["upper"]) = link.inverse(eta), ends
-        table["se"] *= np.abs(link.derivative(eta))
+        mean, slope = _transformation(fit, kind)
+        table["mean"], (table["lower"], table["upper"]) = mean(eta), np.sort([mean(low), mean(high)], axis=0)
+        table["se"] *= np.abs(slope(eta))
     return table
+
+
+def _transformation(fit, kind):
+    """Return the function from the link's scale to that of the means, and its derivative."""
+    family = fit.family
+    if kind == "conditional" or family.is_mean_of_link:
+        return family.link.inverse, family.link.derivative
+    own = fit.one_auxiliary("a mean response") if family.mean_needs_auxiliary else None
+    return (lambda eta: family.mean(eta, own)), (lambda eta: family.mean_slope(eta, own))
 
 
 def _tests(fit, L, ddf):

@@ -75,7 +75,8 @@ class AuxiliaryParameters:
     @property
     def model_text(self) -> str:
         """The formula, with those of auxiliary parameters."""
-        return ", ".join([self.formula, *(f"{n} {text}" for n, text in self.auxiliary_formulas.items())])
+        texts = {a.name: "~ 1" for a in self.family.auxiliary if a.is_optional} | self.auxiliary_formulas
+        return ", ".join([self.formula, *(f"{name} {text}" for name, text in texts.items())])
 
     @property
     def n_auxiliary(self) -> int:

@@ -21,6 +21,7 @@ from glmmlib.errors import ModelError
 from glmmlib.families.base import Family
 from glmmlib.families.links import Link
 from glmmlib.families.registry import family as find_family
+from glmmlib.families.registry import zero_inflated
 from glmmlib.likelihood.glmm import ExactFitError, LaplaceDeviance, RangeError, SaddleError
 from glmmlib.likelihood.glmm_minimise import minimise_deviance
 from glmmlib.likelihood.quadrature import Quadrature
@@ -47,6 +48,7 @@ def glmer(
     functions: Mapping[str, Callable[..., Any]] | None = None,
     dispersion: str | None = None,
     known: Mapping[str, Any] | None = None,
+    zi: str | None = None,
 ) -> GeneralizedMixedModelFit:
     r"""Fit a generalised linear mixed model by maximum likelihood.
 
@@ -82,6 +84,11 @@ def glmer(
         No random effects, no offset.
     known : dict of str to DataFrame, optional
         As for :func:`lmer`.
+    zi : str, optional
+        Zero inflation of counts, as glmmTMB's ``ziformula``: a formula without a response, such as
+        ``"~ x"``, for the logit of the probability pi that a row is a structural zero, one that could not be
+        anything else; ``"~ 1"`` is one probability for all rows. A response then has the mean ``(1 - pi)
+        mu``. No random effects, no offset.
 
     Returns
     -------
@@ -121,6 +128,7 @@ def glmer(
     trt[T.progabide]     0.326  0.486
     """
     chosen = find_family(family, link)
+    chosen = chosen if zi is None else zero_inflated(chosen)
     design = build_design(
         formula,
         data,
@@ -129,7 +137,7 @@ def glmer(
         na_action,
         binary=chosen.support.in_trials,
         functions=functions,
-        auxiliary=_auxiliary_formulas(chosen, dispersion=dispersion),
+        auxiliary=_auxiliary_formulas(chosen, dispersion=dispersion, zi=zi),
         known=known,
     )
     if not design.random:
@@ -261,12 +269,14 @@ class GeneralizedMixedModelFit(MixedModelFit):
         Negative binomial: k of Var = mu + mu^2 / k (R's theta), NB1: phi of Var = (1 + phi) mu.
         Gamma: phi of Var = phi mu^2.  Beta: phi of Var = mu (1 - mu) / (1 + phi). One for
         each row where it has a formula.
+    zi : float, Series (nobs,) or None
+        Probability of a structural zero, where the model has them; one for each row where it has a formula.
     n_agq : int
         Quadrature points; 1 is Laplace's approximation.
     linear_predictor : Series (nobs,)
         ``X beta + Z b + offset``, on the scale of the link.
     fittedvalues : Series (nobs,)
-        Means given the conditional modes: probabilities, or expected counts.
+        Mean responses given the conditional modes: probabilities, or expected counts.
     resid, resid_pearson, resid_deviance : Series (nobs,)
         Observed minus fitted (proportions for a binomial response); divided by the SD given the random
         effects; and the signed roots of each row's contribution to the deviance.
@@ -314,6 +324,11 @@ class GeneralizedMixedModelFit(MixedModelFit):
         values = self.auxiliary_values.get("dispersion")
         return values if values is None or not np.ndim(values) else self._series(values, "dispersion")
 
+    @property
+    def zi(self) -> float | pd.Series | None:
+        values = self.auxiliary_values.get("zi")
+        return values if values is None or not np.ndim(values) else self._series(values, "zi")
+
     @cached_property
     def singular_terms(self) -> tuple[str, ...]:
         """One sentence for each random-effects term, and for the dispersion, that is on the boundary."""
@@ -323,7 +338,7 @@ class GeneralizedMixedModelFit(MixedModelFit):
     # -- again -----------------------------------------------------------------------------------------
 
     def _call(self) -> tuple[Callable[..., Any], dict[str, Any]]:
-        arguments = {"family": self.family, "n_agq": self.n_agq, "known": self.design.known}
+        arguments = {"n_agq": self.n_agq, "known": self.design.known} | self.family.as_arguments()
         return glmer, arguments | self.auxiliary_formulas
 
     def _question(self) -> dict[str, Any]:
@@ -492,8 +507,14 @@ class GeneralizedMixedModelFit(MixedModelFit):
 
     @handed_out
     def fittedvalues(self) -> pd.Series:
-        """Means given the conditional modes: probabilities, or expected counts."""
-        return self._series(self.family.link.inverse(self.linear_predictor.to_numpy()), "fitted")
+        """Mean responses given the conditional modes: probabilities, or expected counts."""
+        mean = self.family.mean(self.linear_predictor.to_numpy(), self.auxiliary)
+        return self._series(mean, "fitted")
+
+    @property
+    def _locations(self):
+        """The inverse link of the linear predictor, as the family takes it."""
+        return self.family.link.inverse(self.linear_predictor.to_numpy())
 
     @property
     def observations(self) -> tuple[FloatArray, FloatArray | None]:
@@ -512,7 +533,7 @@ class GeneralizedMixedModelFit(MixedModelFit):
     def resid_pearson(self) -> pd.Series:
         """Residuals divided by the SD of the response given the random effects."""
         weights = self.observations[1]
-        variance = self.family.variance(self.fittedvalues.to_numpy(), weights, self.auxiliary)
+        variance = self.family.variance(self._locations, weights, self.auxiliary)
         resid, sd = self.resid.to_numpy(), np.sqrt(variance)
         # a mean at the end of its range, where the response is: the residual vanishes faster than its SD
         return self._series(np.divide(resid, sd, out=np.zeros_like(resid), where=sd > 0), "resid_pearson")
@@ -521,6 +542,5 @@ class GeneralizedMixedModelFit(MixedModelFit):
     def resid_deviance(self) -> pd.Series:
         """Signed roots of each row's contribution to the deviance."""
         y, weights = self.observations
-        mu = self.fittedvalues.to_numpy()
-        unit = self.family.unit_deviance(y, mu, weights, self.auxiliary)
+        unit = self.family.unit_deviance(y, self._locations, weights, self.auxiliary)
         return self._series(np.sign(self.resid.to_numpy()) * np.sqrt(np.maximum(unit, 0.0)), "resid_deviance")

@@ -106,7 +106,10 @@ def _inverse(fit: FittedModel, kind: str) -> Callable[..., Any]:
     """The function from the linear predictor to the scale that is drawn."""
     if kind not in ("link", "response"):
         raise ModelError(f"kind is 'link' or 'response', not {kind!r}")
-    return _same if kind == "link" or fit.family.link.is_straight else fit.family.link.inverse
+    if kind == "link" or fit.family.link.is_straight:
+        return _same
+    own = fit.one_auxiliary("a curve of mean responses") if fit.family.mean_needs_auxiliary else None
+    return lambda eta: fit.family.mean(eta, own)
 
 
 def _coefficients(fit: FittedModel, x: str, group: str | None) -> pd.DataFrame:

@@ -77,8 +77,9 @@ def ingredients(fit: FittedModel, x: str, level: str, at: float, ax: Any = None)
     _random_effects(axes[0], fit.varcorr[fit.groups[0].name].sd["Intercept"], modes, mode)
     axes[1].plot(at, eta, "o", color=TRUTH, ms=8, zorder=5)
     axes[1].set(xlabel=x, ylabel=r"$\eta$", title="2 Linear predictor")
-    _link(axes[2], fit.family.link, axes[1].get_ylim(), eta)
-    _response(axes[3], fit, eta)
+    own = fit.one_auxiliary("the picture of a response")
+    _link(axes[2], lambda at: fit.family.mean(at, own), axes[1].get_ylim(), eta)
+    _response(axes[3], fit, eta, own)
     return axes
 
 
@@ -111,18 +112,17 @@ def _random_effects(ax: Axes, sd: float, modes: pd.Series, mode: float) -> None:
     ax.set(xlabel="$a_{0j}$", yticks=[], ylim=(-0.08, 1.1), title="1 Random effects")
 
 
-def _link(ax, link, limits, eta):
+def _link(ax, mean, limits, eta):
     grid = np.linspace(*limits, 201)
-    ax.plot(grid, link.inverse(grid), color=MODEL)
-    mu = float(link.inverse(np.asarray(eta)))
+    ax.plot(grid, mean(grid), color=MODEL)
+    mu = float(mean(np.asarray(eta)))
     ax.plot([eta, eta, limits[0]], [0, mu, mu], color=TRUTH, lw=1.2, ls="--")
     ax.plot(eta, mu, "o", color=TRUTH, ms=8, zorder=5)
     ax.set(xlim=limits, xlabel=r"$\eta$", ylabel="mean", title="3 Link")
 
 
-def _response(ax, fit, eta):
+def _response(ax, fit, eta, own):
     values = np.arange(2.0 if fit.family.support.in_trials else 400.0)
-    own = fit.one_auxiliary("the picture of a response")
     probability = np.exp(fit.family.logpdf(values, np.full(len(values), eta), None, own))
     shown = slice(int(np.searchsorted(np.cumsum(probability), BARS)) + 1 if len(values) > 2 else 2)
     ax.bar(values[shown], probability[shown], color=TRUTH, width=0.7)

@@ -28,6 +28,8 @@ from glmmlib.prediction.error_variance import Effects, linear_variance
 from glmmlib.prediction.new_observation import response_ends
 from glmmlib.types import BoolArray, FloatArray
 
+KINDS = ("response", "link", "conditional", "zero")
+
 
 @dataclass(frozen=True, eq=False)
 class Rows:
@@ -67,8 +69,10 @@ def predict(
         group), or those named, such as ``"~(1 | Subject)"``, which of a term ``(Days | Subject)`` takes the
         intercepts alone. ``"marginal"`` averages the mean response over the normal distribution of all random
         effects; for an identity link that equals ``"~0"``.
-    kind : {"response", "link"}
-        The scale.
+    kind : {"response", "link", "conditional", "zero"}
+        The scale. ``"conditional"`` is the inverse link of the linear predictor; it is the mean response,
+        unless zeros are added to the counts (``zi=``) or taken away from them: then it is the mean of the
+        counts themselves. ``"zero"`` is the probability of a structural zero.
     allow_new_levels : bool
         Predict for groups that the fit has not seen, with random effects of 0. That is the mean over new
         groups in a linear model; with another link it is the typical new group, and ``re_form="marginal"`` is
@@ -102,8 +106,10 @@ def predict(
     Notes
     -----
     The intervals use normal quantiles and take theta (the relative variances) and the dispersion as known, so
-    with few groups they are too narrow; a bootstrap holds that as well. Given theta the joint covariance of
-    the errors of beta and b is exact in a linear model (Henderson 1975, *Biometrics* 31, 423-447).
+    with few groups they are too narrow; a bootstrap holds that as well. A prediction interval takes the
+    probability of a structural zero as known too; a confidence interval for such a mean is refused. Given
+    theta the joint covariance of the errors of beta and b is exact in a linear model (Henderson 1975,
+    *Biometrics* 31, 423-447).
 
     Examples
     --------
@@ -119,6 +125,7 @@ def predict(
     ('fixed effects', 'random effects of Subject', 'new levels of Subject', 'residual')
     """
     _check_options(kind, interval, level)
+    _check_zeros(fit.family, kind, interval)
     used = chosen_effects(fit, re_form)
     link = fit.family.link
     is_marginal = re_form == "marginal" and not link.is_straight
@@ -128,7 +135,10 @@ def predict(
     if is_prediction:
         _refuse_split_groups(fit, used, re_form)
     has_noise = is_prediction and (kind == "response" or link.is_straight)
-    rows = _rows(fit, newdata, used, is_marginal or is_prediction, allow_new_levels, offset, has_noise)
+    needs_own = has_noise or kind == "zero" or (kind == "response" and fit.family.mean_needs_auxiliary)
+    rows = _rows(fit, newdata, used, is_marginal or is_prediction, allow_new_levels, offset, needs_own)
+    if kind == "zero":
+        return _table(rows, prediction=fit.family.structural_zeros(rows.auxiliary))["prediction"]
     own = _weights(fit, newdata, weights, rows.complete) if is_prediction else None
     eta = _linear_predictor(fit, rows)
     unknown = _open_variance(fit, rows)
@@ -140,8 +150,11 @@ def predict(
         if is_plain:
             return eta
         eta = fit.family.within(eta)
+        if kind == "response":
+            family, known = fit.family, rows.auxiliary
+            return family.average(eta, unknown, known) if is_marginal else family.mean(eta, known)
         mean = link.average(eta, unknown) if is_marginal else link.inverse(eta)
-        return mean if kind == "response" else link.link(mean)
+        return mean if kind == "conditional" else link.link(mean)
 
     if interval is None:
         return _table(rows, prediction=on_scale(eta))["prediction"]
@@ -210,11 +223,30 @@ def _effect_names(design: Design, group: Group, term: RandomTerm) -> list[str]:
 
 
 def _check_options(kind: str, interval: str | None, level: float) -> None:
-    if kind not in ("response", "link"):
-        raise ModelError(f"kind is 'response' or 'link', not {kind!r}")
+    if kind not in KINDS:
+        raise ModelError(f"kind is 'response', 'link', 'conditional' or 'zero', not {kind!r}")
     if interval not in (None, "confidence", "prediction"):
         raise ModelError(f"interval is None, 'confidence' or 'prediction', not {interval!r}")
     checked_level(level)
+
+
+def _check_zeros(family, kind, interval):
+    """Refuse what a model without structural zeros has not, and intervals that would be too narrow."""
+    if kind == "zero" and not family.has_structural_zeros:
+        raise ModelError("kind='zero' is the probability of a structural zero; the model has none: see zi=")
+    if kind == "zero" and interval is not None:
+        raise ModelError(
+            "kind='zero' has no interval here: gl.coef_tests(fit, predictor='zi') has standard errors on the "
+            "logit scale, and fit.bootstrap simulates"
+        )
+    if kind == "conditional" and interval == "prediction":
+        raise ModelError("a prediction interval is one for responses: ask for kind='response' or 'link'")
+    if kind == "response" and interval == "confidence" and family.has_structural_zeros:
+        raise ModelError(
+            "a confidence interval for the mean response would have to hold the uncertainty of the structural "
+            "zeros too, which is not worked out: ask for kind='conditional', the mean of the counts "
+            "themselves, or simulate with fit.bootstrap(statistic=...)"
+        )
 
 
 def _refuse_split_groups(fit: FittedModel, used: Sequence[BoolArray], re_form: str | None) -> None:
@@ -230,7 +262,7 @@ def _refuse_split_groups(fit: FittedModel, used: Sequence[BoolArray], re_form: s
 # --- rows -----------------------------------------------------------------------------------------
 
 
-def _rows(fit, newdata, used, needs_open, allow_new_levels, offset, has_noise):
+def _rows(fit, newdata, used, needs_open, allow_new_levels, offset, needs_own):
     design = fit.design
     if newdata is None:
         if offset is not None:
@@ -253,10 +285,10 @@ def _rows(fit, newdata, used, needs_open, allow_new_levels, offset, has_noise):
         ungrouped=left_out,
         allow_new_levels=allow_new_levels,
         offset=offset,
-        auxiliary=has_noise,
+        auxiliary=needs_own,
     )
     effects = [_new_effects(g, mask, new, taken) for g, mask in zip(fit.groups, used, strict=True)]
-    auxiliary = fit.auxiliary_in(new) if has_noise else None
+    auxiliary = fit.auxiliary_in(new) if needs_own else None
     return Rows(new.index, new.X, new.offset, effects, new.complete, auxiliary)
 
 

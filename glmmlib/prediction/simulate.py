@@ -12,7 +12,7 @@ from glmmlib.display.words import listed
 from glmmlib.errors import GlmmlibError, ModelError
 from glmmlib.families.base import Family
 from glmmlib.families.links import Link
-from glmmlib.families.registry import any_family
+from glmmlib.families.registry import any_family, zero_inflated
 from glmmlib.fitted import FittedModel
 from glmmlib.types import ArrayLike, AuxiliaryValue, FloatArray
 
@@ -28,6 +28,7 @@ def simulate(
     family: str = "gaussian",
     link: str | Link | None = None,
     dispersion: float | None = None,
+    zi: float | None = None,
     weights: str | ArrayLike | None = None,
     offset: str | ArrayLike | None = None,
     n: int | None = None,
@@ -61,6 +62,8 @@ def simulate(
         ``"gaussian"`` or a family of :func:`glmer`, with its link.
     dispersion : float, optional
         k of ``"negbinomial"``, phi of ``"gamma"``.
+    zi : float, optional
+        Of counts: the probability of a structural zero, as in :func:`glmer`.
     weights : column name or array, optional
         Known precisions; for ``"binomial"`` the number of trials. A response ``cbind(successes, failures)``
         has those of the data.
@@ -103,7 +106,7 @@ def simulate(
     groups = arrange(design.random)[0]
     refuse_curves(groups, "a response drawn from parameters alone")
     roots = _covariance_roots(groups, sd or {}, corr or {})
-    chosen, auxiliary = _checked_family(family, link, sigma=sigma, dispersion=dispersion)
+    chosen, auxiliary = _checked_family(family, link, sigma=sigma, dispersion=dispersion, zi=zi)
     eta = design.X @ beta if design.offset is None else design.X @ beta + design.offset
     eta = eta[:, None] + random_part(groups, roots, 1 if n is None else _count(n), rng, design.nobs)
     as_proportions = not hasattr(design.formula.response, "successes")
@@ -325,14 +328,22 @@ def _correlation(group: Group, corr: float) -> FloatArray:
 
 
 def _checked_family(family, link, **given):
-    """Return the family and its auxiliary parameter; refuse parameters that are missing or too many."""
+    """Return the family and its auxiliary parameters; refuse those that are missing or too many."""
     chosen = any_family(family, link)
-    wanted = [auxiliary.name for auxiliary in chosen.auxiliary]
+    chosen = chosen if given["zi"] is None else zero_inflated(chosen)
+    wanted = {auxiliary.name: auxiliary for auxiliary in chosen.auxiliary}
     for what, value in given.items():
-        if value is None and what in wanted:
-            raise ModelError(f"the {chosen.name} family needs {what}=, a positive number")
-        if value is not None and what not in wanted:
+        if value is None and what not in wanted:
+            continue
+        if what not in wanted:
             raise ModelError(f"the {chosen.name} family has no {what}: leave it out")
-        if value is not None and not (np.isscalar(value) and np.isfinite(value) and value > 0):
-            raise ModelError(f"{what} is a positive number, not {value!r}")
-    return chosen, next((given[name] for name in wanted), None)
+        low, high = wanted[what].range
+        kind = "a positive number" if np.isinf(high) else f"a number between {low:g} and {high:g}"
+        if value is None:
+            raise ModelError(f"the {chosen.name} family needs {what}=, {kind}")
+        if not (np.isscalar(value) and np.isfinite(value) and low < value < high):
+            raise ModelError(f"{what} is {kind}, not {value!r}")
+    values = [given[name] for name in wanted]
+    if len(values) > 1:
+        return chosen, np.array([values])
+    return chosen, values[0] if values else None

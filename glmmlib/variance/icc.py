@@ -336,6 +336,7 @@ class _Pieces:
 def _pieces(
     fit: FittedModel, at: Mapping[str, Any] | ArrayLike | None, kind: str, scale: str | None
 ) -> tuple[Place, _Pieces]:
+    fit.family.check_shares()
     on_responses = scale == "observation" and not fit.is_linear
     parts = ("random", "fixed") if on_responses or fit.family.residual_needs_mean else ("random",)
     place = Place.of(fit, at, parts)

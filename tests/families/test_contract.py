@@ -57,21 +57,24 @@ def test_no_derivatives_in_an_auxiliary_parameter_that_is_not_there(name, link):
 def test_derivatives_in_the_auxiliary_parameter(name, link, weighted):
     of = case(name, link)
     y, eta, w = rows(of, weighted)
-    to, tau = of.family.auxiliary[0].link, of.family.auxiliary[0].link.link(of.auxiliary)
     d = of.family.dispersion_derivatives(y, eta, w, of.auxiliary)
-    for exact, value in (
-        (d.logpdf, lambda t: of.family.logpdf(y, eta, w, to.inverse(t))),
-        (d.score, lambda t: of.family.derivatives(y, eta, w, to.inverse(t)).score),
-        (d.weight, lambda t: of.family.derivatives(y, eta, w, to.inverse(t)).weight),
-    ):
-        np.testing.assert_allclose(slope(value, tau), exact, rtol=1e-5, atol=1e-6 * (1 + np.abs(exact).max()))
+    for k, auxiliary in enumerate(of.family.auxiliary):
+        tau = auxiliary.link.link(np.atleast_1d(of.auxiliary)[k])
+        up, down = (of.with_auxiliary(k, tau + step) for step in (1e-5, -1e-5))
+        logpdf = [of.family.logpdf(y, eta, w, own) for own in (up, down)]
+        ends = [of.family.derivatives(y, eta, w, own, order=2) for own in (up, down)]
+        pairs = (logpdf, [end.score for end in ends], [end.weight for end in ends])
+        for exact, (above, below) in zip(d, pairs, strict=True):
+            exact = exact if len(of.family.auxiliary) == 1 else exact[..., k]
+            close = {"rtol": 1e-5, "atol": 1e-6 * (1 + np.abs(exact).max())}
+            np.testing.assert_allclose((above - below) / 2e-5, exact, **close)
 
 
 @with_auxiliary
 def test_an_auxiliary_parameter_may_differ_from_row_to_row(name, link):
     of = case(name, link)
     y, eta, w = rows(of, False)
-    values = of.auxiliary * np.linspace(0.5, 2, y.size)
+    values = np.multiply.outer(np.linspace(0.5, 2, y.size), of.auxiliary)
     together = of.family.logpdf(y, eta, w, values)
     alone = [of.family.logpdf(*row[:2], None, row[2]) for row in zip(y, eta, values, strict=True)]
     np.testing.assert_allclose(together, alone, rtol=1e-12)
@@ -102,15 +105,15 @@ def test_draws_have_the_distribution_mean_and_variance_that_are_stated(name, lin
     of = case(name, link)
     w = np.full(N, 5.0) if weighted and of.family.weights_scatter else None
     for eta in of.grid[1:4]:
-        mu = float(of.family.link.inverse(eta))
+        mu, mean = float(of.family.link.inverse(eta)), float(of.family.mean(eta, of.auxiliary))
         y = of.draw(np.full(N, eta), w, np.random.default_rng(3))
         assert y.dtype == float
         share = of.family.observed(y, w)
         assert (of.family.support.lower <= share).all() and (share <= of.family.support.upper).all()
         own = None if w is None else w[0]
         variance = float(of.family.variance(mu, own, of.auxiliary))
-        kurtosis = np.mean((share - mu) ** 4) / variance**2
-        assert abs(share.mean() - mu) < 5 * np.sqrt(variance / N)
+        kurtosis = np.mean((share - mean) ** 4) / variance**2
+        assert abs(share.mean() - mean) < 5 * np.sqrt(variance / N)
         assert abs(share.var() / variance - 1) < 5 * np.sqrt(max(kurtosis - 1, 0.1) / N)
         for at in np.unique(np.quantile(y, [0.01, 0.2, 0.5, 0.9, 0.999])):
             below, above = (f(at, mu, own, of.auxiliary) for f in (of.family.cdf, of.family.sf))
@@ -164,7 +167,7 @@ def test_quantiles_of_new_observations_by_simulation(name, link):
     eta, sd = of.grid[1:4], np.full(3, of.spread)
     y = of.family.observed(of.draw(eta + sd * rng.standard_normal((n, 3)), None, rng))
     for p in (0.025, 0.5, 0.975):
-        q = of.family.predictive_quantile(eta, sd, p, None, of.auxiliary)
+        q = of.family.predictive_quantile(eta, sd, p, None, of.by_row(3))
         assert ((y <= q + 1e-12).mean(axis=0) > p - 0.004).all()
         assert ((y < q - 1e-12).mean(axis=0) < p + 0.004).all()
 
@@ -176,7 +179,7 @@ def test_quantiles_of_new_observations_at_the_edges(name, link):
     far = np.array([-1e4, -700.0, -30.0, 0.0, 1e-9, 30.0, 700.0, 1e4])
     eta, sd = (part.ravel() for part in np.meshgrid(far, [0.0, 0.1, 3.0, 50.0, np.inf]))
     low, middle, high = (
-        of.family.predictive_quantile(eta, sd, p, None, of.auxiliary) for p in (0.025, 0.5, 0.975)
+        of.family.predictive_quantile(eta, sd, p, None, of.by_row(eta.size)) for p in (0.025, 0.5, 0.975)
     )
     for ends in (low, middle, high):
         assert not np.isnan(ends).any()
@@ -195,7 +198,7 @@ def test_first_values_are_inside_their_range(name, link):
     value = of.family.start_auxiliary(y, np.full(N, of.mean))
     assert (value is None) == (of.auxiliary is None)
     if value is not None:
-        assert of.auxiliary / 4 < value < 4 * of.auxiliary
+        assert (of.auxiliary / 4 < value).all() and (value < 4 * np.asarray(of.auxiliary)).all()
         several = of.family.start_auxiliary(np.stack([y, y]), np.full((2, N), of.mean))
         np.testing.assert_array_equal(several, [value, value])
 
@@ -243,6 +246,10 @@ def _inside(of):
 def test_residual_variances_are_positive_and_the_delta_method_is_what_it_says(name, link):
     of = case(name, link)
     mu = of.family.link.inverse(of.grid)
+    if of.family.no_shares:
+        with pytest.raises(GlmmlibError, match="residual variance"):
+            of.family.residual_variance(mu, of.auxiliary)
+        return
     for method in of.family.residual_methods:
         assert (of.family.residual_variance(mu, of.auxiliary, method) > 0).all()
     slopes = of.family.link.derivative(of.grid)
@@ -265,6 +272,11 @@ def test_the_average_of_a_link_is_an_average(name, link):
     found = of.family.link.average(of.grid, variance)
     exact = of.family.link.inverse(of.grid + of.spread * z[:, None]).T @ w / w.sum()
     np.testing.assert_allclose(found, exact, rtol=1e-7)
+    found = of.family.average(of.grid, variance, of.auxiliary)
+    exact = of.family.mean(of.grid + of.spread * z[:, None], of.auxiliary).T @ w / w.sum()
+    np.testing.assert_allclose(found, exact, rtol=1e-6)
+    change = slope(lambda eta: of.family.mean(eta, of.auxiliary), of.grid)
+    np.testing.assert_allclose(of.family.mean_slope(of.grid, of.auxiliary), change, rtol=1e-6)
 
 
 @every_family

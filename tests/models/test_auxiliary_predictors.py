@@ -22,6 +22,12 @@ FAMILY = {
     "epil_nb1": {"family": "negbinomial1"},
     "ticks_nb1": {"family": "negbinomial1"},
     "counts_nb1_x": {"family": "negbinomial1"},
+    "zip_1": {"family": "poisson", "zi": "~ 1"},
+    "zip_ticks": {"family": "poisson", "zi": "~ cHEIGHT"},
+    "traps_nb": {"family": "negbinomial", "zi": "~ shade"},
+    "traps_nb_1": {"family": "negbinomial", "zi": "~ 1"},
+    "traps_nb_both": {"family": "negbinomial", "zi": "~ shade"},
+    "traps_nb1": {"family": "negbinomial1", "zi": "~ shade"},
 }
 with_auxiliary = pytest.mark.parametrize(
     "name, link", [(name, link) for name, link in CASES if name in FAMILIES and FAMILIES[name].auxiliary]
@@ -31,7 +37,7 @@ EPIL = "y ~ base + trt + (1 | subject)"
 
 def fitted(name):
     ref = rv.auxiliary(name)
-    formulas = {"dispersion": ref["disp_formula"]}
+    formulas = {"dispersion": ref["disp_formula"]} if ref["disp"] else {}
     return ref, gl.glmer(rv.formula(ref), rv.data(ref["data"]), **FAMILY[name], **formulas)
 
 
@@ -55,13 +61,17 @@ def test_estimates_and_standard_errors_are_those_of_r(name):
     np.testing.assert_allclose(ours.bse, np.array(ref["fixef"]["se"])[order], rtol=1e-3)
     for g, sd in ref["sd"].items():
         assert ours.varcorr[g].sd["Intercept"] == pytest.approx(sd, abs=1e-5)
-    if not ours.auxiliary_formulas:
-        assert ours.dispersion == pytest.approx(np.exp(ref["disp"]["estimate"][0]), rel=1e-5)
-        return
-    tests = gl.coef_tests(ours, predictor="dispersion")
-    order = rv.positions(ref, tests.index, "disp")
-    np.testing.assert_allclose(tests["estimate"], np.array(ref["disp"]["estimate"])[order], atol=1e-5)
-    np.testing.assert_allclose(tests["se"], np.array(ref["disp"]["se"])[order], rtol=1e-3)
+    for own, part in (("dispersion", "disp"), ("zi", "zi")):
+        if not ref.get(part):
+            continue
+        if own not in ours.auxiliary_formulas:
+            link = next(a.link for a in ours.family.auxiliary if a.name == own)
+            assert link.link(ours.auxiliary_values[own]) == pytest.approx(ref[part]["estimate"][0], abs=1e-5)
+            continue
+        tests = gl.coef_tests(ours, predictor=own)
+        order = rv.positions(ref, tests.index, part)
+        np.testing.assert_allclose(tests["estimate"], np.array(ref[part]["estimate"])[order], atol=1e-5)
+        np.testing.assert_allclose(tests["se"], np.array(ref[part]["se"])[order], rtol=1e-3)
 
 
 @with_auxiliary

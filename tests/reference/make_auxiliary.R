@@ -38,7 +38,13 @@ cases <- list(
   shares_x = list("y ~ x + (1|g)", "sim_shares", beta_family(), "~ x"),
   epil_nb1 = list("y ~ base + trt + (1|subject)", "epil", nbinom1()),
   ticks_nb1 = list("TICKS ~ YEAR + cHEIGHT + (1|BROOD) + (1|LOCATION)", "grouseticks", nbinom1()),
-  counts_nb1_x = list("y_nb ~ x + offset(log(e)) + (1|a)", "sim_counts", nbinom1(), "~ x")
+  counts_nb1_x = list("y_nb ~ x + offset(log(e)) + (1|a)", "sim_counts", nbinom1(), "~ x"),
+  zip_1 = list("zip ~ x + (1|g)", "sim_zeros", poisson(), zi = "~ 1"),
+  zip_ticks = list("TICKS ~ YEAR + cHEIGHT + (1|BROOD) + (1|LOCATION)", "grouseticks", poisson(), zi = "~ cHEIGHT"),
+  traps_nb = list("beetles ~ shade + (1|site)", "traps", nbinom2(), zi = "~ shade"),
+  traps_nb_1 = list("beetles ~ shade + (1|site)", "traps", nbinom2(), zi = "~ 1"),
+  traps_nb_both = list("beetles ~ shade + (1|site)", "traps", nbinom2(), "~ shade", zi = "~ shade"),
+  traps_nb1 = list("beetles ~ shade + (1|site)", "traps", nbinom1(), zi = "~ shade")
 )
 for (name in grep(wanted, names(cases), value = TRUE)) {
   write_result(c(list(name = name), do.call(polished, cases[[name]])), "auxiliary", paste0(name, ".json"))

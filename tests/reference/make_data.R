@@ -118,4 +118,7 @@ n <- 600; g <- group(n, 30); x <- round(rnorm(n), 4); u <- draw(30, c(.8, .4), .
 mu <- plogis(-.3 + .5 * x + u[g, 1] + u[g, 2] * x); phi <- 8
 keep("sim_shares_slope", data.frame(y = signif(rbeta(n, mu * phi, (1 - mu) * phi), 7), x, g = factor(g)))
 
+# Drawn elsewhere: counts with structural zeros, from truncated distributions and in trials; traps of beetles, some flooded.
+keep("sim_zeros", transform(read.csv(file.path(out, "sim_zeros.csv")), g = factor(g)))
+keep("traps", transform(read.csv(file.path(out, "traps.csv")), site = factor(site)))
 writeLines(toJSON(levels_of, auto_unbox = TRUE), file.path(out, "levels.json"))

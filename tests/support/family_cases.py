@@ -10,9 +10,14 @@ import numpy as np
 import pandas as pd
 
 import glmmlib as gl
-from glmmlib.families.registry import ALL_FAMILIES
+from glmmlib.families.counts import NegativeBinomial, Poisson
+from glmmlib.families.registry import ALL_FAMILIES, ZERO_INFLATED
 
 CASES = [(name, link.name) for name, chosen in ALL_FAMILIES.items() for link in chosen.links]
+# Of the families with structural zeros a fit is looked at with one and with two auxiliary parameters; the
+# others differ from these by the density of their counts alone.
+FITTED = [c for c in CASES if ALL_FAMILIES[c[0]] not in ZERO_INFLATED.values()]
+FITTED += [(ZERO_INFLATED[counts].name, "log") for counts in (Poisson, NegativeBinomial)]
 
 
 @dataclass(frozen=True)
@@ -29,18 +34,38 @@ class Case:
 
     @cached_property
     def auxiliary(self):
-        """The auxiliary parameter at which an observation's SD is nearest to a wanted one; None without."""
+        """The auxiliary parameter at which an observation's SD is nearest to a wanted one; a quarter for a
+        probability. A number, an array of several, or None.
+        """
         if not self.family.auxiliary:
             return None
+        is_share = np.array([np.isfinite(auxiliary.range[1]) for auxiliary in self.family.auxiliary])
         upper = self.family.support.upper
         wanted = 0.15 if upper == 1 else 0.7 * self.mean
-        grid = np.geomspace(0.05, 50.0, 61)
-        sd = np.sqrt([float(self.family.variance(self.mean, dispersion=value)) for value in grid])
-        return float(grid[np.argmin(np.abs(np.log(sd / wanted)))])
+        candidates = [np.where(is_share, 0.25, value) for value in np.geomspace(0.05, 50.0, 61)]
+        candidates = candidates if is_share.size > 1 else [float(value[0]) for value in candidates]
+        sd = np.sqrt([float(self.family.variance(self.mean, dispersion=value)) for value in candidates])
+        return candidates[np.argmin(np.abs(np.log(sd / wanted)))]
+
+    def by_row(self, n):
+        """The same for n rows, as a family takes several parameters."""
+        own = self.auxiliary
+        return own if own is None or np.ndim(own) == 0 else np.tile(own, (n, 1))
+
+    def with_auxiliary(self, k, tau):
+        """The auxiliary parameter, the k-th of several moved to tau on its link."""
+        value = self.family.auxiliary[k].link.inverse(tau)
+        return value if np.ndim(self.auxiliary) == 0 else np.where(np.arange(2) == k, value, self.auxiliary)
 
     @property
     def named_auxiliary(self):
-        return {a.name: self.auxiliary for a in self.family.auxiliary}
+        return dict(
+            zip(
+                (a.name for a in self.family.auxiliary),
+                np.atleast_1d(self.auxiliary).tolist(),
+                strict=bool(self.family.auxiliary),
+            )
+        )
 
     @property
     def eta(self):
@@ -80,10 +105,7 @@ class Case:
         return data.assign(y=self.simulated(data, rng))
 
     def simulated(self, data, rng, n=None):
-        family = self.family
-        return gl.simulate(
-            "~ x + f + (1 | g)", data, family=family.name, link=family.link.name, rng=rng, n=n, **self.truth
-        )
+        return gl.simulate("~ x + f + (1 | g)", data, family=self.family, rng=rng, n=n, **self.truth)
 
     @cached_property
     def fit(self):
