@@ -243,9 +243,9 @@ def _check_zeros(family, kind, interval):
         raise ModelError("a prediction interval is one for responses: ask for kind='response' or 'link'")
     if kind == "response" and interval == "confidence" and family.has_structural_zeros:
         raise ModelError(
-            "a confidence interval for the mean response would have to hold the uncertainty of the structural "
-            "zeros too, which is not worked out: ask for kind='conditional', the mean of the counts "
-            "themselves, or simulate with fit.bootstrap(statistic=...)"
+            "a confidence interval for the mean response would have to hold the uncertainty of the "
+            "structural zeros too, which is not worked out: ask for kind='conditional', the mean of the "
+            "counts themselves, or simulate with fit.bootstrap(statistic=...)"
         )
 
 
