@@ -198,7 +198,7 @@ def nested_step(m0: FittedModel, m1: FittedModel, reml: bool = False) -> Step:
 
 
 def _why_unknown(missing, at_end):
-    """Say why no mixture of two chi-squared distributions holds, with parameters at the end of their range."""
+    """Say why no mixture of two chi-squared distributions holds, with parameters at their range's end."""
     if at_end > 1:
         return "the coefficients of a parameter at the end of its range under H0 mean nothing there"
     return "a variance is zero and another parameter at the end of its range" if missing and at_end else ""

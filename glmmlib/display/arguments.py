@@ -160,6 +160,8 @@ KINDS: dict[str, Callable[[str, Any], None]] = {
 R_SPELLINGS = {
     "REML": "reml",
     "nAGQ": "n_agq",
+    "ziformula": "zi",
+    "dispformula": "dispersion",
     "re_formula": "re_form",
     "nsim": "n",
     "seed": "rng",

@@ -126,6 +126,13 @@ def glmer(
                       estimate     se
     Intercept            1.847  0.292
     trt[T.progabide]     0.326  0.486
+
+    Counts with structural zeros:
+
+    >>> ticks = gl.load("grouseticks")
+    >>> fit = gl.glmer("TICKS ~ YEAR + (1 | BROOD)", ticks, family="poisson", zi="~ 1")
+    >>> round(fit.zi, 3)
+    0.028
     """
     chosen = find_family(family, link)
     chosen = chosen if zi is None else zero_inflated(chosen)
