@@ -137,9 +137,8 @@ class ZeroInflated(Family):
         own, pi = self._split(dispersion)
         is_zero = np.asarray(y) == 0
         zero = _Zeros(self.own, eta, own, pi, 2)
-        found = [
-            tuple(np.where(is_zero, z, other) for z, other in zip(zero.by_pi, (-pi, 0.0, 0.0), strict=True))
-        ]
+        positive: tuple[Any, ...] = (-pi, 0.0, 0.0)
+        found = [tuple(np.where(is_zero, a, b) for a, b in zip(zero.by_pi, positive, strict=True))]
         if self.counts.auxiliary:
             d = self.own.dispersion_derivatives(y, eta, None, own)
             z = zero.by_own(self.own.dispersion_derivatives(_ZERO, eta, None, own))
