@@ -100,14 +100,14 @@ def family(name: str, link: str | Link | None = None) -> Family:
 
 
 def any_family(name: str, link: str | Link | None = None) -> Family:
-    """Look up a family as `family` does, the normal distribution among them.
+    """Look up a family as `family` does, the normal distribution and counts with structural zeros among them.
 
     Examples
     --------
     >>> any_family("gaussian")
     Gaussian(link=Identity())
     """
-    return _with_link(Gaussian, link) if name == Gaussian.name else family(name, link)
+    return _with_link(ALL_FAMILIES[name], link) if name in ALL_FAMILIES else family(name, link)
 
 
 def zero_inflated(counts: Family) -> Family:

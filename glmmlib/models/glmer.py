@@ -20,8 +20,8 @@ from glmmlib.display.arguments import checked
 from glmmlib.errors import ModelError
 from glmmlib.families.base import Family
 from glmmlib.families.links import Link
+from glmmlib.families.registry import any_family, zero_inflated
 from glmmlib.families.registry import family as find_family
-from glmmlib.families.registry import zero_inflated
 from glmmlib.likelihood.glmm import ExactFitError, LaplaceDeviance, RangeError, SaddleError
 from glmmlib.likelihood.glmm_minimise import minimise_deviance
 from glmmlib.likelihood.quadrature import Quadrature
@@ -359,14 +359,14 @@ class GeneralizedMixedModelFit(MixedModelFit):
 
     @classmethod
     def _read_design(cls, question: Mapping[str, Any], formula: str, **rows: Any) -> Design:
-        family = find_family(question["family"], question["link"])
+        family = any_family(question["family"], question["link"])
         return build_design(formula, binary=family.support.in_trials, auxiliary=question["auxiliary"], **rows)
 
     @classmethod
     def _restored(
         cls, question: Mapping[str, Any], design: Design, y: FloatArray | None, state: Mapping[str, Any]
     ) -> GeneralizedMixedModelFit:
-        family = find_family(question["family"], question["link"])
+        family = any_family(question["family"], question["link"])
         groups, theta_names = arrange(design.random)
         problem = _problem(family, design, groups, _quadrature(question["n_agq"], groups))
         if y is not None:

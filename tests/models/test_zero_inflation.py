@@ -14,6 +14,7 @@ import pytest
 import glmmlib as gl
 from glmmlib.errors import DataError, FormulaError, ModelError, SeparationWarning, SingularFitWarning
 from support import reference_values as rv
+from support.saving import saved_and_loaded
 
 FORMULA = "beetles ~ shade + (1 | site)"
 
@@ -73,7 +74,7 @@ def test_simulated_responses_have_the_zeros_and_the_means(fit):
     assert (at_zero > fit.zi).all()
 
 
-def test_every_room(fit, traps):
+def test_every_room(fit, traps, tmp_path):
     rng = np.random.default_rng(2)
     Y = fit.simulate(2, rng=rng)
     many, again = fit.refit_many(Y), fit.refit(Y[:, 1])
@@ -95,8 +96,9 @@ def test_every_room(fit, traps):
     found = gl.simulated_residuals(fit, n=200, rng=rng)
     assert found.zeros.p > 0.01 and found.uniformity.p > 0.01
     assert gl.simulated_residuals(fit.update(zi=None), n=200, rng=rng).zeros.p < 0.05
-    copied = pickle.loads(pickle.dumps(copy.deepcopy(fit)))
-    assert copied.deviance == fit.deviance and copied.family == fit.family
+    for copied in (pickle.loads(pickle.dumps(copy.deepcopy(fit))), saved_and_loaded(fit, tmp_path)):
+        assert copied.deviance == fit.deviance and copied.family == fit.family
+        np.testing.assert_array_equal(copied.zi, fit.zi)
     band = fit.predict(traps.head(3), interval="prediction")
     assert (band["lower"] == 0).all() and (band["upper"] > band["estimate"]).all()
     means = gl.means(fit, "shade", at={"shade": [0, 1]}, kind="conditional")
