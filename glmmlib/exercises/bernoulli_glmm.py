@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 import glmmlib as gl
@@ -16,7 +18,7 @@ def _frogs():
 
 
 @exercise("ex-10-repeat", wrong=[(0.43, -1.69), (-0.39, 1.73), (1.82, 1.82), (0.87, 2.99)])
-def even_odds(answer) -> str:
+def even_odds(answer: Any) -> str:
     given = numbers(answer, "depth in r21", "depth in r30")
     fit = _frogs()
     b0, b1 = fit.params
@@ -31,7 +33,7 @@ def even_odds(answer) -> str:
 
 
 @exercise("ex-10-apply", wrong=[(-1.58, -2.4, -0.7), (4.85, 2.1, 11.3), (0.37, 0.2, 0.67), (0.21, -0.6, 1.0)])
-def fourth_period_of_herds(answer) -> str:
+def fourth_period_of_herds(answer: Any) -> str:
     given = numbers(answer, "odds ratio", "lower end", "upper end")
     fit = gl.glmer(
         "cbind(incidence, size - incidence) ~ period + (1 | herd)", gl.load("cbpp"), family="binomial"
@@ -45,7 +47,7 @@ def fourth_period_of_herds(answer) -> str:
 
 
 @exercise("ex-10-think", wrong=[(0.37, 0.064), (0.1, 0.5), (0.064, 0.5), (6.4, 37)])
-def newspaper(answer) -> str:
+def newspaper(answer: Any) -> str:
     rare, impossible = numbers(answer, "largest chance for which it is right", "where it is impossible")
     odds_ratio = np.exp(_frogs().params["deep"])
     look(0 < rare < 1 and 0 < impossible < 1, "Give both as chances between zero and one.")
@@ -60,7 +62,7 @@ def newspaper(answer) -> str:
 
 
 @exercise("ex-10-break", wrong=[(2.0, 2.0), (1.93, 1.49), (1.5, 1.5), (4.0, 1.9)])
-def starved(answer) -> str:
+def starved(answer: Any) -> str:
     laplace, nine = numbers(answer, "mean by Laplace", "mean with nine points")
     look(laplace < nine, "The order is first Laplace, then nine points: which of the two falls short here?")
     look(1.2 < laplace < 1.75, "Look at Laplace's mean: are there two ponds in each of the regions?")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 import glmmlib as gl
@@ -9,7 +11,7 @@ from glmmlib.exercises._check import exercise, look, numbers
 
 
 @exercise("ex-05-repeat", wrong=[(2.7, 66.0, 6.19), (1.6, 64.9, 6.19), (1.61, 1.61, 3.9), (1.1, 64.4, 4.8)])
-def class_c24(answer) -> str:
+def class_c24(answer: Any) -> str:
     blup, mean, sd = numbers(answer, "BLUP", "estimated mean", "conditional SD")
     fit = gl.lmer("score ~ 1 + (1 | classroom)", gl.load("exam"))
     truth = fit.ranef(cond_sd=True)["classroom"].loc["c24"]
@@ -26,7 +28,7 @@ def class_c24(answer) -> str:
 
 
 @exercise("ex-05-apply", wrong=[(6, 19), (18, 5), (13, 3), (19, 19)])
-def who_keeps_ninety_per_cent(answer) -> str:
+def who_keeps_ninety_per_cent(answer: Any) -> str:
     pupils, visits = numbers(answer, "pupils", "visits")
     birds = gl.load("birds")
     birds = birds.assign(log_count=np.log(birds["count"] + 1))
@@ -42,7 +44,7 @@ def who_keeps_ninety_per_cent(answer) -> str:
 
 
 @exercise("ex-05-think", wrong=[(-8.7, -8.2), (-5.5, -8.5), (-8.5, -11.0), (8.5, 5.5)])
-def with_hours_in_the_model(answer) -> str:
+def with_hours_in_the_model(answer: Any) -> str:
     c06, c17 = numbers(answer, "BLUP of c06", "BLUP of c17")
     exam = gl.load("exam")
     without = gl.lmer("score ~ 1 + (1 | classroom)", exam).ranef()["classroom"]["Intercept"]
@@ -57,7 +59,7 @@ def with_hours_in_the_model(answer) -> str:
 
 
 @exercise("ex-05-break", wrong=[(4.0, 4.0), (4.0, 2.9), (2.9, 2.9), (1.1, 4.0)])
-def two_steps_and_one(answer) -> str:
+def two_steps_and_one(answer: Any) -> str:
     two, one = numbers(answer, "two steps", "one step")
     kept = 6**2 / (6**2 + 9**2 / 5)
     look(two < 3.6, "Look at the two steps: average the BLUPs of the model that knows nothing of workshops.")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 import glmmlib as gl
@@ -11,7 +13,7 @@ from glmmlib.exercises._check import exercise, look, numbers
 @exercise(
     "ex-13-repeat", wrong=[(21.4, 0.002, 0.002), (42.8, 0.0, 0.0), (42.8, 0.002, 0.0), (42.8, 0.002, 0.05)]
 )
-def slopes_of_sleepers(answer) -> str:
+def slopes_of_sleepers(answer: Any) -> str:
     statistic, p, smallest = numbers(answer, "statistic", "p of the bootstrap", "smallest possible p")
     sleep = gl.load("sleepstudy")
     fall = {}
@@ -32,7 +34,7 @@ def slopes_of_sleepers(answer) -> str:
     "ex-13-apply",
     wrong=[(-81, -108, -0.03, 0.0), (81, 108, 0.03, 0.03), (0, 0, 0, 0), (81, 0, 0.03, 0.0)],
 )
-def slope_of_soils(answer) -> str:
+def slope_of_soils(answer: Any) -> str:
     aic, caic, rows, sites = numbers(answer, "AIC", "cAIC", "error in new rows", "error at new sites")
     soil = gl.load("soil_pH")
     soil["warm"] = soil["temperature"] - 15
@@ -54,7 +56,7 @@ def slope_of_soils(answer) -> str:
 
 
 @exercise("ex-13-break", wrong=[(0.05, 0.05), (0.23, 0.23), (23, 5), (0.23, 0.0)])
-def smallest_of_five(answer) -> str:
+def smallest_of_five(answer: Any) -> str:
     broken, mended = numbers(answer, "share with the smallest p", "share in the other half")
     look(0 <= broken <= 1 and 0 <= mended <= 1, "Give both as shares of all studies, not in per cent.")
     expected = 1 - 0.95**5

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 import glmmlib as gl
@@ -9,7 +11,7 @@ from glmmlib.exercises._check import exercise, look, numbers
 
 
 @exercise("ex-14-repeat", wrong=[(0.5, 0.7071), (2.0, 2.0), (1.0, 1.0), (1.8, 0.9)])
-def conditional_logit(answer) -> str:
+def conditional_logit(answer: Any) -> str:
     slope, error = numbers(answer, "ratio of slopes", "ratio of standard errors")
     look(slope > 1, "Divide the dummies' numbers by those of the conditional logit, not the reverse.")
     look(abs(slope - 2) < 0.01, "Look at the slopes: both fits should use the regions whose ponds differ.")
@@ -21,7 +23,7 @@ def conditional_logit(answer) -> str:
 @exercise(
     "ex-14-apply", wrong=[(0.64, 0.64, 0.89), (0.41, 0.03, 0.79), (0.18, 0.64, 0.89), (0.64, 0.89, 0.18)]
 )
-def herds_and_rows(answer) -> str:
+def herds_and_rows(answer: Any) -> str:
     given = numbers(answer, "SD of herds before", "SD of herds after", "SD of rows")
     cows = gl.load("cbpp")
     cows["row"] = np.arange(len(cows)).astype(str)
@@ -43,7 +45,7 @@ def herds_and_rows(answer) -> str:
 
 
 @exercise("ex-14-break", wrong=[(2010.0, -470.0), (19.4, -2000.0), (-19.4, -19.4), (0, 0)])
-def logarithm_of_the_response(answer) -> str:
+def logarithm_of_the_response(answer: Any) -> str:
     in_ms, in_s = numbers(answer, "difference in milliseconds", "difference in seconds")
     data = gl.load("sleepstudy")
     plain = gl.lmer("Reaction ~ Days + (Days | Subject)", data, reml=False)
@@ -58,7 +60,7 @@ def logarithm_of_the_response(answer) -> str:
 @exercise(
     "ex-14-review", wrong=[(1.43, 0.018, 1.3), (1.52, 0.028, 1.3), (1.52, 0.018, 0.0), (2.3, 0.018, 1.3)]
 )
-def the_draft(answer) -> str:
+def the_draft(answer: Any) -> str:
     sd, p, depth = numbers(answer, "SD of all regions", "p of varying slopes", "best depth for tadpoles")
     frogs = gl.load("frogs")
     whole = gl.glmer("presence ~ depth + (1 | region)", frogs, family="binomial", n_agq=9)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -28,7 +29,7 @@ def _quietly(formula: str, data: pd.DataFrame):
     "ex-09-repeat",
     wrong=[(-1, 1, -0.02, 0.07), (1, 1, 0.05, 0.11), (-0.5, 0.9, 0.02, 0.12), (1, -1, 0.1, 0.05)],
 )
-def the_last_eight_sites(answer) -> str:
+def the_last_eight_sites(answer: Any) -> str:
     rho_low, rho_high, low, high = numbers(answer, "rho low", "rho high", "slope low", "slope high")
     look(rho_low < rho_high and low < high, "Give each interval with its lower end first.")
     edges = abs(rho_low + 1) < 0.01 and abs(rho_high - 1) < 0.01
@@ -45,7 +46,7 @@ def the_last_eight_sites(answer) -> str:
 
 
 @exercise("ex-09-apply", wrong=[(0.22, 0.22), (0.22, 0), (0, 0.05), (0, 0)])
-def hours_from_two_zeros(answer) -> str:
+def hours_from_two_zeros(answer: Any) -> str:
     from_0, from_6 = numbers(answer, "SD from 0", "SD from 6")
     exam = gl.load("exam").assign(from_6=lambda d: d["hours"] - 6)
     sds = []
@@ -58,7 +59,7 @@ def hours_from_two_zeros(answer) -> str:
 
 
 @exercise("ex-09-think", wrong=[(0.23, 0.54), (17.5, 0.9999), (17.7, -0.54), (306, -0.9999)])
-def lines_at_absolute_zero(answer) -> str:
+def lines_at_absolute_zero(answer: Any) -> str:
     sd, rho = numbers(answer, "SD at 0 K", "correlation at 0 K")
     cov = _quietly("ph_change ~ warm + (warm | site)", _soil()).varcorr["site"].cov.to_numpy()
     far = np.array([1.0, -288.15])
@@ -72,7 +73,7 @@ def lines_at_absolute_zero(answer) -> str:
 
 
 @exercise("ex-09-break", wrong=[(0.54, 0.01), (1, 0.5), (0, 0), (-0.3, 0.02)])
-def two_fertilisers(answer) -> str:
+def two_fertilisers(answer: Any) -> str:
     rho, difference = numbers(answer, "rho", "difference of the slopes")
     look(abs(abs(rho) - 1) < 1e-3, "Look at the correlation in the fit with fertiliser behind the bar.")
     fit = _quietly("ph_change ~ warm * fertiliser + (warm | site)", _soil())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 import glmmlib as gl
@@ -9,7 +11,7 @@ from glmmlib.exercises._check import exercise, look, numbers
 
 
 @exercise("ex-12-repeat", wrong=[(4.094, 0.0), (0.0, 0.0), (-4.094, 0.031), (-60.0, 0.0)])
-def offset_in_minutes(answer) -> str:
+def offset_in_minutes(answer: Any) -> str:
     intercept, weather = numbers(answer, "change of the intercept", "change of the slope of weather")
     look(abs(weather) < 0.005, "Look at weather: does a day's warmth multiply the rate differently now?")
     look(
@@ -23,7 +25,7 @@ def offset_in_minutes(answer) -> str:
 @exercise(
     "ex-12-epil", wrong=[(0.85, 0.77, 0.95), (-0.115, -0.29, 0.06), (1.12, 0.94, 1.33), (0.89, 0.7, 1.2)]
 )
-def fourth_period(answer) -> str:
+def fourth_period(answer: Any) -> str:
     given = numbers(answer, "rate ratio", "lower end", "upper end")
     formula, data = "y ~ lbase + trt + lage + V4 + (1 | subject)", gl.load("epil")
     right, poisson = (
@@ -42,7 +44,7 @@ def fourth_period(answer) -> str:
 
 
 @exercise("ex-12-think", wrong=[(0.0111, 0.0125), (0.0107, 0.0107), (0.0265, 0.0249), (0.0125, 0.0125)])
-def more_years_or_more_sites(answer) -> str:
+def more_years_or_more_sites(answer: Any) -> str:
     years, sites = numbers(answer, "ten years at 15 sites", "two years at 75 sites")
     right = np.sqrt(0.024**2 / 5 + 0.025**2 / np.array([15, 75]))
     look(
@@ -56,7 +58,7 @@ def more_years_or_more_sites(answer) -> str:
 
 
 @exercise("ex-12-break", wrong=[(0.05, 1.0), (0.2, 0.5), (0.0, 1.0), (0, 45)])
-def eggs(answer) -> str:
+def eggs(answer: Any) -> str:
     rate, ratio = numbers(answer, "rate as a share of tests", "standard error over true scatter")
     look(0 <= rate <= 1, "Give the rate as a share of all tests, not in per cent.")
     look(rate < 0.02, "Look at the rate: six eggs with a high chance scatter less than Poisson counts do.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 from scipy.stats import t as student
@@ -12,7 +13,7 @@ from glmmlib.exercises._check import exercise, look, numbers
 
 
 @exercise("ex-02-new", wrong=[(72.2, 0.0), (63.3, 0.03), (0.05, 72), (66.0, 0.057)])
-def a_new_workshop_class(answer) -> str:
+def a_new_workshop_class(answer: Any) -> str:
     mean, chance = numbers(answer, "expected mean", "chance")
     fit = gl.lmer("score ~ teaching + hours + (1 | classroom)", gl.load("exam"))
     x = np.array([1, 1, 6])
@@ -38,7 +39,7 @@ def a_new_workshop_class(answer) -> str:
 
 
 @exercise("ex-02-dyestuff", wrong=[(45.6, 49.5, 45.6), (37.3, 49.5, 39.8), (49.5, 45.6, 39.8)])
-def batches_of_dyestuff(answer) -> str:
+def batches_of_dyestuff(answer: Any) -> str:
     means, within, between = numbers(answer, "SD of means", "SD within", "SD between batches")
     batches = gl.load("Dyestuff").groupby("Batch", observed=True)["Yield"]
     inside = float(np.sqrt(batches.var().mean()))
@@ -60,7 +61,7 @@ def batches_of_dyestuff(answer) -> str:
 
 
 @exercise("ex-02-size", wrong=[(61.84, 63.6, -0.25), (63.3, 63.3, -0.25), (63.6, 61.84, 0.25)])
-def two_averages(answer) -> str:
+def two_averages(answer: Any) -> str:
     average_class, average_pupil, slope = numbers(answer, "average class", "average pupil", "slope")
     exam = gl.load("exam")
     size = exam.groupby("classroom", observed=True)["score"].transform("size")
@@ -101,7 +102,7 @@ def _classes_that_lose() -> tuple[set[str], set[str]]:
 
 
 @exercise("ex-02-loses", wrong=[["c20"], ["c17"], ["c06", "c17"], ["c20", "c16", "c06", "c17"], "c17"])
-def where_partial_pooling_loses(answer) -> str:
+def where_partial_pooling_loses(answer: Any) -> str:
     listed = isinstance(answer, Iterable) and not isinstance(answer, str | bytes | dict)
     look(listed, "Give a list of classes, such as those of an index.")
     given = {str(name) for name in answer}

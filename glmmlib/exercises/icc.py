@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -21,7 +23,7 @@ def _variances(fit: LinearMixedModelFit, group: str) -> tuple[float, float]:
 
 
 @exercise("ex-05-classes", wrong=[(39, 39), (9, 9), (47, 5), (8, 2)])
-def classes_for_one_point(answer) -> str:
+def classes_for_one_point(answer: Any) -> str:
     tens, forties = numbers(answer, "classes of 10", "classes of 40")
     _, fit = _classes()
     between, within = _variances(fit, "classroom")
@@ -36,7 +38,7 @@ def classes_for_one_point(answer) -> str:
 
 
 @exercise("ex-05-orthodont", wrong=[(0.614, 0.686), (0.432, 0.614), (0.513, 0.37), (0.686, 0.37)])
-def children_and_their_sex(answer) -> str:
+def children_and_their_sex(answer: Any) -> str:
     without, with_sex = numbers(answer, "ICC without sex", "ICC with sex")
     teeth = gl.load("Orthodont")
     truth = [
@@ -49,7 +51,7 @@ def children_and_their_sex(answer) -> str:
 
 
 @exercise("ex-04-marker", wrong=[(0.33, 1.37), (0.16, 1.4), (0.21, 1.37), (0.21, 1.9)])
-def a_careless_marker(answer) -> str:
+def a_careless_marker(answer: Any) -> str:
     icc, se = numbers(answer, "ICC", "standard error of the mean")
     exam, fit = _classes()
     between, within = _variances(fit, "classroom")
@@ -67,7 +69,7 @@ def a_careless_marker(answer) -> str:
 
 
 @exercise("ex-04-break", wrong=["mixed model", 0.6, 0.18, 1.0])
-def standard_error_of_hours(answer) -> str:
+def standard_error_of_hours(answer: Any) -> str:
     se = number(answer, "the standard error that is right for the mixed slope")
     exam = gl.load("exam")
     truth = gl.lmer("score ~ hours + (1 | classroom)", exam).bse["hours"]

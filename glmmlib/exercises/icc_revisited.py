@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 import glmmlib as gl
@@ -21,7 +23,7 @@ def _people():
         (0.69, 0.81, 0.92, -0.3),
     ],
 )
-def icc_of_three_days(answer) -> str:
+def icc_of_three_days(answer: Any) -> str:
     *given, day = numbers(answer, "ICC on day 0", "on day 4", "on day 9", "day of the lowest ICC")
     fit = _people()
     true = np.asarray(gl.icc(fit, at=np.array([0, 4, 9])))
@@ -36,7 +38,7 @@ def icc_of_three_days(answer) -> str:
 
 
 @exercise("ex-08-apply", wrong=[(4, 4), (1.3, 2.3), (1.77, 3.03), (2.3, 2.3)])
-def four_plots_a_site(answer) -> str:
+def four_plots_a_site(answer: Any) -> str:
     cool, warm = numbers(answer, "worth at 13 degrees", "worth at 20 degrees")
     soil = gl.load("soil_pH").assign(warm=lambda d: d["temperature"] - 15)
     fit = gl.lmer("ph_change ~ warm + (warm | site)", soil)
@@ -48,7 +50,7 @@ def four_plots_a_site(answer) -> str:
 
 
 @exercise("ex-08-think", wrong=[(0.3, 0.83), (0.27, 0.78), (0.48, 0.84), (0.69, 0.09)])
-def what_an_earlier_day_tells(answer) -> str:
+def what_an_earlier_day_tells(answer: Any) -> str:
     first, last = numbers(answer, "share from day 0", "share from day 8")
     fit = _people()
     true = [float(gl.correlation(fit, day, 9)) ** 2 for day in (0, 8)]
@@ -61,7 +63,7 @@ def what_an_earlier_day_tells(answer) -> str:
 
 
 @exercise("ex-08-break", wrong=[(0.95, 0.95), (0.83, 0.73), (73, 83), (0.92, 0.93)])
-def caterpillars_of_six_sites(answer) -> str:
+def caterpillars_of_six_sites(answer: Any) -> str:
     conditional, with_error = numbers(answer, "share with the conditional SD", "share with the other SD")
     look(conditional <= 1 and with_error <= 1, "Give shares between 0 and 1.")
     look(conditional < with_error, "Look at the order: the conditional SD is the smaller one.")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from scipy.stats import norm
 
@@ -10,7 +12,7 @@ from glmmlib.exercises._check import exercise, look, numbers
 
 
 @exercise("ex-06-repeat", wrong=[(0.6, 2988.0), (0.56, 3000.0), (0.5566, 2984.2), (2.0, 2991.0)])
-def the_best_theta(answer) -> str:
+def the_best_theta(answer: Any) -> str:
     theta, deviance = numbers(answer, "theta", "deviance")
     fit = gl.lmer("score ~ teaching + hours + (1 | classroom)", gl.load("exam"), reml=False)
     by_reml = fit.with_criterion(reml=True)
@@ -24,7 +26,7 @@ def the_best_theta(answer) -> str:
 
 
 @exercise("ex-06-sleep", wrong=[(42.8, 42.8), (36.5, 42.8), (42.14, 36.5), (0, 6.36), (6.36, 42.8)])
-def days_into_hours(answer) -> str:
+def days_into_hours(answer: Any) -> str:
     valid, other = numbers(answer, "valid fall", "other fall")
     sleep = gl.load("sleepstudy")
     line, fan = (gl.lmer(f"Reaction ~ Days + ({term} | Subject)", sleep) for term in ("1", "Days"))
@@ -38,7 +40,7 @@ def days_into_hours(answer) -> str:
 
 
 @exercise("ex-06-predictors", wrong=[(1.0, 1.0), (0.9, 1.0), (0.6, 0.6), (1.0, 0.6)])
-def predictors_of_groups(answer) -> str:
+def predictors_of_groups(answer: Any) -> str:
     ml, reml = numbers(answer, "ML", "REML")
     look(0.9 < reml < 1.1, "Look at REML: what does it do about fitted coefficients?")
     fitted = 4 * (1 + 1 / 5) / 12
@@ -50,7 +52,7 @@ def predictors_of_groups(answer) -> str:
 
 
 @exercise("ex-06-joint", wrong=[(1, 2, 3, 4), (350, 340, 330, 320), (0, 0, 0, 0), (320.6, 327.3, 330, 331)])
-def joint_density(answer) -> str:
+def joint_density(answer: Any) -> str:
     given = numbers(answer, *(f"at {sd}" for sd in (10, 1, 0.1, 0.001)))
     y = gl.load("Dyestuff")["Yield"].to_numpy(dtype=float)
     rest = -2 * norm.logpdf(y, 1527.5, 50).sum()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,7 +26,7 @@ def _share_of_singular_fits(groups: int, size: int, sd_slope: float, reps: int =
 
 
 @exercise("ex-11-two-ways", wrong=[(0.0, 0.0), (0.5, 0.1), (0.1, 0.5), (12, 10)])
-def two_ways_to_spend_240_plots(answer) -> str:
+def two_ways_to_spend_240_plots(answer: Any) -> str:
     few, many = numbers(answer, "share with 12 groups", "share with 30 groups")
     look(0 <= few <= 1 and 0 <= many <= 1, "Give shares between 0 and 1.")
     close = abs(few - _share_of_singular_fits(12, 20, 0.3)) < 0.06
@@ -36,7 +37,7 @@ def two_ways_to_spend_240_plots(answer) -> str:
 
 
 @exercise("ex-11-soil", wrong=[37, 11, 5000, 20, 0.5])
-def sites_for_a_standard_error(answer) -> str:
+def sites_for_a_standard_error(answer: Any) -> str:
     (sites,) = numbers(answer, "J")
     soil = gl.load("soil_pH").assign(warm=lambda d: d["temperature"] - 15)
     fit = gl.lmer("ph_change ~ warm + (warm | site)", soil)
@@ -47,7 +48,7 @@ def sites_for_a_standard_error(answer) -> str:
 
 
 @exercise("ex-11-cost", wrong=[(10, 340), (40, 640), (20, 240), (24, 480)])
-def the_cheapest_design(answer) -> str:
+def the_cheapest_design(answer: Any) -> str:
     groups, cost = numbers(answer, "J", "cost in plots")
     look(groups in (10, 20, 40), "Choose one of the three designs.")
     error = np.sqrt((0.3**2 + groups / 240) / groups)
@@ -58,7 +59,7 @@ def the_cheapest_design(answer) -> str:
 
 
 @exercise("ex-11-rule", wrong=[(10, 6, 0.1), (20, 6, 0.6), (40, 12, 0.3), (20, 6, 0), (20.5, 6, 0.1)])
-def a_study_that_breaks_the_rule(answer) -> str:
+def a_study_that_breaks_the_rule(answer: Any) -> str:
     groups, size, sd_slope = numbers(answer, "J", "n", "SD of slopes")
     look(groups == int(groups) and size == int(size), "Give whole numbers of groups and rows.")
     look(groups >= 20 and size >= 6, "Keep to the rule: its numbers of groups and rows are the least.")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 import glmmlib as gl
@@ -15,7 +17,7 @@ def _soil_sds() -> tuple[np.ndarray, float, float]:
 
 
 @exercise("ex-03-repeat", wrong=[(-0.311, 0.061), (0.599, 0.91), (0.548, 0.061), (-1.22, 0.061)])
-def zero_at_fifteen(answer) -> str:
+def zero_at_fifteen(answer: Any) -> str:
     intercept, slope = numbers(answer, "intercept", "slope")
     beta, _, _ = _soil_sds()
     look(abs(slope - beta[1]) < 0.001, "Look at the slope: does it depend on where zero is?")
@@ -27,7 +29,7 @@ def zero_at_fifteen(answer) -> str:
 
 
 @exercise("ex-03-apply", wrong=[(18, 180, 0.589), (180, 18, 0.545), (180, 20, 0.589), (180, 18, 0.41)])
-def days_of_one_person(answer) -> str:
+def days_of_one_person(answer: Any) -> str:
     rows, columns, correlation = numbers(answer, "rows of Z", "columns of Z", "correlation")
     fit = gl.lmer("Reaction ~ Days + (1 | Subject)", gl.load("sleepstudy"))
     look(rows == fit.nobs, "Look at the rows of Z: there is one for each row of the data.")
@@ -44,7 +46,7 @@ def days_of_one_person(answer) -> str:
 
 
 @exercise("ex-03-think", wrong=[(0.361, 0.416), (0.588, 0.511), (0.511, 0.511), (0.261, 0.346)])
-def difference_of_two_plots(answer) -> str:
+def difference_of_two_plots(answer: Any) -> str:
     one, two = numbers(answer, "SD within a site", "SD between two sites")
     _, between, within = _soil_sds()
     look(two > one, "Which comparison holds two baselines, and which none?")
@@ -60,7 +62,7 @@ def difference_of_two_plots(answer) -> str:
 
 
 @exercise("ex-03-break", wrong=[(0.0, 0.21), (57, 0.1), (0.57, 0.206), (0.05, 0.1)])
-def sites_destroyed(answer) -> str:
+def sites_destroyed(answer: Any) -> str:
     zeros, largest = numbers(answer, "share of zeros", "largest estimate")
     _, between, _ = _soil_sds()
     look(0 <= zeros <= 1, "Give the share of zeros as a number between zero and one.")

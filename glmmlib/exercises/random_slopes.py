@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 import glmmlib as gl
@@ -9,7 +11,7 @@ from glmmlib.exercises._check import exercise, look, numbers
 
 
 @exercise("ex-07-repeat", wrong=[(10.5, 24.7, 1.93), (10.5, 5.9, 0.52), (251, 5.9, 1.93), (10.5, 35, 1.9)])
-def a_slope_for_each_person(answer) -> str:
+def a_slope_for_each_person(answer: Any) -> str:
     mean, sd, factor = numbers(answer, "mean slope", "SD of slopes", "factor")
     sleep = gl.load("sleepstudy")
     flat, steep = (gl.lmer(f"Reaction ~ Days + ({term} | Subject)", sleep) for term in ("1", "Days"))
@@ -24,7 +26,7 @@ def a_slope_for_each_person(answer) -> str:
 
 
 @exercise("ex-07-apply", wrong=[(25, 0.07, -0.3), (60, 0.07, -0.3), (3600, 0.91, -0.3), (60, 0.91, 9)])
-def days_from_the_last(answer) -> str:
+def days_from_the_last(answer: Any) -> str:
     sd, rho, day = numbers(answer, "SD on day 9", "correlation on day 9", "day of no correlation")
     fit = gl.lmer("Reaction ~ Days + (Days | Subject)", gl.load("sleepstudy"))
     (s00, s01), (_, s11) = fit.varcorr["Subject"].cov.to_numpy()
@@ -37,7 +39,7 @@ def days_from_the_last(answer) -> str:
 
 
 @exercise("ex-07-think", wrong=[(0.01, 0.01), (0.0107, 0.02), (0.0098, 0.0201), (0.0004, 0.0001)])
-def ten_sites_or_forty(answer) -> str:
+def ten_sites_or_forty(answer: Any) -> str:
     few, many = numbers(answer, "SE with 10 sites", "SE with 40 sites")
     soil = gl.load("soil_pH").assign(warm=lambda d: d["temperature"] - 15)
     fit = gl.lmer("ph_change ~ warm + (warm | site)", soil)
@@ -56,7 +58,7 @@ def ten_sites_or_forty(answer) -> str:
 
 
 @exercise("ex-07-break", wrong=[(5.92, 1.55), (5.9, 0.97), (2.7, 1.55), (24.7, 0.97)])
-def days_of_the_month(answer) -> str:
+def days_of_the_month(answer: Any) -> str:
     sd, se = numbers(answer, "SD of slopes", "SE")
     sleep = gl.load("sleepstudy").assign(date=lambda d: d["Days"] + 10)
     free, held = (gl.lmer(f"Reaction ~ date + (date {bar} Subject)", sleep) for bar in ("|", "||"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -25,7 +27,7 @@ def _interaction(zero: float = 0.0) -> LinearMixedModelFit:
     "ex-04-repeat",
     wrong=[(-0.072, 0.039, -0.5, 0.044), (0.4, 0.039, -0.5, 0.044), (0.4, 0.47, 0.03, 0.044)],
 )
-def zero_at_twelve(answer) -> str:
+def zero_at_twelve(answer: Any) -> str:
     given = numbers(answer, "intercept", "slope", "fertiliser", "product")
     off = np.abs(given - _interaction(12).params.to_numpy()) > [0.01, 0.001, 0.01, 0.001]
     look(not off[1] and not off[3], "Look at the slope and the product: does a new zero move them?")
@@ -35,7 +37,7 @@ def zero_at_twelve(answer) -> str:
 
 
 @exercise("ex-04-orthodont", wrong=[(11, -2.3), (0, 1.03), (0, 2.32), (8, 1.03)])
-def girls_at_eleven(answer) -> str:
+def girls_at_eleven(answer: Any) -> str:
     age, difference = numbers(answer, "age", "girls minus boys at 11 years")
     teeth = gl.load("Orthodont")
     fit = gl.lmer("distance ~ a * Sex + (1 | Subject)", teeth.assign(a=teeth["age"] - 11))
@@ -49,7 +51,7 @@ def girls_at_eleven(answer) -> str:
 
 
 @exercise("ex-04-halves", wrong=[(0.039, -0.5), (0.0837, -0.5), (0.0615, 0.165), (0.0615, -0.25)])
-def main_effects_of_halves(answer) -> str:
+def main_effects_of_halves(answer: Any) -> str:
     slope, step = numbers(answer, "temperature", "fertiliser")
     b = _interaction().params.to_numpy()
     look(abs(slope - b[1]) > 0.002, "Look at temperature: zero no longer stands for fertiliser A.")
@@ -65,7 +67,7 @@ def main_effects_of_halves(answer) -> str:
 
 
 @exercise("ex-04-nothing", wrong=[(0, 13), (15, 13), (11.27, 12), (11.27, 15)])
-def no_effect_at_all(answer) -> str:
+def no_effect_at_all(answer: Any) -> str:
     zero, degree = numbers(answer, "zero of temperature", "first whole degree")
     raw = _interaction()
     b = raw.params.to_numpy()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 import glmmlib as gl
@@ -11,7 +13,7 @@ from glmmlib.exercises._check import exercise, look, numbers
 @exercise(
     "ex-16-repeat", wrong=[(37.3, 12.2, 84.1), (42.0, -3.0, 87.0), (1764, 148, 7066), (42.0, 84.1, 12.2)]
 )
-def batches(answer) -> str:
+def batches(answer: Any) -> str:
     sd, lower, upper = numbers(answer, "SD", "lower end", "upper end")
     fit = gl.lmer("Yield ~ 1 + (1 | Batch)", gl.load("Dyestuff"))
     estimate = fit.varcorr["Batch"].sd["Intercept"]
@@ -26,7 +28,7 @@ def batches(answer) -> str:
 
 
 @exercise("ex-16-herds", wrong=[(-1.0, -1.6, -0.4), (2.7, 1.5, 4.9), (0.37, -0.25, 0.99), (0.33, 0.17, 0.62)])
-def second_period(answer) -> str:
+def second_period(answer: Any) -> str:
     given = numbers(answer, "odds ratio", "lower end", "upper end")
     fit = gl.glmer(
         "cbind(incidence, size - incidence) ~ period + (1 | herd)",
@@ -45,7 +47,7 @@ def second_period(answer) -> str:
 @exercise(
     "ex-13-think", wrong=[(0.291, 0.188, 0.449), (2.91, 1.88, 4.49), (1.11, 0.9, 1.3), (0.107, 0.063, 0.15)]
 )
-def ten_centimetres(answer) -> str:
+def ten_centimetres(answer: Any) -> str:
     given = numbers(answer, "odds ratio", "lower end", "upper end")
     frogs = gl.load("frogs")
     frogs["dm"] = 10 * (frogs["depth"] - 1.3)

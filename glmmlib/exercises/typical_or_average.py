@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -12,7 +14,7 @@ from glmmlib.exercises._check import exercise, look, numbers
 @exercise(
     "ex-11-repeat", wrong=[(0.26, 0.20, 0.78), (0.20, 0.20, 0.78), (-1.36, -1.05, 1.3), (0.64, 0.58, 0.97)]
 )
-def half_a_metre(answer) -> str:
+def half_a_metre(answer: Any) -> str:
     given = numbers(answer, "typical", "average", "region r12")
     look(bool(np.all((given > 0) & (given < 1))), "Give chances between zero and one, not log-odds.")
     frogs = gl.load("frogs")
@@ -42,7 +44,7 @@ def half_a_metre(answer) -> str:
     "ex-11-apply",
     wrong=[(-0.45, -0.45, -0.2), (-0.45, -1.15, -0.2), (-0.2, -0.08, -0.45), (0.64, 0.84, 0.82)],
 )
-def toenails(answer) -> str:
+def toenails(answer: Any) -> str:
     within, attenuated, pooled = numbers(answer, "slope within", "attenuated slope", "pooled slope")
     toe = gl.load("toenail")
     toe["severe"] = (toe["outcome"] == "moderate or severe").astype(int)
@@ -58,7 +60,7 @@ def toenails(answer) -> str:
 
 
 @exercise("ex-11-think", wrong=[(0.5, 0.5), (0.7, 0.7), (0.58, 0.9), (1.0, 1.32)])
-def slope_of_the_average(answer) -> str:
+def slope_of_the_average(answer: Any) -> str:
     at_zero, at_two = numbers(answer, "slope at zero", "slope at two")
     look(abs(at_zero - 0.5) > 0.01, "A slope that varies with the intercept does change the average's slope.")
     look(abs(at_zero - 0.7) < 0.005, "Look at zero: which part of half the variance is linear in x?")
@@ -68,7 +70,7 @@ def slope_of_the_average(answer) -> str:
 
 
 @exercise("ex-11-break", wrong=[(1.0, 0.65, 0.14, 0.14), (1.0, 1.0, 0.14, 0.14), (0.65, 1.0, 0.14, 0.3)])
-def shade(answer) -> str:
+def shade(answer: Any) -> str:
     short, full, line_short, line_full = numbers(
         answer, "logit without z", "logit with z", "linear without z", "linear with z"
     )

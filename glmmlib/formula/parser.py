@@ -266,25 +266,25 @@ def _random_terms(text: str, summand: Summand) -> list[RandomTerm]:
             term
             for groups in _groupings(text, right, tokens[-1])
             for term in (
-                _random_term(line, bar, groups, None, ()),
-                _random_term(lhs, bar._replace(text="|"), groups, Bends.word, options),
+                _random_term(line, bar.text, groups, None, ()),
+                _random_term(lhs, "|", groups, Bends.word, options),
             )
         ]
     lhs = _random_lhs(text, tokens[1 : bars[0]], bar)
     if word is not None and len(right) == 1 and right[0].text == "1":
-        return [_random_term(lhs, bar, (), word, options)]
+        return [_random_term(lhs, bar.text, (), word, options)]
     groupings = _groupings(text, right, tokens[-1])
-    return [_random_term(lhs, bar, groups, word, options) for groups in groupings]
+    return [_random_term(lhs, bar.text, groups, word, options) for groups in groupings]
 
 
 def _random_term(
-    lhs: str, bar: Token, groups: tuple[str, ...], word: str | None, options: tuple[tuple[str, object], ...]
+    lhs: str, bar: str, groups: tuple[str, ...], word: str | None, options: tuple[tuple[str, object], ...]
 ) -> RandomTerm:
     given = "".join(f", {name}={value!r}" for name, value in options)
-    text = f"{word or ''}({lhs} {bar.text} {':'.join(map(quoted, groups)) or '1'}{given})"
+    text = f"{word or ''}({lhs} {bar} {':'.join(map(quoted, groups)) or '1'}{given})"
     if word is not None and STRUCTURES[word].left_side == "places" and not lhs.startswith("0 + "):
         lhs = f"0 + {lhs}"  # coordinates have no intercept
-    return RandomTerm(text, lhs, groups, word or ("us" if bar.text == "|" else "diag"), options)
+    return RandomTerm(text, lhs, groups, word or ("us" if bar == "|" else "diag"), options)
 
 
 def _structure_word(text: str, token: Token) -> str:

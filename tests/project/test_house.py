@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from functools import cache
 from itertools import chain
 from pathlib import Path
 
@@ -242,11 +243,15 @@ def lint_imports(folder):
 
 
 def parsed(files):
+    """Paths with syntax trees, which nobody changes."""
+    return [(path, tree_of(path, source)) for path, source in files.items()]
+
+
+@cache
+def tree_of(path, source):
     """Without what the one module that names the class of a fit imports for type checkers alone."""
-    return [
-        (path, WithoutTypeChecking().visit(ast.parse(source)) if path == FITTED else ast.parse(source))
-        for path, source in files.items()
-    ]
+    tree = ast.parse(source)
+    return WithoutTypeChecking().visit(tree) if path == FITTED else tree
 
 
 class WithoutTypeChecking(ast.NodeTransformer):
