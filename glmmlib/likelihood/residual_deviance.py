@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from scipy.linalg import solve_triangular
@@ -118,7 +119,7 @@ class ResidualDeviance:
         """Return phi and theta."""
         return x[: self.n_phi], x[self.n_phi :]
 
-    def objective(self, x: FloatArray):
+    def objective(self, x: FloatArray) -> tuple[float, Any]:
         """Return the value at (phi, theta) and a function that gives the gradient."""
         phi, theta = self.split(x)
         try:
