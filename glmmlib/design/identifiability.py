@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 
 from glmmlib.design.arrays import RandomDesign
+from glmmlib.design.plain import shown_as
 from glmmlib.design.rank import independent_rows
-from glmmlib.design.recipe import Recipe, shown_as
+from glmmlib.design.recipe import Recipe
 from glmmlib.display.words import listed
 from glmmlib.errors import DataError, ModelError, RankDeficientWarning
 from glmmlib.formula.algebra import Factor

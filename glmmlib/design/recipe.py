@@ -14,7 +14,6 @@ from __future__ import annotations
 import ast
 import copy
 import keyword
-import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -22,7 +21,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from formulaic import ModelMatrix, ModelSpec, ModelSpecs, SimpleFormula
+from formulaic import ModelSpec, ModelSpecs, SimpleFormula
 from formulaic.parser.types import Factor as FormulaicFactor
 from formulaic.parser.types import Term as FormulaicTerm
 from joblib import wrap_non_picklable_objects
@@ -30,6 +29,7 @@ from joblib import wrap_non_picklable_objects
 from glmmlib.design.columns import require
 from glmmlib.design.functions import KEPT, MEANINGS, NUMBER, check_called
 from glmmlib.design.materialiser import Materialiser
+from glmmlib.design.plain import Plain, plain_columns, plain_matrix, shown_as
 from glmmlib.design.variables import AS_IS, Variable
 from glmmlib.errors import DataError
 from glmmlib.formula import vocabulary as known
@@ -95,7 +95,9 @@ class Recipe:
     shown : dict of str to str
         What the user wrote for each factor that formulaic was given.
     specs : dict of str to ModelSpec
-        formulaic's memory of each part.
+        formulaic's memory of each part that is not plain.
+    plain : dict of str to dict
+        The columns of the parts that need no formulaic: 1, and columns of numbers.
     """
 
     parts: Parts
@@ -104,6 +106,7 @@ class Recipe:
     aliases: dict[tuple[str, str], str] = field(repr=False)
     shown: dict[str, str] = field(repr=False)
     specs: dict[str, ModelSpec] = field(repr=False)
+    plain: Mapping[str, Plain] = field(repr=False)
 
     def __getstate__(self) -> dict:
         """Return what pickle keeps: functions by value, for those of a script have no name to be found by."""
@@ -116,10 +119,11 @@ class Recipe:
 
     def matrices(
         self, keys: Iterable[str], columns: Mapping[str, pd.Series], index: pd.Index
-    ) -> dict[str, ModelMatrix]:
+    ) -> dict[str, pd.DataFrame]:
         """Compute parts from the columns of new rows (or of the fit's)."""
-        specs = {key: self.specs[key] for key in keys}
-        return _computed(self, specs, columns, index)
+        plain = {key: self.plain[key] for key in keys if key in self.plain}
+        specs = {key: self.specs[key] for key in keys if key in self.specs}
+        return _plainly(plain, columns, index) | _computed(self, specs, columns, index)
 
     def columns_of_factor(self, factor: Factor) -> list[str]:
         """List the columns that one factor reads."""
@@ -133,6 +137,8 @@ class Recipe:
 
     def term_slices(self, key: str) -> list[slice]:
         """Return the columns of each term of a part."""
+        if key in self.plain:
+            return [slice(i, i + 1) for i in range(len(self.plain[key]))]
         slices, start = [], 0
         for encoded in self.specs[key].structure:
             slices.append(slice(start, start + len(encoded.columns)))
@@ -141,11 +147,15 @@ class Recipe:
 
     def without(self, *keys: str) -> Recipe:
         """Return the recipe of the other parts."""
-        parts, specs = ({k: v for k, v in of.items() if k not in keys} for of in (self.parts, self.specs))
-        return replace(self, parts=parts, specs=specs)
+        fields = {name: getattr(self, name) for name in ("parts", "specs", "plain")}
+        return replace(
+            self, **{name: {k: v for k, v in of.items() if k not in keys} for name, of in fields.items()}
+        )
 
     def is_categorical(self, key: str) -> dict[Factor, bool]:
         """Tell for each factor of a part whether it is coded by contrasts."""
+        if key in self.plain:
+            return {factor: False for term in self.parts[key] for factor in term.factors}
         spec = self.specs[key]
         theirs = {str(factor) for factor in spec.factor_contrasts}
         writer = _Writer(self.variables, self.aliases, self.shown)
@@ -162,7 +172,7 @@ def learn(
     columns: Mapping[str, pd.Series],
     index: pd.Index,
     functions: Mapping[str, Callable],
-) -> tuple[Recipe, dict[str, ModelMatrix]]:
+) -> tuple[Recipe, dict[str, pd.DataFrame]]:
     """Compute the model matrices of the fit's data, and remember how.
 
     Raises
@@ -174,6 +184,8 @@ def learn(
             for factor in term.factors:
                 if factor.expression is not None:
                     check_called(factor.expression.called, functions)
+    found = {key: plain_columns(terms, variables) for key, terms in parts.items() if not _is_number(key)}
+    plain = {key: columns for key, columns in found.items() if columns is not None}
     writer = _Writer(variables, {}, {})
     specs = {
         key: ModelSpec(
@@ -182,11 +194,18 @@ def learn(
             na_action="ignore",
         )
         for key, terms in parts.items()
+        if key not in plain
     }
-    recipe = Recipe(parts, variables, functions, writer.aliases, writer.shown, {})
-    matrices = _computed(recipe, specs, columns, index)
-    recipe.specs.update({key: matrix.model_spec for key, matrix in matrices.items()})
-    return recipe, matrices
+    recipe = Recipe(parts, variables, functions, writer.aliases, writer.shown, {}, plain)
+    computed = _computed(recipe, specs, columns, index)
+    recipe.specs.update({key: matrix.model_spec for key, matrix in computed.items()})
+    return recipe, _plainly(plain, columns, index) | computed
+
+
+def _plainly(
+    plain: Mapping[str, Plain], columns: Mapping[str, pd.Series], index: pd.Index
+) -> dict[str, pd.DataFrame]:
+    return {key: plain_matrix(of_part, columns, index) for key, of_part in plain.items()}
 
 
 def _is_number(key: str) -> bool:
@@ -196,8 +215,10 @@ def _is_number(key: str) -> bool:
 
 def _computed(
     recipe: Recipe, specs: Mapping[str, ModelSpec], columns: Mapping[str, pd.Series], index: pd.Index
-) -> dict[str, ModelMatrix]:
+) -> dict[str, pd.DataFrame]:
     """Let formulaic compute parts together, so that a column is evaluated once."""
+    if not specs:
+        return {}
     seen = {
         alias: recipe.variables[name].seen(columns[name], way)
         for (name, way), alias in recipe.aliases.items()
@@ -212,20 +233,6 @@ def _computed(
 
 
 # --- from our factors to formulaic's --------------------------------------------------------------
-
-
-def shown_as(factor: Factor) -> str:
-    """Name a factor as columns and terms do: as it is written, in backticks where it could be mistaken.
-
-    >>> shown_as(Factor("my x")), shown_as(Factor("Intercept")), shown_as(Factor("a:b"))
-    ('my x', '`Intercept`', '`a:b`')
-    """
-    if factor.expression is not None or _PLAIN.fullmatch(factor.text):
-        return factor.text
-    return f"`{factor.text}`"
-
-
-_PLAIN = re.compile(r"(?!Intercept$|[\d.]+$)[\w. ]+")
 
 
 class _Writer:

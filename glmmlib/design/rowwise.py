@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from glmmlib.design.recipe import Recipe, learn, shown_as
+from glmmlib.design.plain import shown_as
+from glmmlib.design.recipe import Recipe, learn
 from glmmlib.errors import DataError, GlmmlibError
 from glmmlib.formula import vocabulary as known
 from glmmlib.formula.algebra import Factor, Term
