@@ -128,6 +128,11 @@ def correlation(
     return float(found) if np.ndim(found) == 0 else found
 
 
+def _are_numbers(values: Any) -> bool:
+    array = np.asarray(values)
+    return array.dtype.kind in "biuf" and bool(np.isfinite(array).all())
+
+
 def _broadcastable(a: FloatArray, b: FloatArray) -> list[FloatArray]:
     """Let two arrays (q, ...) broadcast in all but their first axis."""
     ndim = max(a.ndim, b.ndim)
@@ -159,9 +164,12 @@ class Place:
             return cls(None, (), None)
         variables = covariates(fit, parts)
         given = _by_name(at, variables)
-        if None in given and np.asarray(given[None]).dtype.kind not in "biuf":
+        if None in given and not _are_numbers(given[None]):
             raise ModelError(f"no covariate matters here, so at= says nothing: {at!r} is no number either")
         arrays = dict(zip(given, np.broadcast_arrays(*map(np.asarray, given.values())), strict=True))
+        for name, values in arrays.items():
+            if pd.isna(values).any():
+                raise DataError(f"at holds a missing value of {name}: give numbers or levels that are there")
         shape = next(iter(arrays.values())).shape
         flat = {name: values.ravel() for name, values in arrays.items()}
         size = int(np.prod(shape))

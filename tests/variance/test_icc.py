@@ -252,3 +252,15 @@ def test_design_effect(slopes):
     np.testing.assert_allclose(gl.design_effect(0.1, [1, 11]), [1.0, 2.0])
     with pytest.raises(ModelError, match="at least one observation, not 0"):
         gl.design_effect(0.1, 0)
+
+
+@pytest.mark.parametrize("value", [np.nan, None, [1.0, np.nan]])
+def test_a_missing_place_is_no_place(slopes, sleep, value):
+    for room in (gl.icc, gl.between_variance):
+        with pytest.raises(DataError, match="missing value of Days"):
+            room(slopes, at={"Days": value})
+    with pytest.raises(DataError, match="missing value of Days"):
+        gl.correlation(slopes, {"Days": value}, 9)
+    intercepts = gl.lmer("Reaction ~ Days + (1 | Subject)", sleep)
+    with pytest.raises(ModelError, match="says nothing"):
+        gl.correlation(intercepts, -np.inf, 9)
