@@ -240,7 +240,7 @@ def test_it_prints_what_was_averaged_and_the_null_hypothesis(oats):
         ),
         (lambda f: gl.means(f, "Type", at={"Type": []}), "is empty"),
         (lambda f: gl.means(f, "Type", at=[1]), "at is a dict"),
-        (lambda f: gl.means(f, "Type", kind="mean"), "kind is 'response' or 'link'"),
+        (lambda f: gl.means(f, "Type", kind="mean"), "kind is 'response', 'link' or 'conditional'"),
         (lambda f: gl.means(f, "Type", level=95), "level is a probability"),
         (lambda f: gl.means(f, "Type").differences(adjust="fdr"), "adjust is None, 'holm' or 'tukey'"),
         (lambda f: gl.means(f, "Type").differences(within="Type"), "only one mean"),
