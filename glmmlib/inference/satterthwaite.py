@@ -7,7 +7,7 @@ mean and variance to those of a scaled chi-square gives
 
 where g is the gradient of v in the variance parameters and A their asymptotic covariance: twice the inverse
 Hessian of the deviance (or REML criterion) in all of them, sigma included
-(:mod:`glmmlib.likelihood.variance_moves`).
+(``glmmlib.likelihood.variance_moves``).
 
 Satterthwaite (1946), *Biometrics Bulletin* 2; Fai and Cornelius (1996), *Journal of Statistical Computation
 and Simulation* 54, for several contrasts at once; Kuznetsova, Brockhoff and Christensen (2017), *Journal of
