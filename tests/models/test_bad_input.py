@@ -269,7 +269,12 @@ def test_one_observation_per_level_with_equal_weights(data):
 
 
 def test_known_weights_allow_one_observation_per_level(data):
-    assert gl.lmer("Reaction ~ Days + (1 | id)", data, weights=1.0 + np.arange(12)).nobs == 12
+    """As in a meta-analysis. Where levels differ by more than the weights allow, no residual is left."""
+    w = 1.0 + np.arange(12)
+    precise = data.assign(Reaction=300 + (data["Reaction"] - 300) / np.sqrt(w))
+    assert gl.lmer("Reaction ~ Days + (1 | id)", precise, weights=w).nobs == 12
+    with pytest.raises(ModelError, match="reproduce the response"):
+        gl.lmer("Reaction ~ Days + (1 | id)", data, weights=w)
 
 
 def test_as_many_random_effects_as_observations(data):
