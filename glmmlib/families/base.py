@@ -79,6 +79,8 @@ class Family(MeanRange, ResponseMean, ResidualVariance, ABC):
         What exp(coefficient) is, such as "odds ratio"; None where it is no ratio of anything.
     eta_range : tuple of float
         The linear predictors whose means lie in the range of the response.
+    location_range : tuple of float
+        Between what the mean of a response without structural zeros can lie.
     fixes_variance : bool
         Does the mean alone fix how much a response scatters, so that there can be too much of it?
     mean_needs_auxiliary : bool

@@ -51,12 +51,43 @@ class Separation:
     directions: FloatArray = field(default_factory=lambda: np.zeros((0, 0)), repr=False, compare=False)
 
     def named(self, names: Sequence[str]) -> Separation:
-        """Return the same with the names of the columns of X in the place of positions."""
+        """Return the same with the names of the columns of X in the place of positions.
+
+        Parameters
+        ----------
+        names : sequence of str
+            The columns of X.
+
+        Returns
+        -------
+        Separation
+
+        Examples
+        --------
+        >>> Separation((1,), complete=False, of_counts=False).named(["Intercept", "x"]).coefficients
+        ('x',)
+        """
         moving = [names[k] for k in self.coefficients]
         return replace(self, coefficients=tuple([n for n in moving if n != "Intercept"] or moving))
 
     def moves(self, L: FloatArray) -> FloatArray:
-        """Mark the linear combinations L (r, p) of the fixed effects that have no finite estimate (r,)."""
+        """Mark the linear combinations of the fixed effects that have no finite estimate.
+
+        Parameters
+        ----------
+        L : (r, p) array
+            One combination a row.
+
+        Returns
+        -------
+        (r,) bool array
+
+        Examples
+        --------
+        >>> found = Separation(("x",), False, False, directions=np.array([[0.0], [1.0]]))
+        >>> found.moves([[1.0, 0.0], [1.0, 2.0]]).tolist()
+        [False, True]
+        """
         return _moved(np.asarray(L, dtype=float), self.directions)
 
     def __str__(self) -> str:

@@ -5,7 +5,9 @@ The variance parameters are those in which Lambda moves without leaving its boun
 :math:`\tau = \log \sigma^2`. With the profiled criterion D and :math:`b = -\nabla r^2 / \sigma^2`, the
 Hessian in all of them is
 
-.. math:: \begin{bmatrix} D'' + bb'/\mathrm{df} & b \\ b' & \mathrm{df} \end{bmatrix}.
+.. math::
+
+    \begin{bmatrix} D'' + bb'/\mathrm{df} & b \\ b' & \mathrm{df} \end{bmatrix}.
 """
 
 from __future__ import annotations

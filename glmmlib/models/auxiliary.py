@@ -35,6 +35,10 @@ class AuxiliaryParameters:
     auxiliary_params, auxiliary_bse : Series (r,)
         Coefficients of the formulas of the dispersion and the like, on the scale of their links, and their
         standard errors: ``"dispersion Intercept"``, ``"dispersion x"``. Empty without such formulas.
+    family : Family
+        Distribution and link.
+    formula : str
+        That of the mean.
     model_text : str
         The formula, with those of other parameters, as in ``"y ~ x + (1 | g), dispersion ~ x"``.
     has_dispersion : bool

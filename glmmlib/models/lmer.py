@@ -228,6 +228,9 @@ class LinearMixedModelFit(MixedModelFit):
     resid, resid_pearson, resid_deviance : Series (nobs,)
         Observed minus fitted; divided by their SD given the random effects; and times the square root of
         their weights.
+    resid_normalised : Series (nobs,)
+        Residuals turned so that they are independent with variance one under the model; the Pearson ones
+        where residuals are independent.
     conditional_covariances : list of arrays (q, q, J)
         Covariances of the random effects given y and the parameters, for each grouping factor.
     """

@@ -92,6 +92,14 @@ class MixedModelFit(AuxiliaryParameters, ABC):
         With which distribution coefficients are tested.
     groups : tuple of Group
         The random effects by grouping factor, in the order of the formula.
+    fittedvalues : Series (nobs,)
+        Means of the responses given the conditional modes.
+    resid, resid_pearson, resid_deviance : Series (nobs,)
+        Residuals: response less fitted value, divided by its SD, and signed roots of unit deviances.
+    conditional_covariances : list of (q, q, J) arrays
+        Covariances of the random effects given y and the parameters, by grouping factor.
+    has_residual_side : bool
+        Are residuals correlated, or does their SD differ between rows?
     title, estimation : str
         What a summary is headed with, and how the parameters were estimated, in words.
     facts : tuple

@@ -84,6 +84,8 @@ class VarCorr(Mapping):
     residual : dict
         The SDs that belong to no grouping factor: ``{"Residual": sigma}``, one for each position of
         ``residual="us(visit | id)"`` and the like, or nothing.
+    residual_components : tuple of Component
+        What a table shows of the residuals.
     residual_covariance : GroupCovariance or None
         SDs and correlations of the residuals of one block; with ``sigma=`` SDs relative to the first.
     """

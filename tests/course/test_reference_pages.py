@@ -28,13 +28,17 @@ def is_attribute(member) -> bool:
 
 
 def methods() -> dict[str, object]:
-    """The public methods of the classes of the reference, by full name."""
+    """The public methods of the classes of the reference, by full name; an abstract one is told where it is
+    written out.
+    """
     return {
         f"{path}.{name}": member
         for path in CLASSES.values()
         if path != CLASSES["Family"]  # a family is what glmer fits with, and no object that a reader calls
         for name, member in vars(class_of(path)).items()
-        if inspect.isfunction(member) and not name.startswith("_")
+        if inspect.isfunction(member)
+        and not name.startswith("_")
+        and not getattr(member, "__isabstractmethod__", False)
     }
 
 
