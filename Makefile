@@ -40,7 +40,7 @@ export OMP_NUM_THREADS := 1
 
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: book notebooks check style types quick coverage lowest test long bench lab store site pdf lite clean
+.PHONY: book notebooks beside check style types quick coverage lowest test long bench lab store site pdf lite clean
 
 book: $(READY)
 	rm -rf _build
@@ -49,9 +49,15 @@ book: $(READY)
 
 test: style
 	$(BIN)/python -m book.store --check chapters/*.ipynb
-	$(MAKE) --jobs 2 notebooks types
+	$(MAKE) --jobs 2 notebooks beside
 	BOOK_RUNS=$(CURDIR)/$(RUNS) $(MAKE) book
-	$(PYTEST) -n 2 --dist worksteal --doctest-modules tests glmmlib book
+	$(PYTEST) -n 2 --dist worksteal --doctest-modules tests glmmlib book $(BESIDE:%=--ignore %)
+
+# The notebooks run one after the other, and leave a core to tests that need no book and take as long together.
+BESIDE := tests/covariance tests/families tests/likelihood
+
+beside: types
+	$(PYTEST) -q --doctest-modules $(BESIDE)
 
 check: style
 	$(MAKE) --jobs 2 types quick
