@@ -5,15 +5,12 @@ the more the curve may bend.  They are no sample of levels, but one curve that n
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
-import numpy as np
-
-from glmmlib.covariance.multiple import Multiple
+from glmmlib.covariance.bends import Bends
 from glmmlib.types import FloatArray
 
 
-class Curve(Multiple):
+class Curve(Bends):
     """``s(x)``: the bends of a curve, in columns that are orthogonal to its straight line.
 
     Parameters
@@ -23,17 +20,10 @@ class Curve(Multiple):
     """
 
     word, example = "s", "s(t, k=4)"
-    left_side = "curve"
-    options = {"k": 10, "bs": "cr", "knots": None, "by": None}
+    options = Bends.options | {"by": None}
+    needs_repeats = False
     is_curve = True
     phrase = ""
-
-    def __init__(self, q: int) -> None:
-        super().__init__(np.eye(q))
-
-    @classmethod
-    def of(cls, columns: Sequence[str], places: Any, **options: Any) -> Any:
-        return cls(len(columns))
 
     def names(self, columns: Sequence[str], label: str) -> tuple[str, ...]:
         return (label,)

@@ -44,7 +44,7 @@ from glmmlib.types import ArrayLike
 
 def build_design(
     formula: str | MixedFormula,
-    data: dict[str, list[int | str]] | pd.DataFrame,
+    data: Any,
     weights: str | ArrayLike | None = None,
     offset: str | ArrayLike | None = None,
     na_action: str = "drop",
@@ -135,8 +135,10 @@ def build_design(
     with explained(missing, len(data)):
         columns = {name: clean(rows, name) for name in needed}
         variables = {name: Variable.of(column) for name, column in columns.items()}
-        formula = by_level(formula, {name: variable.levels for name, variable in variables.items()})
-        parts |= read_parts(formula, response)
+        written = formula
+        if any(term.goes_by for term in formula.random):
+            formula = by_level(formula, {name: variable.levels for name, variable in variables.items()})
+            parts |= read_parts(formula, response)
         recipe, matrices = learn(parts, variables, columns, rows.index, functions)
         check_terms_have_columns(recipe)
     source = matrices if plain is None else columns.get(plain, clean(rows, plain))
@@ -146,7 +148,7 @@ def build_design(
     if trials is not None and not trials.all():  # such rows tell nothing
         told = np.arange(len(data))[keep][trials > 0]
         design = build_design(
-            formula,
+            written,
             data.iloc[told],
             None if weights is None else weights[trials > 0],
             offset if isinstance(offset, str) or given_offset is None else given_offset[trials > 0],
@@ -155,6 +157,7 @@ def build_design(
             functions=functions,
             auxiliary=auxiliary,
             known=known,
+            residual=residual,
         )
         return replace(design, n_missing=len(data) - len(told))
     names = tuple(matrices["fixed"].columns)

@@ -71,7 +71,7 @@ def learn_curve(term: RandomTerm, names: tuple[str, ...], matrix: np.ndarray) ->
             f"{term.text} smooths one column of numbers, and that is a factor or several columns: "
             "put a factor in the formula as it is"
         )
-    by = options.get("level", options.get("by"))
+    by = term.goes_by
     share = names.index(by) if by else 0
     weight = matrix[share] if share else np.ones(len(x))
     has_line = HAS_LINE[str(options.get("bs", "cr"))]

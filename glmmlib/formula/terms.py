@@ -47,7 +47,7 @@ class RandomTerm:
     def label(self) -> str:
         """What the term is called among the parameters: ``"ar1(week)"``."""
         if self.is_curve:
-            return self._label_of_curve
+            return self._of_curve(self.goes_by)
         return f"{self.word}({self.group if self.lhs == '1' else self.lhs.removeprefix('0 + ')})"
 
     @property
@@ -57,15 +57,18 @@ class RandomTerm:
         return what.removesuffix(f" + {options['by']}") if "by" in options else what
 
     @property
-    def written(self) -> str:
-        """Of a curve: its label without the level of the factor by which it goes."""
-        by = dict(self.options).get("by")
-        return f"{self.word}({self.smoothed})" + (f":{by}" if by else "")
+    def goes_by(self) -> str:
+        """Of a curve: the column of numbers, or the level of a factor, that multiplies it; or nothing."""
+        options = dict(self.options)
+        return str(options.get("level", options.get("by", "")))
 
     @property
-    def _label_of_curve(self) -> str:
-        level = dict(self.options).get("level")
-        return f"{self.word}({self.smoothed}):{level}" if level else self.written
+    def written(self) -> str:
+        """Of a curve: its label without the level of the factor by which it goes."""
+        return self._of_curve(str(dict(self.options).get("by", "")))
+
+    def _of_curve(self, by: str) -> str:
+        return f"{self.word}({self.smoothed})" + (f":{by}" if by else "")
 
     @property
     def is_double(self) -> bool:

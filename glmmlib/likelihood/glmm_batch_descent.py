@@ -36,7 +36,7 @@ def minimise_all(replicates: LaplaceBatch) -> Optima:
     chosen, typical = to_be_resized(
         replicates.covariance,
         theta,
-        [replicates.information(found.x)],
+        lambda: [replicates.information(found.x)],
         replicates.Y.shape[1],
         replicates.family.has_dispersion,
     )

@@ -2,7 +2,7 @@
 standard errors.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -71,7 +71,10 @@ def _lowest(problem: LaplaceDeviance, optimum: Optimum, hessian: FloatArray) -> 
 def _other_sizes(problem, x):
     """Return thetas with other sizes of the random effects, in units of what the levels tell about them."""
     covariance, theta = problem.covariance, problem.theta(x)
-    information = [np.einsum("aaj->aj", A)[:, None] for A in problem.evaluate(x)[2].cross.A]
+
+    def information():
+        return [np.einsum("aaj->aj", A)[:, None] for A in problem.evaluate(x)[2].cross.A]
+
     (chosen,), (typical,) = to_be_resized(
         covariance, theta[None], information, problem.n, problem.predictors.size > 0
     )
@@ -81,7 +84,7 @@ def _other_sizes(problem, x):
 def to_be_resized(
     covariance: CovarianceParameters,
     theta: FloatArray,
-    information: Sequence[FloatArray],
+    information: Callable[[], Sequence[FloatArray]],
     n: int,
     has_dispersion: bool,
 ) -> tuple[BoolArray, FloatArray]:
@@ -95,8 +98,8 @@ def to_be_resized(
     covariance : CovarianceParameters
     theta : (R, k) array
         Where R minimisations ended.
-    information : sequence of (q, R, J) arrays
-        For each factor, the diagonals of ``Z_j'WZ_j`` there.
+    information : callable
+        Returns for each factor the diagonals (q, R, J) of ``Z_j'WZ_j`` there; asked only where it matters.
     n : int
         The number of rows.
     has_dispersion : bool
@@ -108,7 +111,9 @@ def to_be_resized(
         The size of effects of which a typical level tells about half.
     """
     chosen = covariance.collapsed(theta)
-    totals = [np.maximum(a.sum(axis=0), 1e-300) for a in information]
+    if n >= FEW_ROWS and not chosen.any():
+        return chosen, np.ones(len(theta))
+    totals = [np.maximum(a.sum(axis=0), 1e-300) for a in information()]
     effective = np.min([a.sum(axis=1) ** 2 / (a**2).sum(axis=1) for a in totals], axis=0)
     can_trade = has_dispersion and n < ROWS_TO_TELL * max(a.shape[1] for a in totals)
     few = (effective < FEW_LEVELS) | can_trade

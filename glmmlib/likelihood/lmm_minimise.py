@@ -123,7 +123,8 @@ def _inverse(hessian: FloatArray) -> FloatArray:
 def _by_quasi_newton(problem: ProfiledDeviance) -> Optimum:
     if len(problem.structure.factors) > 1 and lmm_dense.n_dense_columns(problem) <= FEW_COLUMNS:
         return _from_several(problem, _low_places(problem))
-    is_large = problem.structure.m > 300 or max(f.n_columns for f in problem.structure.factors) > MANY_EFFECTS
+    most = max(f.n_columns for f in problem.structure.factors)
+    is_large = problem.structure.m > MANY_CROSSED or most > MANY_EFFECTS
     tolerance = 1e-7 if is_large else 1e-10
     if is_large and problem.n_theta > 1 and suits(problem.structure, problem.covariance):
         optimum = _by_slices(problem)

@@ -486,14 +486,14 @@ class MixedModelFit(AuxiliaryParameters, ABC):
     @checked
     def predict(
         self,
-        newdata: dict[str, list[int | str]] | None = None,
+        newdata: Any = None,
         re_form: str | None = None,
         kind: str = "response",
         allow_new_levels: bool = False,
         interval: str | None = None,
         level: float = 0.95,
-        offset: FloatArray | None = None,
-        weights: FloatArray | None = None,
+        offset: str | ArrayLike | None = None,
+        weights: str | ArrayLike | None = None,
     ) -> pd.DataFrame | pd.Series:
         return predict_rows(self, newdata, re_form, kind, allow_new_levels, interval, level, offset, weights)
 

@@ -26,7 +26,7 @@ from glmmlib.formula.parser import random_only
 from glmmlib.formula.terms import RandomTerm
 from glmmlib.prediction.error_variance import Effects, linear_variance
 from glmmlib.prediction.new_observation import response_ends
-from glmmlib.types import BoolArray, FloatArray
+from glmmlib.types import ArrayLike, BoolArray, FloatArray
 
 KINDS = ("response", "link", "conditional", "zero")
 
@@ -48,14 +48,14 @@ class Rows:
 
 def predict(
     fit: FittedModel,
-    newdata: dict[str, list[int | str]] | None = None,
+    newdata: Any = None,
     re_form: str | None = None,
     kind: str = "response",
     allow_new_levels: bool = False,
     interval: str | None = None,
     level: float = 0.95,
-    offset: FloatArray | None = None,
-    weights: FloatArray | None = None,
+    offset: str | ArrayLike | None = None,
+    weights: str | ArrayLike | None = None,
 ) -> pd.DataFrame | pd.Series:
     r"""Predict from a fitted mixed model: ``x'beta + z'b + offset``, and its mean response.
 

@@ -193,6 +193,15 @@ def test_what_a_curve_may_go_by(values):
     assert np.isfinite(fit.refit(data["accel"] + 1.0).deviance)
 
 
+def test_rows_without_trials_leave_one_curve_for_each_level():
+    data = pd.DataFrame({"x": np.linspace(0, 1, 120), "f": list("ab") * 60, "m": 10})
+    data["k"] = np.random.default_rng(2).binomial(10, 0.4, 120)
+    none = pd.concat([data, data.head(4).assign(k=0, m=0)], ignore_index=True)
+    fits = [gl.glmer("cbind(k, m - k) ~ f + s(x, by=f, k=5)", d, "binomial") for d in (data, none)]
+    assert list(gl.smooths(fits[1]).index) == ["s(x):f[a]", "s(x):f[b]"]
+    assert fits[1].deviance == pytest.approx(fits[0].deviance, abs=1e-7)
+
+
 def test_a_curve_by_ones_is_the_curve():
     data = motor().assign(one=1.0)
     by = gl.lmer("accel ~ 0 + one + s(times, by=one, k=20)", data)
