@@ -199,6 +199,11 @@ def _check_pairs(term, grouping, levels, position, structure):
         )
 
 
+def has_residual_side(design: Any) -> bool:
+    """Does a linear model have ``residual=`` or ``sigma=``?"""
+    return design.residual is not None or bool(design.auxiliary)
+
+
 def refuse_residual_side(design: Any, what: str) -> None:
     """Refuse what is not worked out for ``residual=`` and ``sigma=``, with ``what`` as the subject.
 
@@ -206,7 +211,7 @@ def refuse_residual_side(design: Any, what: str) -> None:
     ------
     ModelError
     """
-    if design.residual is not None or design.auxiliary:
+    if has_residual_side(design):
         given = f"residual={design.residual.term.text!r}" if design.residual is not None else "sigma="
         raise ModelError(
             f"{what} is not there for a linear model with a residual side of its own ({given}): its variance "

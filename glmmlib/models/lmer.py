@@ -15,7 +15,7 @@ from glmmlib.design.arguments import new_response
 from glmmlib.design.arrays import Design
 from glmmlib.design.auxiliary import is_constant
 from glmmlib.design.build import build_design, check_lmm_sizes
-from glmmlib.design.residual import refuse_residual_side
+from glmmlib.design.residual import has_residual_side, refuse_residual_side
 from glmmlib.display.arguments import checked
 from glmmlib.errors import ModelError
 from glmmlib.families.gaussian import Gaussian
@@ -162,13 +162,13 @@ def lmer(
         auxiliary=own,
         residual=residual,
     )
-    if exact is not None and not exact and (design.auxiliary or design.residual):
+    if exact is not None and not exact and has_residual_side(design):
         raise ModelError("models with residual= or sigma= are solved exactly only: leave exact=False out")
     if design.trials is not None:
         raise ModelError(
             "cbind(successes, failures) is a binomial response: fit it with glmer(..., family='binomial')"
         )
-    if not (design.random or design.auxiliary or design.residual):
+    if not (design.random or has_residual_side(design)):
         raise ModelError(
             f"{design.formula.text!r} has no random-effects term; add one such as (1 | group), or correlated "
             "residuals with residual=, or fit it by ordinary least squares with statsmodels"
@@ -185,7 +185,7 @@ def lmer(
 
 
 def _fit(design, groups, theta_names, reml, exact):
-    if design.auxiliary or design.residual:
+    if has_residual_side(design):
         solution = _residual_solution(*residual_problem(design, groups, reml))
     else:
         solution = _solution(_problem(design, groups, reml, exact))
@@ -301,7 +301,7 @@ class LinearMixedModelFit(MixedModelFit):
     @property
     def has_residual_side(self) -> bool:
         """Are residuals correlated, or does their SD differ between rows?"""
-        return bool(self.design.residual or self.design.auxiliary)
+        return has_residual_side(self.design)
 
     @property
     def observations(self) -> tuple[FloatArray, FloatArray | None]:
@@ -377,14 +377,19 @@ class LinearMixedModelFit(MixedModelFit):
         return self._series(self.resid.to_numpy() * w, "resid_deviance")
 
     def _call(self) -> tuple[Callable[..., Any], dict[str, Any]]:
-        residual = None if self.design.residual is None else self.design.residual.term.text
-        given = {"reml": self.reml, "known": self.design.known, "residual": residual, "exact": self._exact}
-        return lmer, given | {"sigma": self.auxiliary_formulas.get("sigma")}
+        return lmer, self._asked | {
+            "known": self.design.known,
+            "sigma": self.auxiliary_formulas.get("sigma"),
+        }
 
     def _question(self) -> dict[str, Any]:
+        return self._asked | {"auxiliary": self.auxiliary_formulas}
+
+    @property
+    def _asked(self) -> dict[str, Any]:
+        """What lmer was asked beside formula and rows, as it takes it."""
         residual = None if self.design.residual is None else self.design.residual.term.text
-        given = {"reml": self.reml, "residual": residual, "exact": self._exact}
-        return given | {"auxiliary": self.auxiliary_formulas}
+        return {"reml": self.reml, "residual": residual, "exact": self._exact}
 
     @property
     def _exact(self) -> bool | None:
@@ -402,7 +407,7 @@ class LinearMixedModelFit(MixedModelFit):
         cls, question: Mapping[str, Any], design: Design, y: FloatArray | None, state: Mapping[str, Any]
     ) -> LinearMixedModelFit:
         groups, theta_names = arrange(design.random, design.weights)
-        if design.auxiliary or design.residual:
+        if has_residual_side(design):
             whole, parameters = residual_problem(design, groups, question["reml"])
             if y is not None:
                 design, whole = replace(design, y=y), whole.with_response(y)
