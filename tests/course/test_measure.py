@@ -26,7 +26,7 @@ FIRST = [
     "13_choosing_and_reporting",
     "14_common_errors",
     "15_beyond_glmms",
-    "18_beyond_glmms",  # the same, after its number
+    "18_which_model_next",  # the same, after its number
     "capstone",
 ]
 RECUT = [path for path in chapters() if is_recut(path)]
