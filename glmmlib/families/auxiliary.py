@@ -56,6 +56,11 @@ class Auxiliary:
         """A typical size of the parameter about a value: how far it moves with one unit of its link."""
         return float(self.link.derivative(self.link.link(value)))
 
+    @property
+    def may_be_exact(self) -> bool:
+        """Is there a value at which the model reproduces the response?"""
+        return self.allowed[0] > self.range[0] or self.allowed[1] < self.range[1]
+
     def is_exact(self, value: float) -> bool:
         """Does the model reproduce the response at this value?"""
         return not self.allowed[0] <= value <= self.allowed[1]

@@ -59,6 +59,10 @@ class SaddleError(RangeError):
     """Where PIRLS ends, the integrand is no maximum: its curvature is not positive definite there."""
 
 
+class SaturatedError(ArithmeticError):
+    """Fixed and random effects together reproduce any response, so that the likelihood has no maximum."""
+
+
 class ExactFitError(ArithmeticError):
     """The model reproduces the response: its scatter runs to zero and the likelihood to infinity."""
 
@@ -142,6 +146,11 @@ class LaplaceDeviance:
         other._last, other._anchor = [np.zeros_like(u) for u in self._last], None
         other._set_constant()
         return other
+
+    @property
+    def level(self) -> FloatArray:
+        """The coefficients (p,) that move the linear predictors of all rows, as nearly as they can, by one."""
+        return np.linalg.lstsq(self.Q @ self.Q.T, self.Q.sum(axis=1), rcond=None)[0]
 
     def as_in_data(self, values: FloatArray) -> FloatArray:
         """Return values (n, ...) of the rows, which are sorted here, in the order of the data."""

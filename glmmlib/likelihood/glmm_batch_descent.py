@@ -9,7 +9,7 @@ import numpy as np
 from glmmlib.covariance.base import NEAR_BOUNDARY
 from glmmlib.likelihood.glmm_batch import TIGHT, LaplaceBatch, Points
 from glmmlib.likelihood.glmm_batch_start import start
-from glmmlib.likelihood.glmm_minimise import OTHER_SIZES, to_be_resized
+from glmmlib.likelihood.glmm_search import other_starts
 from glmmlib.types import BoolArray, FloatArray, IntArray
 
 MAX_ITERATIONS = 100
@@ -32,18 +32,17 @@ def minimise_all(replicates: LaplaceBatch) -> Optima:
     gradient.
     """
     found = _polish(replicates, *_descend(replicates, *start(replicates)))
-    theta = replicates.theta(found.x)
-    chosen, typical = to_be_resized(
+    for begin in other_starts(
         replicates.covariance,
-        theta,
+        replicates.theta(found.x).copy(),
         lambda: [replicates.information(found.x)],
         replicates.Y.shape[1],
         replicates.family.has_dispersion,
-    )
-    near = np.flatnonzero(chosen.any(axis=1))
-    for size in OTHER_SIZES if near.size else ():
-        some, trial = replicates.subset(near), np.where(chosen, size * typical[:, None], theta)[near]
-        x, H, point, arrived = _descend(some, *start(some, trial))
+    ):
+        near, some = begin.rows, replicates.subset(begin.rows)
+        x, H, u = start(some, begin.theta)
+        x[:, : replicates.p] += begin.shift[:, None] * replicates.problem.level
+        x, H, point, arrived = _descend(some, x, H, u)
         lower = np.flatnonzero(point.value < found.value[near] - 1e-4)
         if lower.size:
             some, point = some.subset(lower), point.subset(lower)

@@ -2,26 +2,24 @@
 standard errors.
 """
 
-from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from glmmlib.covariance.parameters import CovarianceParameters
 from glmmlib.likelihood.glmm import (
     PIRLS_TOLERANCE,
     POLISH_TOLERANCE,
     ExactFitError,
     LaplaceDeviance,
     RangeError,
+    SaturatedError,
 )
+from glmmlib.likelihood.glmm_search import other_starts
 from glmmlib.likelihood.glmm_start import first_parameters, other_parameters, parameters_at
 from glmmlib.likelihood.optimise import Optimum, minimise
-from glmmlib.types import BoolArray, FloatArray
+from glmmlib.likelihood.saturation import is_saturated
+from glmmlib.types import FloatArray
 
-OTHER_SIZES = (1.0, 3.0, 10.0)  # of random effects, in units of the root of 1 / information
-FEW_LEVELS, FEW_ROWS = 6.0, 2_000  # an effective number of levels below which there may be several minima
-ROWS_TO_TELL = 3  # rows a level, on average, that tell its effect from the dispersion
 
 
 def minimise_deviance(problem: LaplaceDeviance) -> tuple[Optimum, FloatArray]:
@@ -35,7 +33,14 @@ def minimise_deviance(problem: LaplaceDeviance) -> tuple[Optimum, FloatArray]:
     optimum : Optimum
     hessian : (k, k) array
         Of -2 log L in (beta, theta, tau), standardised.
+
+    Raises
+    ------
+    SaturatedError, ExactFitError
+        Where the likelihood has no maximum, as the model reproduces any response, or this one.
     """
+    if problem.predictors.may_be_exact and is_saturated(problem.structure, problem.Q.T):
+        raise SaturatedError
     optimum, hessian = _local_minimum(problem, *_first_parameters(problem))
     optimum, hessian = _lowest(problem, optimum, hessian)
     snapped = _snap(problem, optimum)
@@ -52,9 +57,10 @@ def _lowest(problem: LaplaceDeviance, optimum: Optimum, hessian: FloatArray) -> 
     """Look for a lower minimum where a variance ends near zero, which is always a stationary point, and where
     few levels hold what there is to know.
     """
-    for theta in _other_sizes(problem, optimum.x):
+    for start in _other_starts(problem, optimum.x):
         try:
-            x, H = parameters_at(problem, theta)
+            x, H = parameters_at(problem, start.theta[0])
+            x[: problem.p] += start.shift[0] * problem.level
             if not np.isfinite(problem.objective(x)[0]):
                 continue
             again = minimise(problem.objective, x, H, tolerance=1e-3)
@@ -68,59 +74,12 @@ def _lowest(problem: LaplaceDeviance, optimum: Optimum, hessian: FloatArray) -> 
     return optimum, hessian
 
 
-def _other_sizes(problem, x):
-    """Return thetas with other sizes of the random effects, in units of what the levels tell about them."""
-    covariance, theta = problem.covariance, problem.theta(x)
-
+def _other_starts(problem, x):
     def information():
         return [np.einsum("aaj->aj", A)[:, None] for A in problem.evaluate(x)[2].cross.A]
 
-    (chosen,), (typical,) = to_be_resized(
-        covariance, theta[None], information, problem.n, problem.predictors.size > 0
-    )
-    return [np.where(chosen, size * typical, theta) for size in OTHER_SIZES if chosen.any()]
-
-
-def to_be_resized(
-    covariance: CovarianceParameters,
-    theta: FloatArray,
-    information: Callable[[], Sequence[FloatArray]],
-    n: int,
-    has_dispersion: bool,
-) -> tuple[BoolArray, FloatArray]:
-    """Tell which parameters a search for a lower minimum gives other sizes, and the unit of these sizes.
-
-    Those that ended near zero, which is always a stationary point. All, where there may be several minima:
-    few levels hold what there is to know, or the dispersion can do what the effects of levels of few rows do.
-
-    Parameters
-    ----------
-    covariance : CovarianceParameters
-    theta : (R, k) array
-        Where R minimisations ended.
-    information : callable
-        Returns for each factor the diagonals (q, R, J) of ``Z_j'WZ_j`` there; asked only where it matters.
-    n : int
-        The number of rows.
-    has_dispersion : bool
-
-    Returns
-    -------
-    chosen : (R, k) bool array
-    typical : (R,) array
-        The size of effects of which a typical level tells about half.
-    """
-    chosen = covariance.collapsed(theta)
-    if n >= FEW_ROWS and not chosen.any():
-        return chosen, np.ones(len(theta))
-    totals = [np.maximum(a.sum(axis=0), 1e-300) for a in information()]
-    effective = np.min([a.sum(axis=1) ** 2 / (a**2).sum(axis=1) for a in totals], axis=0)
-    can_trade = has_dispersion and n < ROWS_TO_TELL * max(a.shape[1] for a in totals)
-    few = (effective < FEW_LEVELS) | can_trade
-    if n < FEW_ROWS and few.any():
-        rest = few & ~chosen.any(axis=1)
-        chosen[np.ix_(rest, covariance.sizes)] = True
-    return chosen, 1.0 / np.sqrt(np.max([a.mean(axis=1) for a in totals], axis=0))
+    has_dispersion = problem.predictors.size > 0
+    return other_starts(problem.covariance, problem.theta(x)[None], information, problem.n, has_dispersion)
 
 
 def _local_minimum(problem: LaplaceDeviance, x: FloatArray, H: FloatArray) -> tuple[Optimum, FloatArray]:

@@ -22,6 +22,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,7 @@ from glmmlib.covariance.factors import smallest_singular_value
 from glmmlib.covariance.groups import Group
 from glmmlib.covariance.parameters import CovarianceParameters
 from glmmlib.errors import ModelError
+from glmmlib.likelihood.saturation import is_saturated
 from glmmlib.linalg.block_sums import block_sums
 from glmmlib.linalg.conditioning import triangular_factor
 from glmmlib.linalg.crossing import Structure
@@ -102,6 +104,15 @@ class ProfiledDeviance:
         self.constant = 0.0 if weights is None else -np.log(weights).sum()
         if reml:
             self.constant += 2.0 * np.log(np.diag(self.R)).sum()
+
+    @cached_property
+    def is_saturated(self) -> bool:
+        """Do fixed and random effects together reproduce any response, and the random ones alone do not?
+
+        Then the likelihood has no maximum; the REML criterion, whose degrees of freedom X takes no part in,
+        may have one.
+        """
+        return is_saturated(self.structure, self.X)
 
     def _sum_products(
         self, y: FloatArray, X: FloatArray, weights: FloatArray | None, offset: FloatArray | None

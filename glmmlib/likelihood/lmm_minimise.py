@@ -58,6 +58,8 @@ def minimise_deviance(problem: ProfiledDeviance) -> Optimum:
             "the fixed effects reproduce the response exactly, so nothing is left for random effects to "
             "explain: is the response, or a copy of it, among the predictors?"
         )
+    if problem.is_saturated and not problem.reml:
+        raise ModelError(NO_RESIDUAL)
     is_small = problem.n <= FEW_ROWS and problem.structure.factors[0].n_columns <= FEW_EFFECTS
     if is_small and suits(problem.structure, problem.covariance):
         optimum = _by_newton(problem)
@@ -77,7 +79,7 @@ def least_residual(problem: ProfiledDeviance) -> float:
     Effects as many as rows reproduce any response. Then the likelihood may rise all the way to a residual
     variance of zero, and ever more slowly, so that a search ends long before.
     """
-    is_full = sum(factor.n_columns for factor in problem.structure.factors) >= problem.n
+    is_full = sum(factor.n_columns for factor in problem.structure.factors) >= problem.n or problem.is_saturated
     return (ALMOST_EXACT if is_full else EXACT_GROUPS) ** 2
 
 
@@ -93,8 +95,6 @@ def _check_residual(problem, r2):
 def _by_newton(problem: ProfiledDeviance) -> Optimum:
     """Look at all sizes, and go on with Newton's method: for one factor either costs little."""
     design = ReducedDesign(problem)
-    if design.is_saturated and not problem.reml:
-        raise ModelError(NO_RESIDUAL)
     y = np.asarray(problem.y, dtype=float)[:, None]
     found = minimise_all(LinearBatch(design, design.responses(y)))
     theta, n_evaluations = found.theta[0], int(found.evaluations[0])

@@ -52,15 +52,6 @@ class ReducedDesign:
         kept = s > SINGULAR_X
         self.RX, self.U = s[kept, None] * V[:, kept].T, self.U[kept]
 
-    @property
-    def is_saturated(self) -> bool:
-        """Do fixed and random effects together reproduce any response, and the random ones alone do not?
-
-        Then the likelihood grows without bound with the variances; the REML criterion does not.
-        """
-        rank = int((np.einsum("aaj->aj", self.K) > 0).sum())
-        return rank < self.problem.n == rank + len(self.RX)
-
     def _weighted(self, rows: FloatArray) -> FloatArray:
         return rows if self.root is None else rows * self.root
 

@@ -153,6 +153,11 @@ class AuxiliaryPredictors:
         columns = [rowwise] if len(self.parts) == 1 else list(rowwise.T)
         return np.concatenate([p.pull(column) for p, column in zip(self.parts, columns, strict=True)])
 
+    @property
+    def may_be_exact(self) -> bool:
+        """Are there values at which the model reproduces the response?"""
+        return any(part.auxiliary.may_be_exact for part in self.parts)
+
     def is_exact(self, gamma: FloatArray) -> bool:
         """Does the model reproduce the response of some row?"""
         found = ((part, part.values(gamma[place])) for part, place in self._placed())

@@ -22,7 +22,7 @@ from glmmlib.families.base import Family
 from glmmlib.families.links import Link
 from glmmlib.families.registry import any_family, zero_inflated
 from glmmlib.families.registry import family as find_family
-from glmmlib.likelihood.glmm import ExactFitError, LaplaceDeviance, RangeError, SaddleError
+from glmmlib.likelihood.glmm import ExactFitError, LaplaceDeviance, RangeError, SaddleError, SaturatedError
 from glmmlib.likelihood.glmm_minimise import minimise_deviance
 from glmmlib.likelihood.quadrature import Quadrature
 from glmmlib.likelihood.solution import Convergence, LaplaceSolution
@@ -196,6 +196,8 @@ def _solution(problem: LaplaceDeviance) -> LaplaceSolution:
     with one_blas_thread(), np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         try:
             optimum, hessian = minimise_deviance(problem)
+        except SaturatedError:
+            raise ModelError(SATURATED.format(family.auxiliary[0].name)) from None
         except ExactFitError:
             raise ModelError(EXACT_FIT) from None
         except SaddleError:
@@ -250,6 +252,10 @@ EXACT_FIT = (
     "The model reproduces the response to five digits: without residual variation the likelihood has no "
     "maximum; is the"
     " response constant, or constant within groups?"
+)
+SATURATED = (
+    "Fixed and random effects together reproduce any response, so that the likelihood has no maximum: it rises "
+    "without end as the {} leaves nothing over; each group has too few rows for this many effects, try fewer."
 )
 SADDLE = (
     "The random effects have no best value given the responses: where the search for it ends, the density is "
