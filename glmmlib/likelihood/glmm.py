@@ -149,7 +149,7 @@ class LaplaceDeviance:
 
     @property
     def level(self) -> FloatArray:
-        """The coefficients (p,) that move the linear predictors of all rows, as nearly as they can, by one."""
+        """The coefficients (p,) that move all linear predictors, as nearly as they can, by one."""
         return np.linalg.lstsq(self.Q @ self.Q.T, self.Q.sum(axis=1), rcond=None)[0]
 
     def as_in_data(self, values: FloatArray) -> FloatArray:

@@ -9,7 +9,7 @@ import numpy as np
 from glmmlib.covariance.base import NEAR_BOUNDARY
 from glmmlib.likelihood.glmm_batch import TIGHT, LaplaceBatch, Points
 from glmmlib.likelihood.glmm_batch_start import start
-from glmmlib.likelihood.glmm_search import other_starts
+from glmmlib.likelihood.glmm_search import STEPS, other_starts
 from glmmlib.types import BoolArray, FloatArray, IntArray
 
 MAX_ITERATIONS = 100
@@ -35,6 +35,7 @@ def minimise_all(replicates: LaplaceBatch) -> Optima:
     for begin in other_starts(
         replicates.covariance,
         replicates.theta(found.x).copy(),
+        found.value.copy(),
         lambda: [replicates.information(found.x)],
         replicates.Y.shape[1],
         replicates.family.has_dispersion,
@@ -42,7 +43,7 @@ def minimise_all(replicates: LaplaceBatch) -> Optima:
         near, some = begin.rows, replicates.subset(begin.rows)
         x, H, u = start(some, begin.theta)
         x[:, : replicates.p] += begin.shift[:, None] * replicates.problem.level
-        x, H, point, arrived = _descend(some, x, H, u)
+        x, H, point, arrived = _descend(some, x, H, u, steps=STEPS)
         lower = np.flatnonzero(point.value < found.value[near] - 1e-4)
         if lower.size:
             some, point = some.subset(lower), point.subset(lower)
@@ -54,7 +55,12 @@ def minimise_all(replicates: LaplaceBatch) -> Optima:
 
 
 def _descend(
-    replicates: LaplaceBatch, x: FloatArray, H: FloatArray, u: FloatArray, tolerance: float = 1e-3
+    replicates: LaplaceBatch,
+    x: FloatArray,
+    H: FloatArray,
+    u: FloatArray,
+    tolerance: float = 1e-3,
+    steps: int = MAX_ITERATIONS,
 ) -> tuple[FloatArray, FloatArray, Points, BoolArray]:
     """BFGS with backtracking, each replicate by itself; returns x, H, the points and which arrived."""
     R = len(x)
@@ -63,7 +69,7 @@ def _descend(
     value, gradient = point.value, point.gradient
     arrived, length = np.zeros(R, bool), np.ones(R)
     active = np.flatnonzero(np.isfinite(value))
-    for _ in range(MAX_ITERATIONS):
+    for _ in range(steps):
         step = -np.einsum("rab,rb->ra", H[active], gradient[active])
         slope = np.einsum("ra,ra->r", step, gradient[active])
         lost = ~(slope < 0)

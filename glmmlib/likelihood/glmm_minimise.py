@@ -14,12 +14,11 @@ from glmmlib.likelihood.glmm import (
     RangeError,
     SaturatedError,
 )
-from glmmlib.likelihood.glmm_search import other_starts
+from glmmlib.likelihood.glmm_search import STEPS, other_starts
 from glmmlib.likelihood.glmm_start import first_parameters, other_parameters, parameters_at
 from glmmlib.likelihood.optimise import Optimum, minimise
 from glmmlib.likelihood.saturation import is_saturated
 from glmmlib.types import FloatArray
-
 
 
 def minimise_deviance(problem: LaplaceDeviance) -> tuple[Optimum, FloatArray]:
@@ -57,13 +56,13 @@ def _lowest(problem: LaplaceDeviance, optimum: Optimum, hessian: FloatArray) -> 
     """Look for a lower minimum where a variance ends near zero, which is always a stationary point, and where
     few levels hold what there is to know.
     """
-    for start in _other_starts(problem, optimum.x):
+    for start in _other_starts(problem, optimum):
         try:
             x, H = parameters_at(problem, start.theta[0])
             x[: problem.p] += start.shift[0] * problem.level
             if not np.isfinite(problem.objective(x)[0]):
                 continue
-            again = minimise(problem.objective, x, H, tolerance=1e-3)
+            again = minimise(problem.objective, x, H, tolerance=1e-3, max_iterations=STEPS)
             if again.value < optimum.value - 1e-4:
                 again, other_hessian = _local_minimum(problem, again.x, again.inverse_hessian)
                 if again.value < optimum.value:
@@ -74,12 +73,16 @@ def _lowest(problem: LaplaceDeviance, optimum: Optimum, hessian: FloatArray) -> 
     return optimum, hessian
 
 
-def _other_starts(problem, x):
+def _other_starts(problem, optimum):
     def information():
-        return [np.einsum("aaj->aj", A)[:, None] for A in problem.evaluate(x)[2].cross.A]
+        return [np.einsum("aaj->aj", A)[:, None] for A in problem.evaluate(optimum.x)[2].cross.A]
 
-    has_dispersion = problem.predictors.size > 0
-    return other_starts(problem.covariance, problem.theta(x)[None], information, problem.n, has_dispersion)
+    theta, value, has_dispersion = (
+        problem.theta(optimum.x),
+        np.array([optimum.value]),
+        problem.predictors.size > 0,
+    )
+    return other_starts(problem.covariance, theta[None], value, information, problem.n, has_dispersion)
 
 
 def _local_minimum(problem: LaplaceDeviance, x: FloatArray, H: FloatArray) -> tuple[Optimum, FloatArray]:

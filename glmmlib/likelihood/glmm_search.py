@@ -1,4 +1,4 @@
-"""Where a generalised model may have a lower minimum than the one that was found, and where to look for it."""
+"""Where a generalised model may have a lower minimum than that found, and where to look for it."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,6 +11,8 @@ from glmmlib.types import BoolArray, FloatArray, IntArray
 SIZES = (1.0, 3.0, 10.0)  # of random effects, in units of the root of 1 / information
 SHIFTS = ((3.0, -2.0), (3.0, 2.0), (10.0, -2.0), (10.0, 2.0))  # sizes, and means moved by so many of them
 FEW_LEVELS, FEW_ROWS = 6.0, 2_000  # an effective number of levels below which there may be several minima
+EXPLAINED = 1e-3  # -2 log L a row of counts or successes below which nothing is left to be found
+STEPS = 40  # after which a search that has come no lower is given up: with separated levels it has no end
 ROWS_TO_TELL = 3  # rows a level, on average, that tell its effect from the dispersion
 
 
@@ -35,6 +37,7 @@ class Start:
 def other_starts(
     covariance: CovarianceParameters,
     theta: FloatArray,
+    value: FloatArray,
     information: Callable[[], Sequence[FloatArray]],
     n: int,
     has_dispersion: bool,
@@ -51,13 +54,16 @@ def other_starts(
     covariance : CovarianceParameters
     theta : (R, k) array
         Where R minimisations ended.
+    value : (R,) array
+        -2 log L there.
     information : callable
         Returns for each factor the diagonals (q, R, J) of ``Z_j'WZ_j`` there; asked only where it matters.
     n : int
         The number of rows.
     has_dispersion : bool
     """
-    collapsed = covariance.collapsed(theta)
+    is_open = has_dispersion | (value > EXPLAINED * n)
+    collapsed = covariance.collapsed(theta) & is_open[:, None]
     is_small = n < FEW_ROWS
     if not is_small and not collapsed.any():
         return
@@ -66,7 +72,10 @@ def other_starts(
     if not is_small:
         yield from _resized(collapsed, theta, typical)
         return
-    few, can_trade = _few_levels(totals), has_dispersion and n < ROWS_TO_TELL * max(a.shape[1] for a in totals)
+    few, can_trade = (
+        is_open & _few_levels(totals),
+        has_dispersion and n < ROWS_TO_TELL * max(a.shape[1] for a in totals),
+    )
     rest = (few | can_trade) & ~collapsed.any(axis=1)
     collapsed[np.ix_(rest, covariance.sizes)] = True
     yield from _resized(collapsed, theta, typical)

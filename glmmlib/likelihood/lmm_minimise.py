@@ -79,7 +79,9 @@ def least_residual(problem: ProfiledDeviance) -> float:
     Effects as many as rows reproduce any response. Then the likelihood may rise all the way to a residual
     variance of zero, and ever more slowly, so that a search ends long before.
     """
-    is_full = sum(factor.n_columns for factor in problem.structure.factors) >= problem.n or problem.is_saturated
+    is_full = (
+        sum(factor.n_columns for factor in problem.structure.factors) >= problem.n or problem.is_saturated
+    )
     return (ALMOST_EXACT if is_full else EXACT_GROUPS) ** 2
 
 

@@ -44,7 +44,8 @@ def _dense(factor: Factor) -> FloatArray:
 
 def _apart(factor: Factor, rows: FloatArray) -> tuple[int, FloatArray]:
     """Return the rank of a factor's columns, and what is left of each row (k, n) beside them."""
-    rows, rank, before = np.array(rows), 0, []
+    before: list[FloatArray] = []
+    rows, rank = np.array(rows), 0
     for column in factor.columns():
         total = _sums(factor, column**2)
         for z in before:
@@ -64,4 +65,4 @@ def _beside(factor: Factor, z: FloatArray, row: FloatArray) -> FloatArray:
 
 
 def _sums(factor: Factor, values: FloatArray) -> FloatArray:
-    return np.bincount(factor.codes, values, minlength=factor.n_levels)
+    return np.asarray(np.bincount(factor.codes, values, minlength=factor.n_levels), dtype=float)

@@ -254,8 +254,9 @@ EXACT_FIT = (
     " response constant, or constant within groups?"
 )
 SATURATED = (
-    "Fixed and random effects together reproduce any response, so that the likelihood has no maximum: it rises "
-    "without end as the {} leaves nothing over; each group has too few rows for this many effects, try fewer."
+    "Fixed and random effects together reproduce any response, so that the likelihood has no maximum: it "
+    "rises without end as the {} leaves nothing over; each group has too few rows for this many "
+    "effects, try fewer."
 )
 SADDLE = (
     "The random effects have no best value given the responses: where the search for it ends, the density is "

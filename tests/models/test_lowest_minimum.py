@@ -122,3 +122,56 @@ def test_a_row_a_level_whose_effect_does_what_the_dispersion_does(seed, deviance
     assert fit.deviance == pytest.approx(deviance, abs=1e-4)
     Y = fit.simulate(4, rng=466)
     assert fit.refit_many(Y).deviance == pytest.approx([fit.refit(y).deviance for y in Y.T], abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("seed", "deviance"),
+    [(877, 26.688114), (836, 27.827427), (895, 20.529665)],
+    ids=["two levels, the mean at the other", "six levels, no correlation", "four levels, both"],
+)
+def test_few_levels_about_another_mean(seed, deviance):
+    """Where the mean lies depends on which level is thought to be typical; the judge's values."""
+    case = generalised(seed)
+    fit, _ = case.fit()
+    assert fit.deviance == pytest.approx(deviance, abs=1e-5)
+    assert fit.refit_many(case.data["y"].to_numpy(float)[:, None]).deviance[0] == pytest.approx(
+        fit.deviance, abs=1e-4
+    )
+
+
+def almost_a_row_a_level(n_levels=26):
+    rng = np.random.default_rng(827)
+    table = pd.DataFrame({"g": [*range(n_levels), 0], "x": rng.normal(size=n_levels + 1)})
+    return table.assign(y=rng.gamma(2.0, 1.0, n_levels + 1), p=rng.beta(2.0, 3.0, n_levels + 1))
+
+
+@pytest.mark.parametrize(("response", "family"), [("y", "gamma"), ("p", "beta"), ("y", "normal")])
+def test_effects_that_reproduce_any_response_are_refused(response, family):
+    """One pair of rows, and a slope between them: as the dispersion vanishes the likelihood has no end."""
+    table = almost_a_row_a_level()
+    with pytest.raises(gl.errors.ModelError, match="the likelihood has no maximum"):
+        if family == "normal":
+            gl.lmer(f"{response} ~ x + (1 | g)", table, reml=False)
+        else:
+            gl.glmer(f"{response} ~ x + (1 | g)", table, family)
+
+
+@pytest.mark.parametrize(("response", "family"), [("y", "gamma"), ("p", "beta")])
+def test_one_degree_of_freedom_is_enough(response, family):
+    assert np.isfinite(gl.glmer(f"{response} ~ 1 + (1 | g)", almost_a_row_a_level(), family).deviance)
+
+
+def test_two_factors_that_reproduce_any_response_are_refused():
+    """Three by three rows, two main effects and four columns for what is left."""
+    rng = np.random.default_rng(9)
+    table = pd.DataFrame({"g": [*"aaabbbccc"], "h": [*"xyzxyzxyz"], "y": rng.normal(size=9)})
+    table[["a", "b", "c", "d"]] = rng.normal(size=(9, 4))
+    with pytest.raises(gl.errors.ModelError, match="no maximum"):
+        gl.lmer("y ~ a + b + c + d + (1 | g) + (1 | h)", table, reml=False)
+    assert np.isfinite(gl.lmer("y ~ a + b + c + (1 | g) + (1 | h)", table, reml=False).deviance)
+
+
+def test_a_count_s_dispersion_may_vanish():
+    """The limit of a negative binomial is the Poisson distribution, which has a likelihood of its own."""
+    table = almost_a_row_a_level().assign(k=lambda t: np.round(t["y"]))
+    assert np.isfinite(gl.glmer("k ~ x + (1 | g)", table, "negbinomial").deviance)
