@@ -370,7 +370,7 @@ class LaplaceDeviance:
         mode = self.mode(beta, Lambdas, dispersion)
         inverse = mode.factorisation.inverse()
         third = self.family.derivatives(self.y, mode.eta, self.weights, dispersion, order=3).dweight
-        value = mode.penalised + mode.factorisation.log_det_Z + self._constants(dispersion)
+        value = mode.penalised + mode.factorisation.log_det_Z + self.constants(dispersion)
         if self.quadrature is None:
             correction = None
             value -= mode.decrement
@@ -398,7 +398,8 @@ class LaplaceDeviance:
             grad_tau = self._gradient_tau(mode, leverage, V_kappa, dispersion, correction)
         return value, (grad_beta, grad_Lambda, grad_tau), mode
 
-    def _constants(self, dispersion):
+    def constants(self, dispersion: Numbers | None) -> Any:
+        """Return -2 times what the kernels leave out of the log-likelihood."""
         if self._constant is not None:
             return self._constant
         return -2.0 * float(np.sum(self.family.constant(self.y, self.weights, dispersion)))

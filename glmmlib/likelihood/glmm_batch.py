@@ -217,7 +217,7 @@ class LaplaceBatch:
                 m.penalised
                 + log_det
                 + np.einsum("arj,arj->r", kappa, m.gradient)
-                + self._constants(dispersion)
+                + self.constants(dispersion)
             )
             V_kappa = self.row_effects(left(L, kappa))
             a = c - m.weight * V_kappa - 2.0 * m.score
@@ -252,7 +252,8 @@ class LaplaceBatch:
                 total = total + (product if a == b else 2.0 * product)
         return total
 
-    def _constants(self, dispersion):
+    def constants(self, dispersion: Numbers | None) -> Any:
+        """Return -2 times what the kernels leave out of each log-likelihood (R,)."""
         if dispersion is None:
             return self.constant
         constant = self.family.constant(self.Y, self.weights, dispersion)

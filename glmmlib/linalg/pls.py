@@ -260,6 +260,17 @@ class Factorisation:
             dense = solve_triangular(self.L, td, lower=True, trans=1, check_finite=False)
         return self._back_substitute(t, dense), dense[m:], quadratic
 
+    def draw(self, rng: np.random.Generator) -> tuple[list[FloatArray], FloatArray, float]:
+        """Draw u (list of (q, J)) and beta (p,) with the inverse as their covariance; return also their
+        quadratic form in the matrix itself.
+        """
+        t = [rng.standard_normal((len(C), 1, C.shape[2])) for C in self.C]
+        dense = rng.standard_normal(len(self.L))
+        quadratic = sum(float(np.vdot(x, x)) for x in (*t, dense))
+        if len(dense):
+            dense = solve_triangular(self.L, dense, lower=True, trans=1, check_finite=False)
+        return self._back_substitute(t, dense), dense[self.structure.m :], quadratic
+
     def _back_substitute(self, t, dense):
         st, m = self.structure, self.structure.m
         u = [None] * len(st.factors)

@@ -133,13 +133,14 @@ def predict(
     if weights is not None and not is_prediction:
         raise ModelError("weights= are the precisions of new observations: ask for interval='prediction'")
     if is_prediction:
-        _refuse_split_groups(fit, used, re_form)
+        refuse_split_groups(fit, used, re_form)
     has_noise = is_prediction and (kind == "response" or link.is_straight)
     needs_own = has_noise or kind == "zero" or (kind == "response" and fit.family.mean_needs_auxiliary)
-    rows = _rows(fit, newdata, used, is_marginal or is_prediction, allow_new_levels, offset, needs_own)
+    needs_open = is_marginal or is_prediction
+    rows = rows_to_predict(fit, newdata, used, needs_open, allow_new_levels, offset, needs_own)
     if kind == "zero":
         return _table(rows, prediction=fit.family.structural_zeros(rows.auxiliary))["prediction"]
-    own = _weights(fit, newdata, weights, rows.complete) if is_prediction else None
+    own = weights_of_rows(fit, newdata, weights, rows.complete) if is_prediction else None
     eta = _linear_predictor(fit, rows)
     unknown = _open_variance(fit, rows)
 
@@ -249,7 +250,7 @@ def _check_zeros(family, kind, interval):
         )
 
 
-def _refuse_split_groups(fit: FittedModel, used: Sequence[BoolArray], re_form: str | None) -> None:
+def refuse_split_groups(fit: FittedModel, used: Sequence[BoolArray], re_form: str | None) -> None:
     """An observation of a known group whose slope is taken from a new group is nobody's observation."""
     for g, mask in zip(fit.groups, used, strict=True):
         if mask.any() and not mask.all():
@@ -262,7 +263,20 @@ def _refuse_split_groups(fit: FittedModel, used: Sequence[BoolArray], re_form: s
 # --- rows -----------------------------------------------------------------------------------------
 
 
-def _rows(fit, newdata, used, needs_open, allow_new_levels, offset, needs_own):
+def rows_to_predict(
+    fit: FittedModel,
+    newdata: Any,
+    used: Sequence[BoolArray],
+    needs_open: bool,
+    allow_new_levels: bool,
+    offset: Any,
+    needs_own: bool,
+) -> Rows:
+    """Return the :class:`Rows` to predict: those of the fit, or new ones.
+
+    ``used`` tells which effects of each grouping factor take part; ``needs_open`` asks for the columns of the
+    others too, ``needs_own`` for what the family has beside the mean.
+    """
     design = fit.design
     if newdata is None:
         if offset is not None:
@@ -273,7 +287,8 @@ def _rows(fit, newdata, used, needs_open, allow_new_levels, offset, needs_own):
         ]
         complete = np.ones(fit.nobs, dtype=bool)
         return Rows(design.index, design.X, design.offset, effects, complete, fit.auxiliary)
-    taken, left_out = [], []
+    taken: list[int] = []
+    left_out: list[int] = []
     for g, mask in zip(fit.groups, used, strict=True):
         for position, columns in g.parts:
             (taken if mask[columns].any() else left_out).append(position)
@@ -302,7 +317,9 @@ def _new_effects(group: Group, mask: BoolArray, new: NewDesign, taken: Sequence[
     return Effects(Z, codes, mask)
 
 
-def _weights(fit, newdata, weights, complete):
+def weights_of_rows(
+    fit: FittedModel, newdata: Any, weights: str | ArrayLike | None, complete: BoolArray
+) -> FloatArray | None:
     """Return the known precisions (or trials) of the rows, or None."""
     design = fit.design
     own = design.weights if design.trials is None else design.trials
@@ -317,7 +334,7 @@ def _weights(fit, newdata, weights, complete):
             )
         return None
     frame = as_frame(newdata)
-    found = argument(weights, "weights", frame)
+    found: Any = argument(weights, "weights", frame)
     check_weights(found[complete], frame.index[complete])
     return found
 
