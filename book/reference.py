@@ -41,6 +41,8 @@ CLASSES = {
         "inference.means": "Means Differences",
         "comparison.compare": "Comparison",
         "comparison.conditional_aic": "ConditionalAIC",
+        "bayes.result": "Posterior",
+        "bayes.specification": "Priors",
         "diagnostics.check": "Check",
         "diagnostics.verdict": "Line",
         "diagnostics.residuals": "SimulatedResiduals ResidualTest",

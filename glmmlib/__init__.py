@@ -8,6 +8,7 @@ groups                      `icc`, `icc_conf_int`, `design_effect`, `between_var
 tests and intervals         `coef_tests`, `wald_test`, `anova`, `exact_rlrt`, `bootstrap_test`, `profile`,
                             `means`, `smooths`, `smooth_curve`
 choosing                    `compare`, `conditional_aic`, `power`
+priors                      `posterior`
 looking                     `check`, `simulated_residuals`, `influence`, `plots`, `sliders`
 telling                     `report`, `tidy`, `glance`, `augment`
 ==========================  ===============================================================================
@@ -17,6 +18,7 @@ from glmmlib import errors as errors
 from glmmlib import palette as palette
 from glmmlib import plots, sliders
 from glmmlib._version import __version__ as __version__
+from glmmlib.bayes.posterior import posterior
 from glmmlib.catalogue import codebook, datasets, load, load_truth
 from glmmlib.comparison.anova import anova
 from glmmlib.comparison.bootstrap_test import bootstrap_test
@@ -70,6 +72,7 @@ __all__ = [
     "means",
     "median_odds_ratio",
     "plots",
+    "posterior",
     "power",
     "profile",
     "r2",

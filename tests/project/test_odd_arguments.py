@@ -99,6 +99,7 @@ TAKING_A_FIT = {
     "shrinkage": gl.shrinkage,
     "conditional_aic": gl.conditional_aic,
     "median_odds_ratio": gl.median_odds_ratio,
+    "posterior": lambda f: gl.posterior(f, rng=seeded()),
     "check": lambda f: gl.check(f, rng=seeded()),
     "simulated_residuals": lambda f: gl.simulated_residuals(f, rng=seeded()),
     "influence": gl.influence,
