@@ -109,7 +109,7 @@ class LinearMarginal(Marginal):
             Xy = G[:, :p, p] + s2[:, None] * Qm
             yy = G[:, p, p] + s2 * (Qm @ prior.mean)
             root = np.moveaxis(blocks.cholesky(np.moveaxis(XX, 0, 2)), 2, 0)
-            sound: Any = np.isfinite(root).all(axis=(1, 2))[:, None, None]
+            sound = np.isfinite(root).all(axis=(1, 2), keepdims=True)
             half = np.linalg.solve(np.where(sound, root, np.eye(p)), Xy[:, :, None])[:, :, 0]
             value = 2.0 * np.log(np.einsum("aarj->arj", C)).sum(axis=(0, 2)) - prior.log_det
             value += 2.0 * np.log(np.einsum("rxx->rx", root)).sum(axis=1)
