@@ -42,7 +42,6 @@ CLASSES = {
         "comparison.compare": "Comparison",
         "comparison.conditional_aic": "ConditionalAIC",
         "bayes.result": "Posterior",
-        "bayes.specification": "Priors",
         "diagnostics.check": "Check",
         "diagnostics.verdict": "Line",
         "diagnostics.residuals": "SimulatedResiduals ResidualTest",

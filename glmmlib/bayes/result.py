@@ -41,6 +41,7 @@ class Posterior:
 
     Attributes
     ----------
+    fit : MixedModelFit
     draws : DataFrame
         One row for each draw, one column for each parameter: coefficients, SDs and correlations of the random
         effects (``"sd g.Intercept"``), and ``"sigma"`` or ``"dispersion"``. The draws are independent but for
@@ -124,6 +125,10 @@ class Posterior:
         claim : str
             A comparison of sums, products and powers of parameters by their names in ``draws``, with ``abs``,
             ``exp``, ``log`` and ``sqrt``.
+
+        Returns
+        -------
+        float
 
         Raises
         ------
@@ -360,10 +365,21 @@ class Posterior:
 
         Random effects are variables of their own, ``"b g"``, with the dimensions of levels and effects.
 
+        Returns
+        -------
+        xarray.DataTree
+
         Raises
         ------
         ModelError
             Where the package arviz-base is missing.
+
+        Examples
+        --------
+        >>> import glmmlib as gl
+        >>> fit = gl.lmer("Yield ~ 1 + (1 | Batch)", gl.load("Dyestuff"))
+        >>> post = gl.posterior(fit, rng=1)
+        >>> post.to_arviz()  # doctest: +SKIP
         """
         try:
             from_dict = import_module("arviz_base").from_dict
