@@ -30,6 +30,7 @@ from glmmlib.covariance.groups import Group
 from glmmlib.diagnostics.quantile_residuals import normal_scores, tails, zero_probability
 from glmmlib.diagnostics.residuals import counts_zeros, two_sided, uniform_distance
 from glmmlib.fitted import FittedModel
+from glmmlib.replicates.refits import refit_many
 from glmmlib.replicates.views import auxiliary_in_rows, conditional_predictors, response_of
 from glmmlib.types import FloatArray
 from glmmlib.variance.between import covariates
@@ -160,7 +161,7 @@ def calibrate(fit: FittedModel, n: int, rng: np.random.Generator) -> Calibration
     with tqdm(total=n, desc="refits", delay=2, leave=False, disable=None) as bar:
         for start in range(0, n, AT_A_TIME):
             Y = fit.simulate(min(AT_A_TIME, n - start), rng=rng)
-            refits = fit.refit_many(Y)
+            refits = refit_many(fit, Y, errors=False)
             eta = conditional_predictors(fit, refits, Y)
             pieces.append(_statistics(fit, patterns, Y, eta, auxiliary_in_rows(fit, refits), rng)[0])
             bar.update(Y.shape[1])

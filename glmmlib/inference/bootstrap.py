@@ -199,7 +199,7 @@ def bootstrap(
     check_count(n)
     Y = fit.simulate(n, require_generator(rng))
     if statistic is None:
-        many = refit_many(fit, Y)
+        many = refit_many(fit, Y, errors=False)
         return Bootstrap(_of_fit(fit), _of_refits(fit, many), int(many.is_singular.sum()), fit.model_text)
     estimates = _as_series(statistic(fit))
     rows = [_as_series(value) for value in each_fit(fit, Y, statistic)]
@@ -218,7 +218,7 @@ def bootstrap_of(
     """
     check_count(n)
     estimates = function(fit)
-    refits = refit_many(fit, fit.simulate(n, require_generator(rng)))
+    refits = refit_many(fit, fit.simulate(n, require_generator(rng)), errors=False)
     rows = [function(fit.at(refits.estimates(r))).to_numpy() for r in range(n)]
     replicates = pd.DataFrame(rows, columns=estimates.index)
     return Bootstrap(estimates, replicates, int(refits.is_singular.sum()), fit.model_text)

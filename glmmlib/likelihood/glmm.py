@@ -45,6 +45,9 @@ from glmmlib.types import ArrayLike, FloatArray, IntArray, Numbers
 PIRLS_TOLERANCE = 1e-9  # of g' H^-1 g: the objective then errs by about as much, its gradient by the root
 POLISH_TOLERANCE = 1e-13
 LONG_STEP = 100.0  # in -2 log L: the prediction of a mode may then have gone astray
+SURE = (
+    1e-6  # the decrement below which Newton's steps are not judged by values, whose differences are rounding
+)
 MODE_FOUND = 1e-4  # the decrement above which the last Newton step is no mode
 MAX_PIRLS = 100
 
@@ -229,21 +232,26 @@ class LaplaceDeviance:
         """
         tolerance = self.pirls_tolerance if tolerance is None else tolerance
         u, value, eta = self._nearest(beta, Lambdas, dispersion)
+        last = np.inf
         for _ in range(MAX_PIRLS):
             d = self.family.derivatives(self.y, eta, self.weights, dispersion, order=2)
             gradient = [s - x for s, x in zip(self.by_level(d.score, Lambdas), u, strict=True)]
             cross, factorisation, is_observed = self.curvature(d.weight, eta, Lambdas, dispersion)
             step, _, decrement = factorisation.solve(gradient)
-            if decrement < tolerance:
+            is_sure = is_observed and decrement < SURE
+            if decrement < tolerance or (
+                is_sure and decrement > 0.5 * last
+            ):  # or to the precision of the score
                 break
-            length = 1.0
+            length, last = 1.0, decrement
             while True:
                 candidate = [x + length * s for x, s in zip(u, step, strict=True)]
                 new, new_eta = self._penalised(beta, Lambdas, candidate, dispersion)
-                if new <= value + 1e-12 * abs(value) or length < 1e-10:
+                highest = value + (SURE if is_sure else 1e-12 * abs(value))
+                if new <= highest or length < 1e-10:
                     break
                 length *= 0.5
-            if not new <= value + 1e-12 * abs(value):
+            if not new <= highest:
                 break
             u, value, eta = candidate, new, new_eta
         if not decrement < MODE_FOUND * (1.0 + 1e-9 * abs(value)):

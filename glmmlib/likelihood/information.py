@@ -5,6 +5,7 @@ import numpy as np
 from glmmlib.types import BoolArray, FloatArray
 
 FLAT = 10.0  # a standard error of a log dispersion that only an infinite or a zero dispersion has
+FAR_FROM_DOUBT = 4.0  # times a standard error
 LARGEST_CORRELATION = 1e3  # between the rows of a Hessian: 1 at a minimum, little more near one
 
 
@@ -40,6 +41,13 @@ def runs_off(covariance: FloatArray, r: int) -> BoolArray:
     """Mark those of the last r parameters that have no finite estimate."""
     variances = np.abs(np.diag(covariance))
     return np.sqrt(variances[len(variances) - r :]) >= FLAT
+
+
+def stays(hessian: FloatArray, r: int) -> bool:
+    """Do even rough differences say that each of the last r parameters has a finite estimate?"""
+    if not np.isfinite(hessian).all() or np.linalg.eigvalsh(hessian)[0] <= 0.0:
+        return False
+    return not runs_off(FAR_FROM_DOUBT**2 * twice_inverse(hessian), r).any()
 
 
 def complement(flat: FloatArray, size: int) -> FloatArray:

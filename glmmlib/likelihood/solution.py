@@ -20,7 +20,7 @@ from glmmlib.covariance.groups import Group
 from glmmlib.families.gaussian import Gaussian
 from glmmlib.likelihood.coordinates import Coordinates
 from glmmlib.likelihood.glmm import POLISH_TOLERANCE, LaplaceDeviance, Mode
-from glmmlib.likelihood.information import complement, covariance_held_at_ends, runs_off, twice_inverse
+from glmmlib.likelihood.information import complement, covariance_held_at_ends, runs_off, stays, twice_inverse
 from glmmlib.likelihood.lmm import Point, ProfiledDeviance
 from glmmlib.likelihood.optimise import Optimum, gradient_hessian
 from glmmlib.likelihood.predictors import AuxiliaryPredictors
@@ -489,7 +489,12 @@ class LaplaceSolution(Solution):
         return covariance_held_at_ends(H, self.predictors.size)
 
     def runs_off(self) -> BoolArray:
-        """Mark the coefficients (r,) of auxiliary parameters that run off to the end of their range."""
+        """Mark the coefficients (r,) of auxiliary parameters that run off to the end of their range.
+
+        Where that is far from doubt, the Hessian of the search answers, which is there already.
+        """
+        if self._hessian is not None and stays(self._hessian, self.predictors.size):
+            return np.zeros(self.predictors.size, dtype=bool)
         return runs_off(self.joint_covariance, self.predictors.size)
 
     @property

@@ -194,8 +194,12 @@ class Refits:
         return pd.DataFrame(values, columns=[place.name for place in places_of(self._groups)])
 
 
-def refit_many(fit: FittedModel, Y: FloatArray) -> Refits:
-    """Fit the model of ``fit`` to every column of ``Y`` (nobs, R); returns :class:`Refits`."""
+def refit_many(fit: FittedModel, Y: FloatArray, *, errors: bool = True) -> Refits:
+    """Fit the model of ``fit`` to every column of ``Y`` (nobs, R); returns :class:`Refits`.
+
+    Without ``errors``, fits that are made one by one have missing standard errors: those of a generalised
+    model cost as much as the fit.
+    """
     Y = np.asarray(Y, dtype=float)
     if Y.ndim != 2 or len(Y) != fit.nobs:
         raise DataError(
@@ -211,7 +215,7 @@ def refit_many(fit: FittedModel, Y: FloatArray) -> Refits:
     # a step that leaves the floating-point numbers has an infinite value and is shortened
     with one_blas_thread(), np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         if not _fit_together(fit):
-            return _one_by_one(fit, Y)
+            return _one_by_one(fit, Y, _numbers if errors else _estimates)
         return _vectorised(fit, Y) if fit.is_linear else _vectorised_glmm(fit, Y)
 
 
@@ -342,8 +346,8 @@ def _single(fit: FittedModel, y: FloatArray, r: int) -> FittedModel:
         raise type(error)(f"response {r}: {error}") from None
 
 
-def _one_by_one(fit: FittedModel, Y: FloatArray):
-    rows = _in_parallel(fit, Y, _numbers)
+def _one_by_one(fit: FittedModel, Y: FloatArray, numbers: Callable[..., Any]):
+    rows = _in_parallel(fit, Y, numbers)
     params, bse, theta, auxiliary, deviance, is_singular = (
         np.array([row[i] for row in rows]) for i in range(6)
     )
@@ -399,7 +403,15 @@ def _fit_each(fit, Y, first, statistic):
 
 
 def _numbers(fit: FittedModel):
-    arrays = (fit.params.to_numpy(), fit.bse.to_numpy(), fit.theta.to_numpy())
+    return _with_errors(fit, fit.bse.to_numpy())
+
+
+def _estimates(fit: FittedModel):
+    return _with_errors(fit, np.full(len(fit.params), np.nan))
+
+
+def _with_errors(fit, bse):
+    arrays = (fit.params.to_numpy(), bse, fit.theta.to_numpy())
     return *arrays, fit.solution.estimates.auxiliary, fit.deviance, fit.is_singular
 
 
