@@ -13,6 +13,7 @@ SHIFTS = ((3.0, -2.0), (3.0, 2.0), (10.0, -2.0), (10.0, 2.0))  # sizes, and mean
 FEW_LEVELS, FEW_ROWS = 6.0, 2_000  # an effective number of levels below which there may be several minima
 EXPLAINED = 1e-3  # -2 log L a row of counts or successes below which nothing is left to be found
 STEPS = 40  # after which a search that has come no lower is given up: with separated levels it has no end
+WIDE = 2.0  # effects of this size, in the same units, may lie about several means
 ROWS_TO_TELL = 3  # rows a level, on average, that tell its effect from the dispersion
 
 
@@ -46,8 +47,8 @@ def other_starts(
 
     Where a variance ended near zero, which is always a stationary point, it is given other sizes. Where there
     may be several minima all effects are: few levels hold what there is to know, or the dispersion can do
-    what the effects of levels of few rows do. With few levels the mean may be that of either, so it is moved
-    as well.
+    what the effects of levels of few rows do. Few levels that differ widely may lie about another mean, which
+    is moved as well.
 
     Parameters
     ----------
@@ -79,7 +80,9 @@ def other_starts(
     rest = (few | can_trade) & ~collapsed.any(axis=1)
     collapsed[np.ix_(rest, covariance.sizes)] = True
     yield from _resized(collapsed, theta, typical)
-    yield from _anew(covariance, np.flatnonzero(few), typical)
+    sds = [np.sqrt((L**2).sum(axis=-1)).max(axis=-1) for L in covariance.factors(theta)]
+    is_wide = np.max(sds, axis=0) > WIDE * typical
+    yield from _anew(covariance, np.flatnonzero(few & is_wide), typical)
 
 
 def _by_effect(information):
