@@ -39,6 +39,7 @@ CLASSES = {
         "inference.wald": "WaldTest",
         "inference.profile.profile": "Profile",
         "inference.means": "Means Differences",
+        "inference.margins": "Comparisons",
         "comparison.compare": "Comparison",
         "comparison.conditional_aic": "ConditionalAIC",
         "bayes.result": "Posterior",

@@ -6,7 +6,7 @@ data                        `load`, `load_truth`, `datasets`, `codebook`, `simul
 groups                      `icc`, `icc_conf_int`, `design_effect`, `between_variance`, `correlation`,
                             `shrinkage`, `r2`, `median_odds_ratio`
 tests and intervals         `coef_tests`, `wald_test`, `anova`, `exact_rlrt`, `bootstrap_test`, `profile`,
-                            `means`, `smooths`, `smooth_curve`
+                            `means`, `comparisons`, `slopes`, `smooths`, `smooth_curve`
 choosing                    `compare`, `conditional_aic`, `power`
 priors                      `posterior`
 looking                     `check`, `simulated_residuals`, `influence`, `plots`, `sliders`
@@ -29,6 +29,7 @@ from glmmlib.diagnostics.check import check
 from glmmlib.diagnostics.influence import influence
 from glmmlib.diagnostics.residuals import simulated_residuals
 from glmmlib.inference.contrasts import coef_tests
+from glmmlib.inference.margins import comparisons, slopes
 from glmmlib.inference.means import means
 from glmmlib.inference.profile.profile import profile
 from glmmlib.inference.smooths import smooth_curve, smooths
@@ -55,6 +56,7 @@ __all__ = [
     "codebook",
     "coef_tests",
     "compare",
+    "comparisons",
     "conditional_aic",
     "correlation",
     "datasets",
@@ -81,6 +83,7 @@ __all__ = [
     "simulate",
     "simulated_residuals",
     "sliders",
+    "slopes",
     "smooth_curve",
     "smooths",
     "tidy",

@@ -32,16 +32,14 @@ def reference_grid(
         raise ModelError(f"at is a dict of variables and their values, such as {{'x': 5}}, not {at!r}")
     for name in [*keys, *at]:
         if name not in names:
-            raise ModelError(f"{name!r} is not a variable of the fixed effects{_hint(name, names, fit)}")
+            raise ModelError(
+                f"{name!r} is not a variable of the fixed effects{variable_hint(name, names, fit)}"
+            )
     if not keys or len(set(keys)) < len(keys):
         raise ModelError("by needs the names of one or more variables, each of them once")
-    computed = [f for f, coded in recipe.is_categorical("fixed").items() if coded and f.expression]
-    coded = {name for factor in computed for name in recipe.columns_of_factor(factor)}
     values, averaged = {}, []
     for name in names:
-        column = clean(design.data, name)
-        if name in coded and not is_categorical(column):  # a number inside C()
-            column = column.astype("category")
+        column = variable(design, name)
         levels = _levels(name, column, at.get(name))
         if levels is None and name in keys:
             raise ModelError(
@@ -68,7 +66,33 @@ def reference_grid(
     return pd.DataFrame(list(product(*(values[name] for name in ordered))), columns=ordered), averaged
 
 
-def _hint(name: str, names: Sequence[str], fit: FittedModel) -> str:
+def variable(design: Design, name: str) -> pd.Series:
+    """Return a column of the fit's rows as the fixed effects see it: a number inside C() is a factor."""
+    column, recipe = clean(design.data, name), design.recipe
+    computed = [f for f, coded in recipe.is_categorical("fixed").items() if coded and f.expression]
+    coded = {name for factor in computed for name in recipe.columns_of_factor(factor)}
+    return column.astype("category") if name in coded and not is_categorical(column) else column
+
+
+def levels_of(name: str, column: pd.Series) -> list[Any] | None:
+    """Return the levels of a factor, or of a flag; None for a covariate.
+
+    Raises
+    ------
+    ModelError
+        For dates.
+    """
+    if is_categorical(column) or column.dtype == bool:
+        return list(column.cat.categories) if is_categorical(column) else [False, True]
+    if column.dtype.kind not in "biuf":
+        raise ModelError(
+            f"{name!r} holds dates, which have no mean that a formula could use: turn it into a number first"
+        )
+    return None
+
+
+def variable_hint(name: str, names: Sequence[str], fit: FittedModel) -> str:
+    """Return a hint for a name that is no variable of the model."""
     if name in fit.ngroups:
         return ": it is a grouping factor, whose levels fit.coef() shows"
     return did_you_mean(name, names)
@@ -80,16 +104,12 @@ def _levels(name, column, given):
         given = [given] if isinstance(given, str) or not np.iterable(given) else list(given)
         if not given:
             raise ModelError(f"at[{name!r}] is empty: give one value or more")
-    if is_categorical(column) or column.dtype == bool:
-        levels = list(column.cat.categories) if is_categorical(column) else [False, True]
+    levels = levels_of(name, column)
+    if levels is not None:
         unknown = [v for v in given or [] if v not in levels]
         if unknown:
             raise ModelError(f"{unknown[0]!r} is no level of {name!r}; they are {listed(levels)}")
         return levels if given is None else given
-    if column.dtype.kind not in "biuf":
-        raise ModelError(
-            f"{name!r} holds dates, which have no mean that a formula could use: turn it into a number first"
-        )
     if given is not None and not all(
         isinstance(v, int | float | np.number) and np.isfinite(v) for v in given
     ):

@@ -177,6 +177,22 @@ class Solution(ABC):
         """
 
     @property
+    @abstractmethod
+    def free(self) -> FloatArray:
+        """The parameters (k,) on which an expected response depends, beta first, in coordinates of their own;
+        what a linear model has beside beta does not move it.
+        """
+
+    @property
+    @abstractmethod
+    def free_cov(self) -> FloatArray:
+        """Covariance (k, k) of the errors of `free`."""
+
+    @abstractmethod
+    def estimates_at(self, free: FloatArray) -> Estimates:
+        """Return the estimates on the user's scale for other values of `free`."""
+
+    @property
     def auxiliary(self) -> Any:
         """What the family has beside the mean, as it takes it: a number, or one for each row of the data."""
         return self.estimates.auxiliary
@@ -329,6 +345,17 @@ class LinearSolution(Solution):
         half = solve_triangular(root, np.eye(len(root)), lower=True) if len(root) else root
         return self.sigma**2 * self.coordinates.covariance(half.T @ half)
 
+    @property
+    def free(self) -> FloatArray:
+        return self.estimates.beta
+
+    @property
+    def free_cov(self) -> FloatArray:
+        return self.beta_cov
+
+    def estimates_at(self, free: FloatArray) -> Estimates:
+        return replace(self.estimates, beta=free)
+
     def with_response(self, y: FloatArray) -> Any:
         """Return the criterion of another response, as :meth:`at` takes it."""
         return self.problem.with_response(y)
@@ -404,7 +431,7 @@ class LaplaceSolution(Solution):
         self.problem, self.parameters, self.convergence = problem, parameters, convergence
         self.standard_theta = problem.theta(parameters)
         self.standard_beta, _, self._dispersion = problem.split(parameters)
-        self.estimates = self._on_the_users_scale() if estimates is None else estimates
+        self.estimates = self.estimates_at(parameters) if estimates is None else estimates
         self._hessian, self._value = hessian, value
 
     def at(self, estimates: Estimates, problem: LaplaceDeviance | None = None) -> LaplaceSolution:
@@ -435,10 +462,18 @@ class LaplaceSolution(Solution):
             )
         return solution
 
-    def _on_the_users_scale(self) -> Estimates:
-        theta = self.problem.covariance.to_user(self.standard_theta)
-        auxiliary = self.predictors.estimate(self.problem.tau(self.parameters))
-        return Estimates(theta, self.coordinates.beta(self.standard_beta), auxiliary)
+    @property
+    def free(self) -> FloatArray:
+        return self.parameters
+
+    @property
+    def free_cov(self) -> FloatArray:
+        return self.joint_covariance
+
+    def estimates_at(self, free: FloatArray) -> Estimates:
+        beta = self.coordinates.beta(free[: self.problem.p])
+        theta = self.problem.covariance.to_user(self.problem.theta(free))
+        return Estimates(theta, beta, self.predictors.estimate(self.problem.tau(free)))
 
     @property
     def predictors(self) -> AuxiliaryPredictors:

@@ -384,6 +384,7 @@ ROOMS = {
     "r2": gl.r2,
     "shrinkage": gl.shrinkage,
     "means": lambda fit: gl.means(fit, "x", at={"x": [0.0, 1.0]}),
+    "slopes": lambda fit: gl.slopes(fit, "x"),
     "anova": gl.anova,
     "conditional AIC": gl.conditional_aic,
     "residuals": lambda fit: gl.simulated_residuals(fit, n=20, rng=np.random.default_rng(1)),

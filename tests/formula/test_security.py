@@ -95,6 +95,8 @@ PLACES = {
     "wald_test": lambda fit, text: gl.wald_test(fit, text),
     "means by": lambda fit, text: gl.means(fit, text),
     "means at": lambda fit, text: gl.means(fit, "Days", at={text: 1}),
+    "comparisons": lambda fit, text: gl.comparisons(fit, text),
+    "slopes by": lambda fit, text: gl.slopes(fit, by=text),
     "parm": lambda fit, text: fit.conf_int(parm=text),
     "simulate": lambda fit, text: gl.simulate(
         f"~ I({text}) + (1 | Subject)", fit.design.data, fixef=[1, 1], sd=1, sigma=1, n=1, rng=1

@@ -356,6 +356,7 @@ REFUSED = {
     "r2": gl.r2,
     "shrinkage": gl.shrinkage,
     "between variance": gl.between_variance,
+    "slopes": lambda fit: gl.slopes(fit, "Days"),
     "means": lambda fit: gl.means(fit, "Days", at={"Days": [0, 5]}),
     "exact test": gl.exact_rlrt,
 }

@@ -90,6 +90,8 @@ TAKING_A_FIT = {
     "anova": gl.anova,
     "anova two": lambda f: gl.anova(f, f),
     "means": lambda f: gl.means(f, "x"),
+    "comparisons": gl.comparisons,
+    "slopes": gl.slopes,
     "profile": gl.profile,
     "icc": gl.icc,
     "icc_conf_int": lambda f: gl.icc_conf_int(f, rng=seeded()),
@@ -141,6 +143,8 @@ TAKING_A_LEVEL = {
     "conf_int bootstrap": lambda f, v: f["ml"].conf_int(level=v, method="bootstrap", n=400, rng=seeded()),
     "predict": lambda f, v: f["lmm"].predict(interval="confidence", level=v),
     "means": lambda f, v: gl.means(f["lmm"], "f", level=v),
+    "comparisons": lambda f, v: gl.comparisons(f["lmm"], level=v),
+    "slopes": lambda f, v: gl.slopes(f["lmm"], level=v),
     "profile": lambda f, v: gl.profile(f["ml"], "x", level=v),
     "icc_conf_int": lambda f, v: gl.icc_conf_int(f["ml"], level=v, n=25, rng=seeded()),
     "r2.conf_int": lambda f, v: gl.r2(f["ml"]).conf_int(level=v, n=25, rng=seeded()),
@@ -249,6 +253,9 @@ def test_names_of_columns_groups_and_parameters(value, fits):
     d, lmm, ml = fits["data"], fits["lmm"], fits["ml"]
     for ask in (
         lambda: gl.means(lmm, value),
+        lambda: gl.comparisons(lmm, value),
+        lambda: gl.comparisons(lmm, "x", by=value),
+        lambda: gl.slopes(lmm, value),
         lambda: gl.icc(lmm, group=value),
         lambda: gl.shrinkage(lmm, group=value),
         lambda: gl.influence(lmm, group=value),

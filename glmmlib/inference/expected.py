@@ -1,0 +1,137 @@
+"""Expected responses of rows as a function of the parameters, and how their averages move with these."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from glmmlib.design.arrays import NewDesign
+from glmmlib.design.newdata import new_design
+from glmmlib.display.words import counted
+from glmmlib.errors import DataError, ModelError
+from glmmlib.fitted import FittedModel
+from glmmlib.likelihood.solution import Estimates
+from glmmlib.types import FloatArray
+
+STEP = 1e-3  # of a standard error: differences are exact to its square
+
+
+@dataclass(frozen=True, eq=False)
+class Scale:
+    """Of what the expectation is taken.
+
+    ``kind`` is "response", "link" or "conditional", as in predictions; ``over_groups`` says whether it is
+    averaged over the distribution of the random effects, or taken where they are zero.
+    """
+
+    kind: str
+    over_groups: bool
+
+    def for_model(self, fit: FittedModel) -> Scale:
+        """Return the same without an average that changes nothing: b has mean zero on a straight scale."""
+        is_straight = self.kind == "link" or (fit.family.link.is_straight and fit.family.is_mean_of_link)
+        return Scale(self.kind, self.over_groups and not is_straight)
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Rows whose expected response is asked for."""
+
+    fit: FittedModel
+    scale: Scale
+    design: NewDesign
+
+    @property
+    def needs_auxiliary(self) -> bool:
+        return self.scale.kind == "response" and self.fit.family.mean_needs_auxiliary
+
+    def expected(self, estimates: Estimates) -> FloatArray:
+        """Return the expected response (n,) of each row, at these estimates."""
+        family, new = self.fit.family, self.design
+        eta = new.X @ estimates.beta
+        eta = eta if new.offset is None else eta + new.offset
+        if self.scale.kind == "link":
+            return eta
+        _check_range(family, eta)
+        variance = self._variance(estimates) if self.scale.over_groups else None
+        if self.scale.kind == "conditional":
+            return family.link.inverse(eta) if variance is None else family.link.average(eta, variance)
+        own = self._auxiliary(estimates)
+        return family.mean(eta, own) if variance is None else family.average(eta, variance, own)
+
+    def _auxiliary(self, estimates):
+        if not self.needs_auxiliary:
+            return None
+        predictors = self.fit.solution.predictors
+        return predictors.values_at(estimates.auxiliary, self.design.auxiliary, len(self.design.index))
+
+    def _variance(self, estimates):
+        """Return the variance (n,) of the random effects of a new group of each factor."""
+        total = np.zeros(len(self.design.index))
+        for g in self.fit.groups:
+            root = self.fit.scale * g.covariance.factor(estimates.theta)
+            for_term = np.zeros((g.q, len(total)))
+            for position, columns in g.parts:
+                for_term[columns] = self.design.random[position].Z
+            total += np.square(root.T @ for_term).sum(axis=0)
+        return total
+
+
+def rows_of(fit: FittedModel, frame: pd.DataFrame, offset: FloatArray | None, scale: Scale) -> Rows:
+    """Read the rows of a data frame as the model sees them.
+
+    Raises
+    ------
+    DataError, ModelError
+        For rows with a missing value, or with coefficients that have no finite estimate.
+    """
+    scale = scale.for_model(fit)
+    terms = tuple(range(len(fit.design.random))) if scale.over_groups else ()
+    needs_own = scale.kind == "response" and fit.family.mean_needs_auxiliary
+    new = new_design(fit.design, frame, random=terms, ungrouped=terms, offset=offset, auxiliary=needs_own)
+    if not new.complete.all():
+        missing = int((~new.complete).sum())
+        raise DataError(
+            f"{counted(missing, 'row')} of newdata lack a value, so there is no average over them: leave "
+            "them out"
+        )
+    if np.isnan(new.X).any():
+        raise ModelError(
+            "the data do not tell the expected response of all rows, because columns were left out of the "
+            f"fit ({', '.join(fit.design.aliased)}): average over rows that the data tell, by newdata="
+        )
+    if not fit.solution.is_estimable(new.X).all():
+        raise ModelError(
+            "some rows hold coefficients without a finite estimate (separation), whose errors are unknown: "
+            "leave these rows out of the average, by newdata="
+        )
+    return Rows(fit, scale, new)
+
+
+def gradients(fit: FittedModel, function: Callable[[Estimates], FloatArray]) -> FloatArray:
+    """Return the derivatives (r, k) of a function of the estimates in ``fit.solution.free``."""
+    solution = fit.solution
+    free, sd = solution.free, np.sqrt(np.maximum(np.diag(solution.free_cov), 0.0))
+    columns = []
+    for i, h in enumerate(STEP * sd):
+        if h == 0.0:
+            columns.append(np.zeros_like(function(fit.solution.estimates)))
+            continue
+        step = np.zeros(len(free))
+        step[i] = h
+        up, down = (function(solution.estimates_at(free + s)) for s in (step, -step))
+        columns.append((up - down) / (2.0 * h))
+    return np.stack(columns, axis=-1)
+
+
+def _check_range(family, eta):
+    if not family.is_within(eta).all():
+        low, high = family.eta_range
+        raise ModelError(
+            f"the linear predictor of {counted(int((~family.is_within(eta)).sum()), 'row')} lies outside the "
+            f"range of the {family.link.name} link ({low:g} to {high:g}), so there is no mean to average: "
+            "ask for a smaller change, or for kind='link'"
+        )
