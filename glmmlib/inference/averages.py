@@ -32,7 +32,7 @@ def rows_to_average(fit: FittedModel, newdata: Any, offset: Any) -> tuple[pd.Dat
     if design.offset_argument is not True:
         return design.data, None
     formulas = new_design(design, design.data, random=(), offset=np.zeros(fit.nobs)).offset
-    return design.data, design.offset - formulas
+    return design.data, np.asarray(design.offset) - np.asarray(formulas)
 
 
 def shares_of_rows(data: pd.DataFrame, by: Any, weights: Any) -> tuple[FloatArray, list[tuple], list[str]]:

@@ -170,7 +170,7 @@ def comparisons(
     >>> gl.comparisons(fit, {"period": ("1", "4")}, re_form="~0").table["estimate"].round(3).item()
     -0.15
     >>> gl.comparisons(fit, {"period": ("1", "4")}).table["estimate"].round(3).item()
-    -0.162
+    -0.159
     """
     scale = _checked_options(re_form, kind, level)
     if change not in CHANGES:
