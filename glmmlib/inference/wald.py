@@ -35,7 +35,8 @@ class WaldTest:
         Of all rows together.
     df : tuple
         ``(numerator, denominator)`` for F, otherwise ``(df,)``.
-    ddf : {"satterthwaite", "kenward-roger", "z"}
+    ddf : {"satterthwaite", "kenward-roger", "z", "CR0", "CR2"}
+        Of which kind covariance and degrees of freedom are.
     L : (r, p) array
     """
 
@@ -67,7 +68,8 @@ class WaldTest:
         return f"all at once: {self.kind}({df}) = {self.statistic:.2f}, p {p}"
 
     def _title(self) -> str:
-        return f"Wald test ({DDF_TITLE[self.ddf]}{' degrees of freedom' if self.ddf != 'z' else ''})"
+        how = DDF_TITLE.get(self.ddf, f"cluster-robust, {self.ddf}, Satterthwaite")
+        return f"Wald test ({how}{' degrees of freedom' if self.ddf != 'z' else ''})"
 
     def __str__(self) -> str:
         lines = [self._title(), self._table().to_text()]
@@ -129,7 +131,7 @@ def wald_test(fit: FittedModel, contrast: Any, ddf: str | None = None) -> WaldTe
             "nothing: compare with the model without them, gl.anova(smaller, larger)"
         )
     rows = single_tests(fit, L, rhs, ddf)
-    hypotheses = tuple(_equation(row, r, fit.params.index) for row, r in zip(L, rhs, strict=True))
+    hypotheses = tuple(equation(row, r, fit.params.index) for row, r in zip(L, rhs, strict=True))
     if len(L) == 1:
         kind, one = "z" if ddf == "z" else "t", rows.iloc[0]
         return WaldTest(
@@ -249,8 +251,8 @@ def _evaluate(node, size):
     raise TypeError("not linear")
 
 
-def _equation(row: FloatArray, rhs: float, names: pd.Index) -> str:
-    """Write one row as an equation."""
+def equation(row: FloatArray, rhs: float, names: pd.Index) -> str:
+    """Write one row of a contrast as an equation in the names of the coefficients."""
     text = ""
     for weight, name in zip(row, names, strict=True):
         if weight:

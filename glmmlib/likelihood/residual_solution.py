@@ -13,7 +13,7 @@ from glmmlib.likelihood.residual_moves import ResidualMoves
 from glmmlib.likelihood.residual_parameters import ResidualParameters
 from glmmlib.likelihood.solution import GIVEN, Convergence, Estimates, LinearSolution
 from glmmlib.likelihood.variance_moves import curvature
-from glmmlib.types import AuxiliaryValue, FloatArray
+from glmmlib.types import AuxiliaryValue, FloatArray, IntArray
 
 
 class ResidualSolution(LinearSolution):
@@ -135,6 +135,12 @@ class ResidualSolution(LinearSolution):
         """Return the inverse of the residuals' covariance times residuals (n,)."""
         whitener = self.white.whitener
         return whitener.whitening.solve((residual / whitener.sd)[None])[0] / (whitener.sd * self.sigma**2)
+
+    def error_covariance(self, rows: IntArray) -> FloatArray:
+        unit = np.zeros((len(rows), self.white.problem.n))
+        unit[np.arange(len(rows)), rows] = 1.0
+        drawn = self.correlated(unit)[:, rows]
+        return drawn.T @ drawn
 
     def correlated(self, noise: FloatArray) -> FloatArray:
         """Return independent standard normal numbers (k, n) as residuals of the model."""

@@ -28,7 +28,7 @@ from glmmlib.likelihood.separation import Separation, find_separation
 from glmmlib.likelihood.variance_moves import Moves
 from glmmlib.linalg import blocks
 from glmmlib.linalg.pls import Factorisation
-from glmmlib.types import BoolArray, FloatArray
+from glmmlib.types import BoolArray, FloatArray, IntArray
 
 
 @dataclass(frozen=True)
@@ -367,6 +367,11 @@ class LinearSolution(Solution):
     def moves(self) -> Moves:
         """Return the ways in which the variances can move from here."""
         return Moves(self.problem, self.standard_theta)
+
+    def error_covariance(self, rows: IntArray) -> FloatArray:
+        """Return the covariance of the residuals of these m rows (m, m), given the random effects."""
+        w = self.problem.weights
+        return np.diag(self.sigma**2 / (np.ones(len(rows)) if w is None else w[rows]))
 
     def normalised(self, residual: FloatArray) -> FloatArray:
         """Return residuals (n,) over their SDs, and independent under the model."""
