@@ -32,7 +32,7 @@ from glmmlib.models.update import update
 from glmmlib.models.varcorr import VarCorr, group_covariance
 from glmmlib.prediction.error_variance import mode_error_variances
 from glmmlib.prediction.predict import predict as predict_rows
-from glmmlib.prediction.simulate import simulate_fit
+from glmmlib.prediction.simulate_new import simulate_rows
 from glmmlib.replicates.refits import Refits
 from glmmlib.types import ArrayLike, FloatArray
 
@@ -501,7 +501,13 @@ class MixedModelFit(AuxiliaryParameters, ABC):
 
     @checked
     def simulate(
-        self, n: int | None = None, rng: np.random.Generator | int | None = None, conditional: bool = False
+        self,
+        n: int | None = None,
+        rng: np.random.Generator | int | None = None,
+        conditional: bool = False,
+        newdata: Any = None,
+        weights: str | ArrayLike | None = None,
+        offset: str | ArrayLike | None = None,
     ) -> FloatArray | pd.Series:
         """Draw responses from the fitted model, with its estimates taken for the truth (parametric
         bootstrap).
@@ -514,17 +520,23 @@ class MixedModelFit(AuxiliaryParameters, ABC):
             The source of randomness, always to be given.
         conditional : bool
             Keep the conditional modes of the random effects (lme4's ``use.u``) instead of drawing new ones.
+        newdata : DataFrame, optional
+            Rows to draw responses for; those of the fit if None. Each level of a grouping factor draws random
+            effects of its own, whether the fit has seen it or not; with `conditional` all have to be known.
+        weights, offset : column name or array, optional
+            For new data, as in :meth:`predict`: known precisions (for a binomial response the trials), and
+            what stands in the place of the fit's `offset` argument.
 
         Returns
         -------
         Series or array
-            One response with the index of the rows, or for given `n` an array (nobs, n), such as
+            One response with the index of the rows, or for given `n` an array (rows, n), such as
             ``fit.refit_many`` takes.
 
         Raises
         ------
-        ModelError
-            Without a Generator.
+        ModelError, DataError
+            Without a Generator; for new rows that lack a value, and for those of a model with ``residual=``.
 
         Examples
         --------
@@ -534,7 +546,7 @@ class MixedModelFit(AuxiliaryParameters, ABC):
         >>> fit.simulate(1000, rng=np.random.default_rng(1)).std(axis=0).mean().round(0).item()
         61.0
         """
-        return simulate_fit(self, n, rng, conditional)
+        return simulate_rows(self, n, rng, conditional, newdata, weights, offset)
 
     def bootstrap(
         self,

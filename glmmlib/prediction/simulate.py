@@ -108,7 +108,7 @@ def simulate(
     roots = _covariance_roots(groups, sd or {}, corr or {})
     chosen, auxiliary = _checked_family(family, link, sigma=sigma, dispersion=dispersion, zi=zi)
     eta = design.X @ beta if design.offset is None else design.X @ beta + design.offset
-    eta = eta[:, None] + random_part(groups, roots, 1 if n is None else _count(n), rng, design.nobs)
+    eta = eta[:, None] + random_part(groups, roots, 1 if n is None else checked_count(n), rng, design.nobs)
     as_proportions = not hasattr(design.formula.response, "successes")
     prior = design.weights
     if prior is None and not as_proportions:
@@ -136,7 +136,7 @@ def simulate_fit(
 ) -> FloatArray | pd.Series:
     """Draw responses from a fitted model; see :meth:`MixedModelFit.simulate`."""
     rng = require_generator(rng)
-    count = 1 if n is None else _count(n)
+    count = 1 if n is None else checked_count(n)
     eta = fit.solution.linear_predictor() if conditional else fit.solution.fixed_predictor()
     eta = np.broadcast_to(eta[:, None], (fit.nobs, count))
     if not conditional:
@@ -211,7 +211,8 @@ def require_generator(rng: Any) -> np.random.Generator:
 # --- parameters -----------------------------------------------------------------------------------
 
 
-def _count(n: int) -> int:
+def checked_count(n: int) -> int:
+    """Return how many responses to draw, a whole number from 1 on."""
     if not isinstance(n, int | np.integer) or n < 1:
         raise ModelError(f"n is the number of responses, 1 or more, not {n!r}")
     return int(n)

@@ -1,5 +1,8 @@
 """Odds ratios, rate ratios and the median odds ratio: coefficients on the scale that people quote."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from scipy.special import ndtri
@@ -7,6 +10,8 @@ from scipy.special import ndtri
 from glmmlib.display.arguments import checked
 from glmmlib.errors import ModelError
 from glmmlib.fitted import FittedModel
+from glmmlib.types import ArrayLike
+from glmmlib.variance.between import Place, variances
 
 
 @checked
@@ -26,10 +31,15 @@ def exp_table(fit: FittedModel, level: float = 0.95) -> pd.DataFrame:
 
 
 @checked
-def median_odds_ratio(fit: FittedModel) -> pd.Series:
+def median_odds_ratio(
+    fit: FittedModel, at: Mapping[str, Any] | ArrayLike | None = None
+) -> pd.Series | pd.DataFrame:
     r"""Return the median odds ratio of each grouping factor with a random intercept.
 
-    .. math:: \mathrm{MOR} = \exp\left(\sqrt{2}\,\sigma_a\,\Phi^{-1}(3/4)\right)
+    .. math::
+
+        \mathrm{MOR} = \exp\left(\sqrt{2}\,\sigma_a\,\Phi^{-1}(3/4)\right), \quad
+        \sigma_a^2 = z'\Sigma z
 
     Take two members with equal predictors from two groups drawn at random, and the odds of the one with the
     higher chance over those of the other: the MOR is the median of that ratio. It is 1 when groups do not
@@ -39,16 +49,21 @@ def median_odds_ratio(fit: FittedModel) -> pd.Series:
     ----------
     fit : GeneralizedMixedModelFit
         Binomial with the logit link.
+    at : number, array or dict, optional
+        With random slopes the ratio depends on x: the value, or values, of the covariate, or ``{"Days": 5}``,
+        as in :func:`between_variance`. By default it is that of the random intercepts, at the zero of the
+        covariates.
 
     Returns
     -------
-    Series
-        By grouping factor; for random slopes it is the ratio at the zero of the covariates.
+    Series or DataFrame
+        By grouping factor; where `at` holds several values a row for each of them, and a column for each
+        factor.
 
     Raises
     ------
     ModelError
-        For another family or link, or without a random intercept.
+        For another family or link, or, without `at`, without a random intercept.
 
     References
     ----------
@@ -69,9 +84,26 @@ def median_odds_ratio(fit: FittedModel) -> pd.Series:
             "the median odds ratio belongs to a binomial model with the logit link, for odds are what it "
             "compares"
         )
+    if at is not None:
+        return _at_places(fit, at)
     sd = {name: g.sd["Intercept"] for name, g in fit.varcorr.items() if "Intercept" in g.sd}
     if not sd:
         raise ModelError(
             f"{fit.formula!r} has no random intercept, so groups have no odds of their own to compare"
         )
-    return np.exp(np.sqrt(2.0) * pd.Series(sd, name="median odds ratio") * ndtri(0.75))
+    return pd.Series(_median_ratio(pd.Series(sd)), name="median odds ratio")
+
+
+def _at_places(fit, at):
+    place = Place.of(fit, at)
+    names = [g.name for g in fit.groups]
+    ratios = [_median_ratio(np.sqrt(variance)) for variance in variances(fit, place)]
+    if place.shape == ():
+        return pd.Series(np.ravel(ratios), names, name="median odds ratio")
+    columns = {name: np.broadcast_to(r, place.shape).ravel() for name, r in zip(names, ratios, strict=True)}
+    return pd.DataFrame(columns, place.index)
+
+
+def _median_ratio(sd: Any) -> Any:
+    """Return the median ratio of the odds of two groups, whose log odds have this SD."""
+    return np.exp(np.sqrt(2.0) * sd * ndtri(0.75))

@@ -13,7 +13,7 @@ from scipy.special import ndtri
 from test_glmm_hard_cases import PAIRS, quiet, simulated
 
 import glmmlib as gl
-from glmmlib.errors import ModelError
+from glmmlib.errors import GlmmlibError, ModelError
 
 by_pair = pytest.mark.parametrize("pair", PAIRS, ids="-".join)
 
@@ -186,6 +186,22 @@ def test_ratios(fits, pair):
     np.testing.assert_allclose(table[names[pair]], np.exp(fit.params), rtol=1e-12)
     np.testing.assert_allclose(np.log(table[["lower", "upper"]]), fit.conf_int(level=0.9), rtol=1e-12)
     np.testing.assert_allclose(table["p"], fit.pvalues)
+
+
+def test_the_median_odds_ratio_of_slopes_depends_on_x():
+    rng = np.random.default_rng(4)
+    d = pd.DataFrame({"g": np.repeat(np.arange(30), 12), "x": rng.uniform(-1, 1, 360)})
+    b = rng.normal(size=(2, 30))
+    d["y"] = rng.uniform(size=360) < 1 / (1 + np.exp(-b[0][d["g"]] - b[1][d["g"]] * d["x"]))
+    fit = gl.glmer("y ~ x + (x | g)", d, family="binomial")
+    S = fit.varcorr["g"].cov.to_numpy()
+    found = gl.median_odds_ratio(fit, at=[0.0, 0.5])
+    wanted = [np.exp(np.sqrt(2 * (np.array([1, x]) @ S @ [1, x])) * ndtri(0.75)) for x in (0.0, 0.5)]
+    np.testing.assert_allclose(found["g"], wanted)
+    assert found["g"].iloc[0] == pytest.approx(gl.median_odds_ratio(fit)["g"])
+    assert gl.median_odds_ratio(fit, at={"x": 0.5})["g"] == pytest.approx(wanted[1])
+    with pytest.raises(GlmmlibError):
+        gl.median_odds_ratio(fit, at={"z": 0.5})
 
 
 def test_the_median_odds_ratio_is_the_median_of_ratios(fits):
