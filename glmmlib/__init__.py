@@ -5,11 +5,11 @@ fit                         `lmer`, `glmer`, `load_fit`
 data                        `load`, `load_truth`, `datasets`, `codebook`, `simulate`
 groups                      `icc`, `icc_conf_int`, `design_effect`, `between_variance`, `correlation`,
                             `shrinkage`, `r2`, `median_odds_ratio`
-tests and intervals         `coef_tests`, `wald_test`, `anova`, `exact_rlrt`, `bootstrap_test`, `profile`,
-                            `means`, `comparisons`, `slopes`, `smooths`, `smooth_curve`
-choosing                    `compare`, `conditional_aic`, `power`
+tests and intervals         `coef_tests`, `wald_test`, `robust`, `anova`, `exact_rlrt`, `bootstrap_test`,
+                            `profile`, `means`, `comparisons`, `slopes`, `smooths`, `smooth_curve`
+choosing                    `compare`, `conditional_aic`, `cross_validate`, `power`
 priors                      `posterior`
-looking                     `check`, `simulated_residuals`, `influence`, `plots`, `sliders`
+looking                     `check`, `simulated_residuals`, `influence`, `semivariogram`, `plots`, `sliders`
 telling                     `report`, `tidy`, `glance`, `augment`
 ==========================  ===============================================================================
 """
@@ -24,14 +24,17 @@ from glmmlib.comparison.anova import anova
 from glmmlib.comparison.bootstrap_test import bootstrap_test
 from glmmlib.comparison.compare import compare
 from glmmlib.comparison.conditional_aic import conditional_aic
+from glmmlib.comparison.cross_validation import cross_validate
 from glmmlib.comparison.exact_rlrt import exact_rlrt
 from glmmlib.diagnostics.check import check
 from glmmlib.diagnostics.influence import influence
 from glmmlib.diagnostics.residuals import simulated_residuals
+from glmmlib.diagnostics.semivariogram import semivariogram
 from glmmlib.inference.contrasts import coef_tests
 from glmmlib.inference.margins import comparisons, slopes
 from glmmlib.inference.means import means
 from glmmlib.inference.profile.profile import profile
+from glmmlib.inference.robust import robust
 from glmmlib.inference.smooths import smooth_curve, smooths
 from glmmlib.inference.wald import wald_test
 from glmmlib.models.glmer import glmer
@@ -59,6 +62,7 @@ __all__ = [
     "comparisons",
     "conditional_aic",
     "correlation",
+    "cross_validate",
     "datasets",
     "design_effect",
     "exact_rlrt",
@@ -79,6 +83,8 @@ __all__ = [
     "profile",
     "r2",
     "report",
+    "robust",
+    "semivariogram",
     "shrinkage",
     "simulate",
     "simulated_residuals",

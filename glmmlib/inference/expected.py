@@ -56,7 +56,7 @@ class Rows:
         if self.scale.kind == "link":
             return eta
         _check_range(family, eta)
-        variance = self._variance(estimates) if self.scale.over_groups else None
+        variance = self.variance(estimates) if self.scale.over_groups else None
         if self.scale.kind == "conditional":
             return family.link.inverse(eta) if variance is None else family.link.average(eta, variance)
         own = self._auxiliary(estimates)
@@ -68,7 +68,7 @@ class Rows:
         predictors = self.fit.solution.predictors
         return predictors.values_at(estimates.auxiliary, self.design.auxiliary, len(self.design.index))
 
-    def _variance(self, estimates):
+    def variance(self, estimates: Estimates) -> FloatArray:
         """Return the variance (n,) of the random effects of a new group of each factor."""
         total = np.zeros(len(self.design.index))
         for g in self.fit.groups:

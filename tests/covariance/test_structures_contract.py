@@ -385,6 +385,7 @@ ROOMS = {
     "shrinkage": gl.shrinkage,
     "means": lambda fit: gl.means(fit, "x", at={"x": [0.0, 1.0]}),
     "slopes": lambda fit: gl.slopes(fit, "x"),
+    "robust": gl.robust,
     "anova": gl.anova,
     "conditional AIC": gl.conditional_aic,
     "residuals": lambda fit: gl.simulated_residuals(fit, n=20, rng=np.random.default_rng(1)),
