@@ -73,7 +73,7 @@ def difference(change: str, a: FloatArray, b: FloatArray, divisor: float) -> Flo
     return log if change == "ratio" else log - np.log1p(-b) + np.log1p(-a)
 
 
-def tested_changes(
+def table_of_changes(
     fit: FittedModel,
     estimate: FloatArray,
     G: FloatArray,

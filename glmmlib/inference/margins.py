@@ -31,7 +31,7 @@ from glmmlib.display.tables import Table, aligned, fixed, p_text
 from glmmlib.display.words import counted, wrapped
 from glmmlib.errors import ModelError
 from glmmlib.fitted import FittedModel
-from glmmlib.inference.averages import difference, rows_to_average, shares_of_rows, tested_changes
+from glmmlib.inference.averages import difference, rows_to_average, shares_of_rows, table_of_changes
 from glmmlib.inference.changes import Change, changes, nudges
 from glmmlib.inference.contrasts import check_ddf, covariance
 from glmmlib.inference.expected import Scale, gradients, rows_of
@@ -315,7 +315,7 @@ def _compared(
     index_names = ["variable", *(() if change == "slope" else ("change",)), *names]
     index = pd.MultiIndex.from_tuples(labels, names=index_names)
     index = index if index.nlevels > 1 else index.get_level_values(0)
-    table = tested_changes(fit, estimate, G, cov, level, ddf, "ratio" in change).set_index(index)
+    table = table_of_changes(fit, estimate, G, cov, level, ddf, "ratio" in change).set_index(index)
     notes = _notes(fit, scale, change, newdata, data, weights)
     what = {"response": "expected response", "link": "linear predictor", "conditional": "conditional mean"}
     head = {"slope": "slopes", "difference": "changes"}.get(change, f"changes ({change}s)")

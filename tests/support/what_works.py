@@ -133,16 +133,16 @@ def page(table: dict[str, dict[str, str]]) -> str:
     lines = [
         "# What works with what",
         "",
-        'Every kind of model beside everything that takes a fit: "yes", or the number of the sentence',
+        'Every kind of model beside everything that takes a fit: "yes", or the number of the sentence below',
         "with which it is refused. A test runs each cell and compares it with this page.",
         "",
-        "| | " + " | ".join(KINDS) + " |",
+        "| Room | " + " | ".join(KINDS) + " |",
         "|---" * (len(KINDS) + 1) + "|",
     ]
     for name, cells in table.items():
-        marks = (f"[{numbers[s]}](#refusals)" if s else "yes" for s in cells.values())
+        marks = (f"{numbers[s]}" if s else "yes" for s in cells.values())
         lines.append(f"| {name} | " + " | ".join(marks) + " |")
-    lines += ["", "(refusals)=", "## The refusals", ""]
+    lines += ["", "## The refusals", ""]
     lines += [f"{k}. {escaped(sentence)}" for sentence, k in numbers.items()]
     return "\n".join(lines) + "\n"
 
