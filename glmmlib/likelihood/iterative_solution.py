@@ -16,13 +16,11 @@ from glmmlib.likelihood.lmm_iterative import (
     IterativePoint,
     solve_gradient,
 )
+from glmmlib.likelihood.patience import FACTORISATIONS, dense_price
 from glmmlib.likelihood.solution import Convergence, Estimates, LinearSolution
-from glmmlib.linalg.resources import COPIES
 from glmmlib.types import FloatArray
 
 ENOUGH = 1e-5  # g' H^-1 g at which the search ends: a few thousandths of a standard error
-FLOPS = 1.5e10  # per second: what one core does of dense algebra, at least
-FACTORISATIONS = 8  # of an exact fit, each with the inverse
 
 
 class IterativeSolution(LinearSolution):
@@ -136,8 +134,4 @@ def _shift_of_beta(iterative, found, theta):
 
 def _price(problem):
     """Return what the dense way takes, in words."""
-    m = float(problem.structure.m + problem.p)
-    cells = problem.structure.cells[0, 1].size
-    per_level = cells / problem.structure.factors[0].n_levels
-    work = FACTORISATIONS * (m**3 + 4.0 * cells * per_level)
-    return f"{max(1.0, work / FLOPS):,.0f} s and {COPIES * 8 * m * m / 1e9:,.1f} GB of memory"
+    return dense_price(problem.structure, problem.p, FACTORISATIONS)

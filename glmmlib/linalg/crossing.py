@@ -9,7 +9,7 @@ it has one block only, which is best left to LAPACK.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -250,9 +250,12 @@ class Structure:
         ``cells[f, h]`` for each pair ``f < h``.
     m : int
         Number of columns of the crossed factors: the size of the dense matrix.
+    on_factorisation : callable or None
+        Called after each factorisation of the dense matrix, by who waits for them.
     """
 
     def __init__(self, factors: Sequence[Factor]) -> None:
+        self.on_factorisation: Callable[[], Any] | None = None
         by_size = sorted(range(len(factors)), key=lambda k: -factors[k].n_columns)
         chain: list[int] = []
         crossed: list[int] = []

@@ -167,6 +167,8 @@ class Factorisation:
         for f in structure.chain:
             self._eliminate(f, M, B, E, S)
         self._factorise_dense(S)
+        if structure.on_factorisation is not None:
+            structure.on_factorisation()
 
     def _crossed_block(self, M, B, E, XX):
         """Return the matrix of the crossed factors and X, lower triangle, before the chain is eliminated."""

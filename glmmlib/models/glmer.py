@@ -24,6 +24,7 @@ from glmmlib.families.registry import any_family, zero_inflated
 from glmmlib.families.registry import family as find_family
 from glmmlib.likelihood.glmm import ExactFitError, LaplaceDeviance, RangeError, SaddleError, SaturatedError
 from glmmlib.likelihood.glmm_minimise import minimise_deviance
+from glmmlib.likelihood.patience import IN_PIRLS, patience
 from glmmlib.likelihood.quadrature import Quadrature
 from glmmlib.likelihood.solution import Convergence, LaplaceSolution
 from glmmlib.linalg.resources import keep_memory, one_blas_thread
@@ -195,7 +196,8 @@ def _solution(problem: LaplaceDeviance) -> LaplaceSolution:
     # a step that leaves the floating-point numbers has an infinite value and is shortened
     with one_blas_thread(), np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         try:
-            optimum, hessian = minimise_deviance(problem)
+            with patience(problem.structure, problem.p, IN_PIRLS):
+                optimum, hessian = minimise_deviance(problem)
         except SaturatedError:
             raise ModelError(SATURATED.format(family.auxiliary[0].name)) from None
         except ExactFitError:

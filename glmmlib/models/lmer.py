@@ -22,6 +22,7 @@ from glmmlib.families.gaussian import Gaussian
 from glmmlib.likelihood.iterative_solution import IterativeSolution, solve_iteratively
 from glmmlib.likelihood.lmm import ProfiledDeviance
 from glmmlib.likelihood.lmm_minimise import minimise_deviance
+from glmmlib.likelihood.patience import FACTORISATIONS, patience
 from glmmlib.likelihood.residual_deviance import ResidualDeviance
 from glmmlib.likelihood.residual_minimise import minimise_residual
 from glmmlib.likelihood.residual_parameters import ResidualParameters
@@ -204,7 +205,7 @@ def _kind(problem: ProfiledDeviance, state: Mapping[str, Any]) -> type[LinearSol
 def _solution(problem: ProfiledDeviance) -> LinearSolution:
     if problem.is_iterative:
         return solve_iteratively(problem)
-    with problem.remembering():
+    with problem.remembering(), patience(problem.structure, problem.p, FACTORISATIONS):
         optimum = minimise_deviance(problem)
         return LinearSolution(problem, optimum.x, Convergence.of(optimum))
 
