@@ -63,12 +63,12 @@ class Support:
 
     def _smallest_whole(self, reached: Callable[..., Any], n: int, trials: FloatArray | None) -> FloatArray:
         high = np.ones(n) if trials is None else np.array(np.broadcast_to(trials, (n,)), float)
+        low = np.full(n, -1.0)
         with np.errstate(over="ignore", invalid="ignore"):
             while not (self.in_trials or (done := reached(high) | np.isinf(high)).all()):
-                high = np.where(done, high, 2.0 * high)
-            low = np.full(n, -1.0)
+                low, high = np.where(done, low, high), np.where(done, high, _next(high))
             while (wide := np.isfinite(high) & (high - low > np.maximum(1.0, np.spacing(high)))).any():
-                middle = np.where(wide, np.ceil(0.5 * (low + high)), high)
+                middle = np.where(wide, _between(low, high), high)
                 at = reached(middle) | ~wide
                 low, high = np.where(at, low, middle), np.where(at, middle, high)
         return high
@@ -80,3 +80,16 @@ class Support:
         if np.isinf(self.upper):
             return self.lower + np.exp(coordinate)
         return self.lower + (self.upper - self.lower) / (1.0 + np.exp(-coordinate))
+
+
+def _next(count: FloatArray) -> FloatArray:
+    """A larger whole number: 2, 4, 16, 256 ... to half the largest float, then infinity."""
+    most = 0.5 * np.finfo(float).max
+    return np.where(count >= most, np.inf, np.minimum(np.maximum(2.0 * count, count * count), most))
+
+
+def _between(low: FloatArray, high: FloatArray) -> FloatArray:
+    """A whole number between two, halfway in digits where they are far apart."""
+    halfway = 0.5 * low + 0.5 * high
+    far = high > 4.0 * np.maximum(low, 1.0)
+    return np.ceil(np.where(far, np.sqrt(np.maximum(low, 1.0)) * np.sqrt(high), halfway))
