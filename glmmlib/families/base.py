@@ -61,6 +61,8 @@ class Family(MeanRange, ResponseMean, ResidualVariance, ABC):
         Families at the end of the range of its auxiliary parameters, and what these are there, in words.
     law : str
         The variance of a response given the random effects, in words.
+    lowest : str
+        Responses at the lower end of the range of a family of counts, in words.
     no_zero_inflation : str
         Why it has no structural zeros beside its own responses.
     caveat : str

@@ -1,10 +1,15 @@
 """The mean of a response, where it is more than the inverse link of the linear predictor."""
 
-from typing import ClassVar
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
 
 from glmmlib.families.averages import normal_average
 from glmmlib.families.links import Link
 from glmmlib.types import AuxiliaryValue, FloatArray
+
+if TYPE_CHECKING:
+    from glmmlib.families.base import Family
 
 
 class ResponseMean:
@@ -32,6 +37,15 @@ class ResponseMean:
         if self.is_mean_of_link:
             return self.link.average(eta, variance)
         return normal_average(lambda at: self.mean(at, dispersion), eta, variance)
+
+    @property
+    def counted(self) -> Family:
+        """The family of responses that are no structural zeros: this one, unless it has such zeros."""
+        return self  # type: ignore[return-value]
+
+    def counted_auxiliary(self, dispersion: AuxiliaryValue) -> AuxiliaryValue:
+        """What that family has beside the mean."""
+        return dispersion
 
     def structural_zeros(self, dispersion: AuxiliaryValue) -> FloatArray:
         """Probability of a structural zero, for a family that has them."""

@@ -17,6 +17,7 @@ class MeanRange:
     link: Link
     name: ClassVar[str]
     support: ClassVar[Support]
+    lowest: ClassVar[str] = "zero counts"
 
     @property
     @abstractmethod

@@ -18,8 +18,9 @@ family             links (the first is the default)  variance of one response   
 phi for the one whose variance is proportional to the mean (glmmTMB's nbinom1; small phi is nearly Poisson),
 for the gamma (its shape is 1 / phi) and the beta (a large phi is little scatter). For the binomial family
 the response `y` is the number of successes, `weights` the number of trials, and mu the probability;
-``weights=None`` stands for ones and, for 0/1 data, is the fast path. Counts can have structural zeros too
-(`zero_inflated`).
+``weights=None`` stands for ones and, for 0/1 data, is the fast path. Of ``"truncated_poisson"`` and
+``"truncated_negbinomial"``, counts that are never zero, mu and k are those of the counts before truncation.
+Counts can have structural zeros too (`zero_inflated`).
 
 References
 ----------
@@ -41,6 +42,7 @@ from glmmlib.families.gamma import Gamma
 from glmmlib.families.gaussian import Gaussian
 from glmmlib.families.links import Link
 from glmmlib.families.negbinomial1 import NegativeBinomial1
+from glmmlib.families.truncated import TruncatedNegativeBinomial, TruncatedPoisson
 from glmmlib.families.zero_inflated import (
     ZeroInflated,
     ZeroInflatedNegativeBinomial,
@@ -48,8 +50,9 @@ from glmmlib.families.zero_inflated import (
     ZeroInflatedPoisson,
 )
 
+TRUNCATED = (TruncatedPoisson, TruncatedNegativeBinomial)
 FAMILIES = {
-    cls.name: cls for cls in (Binomial, Poisson, NegativeBinomial, NegativeBinomial1, Gamma, Beta)
+    cls.name: cls for cls in (Binomial, Poisson, NegativeBinomial, NegativeBinomial1, Gamma, Beta, *TRUNCATED)
 }  # those of glmer
 ZERO_INFLATED = {
     cls.counts: cls
@@ -60,6 +63,7 @@ ALL_FAMILIES = {Gaussian.name: Gaussian} | FAMILIES | {cls.name: cls for cls in 
 # What other software calls them; named in the message, not accepted in silence.
 _ELSEWHERE = {"bernoulli": "binomial", "logistic": "binomial", "count": "poisson", "nb": "negbinomial"}
 _ELSEWHERE |= {"nbinom1": "negbinomial1", "nb1": "negbinomial1"}
+_ELSEWHERE |= dict.fromkeys(("truncatednbinom2", "truncatednbinom1"), "truncated_negbinomial")
 _ELSEWHERE |= {"nbinom2": "negbinomial", "nb2": "negbinomial", "negativebinomial": "negbinomial"}
 
 
@@ -69,8 +73,7 @@ def family(name: str, link: str | Link | None = None) -> Family:
     Parameters
     ----------
     name : str or Family
-        ``"binomial"``, ``"poisson"``, ``"negbinomial"``, ``"negbinomial1"``, ``"gamma"`` or ``"beta"``; a
-        `Family` is returned as it is.
+        One of `FAMILIES`, such as ``"binomial"`` or ``"truncated_poisson"``; a `Family` is returned as it is.
     link : str, optional
         Name of one of the family's links; its default if None.
 

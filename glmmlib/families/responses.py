@@ -93,6 +93,27 @@ def check_counts(y: FloatArray, name: str = "response", labels: Sequence[Any] | 
     return y
 
 
+def check_counts_above_zero(
+    y: FloatArray, family: str, name: str = "response", labels: Sequence[Any] | None = None
+) -> FloatArray:
+    """Whole numbers from 1 up, as floats.
+
+    Raises
+    ------
+    DataError
+        For negative or fractional values, and for zeros.
+    """
+    y = check_counts(y, name, labels)
+    _refuse(
+        y == 0,
+        y,
+        labels,
+        f"With family={family!r} counts are never zero, but {name!r} holds",
+        "leave those rows out if zeros could not be seen, or take another family, such as 'poisson'",
+    )
+    return y
+
+
 def check_positive(y: FloatArray, name: str = "response", labels: Sequence[Any] | None = None) -> FloatArray:
     """Numbers above 0, as floats.
 

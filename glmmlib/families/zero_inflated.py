@@ -170,13 +170,23 @@ class ZeroInflated(Family):
     # --- the mean -------------------------------------------------------------------------------------------
 
     def mean(self, eta: FloatArray, dispersion: AuxiliaryValue = None) -> FloatArray:
-        return (1.0 - self._split(dispersion)[1]) * self.link.inverse(eta)
+        own, pi = self._split(dispersion)
+        return (1.0 - pi) * self.own.mean(eta, own)
 
     def average(self, eta: FloatArray, variance: FloatArray, dispersion: AuxiliaryValue = None) -> FloatArray:
-        return (1.0 - self._split(dispersion)[1]) * self.link.average(eta, variance)
+        own, pi = self._split(dispersion)
+        return (1.0 - pi) * self.own.average(eta, variance, own)
 
     def mean_slope(self, eta: FloatArray, dispersion: AuxiliaryValue = None) -> FloatArray:
-        return (1.0 - self._split(dispersion)[1]) * self.link.derivative(eta)
+        own, pi = self._split(dispersion)
+        return (1.0 - pi) * self.own.mean_slope(eta, own)
+
+    @property
+    def counted(self) -> Family:
+        return self.own
+
+    def counted_auxiliary(self, dispersion: AuxiliaryValue) -> AuxiliaryValue:
+        return self._split(dispersion)[0]
 
     def structural_zeros(self, dispersion: AuxiliaryValue) -> FloatArray:
         return self._split(dispersion)[1]
@@ -185,7 +195,8 @@ class ZeroInflated(Family):
         self, mu: FloatArray, weights: FloatArray | None = None, dispersion: AuxiliaryValue = None
     ) -> FloatArray:
         own, pi = self._split(dispersion)
-        return over((1.0 - pi) * (self.own.variance(mu, None, own) + pi * mu**2), weights)
+        mean = mu if self.own.is_mean_of_link else self.own.mean(self.link.link(mu), own)
+        return over((1.0 - pi) * (self.own.variance(mu, None, own) + pi * mean**2), weights)
 
     def unit_deviance(
         self,

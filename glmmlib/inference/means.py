@@ -298,10 +298,12 @@ def _estimates(
 
 def _transformation(fit, kind):
     """Return the function from the link's scale to that of the means, and its derivative."""
-    family = fit.family
-    if kind == "conditional" or family.is_mean_of_link:
+    family = fit.family if kind == "response" else fit.family.counted
+    if family.is_mean_of_link:
         return family.link.inverse, family.link.derivative
-    own = fit.one_auxiliary("a mean response") if family.mean_needs_auxiliary else None
+    own = None
+    if family.mean_needs_auxiliary:
+        own = fit.family.counted_auxiliary(fit.one_auxiliary("a mean response", family))
     return (lambda eta: family.mean(eta, own)), (lambda eta: family.mean_slope(eta, own))
 
 

@@ -36,8 +36,8 @@ class Separation:
         Those that go to infinity together (as a likelihood knows them, their positions).
     complete : bool
         Is every single response predicted without error?
-    of_counts : bool
-        Are the responses counts, some of whose means go to zero?
+    lowest : str
+        Of counts, some of whose means go to zero: what their rows hold, in words.
     constant : str
         Where all responses are alike: which they are, in words.
     directions : (p, d) array
@@ -46,7 +46,7 @@ class Separation:
 
     coefficients: tuple
     complete: bool
-    of_counts: bool
+    lowest: str
     constant: str = ""
     directions: FloatArray = field(default_factory=lambda: np.zeros((0, 0)), repr=False, compare=False)
 
@@ -64,7 +64,7 @@ class Separation:
 
         Examples
         --------
-        >>> Separation((1,), complete=False, of_counts=False).named(["Intercept", "x"]).coefficients
+        >>> Separation((1,), complete=False, lowest="").named(["Intercept", "x"]).coefficients
         ('x',)
         """
         moving = [names[k] for k in self.coefficients]
@@ -84,7 +84,7 @@ class Separation:
 
         Examples
         --------
-        >>> found = Separation(("x",), False, False, directions=np.array([[0.0], [1.0]]))
+        >>> found = Separation(("x",), False, "", directions=np.array([[0.0], [1.0]]))
         >>> found.moves([[1.0, 0.0], [1.0, 2.0]]).tolist()
         [False, True]
         """
@@ -98,13 +98,11 @@ class Separation:
             )
         names = ", ".join(self.coefficients)
         one = len(self.coefficients) == 1
-        if self.of_counts:
+        if self.lowest:
             return (
                 f"{names} {'has' if one else 'have'} no finite estimate: some combination of predictors "
-                "holds nothing but zero"
-                " counts, so its log mean is minus infinity; merge that level with another, leave the "
-                "predictor out, or"
-                " test it by anova"
+                f"holds nothing but {self.lowest}, so its log mean is minus infinity; merge that level with "
+                "another, leave the predictor out, or test it by anova"
             )
         kind = "complete" if self.complete else "quasi-complete"
         what = "every response" if self.complete else "some responses"
@@ -135,11 +133,12 @@ def find_separation(
     mean = family.link.inverse(predictor)
     if X.shape[1] == 0 or not family.distance_from_ends(mean).min() < SUSPECT:
         return None
-    sign, counts = family.extreme(y, weights), not family.support.in_trials
+    sign = family.extreme(y, weights)
+    lowest = "" if family.support.in_trials else family.lowest
     if sign[0] != 0 and (sign == sign[0]).all():
         everything = np.eye(X.shape[1])
         positions = tuple(range(X.shape[1]))
-        return Separation(positions, True, counts, family.all_alike(sign[0]), everything)
+        return Separation(positions, True, lowest, family.all_alike(sign[0]), everything)
     rows = np.unique(np.column_stack([X, sign]), axis=0)
     scale = np.maximum(np.abs(rows[:, :-1]).max(axis=0), 1e-300)
     scaled, sign = rows[:, :-1] / scale, rows[:, -1]
@@ -149,7 +148,7 @@ def find_separation(
     remaining = np.abs(scaled @ delta) <= _TOLERANCE
     basis = _null_space(scaled[remaining])
     moving = tuple(np.flatnonzero(np.abs(basis).max(axis=1) > 1e-6).tolist())
-    return Separation(moving, not remaining.any(), counts, directions=basis / scale[:, None])
+    return Separation(moving, not remaining.any(), lowest, directions=basis / scale[:, None])
 
 
 def _direction(X, sign):

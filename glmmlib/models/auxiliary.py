@@ -189,13 +189,16 @@ class AuxiliaryParameters:
         estimate = self.solution.estimates.auxiliary
         return self._predictors.values_at(estimate, rows.auxiliary, len(rows.index))
 
-    def one_auxiliary(self, what: str) -> AuxiliaryValue:
+    def one_auxiliary(self, what: str, of: Family | None = None) -> AuxiliaryValue:
         """Return what the family has beside the mean, or refuse where it differs between rows.
 
         Parameters
         ----------
         what : str
             What would need it, at the head of the refusal.
+        of : Family, optional
+            The family whose parameters it needs, such as that of the counts among structural zeros; all of
+            them by default.
 
         Returns
         -------
@@ -212,7 +215,10 @@ class AuxiliaryParameters:
         >>> round(fit.one_auxiliary("an ICC"), 2)
         49.51
         """
+        needed = [auxiliary.name for auxiliary in (of or self.family).auxiliary]
         for name, text in self.auxiliary_formulas.items():
+            if name not in needed:
+                continue
             raise ModelError(
                 f"{what} needs one {name} for all rows, but in this fit it differs between rows "
                 f"({name}={text!r}): fit the model without {name}=, or look at fit.predict and gl.means"

@@ -65,9 +65,10 @@ def glmer(
         failures)``. Rows without a trial tell nothing: they are left out and counted.
     data : DataFrame
     family : {"binomial", "poisson", "negbinomial", "negbinomial1", "gamma", "beta"}
+        Or one of counts that are never zero: ``"truncated_poisson"``, ``"truncated_negbinomial"``.
     link : str, optional
-        Binomial: logit, probit, cloglog. Poisson: log, sqrt, identity. Negative binomials: log. Gamma:
-        log, inverse. Beta: logit. The first is the default.
+        Binomial: logit, probit, cloglog. Poisson: log, sqrt, identity. Negative binomials and
+        truncated families: log. Gamma: log, inverse. Beta: logit. The first is the default.
     n_agq : int
         Points of adaptive Gauss-Hermite quadrature for each random effect; 1 is Laplace's approximation. More
         than one needs one grouping factor with one or two random effects.

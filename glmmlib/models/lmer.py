@@ -18,6 +18,7 @@ from glmmlib.design.build import build_design, check_lmm_sizes
 from glmmlib.design.residual import has_residual_side, refuse_residual_side
 from glmmlib.display.arguments import checked
 from glmmlib.errors import ModelError
+from glmmlib.families.base import Family
 from glmmlib.families.gaussian import Gaussian
 from glmmlib.likelihood.iterative_solution import IterativeSolution, solve_iteratively
 from glmmlib.likelihood.lmm import ProfiledDeviance
@@ -276,13 +277,13 @@ class LinearMixedModelFit(MixedModelFit):
             return super().model_text
         return f"{super().model_text}, residual {self.design.residual.term.text}"
 
-    def one_auxiliary(self, what: str) -> Any:
+    def one_auxiliary(self, what: str, of: Family | None = None) -> Any:
         if self.design.residual is not None and not self.design.residual.structure.hom:
             raise ModelError(
                 f"{what} needs one sigma for all rows, but in this fit it differs between rows "
                 f"(residual={self.design.residual.term.text!r}): look at fit.varcorr and fit.auxiliary"
             )
-        return super().one_auxiliary(what)
+        return super().one_auxiliary(what, of)
 
     @property
     def title(self) -> str:

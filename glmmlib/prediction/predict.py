@@ -70,9 +70,9 @@ def predict(
         intercepts alone. ``"marginal"`` averages the mean response over the normal distribution of all random
         effects; for an identity link that equals ``"~0"``.
     kind : {"response", "link", "conditional", "zero"}
-        The scale. ``"conditional"`` is the inverse link of the linear predictor; it is the mean response,
-        unless zeros are added to the counts (``zi=``) or taken away from them: then it is the mean of the
-        counts themselves. ``"zero"`` is the probability of a structural zero.
+        The scale. ``"conditional"`` is the mean of a response that is no structural zero; it is the mean
+        response, unless zeros are added to the counts (``zi=``): then it is the mean of the counts
+        themselves. ``"zero"`` is the probability of a structural zero.
     allow_new_levels : bool
         Predict for groups that the fit has not seen, with random effects of 0. That is the mean over new
         groups in a linear model; with another link it is the typical new group, and ``re_form="marginal"`` is
@@ -135,7 +135,8 @@ def predict(
     if is_prediction:
         refuse_split_groups(fit, used, re_form)
     has_noise = is_prediction and (kind == "response" or link.is_straight)
-    needs_own = has_noise or kind == "zero" or (kind == "response" and fit.family.mean_needs_auxiliary)
+    family = fit.family if kind == "response" else fit.family.counted
+    needs_own = has_noise or kind == "zero" or (kind != "link" and family.mean_needs_auxiliary)
     needs_open = is_marginal or is_prediction
     rows = rows_to_predict(fit, newdata, used, needs_open, allow_new_levels, offset, needs_own)
     if kind == "zero":
@@ -144,6 +145,10 @@ def predict(
     eta = _linear_predictor(fit, rows)
     unknown = _open_variance(fit, rows)
 
+    known = rows.auxiliary
+    if family is not fit.family:
+        known = fit.family.counted_auxiliary(known) if needs_own else None
+
     is_plain = kind == "link" and not is_marginal
     eta = eta if is_plain else _with_means(fit.family, eta)
 
@@ -151,11 +156,9 @@ def predict(
         if is_plain:
             return eta
         eta = fit.family.within(eta)
-        if kind == "response":
-            family, known = fit.family, rows.auxiliary
-            return family.average(eta, unknown, known) if is_marginal else family.mean(eta, known)
-        mean = link.average(eta, unknown) if is_marginal else link.inverse(eta)
-        return mean if kind == "conditional" else link.link(mean)
+        if kind == "link":
+            return link.link(link.average(eta, unknown))
+        return family.average(eta, unknown, known) if is_marginal else family.mean(eta, known)
 
     if interval is None:
         return _table(rows, prediction=on_scale(eta))["prediction"]

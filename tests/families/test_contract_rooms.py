@@ -58,7 +58,7 @@ def test_predictions_and_their_intervals(name, link, new):
     own = of.fit.one_auxiliary("a mean")
     np.testing.assert_allclose(of.family.mean(eta, own), mean)
     conditional = of.fit.predict(new, kind="conditional", **options)
-    np.testing.assert_allclose(of.family.link.inverse(eta), conditional)
+    np.testing.assert_allclose(of.family.counted.mean(eta, of.family.counted_auxiliary(own)), conditional)
     if new is None:
         np.testing.assert_allclose(mean, of.fit.fittedvalues)
     for interval in ("confidence", "prediction"):
@@ -130,9 +130,11 @@ def test_residuals_of_every_kind(name, link):
 @pytest.mark.slow
 @every_family
 def test_the_check_of_a_right_model_finds_no_fault(name, link):
-    page = gl.check(case(name, link).fit, n=99, rng=np.random.default_rng(10))
+    fit = case(name, link).fit
+    n = 99 if fit.family.is_log_concave else 39  # its refits go one by one
+    page = gl.check(fit, n=n, rng=np.random.default_rng(10))
     tests = page.table["p"].dropna()
-    assert len(tests) >= 4 and (tests > 0.01).sum() >= len(tests) - 1
+    assert len(tests) >= 4 and (tests > 1 / (n + 1)).sum() >= len(tests) - 1
     assert page["convergence"].verdict == "fine" and "residuals" not in page.table.index
 
 

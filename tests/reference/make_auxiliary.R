@@ -9,8 +9,9 @@ here <- dirname(sub("--file=", "", grep("--file=", commandArgs(), value = TRUE))
 source(file.path(here, "tools.R"))
 wanted <- c(commandArgs(TRUE), ".")[1]
 
-polished <- function(formula, data, family, disp = "~ 1", zi = "~ 0", sign = 1, ...) {
+polished <- function(formula, data, family, disp = "~ 1", zi = "~ 0", sign = 1, positive = NULL, ...) {
   d <- read_data(data)
+  if (!is.null(positive)) d <- d[d[[positive]] > 0, ]
   fit <- do.call(glmmTMB, list(as.formula(formula), d, family = family, dispformula = as.formula(disp), ziformula = as.formula(zi),
                                se = FALSE, control = glmmTMBControl(optCtrl = list(iter.max = 2000, eval.max = 4000))))
   obj <- fit$obj; par <- fit$fit$par; value <- obj$fn(par)
@@ -25,7 +26,7 @@ polished <- function(formula, data, family, disp = "~ 1", zi = "~ 0", sign = 1, 
     if (any(is)) list(names = array1(columns(part)), estimate = array1(sign * par[is]), se = array1(se[is])) else NULL }
   theta <- par[names(par) == "theta"]
   groups <- vapply(strsplit(names(fit$modelInfo$reTrms$cond$cnms), " "), `[`, "", 1)
-  list(formula = formula, data = data, disp_formula = disp, zi_formula = zi, engine = paste("glmmTMB", packageVersion("glmmTMB")),
+  list(formula = formula, data = data, disp_formula = disp, zi_formula = zi, positive = positive, engine = paste("glmmTMB", packageVersion("glmmTMB")),
        fixef = table("beta", "X"), disp = table("betad", "Xd", sign), zi = table("betazi", "Xzi"),
        sd = setNames(as.list(exp(theta[seq_along(groups)])), groups), minus2logLik = 2 * value, gradient = gradient, npar = length(par), nobs = nrow(d))
 }
@@ -44,7 +45,15 @@ cases <- list(
   traps_nb = list("beetles ~ shade + (1|site)", "traps", nbinom2(), zi = "~ shade"),
   traps_nb_1 = list("beetles ~ shade + (1|site)", "traps", nbinom2(), zi = "~ 1"),
   traps_nb_both = list("beetles ~ shade + (1|site)", "traps", nbinom2(), "~ shade", zi = "~ shade"),
-  traps_nb1 = list("beetles ~ shade + (1|site)", "traps", nbinom1(), zi = "~ shade")
+  traps_nb1 = list("beetles ~ shade + (1|site)", "traps", nbinom1(), zi = "~ shade"),
+  positive_ticks = list("TICKS ~ YEAR + cHEIGHT + (1|BROOD)", "grouseticks", truncated_poisson(), positive = "TICKS"),
+  positive_traps = list("beetles ~ shade + (1|site)", "traps", truncated_nbinom2(), positive = "beetles"),
+  positive_traps_shade = list("beetles ~ shade + (1|site)", "traps", truncated_nbinom2(), "~ shade", positive = "beetles"),
+  positive_1 = list("tp ~ x + (1|g)", "sim_zeros", truncated_poisson()),
+  hurdle_1 = list("hur ~ x + (1|g)", "sim_zeros", truncated_poisson(), zi = "~ 1"),
+  hurdle_ticks = list("TICKS ~ YEAR + cHEIGHT + (1|BROOD)", "grouseticks", truncated_poisson(), zi = "~ YEAR + cHEIGHT"),
+  hurdle_traps = list("beetles ~ shade + (1|site)", "traps", truncated_nbinom2(), zi = "~ shade"),
+  hurdle_traps_both = list("beetles ~ shade + (1|site)", "traps", truncated_nbinom2(), "~ shade", zi = "~ shade")
 )
 for (name in grep(wanted, names(cases), value = TRUE)) {
   write_result(c(list(name = name), do.call(polished, cases[[name]])), "auxiliary", paste0(name, ".json"))
