@@ -81,6 +81,10 @@ class MeanRange:
             np.where(high & (share >= self.support.upper), 1.0, 0.0),
         )
 
+    def tells_of_mean(self, y: FloatArray) -> BoolArray | None:
+        """Which responses tell something of their linear predictor; None where all do."""
+        return None
+
     def distance_from_ends(self, mu: FloatArray) -> FloatArray:
         """How near means come to an end of their range that only an infinite linear predictor reaches."""
         ends = zip(self.location_range, self._open_ends, strict=True)

@@ -20,7 +20,7 @@ for the gamma (its shape is 1 / phi) and the beta (a large phi is little scatter
 the response `y` is the number of successes, `weights` the number of trials, and mu the probability;
 ``weights=None`` stands for ones and, for 0/1 data, is the fast path. Of ``"truncated_poisson"`` and
 ``"truncated_negbinomial"``, counts that are never zero, mu and k are those of the counts before truncation.
-Counts can have structural zeros too (`zero_inflated`).
+Counts can have structural zeros too (`zero_inflated`); truncated ones then are a hurdle model.
 
 References
 ----------
@@ -40,6 +40,7 @@ from glmmlib.families.binomial import Binomial
 from glmmlib.families.counts import NegativeBinomial, Poisson
 from glmmlib.families.gamma import Gamma
 from glmmlib.families.gaussian import Gaussian
+from glmmlib.families.hurdle import HurdleNegativeBinomial, HurdlePoisson
 from glmmlib.families.links import Link
 from glmmlib.families.negbinomial1 import NegativeBinomial1
 from glmmlib.families.truncated import TruncatedNegativeBinomial, TruncatedPoisson
@@ -56,7 +57,13 @@ FAMILIES = {
 }  # those of glmer
 ZERO_INFLATED = {
     cls.counts: cls
-    for cls in (ZeroInflatedPoisson, ZeroInflatedNegativeBinomial, ZeroInflatedNegativeBinomial1)
+    for cls in (
+        ZeroInflatedPoisson,
+        ZeroInflatedNegativeBinomial,
+        ZeroInflatedNegativeBinomial1,
+        HurdlePoisson,
+        HurdleNegativeBinomial,
+    )
 }  # by the family of the counts
 ALL_FAMILIES = {Gaussian.name: Gaussian} | FAMILIES | {cls.name: cls for cls in ZERO_INFLATED.values()}
 

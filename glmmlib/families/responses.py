@@ -109,7 +109,7 @@ def check_counts_above_zero(
         y,
         labels,
         f"With family={family!r} counts are never zero, but {name!r} holds",
-        "leave those rows out if zeros could not be seen, or take another family, such as 'poisson'",
+        "leave those rows out if zeros could not be seen; otherwise give zeros a part of the model, zi='~ 1'",
     )
     return y
 

@@ -55,6 +55,7 @@ class ZeroInflated(Family):
 
     link: Link = field(default_factory=Log)
     counts: ClassVar[type[Family]]
+    zeros: ClassVar[Auxiliary] = ZERO_INFLATION
     is_log_concave = False
     is_mean_of_link = False
     mean_needs_auxiliary = True
@@ -65,10 +66,12 @@ class ZeroInflated(Family):
         "simulate"
     )
 
-    def __init_subclass__(cls, counts: type[Family]) -> None:
+    def __init_subclass__(cls, counts: type[Family] | None = None) -> None:
+        if counts is None:  # a kind of such families
+            return
         cls.counts, cls.support, cls.links = counts, counts.support, counts.links
         cls.name, cls.title = f"zero-inflated {counts.name}", f"zero-inflated {counts.title}"
-        cls.auxiliary = (*counts.auxiliary, ZERO_INFLATION)
+        cls.auxiliary = (*counts.auxiliary, cls.zeros)
         cls.limits = {f"zero-inflated {name}": text for name, text in counts.limits.items()}
         cls.limits |= {counts.name: "no zero is a structural one (pi = 0)"}
         cls.ratios, cls.remedy, cls.law = counts.ratios, counts.remedy, f"{counts.law}, of the counts"

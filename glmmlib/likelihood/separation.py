@@ -130,6 +130,9 @@ def find_separation(
     """
     if not family.separable:
         return None
+    told = family.tells_of_mean(y)
+    if told is not None:
+        predictor, X, y, weights = predictor[told], X[told], y[told], None
     mean = family.link.inverse(predictor)
     if X.shape[1] == 0 or not family.distance_from_ends(mean).min() < SUSPECT:
         return None

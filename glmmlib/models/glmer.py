@@ -16,7 +16,9 @@ from glmmlib.design.arguments import new_response
 from glmmlib.design.arrays import Design
 from glmmlib.design.auxiliary import is_constant
 from glmmlib.design.build import build_design
+from glmmlib.design.rank import independent_rows
 from glmmlib.display.arguments import checked
+from glmmlib.display.words import listed
 from glmmlib.errors import ModelError
 from glmmlib.families.base import Family
 from glmmlib.families.links import Link
@@ -90,7 +92,8 @@ def glmer(
         Zero inflation of counts, as glmmTMB's ``ziformula``: a formula without a response, such as
         ``"~ x"``, for the logit of the probability pi that a row is a structural zero, one that could not be
         anything else; ``"~ 1"`` is one probability for all rows. A response then has the mean ``(1 - pi)
-        mu``. No random effects, no offset.
+        mu``. With a truncated family it is a hurdle model: all zeros are such zeros, pi is the probability of
+        a zero. No random effects, no offset.
 
     Returns
     -------
@@ -135,6 +138,12 @@ def glmer(
     >>> fit = gl.glmer("TICKS ~ YEAR + (1 | BROOD)", ticks, family="poisson", zi="~ 1")
     >>> round(fit.zi, 3)
     0.028
+
+    A hurdle: whether there are ticks at all, and how many where there are some:
+
+    >>> fit = gl.glmer("TICKS ~ YEAR + (1 | BROOD)", ticks, family="truncated_poisson", zi="~ YEAR")
+    >>> fit.auxiliary_params.round(2).to_dict()
+    {'zi Intercept': -0.33, 'zi YEAR[T.96]': -2.24, 'zi YEAR[T.97]': 0.34}
     """
     chosen = find_family(family, link)
     chosen = chosen if zi is None else zero_inflated(chosen)
@@ -182,7 +191,29 @@ def _auxiliary_formulas(family, **given):
 
 def _checked(family, design):
     """Return response and prior weights as the family takes them."""
-    return family.check_response(design.y, design.trials, design.weights, design.response_name, design.index)
+    y, prior = family.check_response(
+        design.y, design.trials, design.weights, design.response_name, design.index
+    )
+    told = family.tells_of_mean(y)
+    if told is not None:
+        _check_columns(design, told)
+    return y, prior
+
+
+def _check_columns(design, told):
+    """Refuse columns of whose coefficients no row tells anything."""
+    if not told.any():
+        raise ModelError(
+            f"every count in {design.response_name!r} is zero, so no row tells how large a count is: there "
+            "is nothing to fit beside the share of zeros"
+        )
+    rows = np.ascontiguousarray(design.X[told].T)
+    if lost := [design.coef_names[k] for k in np.flatnonzero(~independent_rows(rows))]:
+        raise ModelError(
+            f"in the rows with a count above zero the column of {listed(lost)} is constant or a linear "
+            "combination of those before it, so nothing tells its coefficient: merge levels, or leave it out "
+            "of the formula of the counts (zi= may keep it)"
+        )
 
 
 def _problem(family, design, groups, quadrature):

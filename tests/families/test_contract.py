@@ -291,7 +291,7 @@ def test_the_range_of_the_linear_predictor_is_that_of_the_mean(name, link):
         with pytest.raises(GlmmlibError, match="needs a linear predictor above"):
             of.family.check_range(np.append(of.grid, low - 1))
     if of.family.separable:
-        ends = of.family.extreme(np.array([of.family.support.lower, of.family.support.upper]))
+        ends = of.family.extreme(np.array([of.family.counted.support.lower, of.family.support.upper]))
         assert ends[0] == -1 and of.family.all_alike(ends[0])
 
 

@@ -32,6 +32,10 @@ FAMILY = {
     "positive_ticks": {"family": "truncated_poisson"},
     "positive_traps": {"family": "truncated_negbinomial"},
     "positive_traps_shade": {"family": "truncated_negbinomial"},
+    "hurdle_1": {"family": "truncated_poisson", "zi": "~ 1"},
+    "hurdle_ticks": {"family": "truncated_poisson", "zi": "~ YEAR + cHEIGHT"},
+    "hurdle_traps": {"family": "truncated_negbinomial", "zi": "~ shade"},
+    "hurdle_traps_both": {"family": "truncated_negbinomial", "zi": "~ shade"},
 }
 with_auxiliary = pytest.mark.parametrize(
     "name, link", [(name, link) for name, link in CASES if name in FAMILIES and FAMILIES[name].auxiliary]

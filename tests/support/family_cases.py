@@ -12,12 +12,13 @@ import pandas as pd
 import glmmlib as gl
 from glmmlib.families.counts import NegativeBinomial, Poisson
 from glmmlib.families.registry import ALL_FAMILIES, ZERO_INFLATED
+from glmmlib.families.truncated import TruncatedPoisson
 
 CASES = [(name, link.name) for name, chosen in ALL_FAMILIES.items() for link in chosen.links]
-# Of the families with structural zeros a fit is looked at with one and with two auxiliary parameters; the
-# others differ from these by the density of their counts alone.
+# Of the families with structural zeros a fit is looked at with one and with two auxiliary parameters, and
+# with a hurdle; the others differ from these by the density of their counts alone.
 FITTED = [c for c in CASES if ALL_FAMILIES[c[0]] not in ZERO_INFLATED.values()]
-FITTED += [(ZERO_INFLATED[counts].name, "log") for counts in (Poisson, NegativeBinomial)]
+FITTED += [(ZERO_INFLATED[counts].name, "log") for counts in (Poisson, NegativeBinomial, TruncatedPoisson)]
 
 
 @dataclass(frozen=True)
