@@ -87,6 +87,8 @@ class Family(MeanRange, ResponseMean, ResidualVariance, ABC):
         Does the mean alone fix how much a response scatters, so that there can be too much of it?
     mean_needs_auxiliary : bool
         Does the mean of a response depend on the auxiliary parameters?
+    counted : Family
+        The family of responses that are no structural zeros.
     is_mean_of_link : bool
         Is the inverse link of the linear predictor the mean of a response?
     has_structural_zeros : bool
@@ -353,6 +355,11 @@ class Family(MeanRange, ResponseMean, ResidualVariance, ABC):
         return self.ratios.get(type(self.link))
 
     # --- relatives ------------------------------------------------------------------------------------------
+
+    @property
+    def counted(self) -> Family:
+        """The family of responses that are no structural zeros: this one, unless it has such zeros."""
+        return self
 
     def as_arguments(self) -> dict[str, Any]:
         """What ``glmer`` is to be given for this family."""

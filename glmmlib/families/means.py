@@ -1,15 +1,10 @@
 """The mean of a response, where it is more than the inverse link of the linear predictor."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from glmmlib.families.averages import normal_average
 from glmmlib.families.links import Link
 from glmmlib.types import AuxiliaryValue, FloatArray
-
-if TYPE_CHECKING:
-    from glmmlib.families.base import Family
 
 
 class ResponseMean:
@@ -38,13 +33,8 @@ class ResponseMean:
             return self.link.average(eta, variance)
         return normal_average(lambda at: self.mean(at, dispersion), eta, variance)
 
-    @property
-    def counted(self) -> Family:
-        """The family of responses that are no structural zeros: this one, unless it has such zeros."""
-        return self  # type: ignore[return-value]
-
     def counted_auxiliary(self, dispersion: AuxiliaryValue) -> AuxiliaryValue:
-        """What that family has beside the mean."""
+        """What the family of responses that are no structural zeros has beside the mean."""
         return dispersion
 
     def structural_zeros(self, dispersion: AuxiliaryValue) -> FloatArray:
