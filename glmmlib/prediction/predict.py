@@ -146,7 +146,7 @@ def predict(
     unknown = _open_variance(fit, rows)
 
     known = rows.auxiliary
-    if family is not fit.family:
+    if kind == "conditional":
         known = fit.family.counted_auxiliary(known) if needs_own else None
 
     is_plain = kind == "link" and not is_marginal
