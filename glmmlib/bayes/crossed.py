@@ -27,6 +27,7 @@ from glmmlib.linalg.pls import CrossProducts, Factorisation
 from glmmlib.types import FloatArray, IntArray
 
 K = 4
+TOLERANCE = 1e-5  # of PIRLS: draws around a mode need it no better
 LEAST_DF = 8.0  # of the t distribution around the joint mode; as many as effects, so that radii agree
 
 
@@ -123,7 +124,7 @@ class CrossedGeneralisedMarginal(JointGradient):
         problem = self.problem
         beta, Lambdas, dispersion = self.engine_point(z)
         try:
-            mode = problem.mode(beta, Lambdas, dispersion)
+            mode = problem.mode(beta, Lambdas, dispersion, TOLERANCE)
         except (np.linalg.LinAlgError, RangeError):
             return None
         st, m = problem.structure, sum(f.n_columns for f in problem.structure.factors)

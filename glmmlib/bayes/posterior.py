@@ -64,7 +64,8 @@ def posterior(
     dispersion : str, optional
         Prior of the dispersion of a family that has one, as for `sd`.
     draws : int, optional
-        How many; by default 4,000, and 1,000 with several grouping factors, which take longer.
+        How many; by default 4,000, and 1,000 where points are computed one by one, which takes longer: with
+        several grouping factors, and for families whose log-density is not concave.
     rng : numpy.random.Generator
         The source of randomness, always to be given.
 
@@ -84,7 +85,8 @@ def posterior(
     -----
     By default coefficients have normal(0, 2.5 s / sd x) (columns of zeros and ones 2.5 s), the intercept at
     the means normal(m, 2.5 s), SDs and sigma half-t(3, 2.5 s), slopes per SD of x, correlations LKJ(1), a
-    dispersion exponential(1), where s = sd(y) and m = mean(y) with an identity link, 1 and 0 on any other.
+    dispersion exponential(1) (the beta family's, a precision, gamma(2, 0.1)), where s = sd(y) and m = mean(y)
+    with an identity link, 1 and 0 on any other.
     Without an intercept root mean squares stand in for SDs.
 
     A posterior is no test: its interval of an SD never holds zero. Neither AIC nor Bayes factors follow from

@@ -345,7 +345,10 @@ class Posterior:
         >>> table.loc["sd Batch.Intercept", "mean"].round(-1).to_dict()
         {0.1: 30.0, 1.0: 50.0}
         """
-        given = np.atleast_1d(np.asarray(factors, dtype=float))
+        try:
+            given = np.atleast_1d(np.asarray(factors, dtype=float))
+        except (TypeError, ValueError):
+            given = np.zeros(0)
         if given.ndim != 1 or not len(given) or not (np.isfinite(given) & (given > 0)).all():
             raise ModelError(f"factors are positive numbers, such as [0.2, 1, 2], not {factors!r}")
         n, tables = len(self._draws.frame), {}

@@ -10,6 +10,7 @@ import numpy as np
 
 from glmmlib.bayes.priors import (
     Exponential,
+    Gamma,
     HalfT,
     Lkj,
     LocationPrior,
@@ -188,15 +189,17 @@ def _sds(group: Group, given: Any, scale: float, wide: float) -> tuple[Prior, ..
 
 def _auxiliary(fit: FittedModel, given: Mapping[str, str | None], scale: float) -> dict[str, Prior]:
     """Return the prior of what the family has beside its mean."""
-    own = [part.auxiliary.name for part in fit.solution.predictors.parts]
+    parts = {part.auxiliary.name: part.auxiliary for part in fit.solution.predictors.parts}
     for name, text in given.items():
-        if text is not None and name not in own:
+        if text is not None and name not in parts:
             raise ModelError(f"the {fit.family.name} family has no {name}, so there is no prior of it")
     found: dict[str, Prior] = {}
-    for name in own:
+    for name, auxiliary in parts.items():
         text = given.get(name)
         if text is not None:
             found[name] = parse_prior(text, name, positive=True)
-        else:
-            found[name] = HalfT(HEAVY, WIDE * scale) if fit.is_linear else Exponential(1.0)
+        elif fit.is_linear:
+            found[name] = HalfT(HEAVY, WIDE * scale)
+        else:  # where a large value is the exact fit, it is a precision, and has no size of its own
+            found[name] = Gamma(2.0, 0.1) if np.isfinite(auxiliary.allowed[1]) else Exponential(1.0)
     return found

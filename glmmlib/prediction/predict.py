@@ -182,13 +182,13 @@ def chosen_effects(fit: FittedModel, re_form: str | None) -> list[BoolArray]:
     >>> [mask.tolist() for mask in chosen_effects(fit, "~(0 + Days | Subject)")]
     [[False, True]]
     """
-    masks = [np.full(g.q, re_form is None or g.is_curve) for g in fit.groups]  # new rows share the curves
-    if re_form is None or re_form == "marginal":
-        return masks
-    if not isinstance(re_form, str):
+    if re_form is not None and not isinstance(re_form, str):
         raise ModelError(
             f"re_form is None, 'marginal', '~0' or random-effects terms such as '~(1 | g)', not {re_form!r}"
         )
+    masks = [np.full(g.q, re_form is None or g.is_curve) for g in fit.groups]  # new rows share the curves
+    if re_form is None or re_form == "marginal":
+        return masks
     for term in random_only(re_form):
         same = [
             k

@@ -151,7 +151,9 @@ def test_simulation_based_calibration():
             beta, b = rng.normal(size=2) * [2.0, 1.0], par.roots[0][0, 0, 0] * rng.normal(size=J)
             sigma = par.auxiliary[0]
             y = beta[0] + beta[1] * d["x"] + b[d["g"]] + sigma * rng.normal(size=J * n)
-            marginal = LinearMarginal(fit.refit(y, warn=False), scores)
+            problem = fit.solution.problem.with_response(y.to_numpy())
+            other = SimpleNamespace(solution=SimpleNamespace(problem=problem), groups=fit.groups)
+            marginal = LinearMarginal(other, scores)
             found = sample(marginal, np.zeros(scores.size), 100, rng)
             drawn = marginal.effects(found.Z, None, found.which, rng)
             at = scores.at(found.Z)
@@ -161,6 +163,22 @@ def test_simulation_based_calibration():
     ranks = np.array(ranks)
     np.testing.assert_allclose(ranks.mean(axis=0), 0.5, atol=4.0 * np.sqrt(1 / 12 / R))
     assert (np.abs((np.abs(ranks - 0.5) < 0.475).mean(axis=0) - 0.95) < 0.09).all()
+
+
+def test_a_family_whose_log_density_is_not_concave_goes_point_by_point():
+    rng = np.random.default_rng(4)
+    d = pd.DataFrame({"g": np.repeat(np.arange(5), 6), "x": rng.normal(size=30)})
+    mean = 1 / (1 + np.exp(-0.8 * d["x"]))
+    d["y"] = rng.beta(10 * mean, 10 * (1 - mean))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", GlmmlibWarning)
+        fit = gl.glmer(ONE, d, family="beta")
+    post = gl.posterior(fit, draws=100, rng=1)
+    assert dict(post.priors.described())["dispersion"] == "gamma(2, 0.1)"  # a precision, of any size
+    t = post.summary()
+    assert abs(t.loc["x", "mean"] - fit.params["x"]) < 1.5 * t.loc["x", "sd"]
+    assert t.loc["dispersion", "lower"] < fit.dispersion < t.loc["dispersion", "upper"]
+    assert "4 draws" in post.method
 
 
 # --- invariances -----------------------------------------------------------------------------------------
@@ -309,6 +327,7 @@ def test_bad_questions_of_predictions_are_refused():
         ({"interval": "prediction", "re_form": "marginal"}, "new observation"),
         ({"weights": np.ones(180)}, "interval='prediction'"),
         ({"re_form": "~(1 | nobody)"}, "nobody"),
+        ({"re_form": np.ones(2)}, "re_form is"),
         ({"interval": "prediction", "re_form": "~(1 | Subject)"}, "all random effects"),
     ):
         with pytest.raises(ModelError, match=said):
@@ -331,8 +350,9 @@ def test_narrower_priors_draw_sds_towards_zero():
     assert list(means.index) == [0.1, 1.0, 3.0]
     assert means.is_monotonic_increasing
     assert means[0.1] < 0.5 * means[1.0]
-    with pytest.raises(ModelError, match="positive"):
-        post.sensitivity([0.0])
+    for factors in ([0.0], [], "wide", [np.nan], {"sd": 2}, 1j):
+        with pytest.raises(ModelError, match="positive"):
+            post.sensitivity(factors)
 
 
 def test_arviz_is_an_extra(monkeypatch):
@@ -372,6 +392,8 @@ def test_what_is_not_there_is_refused_in_a_sentence():
     fit = gl.glmer(CBPP, ticks, family="binomial")
     with pytest.raises(ModelError, match="Generator or a seed"):
         gl.posterior(fit)
+    with pytest.raises(ModelError, match=r"no argument 'prior'.* is fixef here"):
+        gl.posterior(fit, prior="normal(0, 1)", rng=1)
     for draws in (True, 0, 99, 200.0, "many"):
         with pytest.raises(ModelError, match="draws is"):
             gl.posterior(fit, draws=draws, rng=1)
