@@ -92,6 +92,7 @@ def fit_calls(fits):
         yield Call("correlation" + tag, gl.correlation, {"fit": fit, "x1": 0.0, "x2": 1.0}, "fit x1:number x2:number group")
         yield Call("shrinkage" + tag, gl.shrinkage, {"fit": fit, G: "g"}, "fit group")
         yield Call("conditional_aic" + tag, gl.conditional_aic, {"fit": fit}, "fit")
+        yield Call("posterior" + tag, gl.posterior, {"fit": fit, "rng": rng(1)}, "fit fixef:choice sd:choice corr:choice sigma:choice dispersion:choice draws:count rng")
         yield Call("median_odds_ratio" + tag, gl.median_odds_ratio, {"fit": fit}, "fit")
         yield Call("check" + tag, gl.check, {"fit": fit, "n": 99, "rng": rng(1)}, "fit n rng")
         yield Call("simulated_residuals" + tag, gl.simulated_residuals, {"fit": fit, "n": 20, "rng": rng(1)}, "fit n rng conditional")
