@@ -150,12 +150,6 @@ def nested_step(m0: FittedModel, m1: FittedModel, reml: bool = False) -> Step:
     ModelError
         If m0 is not nested in m1, or has as many parameters.
     """
-    if _curves(m0) != _curves(m1):
-        raise ModelError(
-            f"{m0.formula!r} and {m1.formula!r} have different curves, and twice the difference of their "
-            "log-likelihoods has no chi-squared distribution, not even a mixture: compare AIC with "
-            "gl.compare, or simulate with gl.bootstrap_test"
-        )
     df = m1.n_parameters - m0.n_parameters
     if df == 0:
         raise ModelError(
@@ -194,11 +188,14 @@ def nested_step(m0: FittedModel, m1: FittedModel, reml: bool = False) -> Step:
     at_end = (
         m1.n_auxiliary - m0.n_auxiliary if special else 0
     )  # auxiliary parameters at the end of their range
-    return Step(df, missing + at_end, hypothesis, _why_unknown(missing, at_end))
+    new_curves = bool(_curves(m1) - _curves(m0))
+    return Step(df, missing + at_end, hypothesis, _why_unknown(missing, at_end, new_curves))
 
 
-def _why_unknown(missing, at_end):
+def _why_unknown(missing, at_end, new_curves):
     """Say why no mixture of two chi-squared distributions holds, with parameters at their range's end."""
+    if new_curves:  # all rows are one group: the likelihood is no mean over many independent ones
+        return "all rows share the bends of a curve"
     if at_end > 1:
         return "the coefficients of a parameter at the end of its range under H0 mean nothing there"
     return "a variance is zero and another parameter at the end of its range" if missing and at_end else ""
@@ -376,6 +373,9 @@ def _random_hypotheses(m0: FittedModel, m1: FittedModel) -> list[str]:
         return general
     parts = []
     for g in m1.groups:
+        if g.is_curve:
+            parts += [] if g.name in old else [f"the curve {g.name} has no bends"]
+            continue
         kept = set(old[g.name].columns) if g.name in old else set()
         if not kept <= set(g.columns):
             return general
