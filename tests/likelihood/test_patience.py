@@ -1,5 +1,7 @@
 """A fit with a large dense matrix says before it begins how long it takes, and counts while it runs."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -40,3 +42,13 @@ def test_an_interrupted_fit_leaves_nothing_behind(monkeypatch):
         assert structure.on_factorisation is not None
         raise KeyboardInterrupt
     assert structure.on_factorisation is None
+
+
+@pytest.mark.parametrize("term", ["exp(a + b | 1)", "s(a, k=4)", "s(a, k=4) + s(b, k=4)", "us(0 + a | 1)"])
+def test_a_factor_of_one_level_that_is_all_there_is_has_a_short_time(term):
+    rng = np.random.default_rng(1)
+    a, b = np.tile(rng.uniform(0, 10, (2, 20)), 2)  # twice at each place
+    data = {"a": a, "b": b, "y": np.sin(a) + np.cos(b) + rng.normal(0, 0.5, 40)}
+    with warnings.catch_warnings(record=True):  # forty rows say little about a map
+        fit = gl.lmer(f"y ~ {term}", data)
+    assert 0 <= patience.dense_seconds(fit.solution.problem.structure, 2, 8) < 1
