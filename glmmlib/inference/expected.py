@@ -116,7 +116,8 @@ def gradients(fit: FittedModel, function: Callable[[Estimates], FloatArray]) -> 
     solution = fit.solution
     free, sd = solution.free, np.sqrt(np.maximum(np.diag(solution.free_cov), 0.0))
     columns = []
-    for i, h in enumerate(STEP * sd):
+    steps = STEP * np.minimum(sd, np.maximum(1.0, np.abs(free)))  # an error may be huge, as that of a range
+    for i, h in enumerate(steps):
         if h == 0.0:
             columns.append(np.zeros_like(function(fit.solution.estimates)))
             continue
