@@ -6,10 +6,15 @@ from pathlib import Path
 import pytest
 
 from support.examples import register_profiles
+from support.slow import mark_slow
 
 register_profiles()
 ROOT = Path(__file__).parent.parent
 NO_BROWSER = "no Chromium or Chrome was found"
+
+
+def pytest_collection_modifyitems(items):
+    mark_slow(items)
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""How long the dense matrix of crossed factors takes: said before a long fit, counted while it runs."""
+"""How long the dense matrix of crossed factors takes: said before a long fit, and counted while it runs."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,10 +24,11 @@ def dense_seconds(structure: Structure, p: int, factorisations: int) -> float:
     """
     if not structure.m:
         return 0.0
-    pairs = structure.cells.get((0, 1))  # none where one factor of one level, such as a map, is all there is
-    cells = 0.0 if pairs is None else float(pairs.size)
-    per_level = cells / structure.factors[0].n_levels
-    return factorisations * (float(structure.m + p) ** 3 + 4.0 * cells * per_level) / FLOPS
+    dense = float(structure.m + p) ** 3
+    if structure.n_chain:  # what eliminating the levels of the largest factor adds to the dense matrix
+        cells = float(structure.cells[0, 1].size)
+        dense += 4.0 * cells * cells / structure.factors[0].n_levels
+    return factorisations * dense / FLOPS
 
 
 def dense_price(structure: Structure, p: int, factorisations: int) -> str:

@@ -34,6 +34,10 @@ def test_a_long_fit_is_announced(fit, monkeypatch, capsys):
     assert long.solution.problem.structure.on_factorisation is None
 
 
+def test_a_curve_is_a_factor_of_one_level():
+    assert np.isfinite(gl.lmer("y ~ s(x)", crossed()).llf)
+
+
 def test_an_interrupted_fit_leaves_nothing_behind(monkeypatch):
     """The next fit of the same rows is not counted by the bar of the last."""
     monkeypatch.setattr(patience, "LONG", 0.0)
