@@ -18,7 +18,7 @@ def frogs_along_depth(answer: Any) -> str:
         gl.glmer(f"presence ~ {x} + (1 | region)", frogs, "binomial") for x in ("depth", "s(depth, k=8)")
     )
     right = gl.smooths(curve)["edf"].iloc[0]
-    look(abs(edf - right) < 0.05, "Look at the column edf of gl.smooths, for presence and not for tadpoles.")
+    look(abs(edf - right) < 0.05, "Look at the column edf of the smooths, for presence and not for tadpoles.")
     look(difference > 0, "Look at the sign: the difference is that of the curve minus that of the line.")
     fine = abs(difference - (curve.aic - line.aic)) < 0.1
     look(fine, "Look at the AIC of both fits: a parameter that does nothing costs what AIC charges for it.")
@@ -34,7 +34,7 @@ def nitrogen(answer: Any) -> str:
     )
     right = gl.smooths(curve)["edf"].iloc[0]
     look(
-        abs(edf - right) < 0.05, "Look at the column edf of gl.smooths, and not at the most that is allowed."
+        abs(edf - right) < 0.05, "Look at the column edf of the smooths, and not at the most that is allowed."
     )
     look(fall > 0, "Look at the sign: the criterion of the larger model is the lower one.")
     fine = abs(fall - (line.deviance - curve.deviance)) < 0.02
@@ -58,5 +58,5 @@ def starved_curve(answer: Any) -> str:
     right = np.array([row["edf"] / row["largest"] for row in rows])
     look(bool((given <= 1).all()), "Give shares: divide edf by the most that the knots allow.")
     fine = np.abs(given - right).max() < 0.01
-    look(fine, "Look at the two columns of gl.smooths: the most is one less than the number of knots.")
+    look(fine, "Look at the two columns of the smooths: the most is one less than the number of knots.")
     return "A curve near the most that it may take wants more knots."
