@@ -19,7 +19,7 @@ def _traps() -> pd.DataFrame:
     rng = np.random.default_rng(1)
     traps = pd.DataFrame({"site": np.repeat(np.arange(30), 10)})
     traps["shade"] = rng.normal(size=300)
-    truth = {"fixef": [2, 0.4], "sd": {"site": 0.5}, "family": "negbinomial", "dispersion": 5}
+    truth: dict[str, Any] = {"fixef": [2, 0.4], "sd": {"site": 0.5}, "family": "negbinomial", "dispersion": 5}
     beetles = gl.simulate("~ shade + (1 | site)", traps, **truth, rng=rng)
     dry = rng.random(300) > 1 / (1 + np.exp(1.2 - 0.8 * traps["shade"]))
     return traps.assign(beetles=beetles * dry)
