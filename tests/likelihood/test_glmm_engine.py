@@ -180,6 +180,8 @@ def test_laplace_by_dense_algebra(pair, structure):
 def test_one_point_is_laplace(pair, structure):
     laplace, x, theta = model(structure, pair)
     quadrature, _, _ = model(structure, pair, Quadrature(1, 2 if structure == "intercept and slope" else 1))
+    for m in (laplace, quadrature):
+        m.pirls_tolerance = 1e-20  # the two gradients differ by what is left of the step to the mode
     (a, g, _), (b, h, _) = (m.evaluate(at(m, x, theta)) for m in (laplace, quadrature))
     assert a == pytest.approx(b, rel=1e-13)
     np.testing.assert_allclose(g, h, atol=1e-9 * np.abs(g).max())
