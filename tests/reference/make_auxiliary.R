@@ -53,7 +53,10 @@ cases <- list(
   hurdle_1 = list("hur ~ x + (1|g)", "sim_zeros", truncated_poisson(), zi = "~ 1"),
   hurdle_ticks = list("TICKS ~ YEAR + cHEIGHT + (1|BROOD)", "grouseticks", truncated_poisson(), zi = "~ YEAR + cHEIGHT"),
   hurdle_traps = list("beetles ~ shade + (1|site)", "traps", truncated_nbinom2(), zi = "~ shade"),
-  hurdle_traps_both = list("beetles ~ shade + (1|site)", "traps", truncated_nbinom2(), "~ shade", zi = "~ shade")
+  hurdle_traps_both = list("beetles ~ shade + (1|site)", "traps", truncated_nbinom2(), "~ shade", zi = "~ shade"),
+  cbpp_bb = list("cbind(incidence, size - incidence) ~ period + (1|herd)", "cbpp", betabinomial()),
+  trials_bb = list("cbind(k, f) ~ x + (1|g)", "sim_zeros", betabinomial()),
+  trials_bb_x = list("cbind(k, f) ~ x + (1|g)", "sim_zeros", betabinomial(), "~ x")
 )
 for (name in grep(wanted, names(cases), value = TRUE)) {
   write_result(c(list(name = name), do.call(polished, cases[[name]])), "auxiliary", paste0(name, ".json"))

@@ -1,0 +1,221 @@
+r"""The beta-binomial family: successes in trials whose probability scatters like a beta variable.
+
+With :math:`a = \mu\phi`, :math:`b = (1 - \mu)\phi` and rising factorials
+:math:`a^{(y)} = \Gamma(a + y) / \Gamma(a)`,
+
+.. math:: \log p = \log\binom{n}{y} + \log a^{(y)} + \log b^{(n - y)} - \log\phi^{(n)}.
+
+``rising`` gives these without what is lost in differences where phi is large and the distribution nearly
+binomial. The log-density is not concave in eta.
+
+Williams, D. A. (1982), Extra-binomial variation in logistic linear models, *Applied Statistics* 31(2).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from scipy import special as sp
+
+from glmmlib.families import responses as response
+from glmmlib.families.auxiliary import Auxiliary
+from glmmlib.families.base import Family
+from glmmlib.families.densities import Derivatives, DispersionDerivatives
+from glmmlib.families.links import Link, Logit
+from glmmlib.families.rising import Rising
+from glmmlib.families.support import Support
+from glmmlib.types import AuxiliaryValue, FloatArray, Numbers
+
+_FAR = 600.0  # of eta: beyond it the log-density goes on along its asymptotes
+_TINY = 1e-300
+
+
+@dataclass(frozen=True)
+class BetaBinomial(Family):
+    """Overdispersed successes in trials: Var(y / n) = mu (1 - mu) (1 + (n - 1) / (1 + phi)) / n.
+
+    Examples
+    --------
+    >>> family = BetaBinomial()
+    >>> y, n = np.arange(3.0), np.full(3, 2.0)
+    >>> np.exp(family.logpdf(y, np.zeros(3), n, dispersion=2.0)).round(12)  # uniform
+    array([0.33333333, 0.33333333, 0.33333333])
+    """
+
+    link: Link = field(default_factory=Logit)
+    name = "betabinomial"
+    title = "beta-binomial"
+    links = (Logit(),)
+    support = Support(0.0, 1.0, is_discrete=True, in_trials=True)
+    auxiliary = (
+        Auxiliary(
+            symbol="phi",
+            sentence="The dispersion was phi = {}, where the variance of a share given the random effects is "
+            "mean (1 - mean) (1 + (trials - 1) / (1 + phi)) / trials.",
+            boundary="the dispersion phi runs to infinity: the successes scatter as a binomial model has it "
+            "(family='binomial')",
+        ),
+    )
+    weights_scatter = True
+    is_log_concave = False
+    ratios = {Logit: "odds ratio"}
+    law = "mean (1 - mean) (1 + (trials - 1) / (1 + phi)) / trials"
+    limits = {"binomial": "the dispersion phi is infinite (a binomial distribution)"}
+    no_zero_inflation = "a structural zero cannot be told from any other failure"
+
+    def derivatives(
+        self,
+        y: FloatArray,
+        eta: FloatArray,
+        weights: FloatArray | None = None,
+        dispersion: AuxiliaryValue = None,
+        order: int = 3,
+    ) -> Derivatives:
+        p = _Parts(y, eta, weights, dispersion)
+        terms = [p.kernel, *([p.score] if order else []), *([p.weight] if order > 1 else [])]
+        return Derivatives(*terms, *([p.dweight] if order > 2 else []))
+
+    def constant(
+        self, y: FloatArray, weights: FloatArray | None = None, dispersion: AuxiliaryValue = None
+    ) -> Numbers:
+        n = np.ones(()) if weights is None else np.asarray(weights, float)
+        return -np.log1p(n) - sp.betaln(n - y + 1, y + 1) - Rising(n, np.asarray(dispersion, float)).excess
+
+    def dispersion_derivatives(
+        self,
+        y: FloatArray,
+        eta: FloatArray,
+        weights: FloatArray | None = None,
+        dispersion: AuxiliaryValue = None,
+    ) -> DispersionDerivatives:
+        p = _Parts(y, eta, weights, dispersion)
+        up, down = p.up, p.down
+        score = p.q * (up.first - up.second) - p.mu * (down.first - down.second)
+        bend = p.q**2 * (2 * up.second - up.third) + p.mu**2 * (2 * down.second - down.third)
+        logpdf = up.first + down.first - Rising(p.n, p.phi).first
+        return DispersionDerivatives(logpdf, score, bend - (p.q - p.mu) * score)
+
+    def fisher(
+        self, eta: FloatArray, weights: FloatArray | None = None, dispersion: AuxiliaryValue = None
+    ) -> FloatArray:
+        p = _Parts(np.zeros(()), eta, weights, dispersion)
+        a, b, n = np.broadcast_arrays(p.a, p.b, p.n)
+        return p.q**2 * _mean_bend(n, a, b) + p.mu**2 * _mean_bend(n, b, a)
+
+    def start_auxiliary(self, y: FloatArray, mu: FloatArray) -> FloatArray | None:
+        return np.full(np.shape(y)[:-1], 5.0)[()]  # no trials are told here
+
+    def start_mean(self, y: FloatArray, weights: FloatArray | None = None) -> FloatArray:
+        return (np.asarray(y, float) + 0.5) / ((1.0 if weights is None else weights) + 1)
+
+    def observed(self, y: FloatArray, weights: FloatArray | None = None) -> FloatArray:
+        return np.asarray(y, float) / (1.0 if weights is None else weights)
+
+    def variance(
+        self, mu: FloatArray, weights: FloatArray | None = None, dispersion: AuxiliaryValue = None
+    ) -> FloatArray:
+        n = 1.0 if weights is None else weights
+        return mu * (1 - mu) * (1 + (n - 1) / (1 + dispersion)) / n
+
+    def draw(
+        self,
+        eta: FloatArray,
+        weights: FloatArray | None = None,
+        dispersion: AuxiliaryValue = None,
+        rng: Any = None,
+    ) -> FloatArray:
+        p = _Parts(np.zeros(()), eta, weights, dispersion)
+        n = np.broadcast_to(p.n, np.shape(eta)).astype(int)
+        return rng.binomial(n, rng.beta(p.a, p.b)).astype(float)
+
+    def cdf(
+        self,
+        y: FloatArray,
+        mu: FloatArray,
+        weights: FloatArray | None = None,
+        dispersion: AuxiliaryValue = None,
+    ) -> FloatArray:
+        raise NotImplementedError
+
+    def sf(
+        self,
+        y: FloatArray,
+        mu: FloatArray,
+        weights: FloatArray | None = None,
+        dispersion: AuxiliaryValue = None,
+    ) -> FloatArray:
+        raise NotImplementedError
+
+    def unit_deviance(
+        self,
+        y: FloatArray,
+        mu: FloatArray,
+        weights: FloatArray | None = None,
+        dispersion: AuxiliaryValue = None,
+    ) -> FloatArray:
+        raise NotImplementedError
+
+    def check_response(
+        self,
+        y: FloatArray,
+        trials: FloatArray | None = None,
+        weights: FloatArray | None = None,
+        name: str = "response",
+        labels: Sequence[Any] | None = None,
+    ) -> tuple[FloatArray, FloatArray | None]:
+        return response.check_binomial(y, trials, weights, name, labels)
+
+
+class _Parts:
+    """What the log-density and its derivatives in eta are made of."""
+
+    def __init__(self, y: FloatArray, eta: FloatArray, n: FloatArray | None, phi: AuxiliaryValue) -> None:
+        self.eta, self.y, self.phi = np.asarray(eta, float), np.asarray(y, float), np.asarray(phi, float)
+        self.n = np.ones(()) if n is None else np.asarray(n, float)
+        self.near = np.clip(self.eta, -_FAR, _FAR)
+        self.mu, self.q = sp.expit(self.near), sp.expit(-self.near)
+        self.a, self.b = (np.maximum(share * self.phi, _TINY) for share in (self.mu, self.q))
+        self.up, self.down = Rising(self.y, self.a), Rising(self.n - self.y, self.b)
+
+    @property
+    def kernel(self) -> FloatArray:
+        lost = self.n - self.y
+        logs = self.y * np.log(self.mu) + lost * np.log(self.q)
+        beyond = self.eta - self.near
+        far = np.where(self.y > 0, np.minimum(beyond, 0.0), 0.0) - np.where(
+            lost > 0, np.maximum(beyond, 0.0), 0.0
+        )
+        return logs + self.up.excess + self.down.excess + far
+
+    @cached_property
+    def score(self) -> FloatArray:
+        return self.q * self.up.first - self.mu * self.down.first
+
+    @cached_property
+    def information(self) -> FloatArray:
+        return self.q**2 * self.up.second + self.mu**2 * self.down.second
+
+    @property
+    def weight(self) -> FloatArray:
+        return self.information - (self.q - self.mu) * self.score
+
+    @property
+    def dweight(self) -> FloatArray:
+        tilt = self.q - self.mu
+        cubes = self.q**3 * self.up.third - self.mu**3 * self.down.third
+        return 3 * tilt * self.information - cubes - (tilt**2 - 2 * self.mu * self.q) * self.score
+
+
+def _mean_bend(n: FloatArray, a: FloatArray, b: FloatArray) -> FloatArray:
+    """The mean of ``Rising(y, a).second`` over y: the sum of P(y > j) a^2 / (a + j)^2."""
+    most = int(np.max(n, initial=0))
+    log_p = sp.betaln(a, b + n) - sp.betaln(a, b)  # of y = 0
+    below, total = np.exp(log_p), np.zeros(np.shape(a))
+    for j in range(most):
+        total += np.where(j < n, np.maximum(1.0 - below, 0.0) * (a / (a + j)) ** 2, 0.0)
+        left = np.maximum(n - j, 1.0)
+        log_p = log_p + np.log(left / (j + 1.0) * (a + j) / (b + left - 1.0))
+        below = below + np.exp(log_p)
+    return total
