@@ -218,13 +218,17 @@ class Family(MeanRange, ResponseMean, ResidualVariance, ABC):
         """Values of the auxiliary parameters to begin with: an array, one for each."""
         return np.array([auxiliary.first for auxiliary in self.auxiliary])
 
-    def start_auxiliary(self, y: FloatArray, mu: FloatArray) -> FloatArray | None:
+    def start_auxiliary(
+        self, y: FloatArray, mu: FloatArray, weights: FloatArray | None = None
+    ) -> FloatArray | None:
         """A first value of the auxiliary parameter, by the method of moments.
 
         Parameters
         ----------
         y, mu : (..., n) arrays
             Responses, and means that a model without random effects gives them.
+        weights : ndarray, optional
+            As in `derivatives`; used where a response cannot be read without its trials.
 
         Returns
         -------

@@ -107,7 +107,9 @@ class Beta(Family):
     ) -> FloatArray:
         return times(_Parts(np.asarray(0.5), eta, dispersion).information, weights)
 
-    def start_auxiliary(self, y: FloatArray, mu: FloatArray) -> FloatArray | None:
+    def start_auxiliary(
+        self, y: FloatArray, mu: FloatArray, weights: FloatArray | None = None
+    ) -> FloatArray | None:
         spread = 0.7 * np.mean((y - mu) ** 2 / (mu * (1 - mu)), axis=-1)
         return np.clip(1 / np.maximum(spread, 1e-12) - 1, 0.5, 1e6)
 

@@ -11,7 +11,7 @@ binomial. The log-density is not concave in eta.
 Williams, D. A. (1982), Extra-binomial variation in logistic linear models, *Applied Statistics* 31(2).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from scipy import special as sp
 
+from glmmlib.errors import DataError
 from glmmlib.families import responses as response
 from glmmlib.families.auxiliary import Auxiliary
 from glmmlib.families.base import Family
@@ -64,6 +65,10 @@ class BetaBinomial(Family):
     law = "mean (1 - mean) (1 + (trials - 1) / (1 + phi)) / trials"
     limits = {"binomial": "the dispersion phi is infinite (a binomial distribution)"}
     no_zero_inflation = "a structural zero cannot be told from any other failure"
+    no_shares = (
+        "beta-binomial responses vary within groups from row to row and from trial to trial, and no one "
+        "residual variance holds both: look at fit.varcorr and fit.dispersion, or simulate"
+    )
 
     def derivatives(
         self,
@@ -104,8 +109,15 @@ class BetaBinomial(Family):
         a, b, n = np.broadcast_arrays(p.a, p.b, p.n)
         return p.q**2 * _mean_bend(n, a, b) + p.mu**2 * _mean_bend(n, b, a)
 
-    def start_auxiliary(self, y: FloatArray, mu: FloatArray) -> FloatArray | None:
-        return np.full(np.shape(y)[:-1], 5.0)[()]  # no trials are told here
+    def start_auxiliary(
+        self, y: FloatArray, mu: FloatArray, weights: FloatArray | None = None
+    ) -> FloatArray | None:
+        n = np.ones(()) if weights is None else np.asarray(weights, float)
+        chi2 = (y - n * mu) ** 2 / np.maximum(n * mu * (1 - mu), _TINY)
+        more = np.broadcast_to(n - 1.0, np.shape(y)).sum(axis=-1)
+        # 0.7: what is left to it when random effects have taken their part
+        alike = 0.7 * np.sum(chi2 - 1.0, axis=-1) / np.maximum(more, 1.0)
+        return 1.0 / np.clip(alike, 0.01, 0.6) - 1.0
 
     def start_mean(self, y: FloatArray, weights: FloatArray | None = None) -> FloatArray:
         return (np.asarray(y, float) + 0.5) / ((1.0 if weights is None else weights) + 1)
@@ -137,7 +149,8 @@ class BetaBinomial(Family):
         weights: FloatArray | None = None,
         dispersion: AuxiliaryValue = None,
     ) -> FloatArray:
-        raise NotImplementedError
+        n, a, b = _shapes(mu, weights, dispersion)
+        return _at_most(np.floor(y), n, a, b)
 
     def sf(
         self,
@@ -146,7 +159,8 @@ class BetaBinomial(Family):
         weights: FloatArray | None = None,
         dispersion: AuxiliaryValue = None,
     ) -> FloatArray:
-        raise NotImplementedError
+        n, a, b = _shapes(mu, weights, dispersion)
+        return _at_most(n - np.floor(y) - 1.0, n, b, a)
 
     def unit_deviance(
         self,
@@ -155,7 +169,20 @@ class BetaBinomial(Family):
         weights: FloatArray | None = None,
         dispersion: AuxiliaryValue = None,
     ) -> FloatArray:
-        raise NotImplementedError
+        y, n = np.asarray(y, float), 1.0 if weights is None else weights
+        best = np.where(y <= 0, -_FAR, np.where(y >= n, _FAR, sp.logit(self.start_mean(y, weights))))
+        is_between = np.abs(best) < _FAR
+        for _ in range(100):  # the log-density is concave in mu
+            p = _Parts(y, best, weights, dispersion)
+            step = np.where(is_between, p.score / np.maximum(p.information, _TINY), 0.0)
+            best = best + np.clip(step, -2.0, 2.0)
+            if np.max(np.abs(step), initial=0.0) < 1e-10:
+                break
+        here = _Parts(y, self.link.link(mu), weights, dispersion)
+        return 2 * np.maximum(_Parts(y, best, weights, dispersion).kernel - here.kernel, 0.0)
+
+    def all_alike(self, sign: int) -> str:
+        return f"all responses are {'successes' if sign > 0 else 'failures'}"
 
     def check_response(
         self,
@@ -165,7 +192,24 @@ class BetaBinomial(Family):
         name: str = "response",
         labels: Sequence[Any] | None = None,
     ) -> tuple[FloatArray, FloatArray | None]:
-        return response.check_binomial(y, trials, weights, name, labels)
+        if trials is not None or weights is not None:
+            y, trials = response.check_binomial(y, trials, weights, name, labels)
+        if trials is None:
+            raise DataError(
+                f"The dispersion of family='betabinomial' is seen only where rows have more than one trial, "
+                f"which {name!r} has not: give cbind(successes, failures), or proportions with weights = the "
+                "trials, or use family='binomial'."
+            )
+        return y, trials
+
+
+def _shapes(
+    mu: FloatArray, n: FloatArray | None, phi: AuxiliaryValue
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Trials, and the two parameters of the beta variable."""
+    mu, phi = np.asarray(mu, float), np.asarray(phi, float)
+    n = np.ones(()) if n is None else np.asarray(n, float)
+    return n, np.maximum(mu * phi, _TINY), np.maximum((1.0 - mu) * phi, _TINY)
 
 
 class _Parts:
@@ -208,14 +252,29 @@ class _Parts:
         return 3 * tilt * self.information - cubes - (tilt**2 - 2 * self.mu * self.q) * self.score
 
 
+def _masses(last: int, n: FloatArray, a: FloatArray, b: FloatArray) -> Iterator[FloatArray]:
+    """P(Y = j) for j from 0 to the last, each from that before it; to be used where j <= n."""
+    log_p = Rising(n, b).excess - Rising(n, a + b).excess - n * np.log1p(a / b)
+    yield np.exp(log_p)
+    for j in range(last):
+        left = np.maximum(n - j, 1.0)
+        log_p = log_p + np.log(left / (j + 1.0)) + np.log(a + j) - np.log(b + left - 1.0)
+        yield np.exp(log_p)
+
+
+def _at_most(y: FloatArray, n: FloatArray, a: FloatArray, b: FloatArray) -> FloatArray:
+    """P(Y <= y), added up from the lower end, so that a small one keeps its digits."""
+    total = np.zeros(np.broadcast_shapes(np.shape(y), np.shape(n), np.shape(a), np.shape(b)))
+    inside = np.where(y < n, y, -1.0)
+    for j, mass in enumerate(_masses(int(np.max(inside, initial=0.0)), n, a, b)):
+        total = total + np.where(j <= inside, mass, 0.0)
+    return np.where(y >= n, 1.0, np.minimum(total, 1.0))
+
+
 def _mean_bend(n: FloatArray, a: FloatArray, b: FloatArray) -> FloatArray:
     """The mean of ``Rising(y, a).second`` over y: the sum of P(y > j) a^2 / (a + j)^2."""
-    most = int(np.max(n, initial=0))
-    log_p = sp.betaln(a, b + n) - sp.betaln(a, b)  # of y = 0
-    below, total = np.exp(log_p), np.zeros(np.shape(a))
-    for j in range(most):
+    below, total = np.zeros(np.shape(a)), np.zeros(np.shape(a))
+    for j, mass in enumerate(_masses(int(np.max(n, initial=1.0)) - 1, n, a, b)):
+        below = below + mass
         total += np.where(j < n, np.maximum(1.0 - below, 0.0) * (a / (a + j)) ** 2, 0.0)
-        left = np.maximum(n - j, 1.0)
-        log_p = log_p + np.log(left / (j + 1.0) * (a + j) / (b + left - 1.0))
-        below = below + np.exp(log_p)
     return total

@@ -212,7 +212,9 @@ class NegativeBinomial(_Counts):
         less = (mu + dispersion) * (log1pmx(delta) + delta * np.log1p(delta))
         return times(2 * np.maximum(sp.kl_div(y, mu) - less, 0), weights)
 
-    def start_auxiliary(self, y: FloatArray, mu: FloatArray) -> FloatArray | None:
+    def start_auxiliary(
+        self, y: FloatArray, mu: FloatArray, weights: FloatArray | None = None
+    ) -> FloatArray | None:
         extra = np.mean(((y - mu) ** 2 - mu) / np.maximum(mu, 0.1) ** 2, axis=-1)
         return np.clip(2.0 / np.maximum(extra, 1e-2), 0.2, 50.0)
 

@@ -102,7 +102,9 @@ class Gamma(Family):
     def start_mean(self, y: FloatArray, weights: FloatArray | None = None) -> FloatArray:
         return np.asarray(y, float)
 
-    def start_auxiliary(self, y: FloatArray, mu: FloatArray) -> FloatArray | None:
+    def start_auxiliary(
+        self, y: FloatArray, mu: FloatArray, weights: FloatArray | None = None
+    ) -> FloatArray | None:
         return np.clip(0.7 * np.mean((y - mu) ** 2 / mu**2, axis=-1), 1e-6, 10.0)
 
     def cdf(

@@ -89,7 +89,9 @@ class Gaussian(Family):
     ) -> FloatArray:
         return np.zeros_like(np.asarray(eta, float)) + self._precision(weights, dispersion)
 
-    def start_auxiliary(self, y: FloatArray, mu: FloatArray) -> FloatArray | None:
+    def start_auxiliary(
+        self, y: FloatArray, mu: FloatArray, weights: FloatArray | None = None
+    ) -> FloatArray | None:
         return np.sqrt(np.mean((y - mu) ** 2, axis=-1))
 
     def variance(

@@ -26,7 +26,8 @@ from glmmlib.families.base import Family
 from glmmlib.families.densities import Derivatives, DispersionDerivatives
 from glmmlib.families.draws import poisson_draws
 from glmmlib.families.links import Link, Log
-from glmmlib.families.special import digamma_remainder, per_count, stirling_remainder
+from glmmlib.families.rising import Rising
+from glmmlib.families.special import per_count
 from glmmlib.families.support import Support
 from glmmlib.families.weighting import over, times, weighted
 from glmmlib.types import AuxiliaryValue, FloatArray, Numbers
@@ -133,7 +134,9 @@ class NegativeBinomial1(Family):
         most = np.where(y > 0, _Parts(y, best, dispersion).kernel, 0.0)
         return times(2 * np.maximum(most - _Parts(y, self.link.link(mu), dispersion).kernel, 0.0), weights)
 
-    def start_auxiliary(self, y: FloatArray, mu: FloatArray) -> FloatArray | None:
+    def start_auxiliary(
+        self, y: FloatArray, mu: FloatArray, weights: FloatArray | None = None
+    ) -> FloatArray | None:
         extra = np.mean((y - mu) ** 2 / np.maximum(mu, 0.1), axis=-1) - 1.0
         return np.clip(0.5 * extra, 0.05, 20.0)
 
@@ -201,62 +204,39 @@ def _shape(mu, phi):
 
 
 class _Parts:
-    """What the log-density and its derivatives in eta are made of: functions of a and of z = y + a."""
+    """What the log-density and its derivatives in eta are made of: a rising factorial of a."""
 
     def __init__(self, y, eta, phi):
         self.eta, self.y, self.phi = np.asarray(eta, float), np.asarray(y, float), np.asarray(phi, float)
         self.near = np.clip(self.eta, -_FAR, _FAR)
         self.mu = np.exp(self.near)
         self.a = np.clip(self.mu / self.phi, _TINY, _HUGE)
-        self.z = self.y + self.a
-        self.share = self.y / self.z  # 1 - a / z
+        self.up = Rising(self.y, self.a)
 
     @cached_property
     def log_ratio(self):
-        """log(z / a) - log(1 + phi)."""
+        """log((y + a) / a) - log(1 + phi)."""
         return np.log1p((self.y - self.mu) / (self.a * (1.0 + self.phi)))
 
     @property
     def kernel(self):
-        remainders = stirling_remainder(self.z) - stirling_remainder(self.a)
         far = np.where(self.y > 0, np.minimum(self.eta - self.near, 0.0), 0.0)
-        smooth = self.y * self.near - self.y + self.z * self.log_ratio - 0.5 * np.log1p(self.y / self.a)
-        return smooth + remainders + far
+        smooth = self.y * self.near - self.y + self.up.z * self.log_ratio - 0.5 * np.log1p(self.y / self.a)
+        return smooth + self.up.remainder + far
 
     @cached_property
     def score(self):
-        remainders = self.a * (digamma_remainder(self.a) - digamma_remainder(self.z))
-        return self.a * self.log_ratio + 0.5 * self.share + remainders
+        return self.a * self.log_ratio + 0.5 * self.up.share + self.up.first_remainder
 
-    @cached_property
+    @property
     def bend(self):
         """-a^2 (psi'(z) - psi'(a)), never negative."""
-        r = 1.0 - self.share
-        return self.a * self.share + 0.5 * self.share * (1.0 + r) + _second(self.a) - r**2 * _second(self.z)
+        return self.up.second
 
     @cached_property
     def weight(self):
         return self.bend - self.score
 
-    @cached_property
+    @property
     def dweight(self):
-        r = 1.0 - self.share
-        cubes = self.share * (self.a * (1.0 + r) + 1.0 + r + r**2) + _third(self.a) - r**3 * _third(self.z)
-        return 3.0 * self.bend - self.score - cubes
-
-
-def _second(a):
-    """a^2 psi'(a) - a - 1/2, which goes to zero as a grows."""
-    near = 1.0 + a**2 * sp.polygamma(1, 1.0 + np.minimum(a, 1e3)) - a - 0.5
-    return np.where(a < 1e3, near, _series(a, (1 / 6, -1 / 30, 1 / 42)))
-
-
-def _third(a):
-    """-a^3 psi''(a) - a - 1, which goes to zero as a grows."""
-    near = 2.0 - a**3 * sp.polygamma(2, 1.0 + np.minimum(a, 1e3)) - a - 1.0
-    return np.where(a < 1e3, near, _series(a, (1 / 2, -1 / 6, 1 / 6)))
-
-
-def _series(a, c):
-    x = 1.0 / np.maximum(a, 1.0)
-    return x * (c[0] + x**2 * (c[1] + x**2 * c[2]))
+        return 3.0 * self.bend - self.score - self.up.third

@@ -12,14 +12,17 @@ family             links (the first is the default)  variance of one response   
 ``"negbinomial1"`` log                               (1 + phi) mu                 w times the log-density
 ``"gamma"``        log, inverse                      phi mu^2                     phi / w in the place of phi
 ``"beta"``         logit                             mu (1 - mu) / (1 + phi)      w times the log-density
+``"betabinomial"`` logit                             that of the binomial, times  w = n, the trials
+                                                     1 + (n - 1) / (1 + phi)
 =================  ================================  ===========================  ==========================
 
 ``dispersion`` is k for the negative binomial (R's theta, Hilbe's 1 / alpha; large k is nearly Poisson), and
 phi for the one whose variance is proportional to the mean (glmmTMB's nbinom1; small phi is nearly Poisson),
-for the gamma (its shape is 1 / phi) and the beta (a large phi is little scatter). For the binomial family
-the response `y` is the number of successes, `weights` the number of trials, and mu the probability;
-``weights=None`` stands for ones and, for 0/1 data, is the fast path. Of ``"truncated_poisson"`` and
-``"truncated_negbinomial"``, counts that are never zero, mu and k are those of the counts before truncation.
+for the gamma (its shape is 1 / phi), the beta and the beta-binomial (a large phi is little scatter). For the
+binomial and the beta-binomial family the response `y` is the number of successes, `weights` the number of
+trials, and mu the probability; ``weights=None`` stands for ones and, for 0/1 data, is the fast path. Of
+``"truncated_poisson"`` and ``"truncated_negbinomial"``, counts that are never zero, mu and k are those of the
+counts before truncation.
 Counts can have structural zeros too (`zero_inflated`); truncated ones then are a hurdle model.
 
 References
@@ -36,6 +39,7 @@ from glmmlib.display.words import hint, joined
 from glmmlib.errors import ModelError
 from glmmlib.families.base import Family, no_such_link
 from glmmlib.families.beta import Beta
+from glmmlib.families.betabinomial import BetaBinomial
 from glmmlib.families.binomial import Binomial
 from glmmlib.families.counts import NegativeBinomial, Poisson
 from glmmlib.families.gamma import Gamma
@@ -53,7 +57,8 @@ from glmmlib.families.zero_inflated import (
 
 TRUNCATED = (TruncatedPoisson, TruncatedNegativeBinomial)
 FAMILIES = {
-    cls.name: cls for cls in (Binomial, Poisson, NegativeBinomial, NegativeBinomial1, Gamma, Beta, *TRUNCATED)
+    cls.name: cls
+    for cls in (Binomial, Poisson, NegativeBinomial, NegativeBinomial1, Gamma, Beta, *TRUNCATED, BetaBinomial)
 }  # those of glmer
 ZERO_INFLATED = {
     cls.counts: cls
@@ -69,6 +74,7 @@ ALL_FAMILIES = {Gaussian.name: Gaussian} | FAMILIES | {cls.name: cls for cls in 
 
 # What other software calls them; named in the message, not accepted in silence.
 _ELSEWHERE = {"bernoulli": "binomial", "logistic": "binomial", "count": "poisson", "nb": "negbinomial"}
+_ELSEWHERE |= dict.fromkeys(("betabin", "bb", "betabinomialfamily"), "betabinomial")
 _ELSEWHERE |= {"nbinom1": "negbinomial1", "nb1": "negbinomial1"}
 _ELSEWHERE |= dict.fromkeys(("truncatednbinom2", "truncatednbinom1"), "truncated_negbinomial")
 _ELSEWHERE |= {"nbinom2": "negbinomial", "nb2": "negbinomial", "negativebinomial": "negbinomial"}

@@ -27,6 +27,10 @@ class Rising:
         ``log Gamma(y + a) - log Gamma(a) - y log a``.
     first, second, third : arrays
         a times the first derivative, minus a^2 times the second, a^3 times the third: never negative.
+    share, rest : arrays
+        ``y / (y + a)`` and ``a / (y + a)``.
+    remainder, first_remainder : arrays
+        The parts of `excess` and `first` that are more than logarithms and `share`.
 
     Examples
     --------
@@ -44,12 +48,19 @@ class Rising:
     def excess(self) -> FloatArray:
         u = self.y / self.a
         smooth = self.a * (log1pmx(u) + u * np.log1p(u)) - 0.5 * np.log1p(u)
-        return smooth + stirling_remainder(self.z) - stirling_remainder(self.a)
+        return smooth + self.remainder
+
+    @property
+    def remainder(self) -> FloatArray:
+        return stirling_remainder(self.z) - stirling_remainder(self.a)
 
     @cached_property
     def first(self) -> FloatArray:
-        remainders = self.a * (digamma_remainder(self.a) - digamma_remainder(self.z))
-        return self.a * np.log1p(self.y / self.a) + 0.5 * self.share + remainders
+        return self.a * np.log1p(self.y / self.a) + 0.5 * self.share + self.first_remainder
+
+    @cached_property
+    def first_remainder(self) -> FloatArray:
+        return self.a * (digamma_remainder(self.a) - digamma_remainder(self.z))
 
     @cached_property
     def second(self) -> FloatArray:

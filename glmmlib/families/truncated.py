@@ -124,7 +124,9 @@ class Truncated(Family):
         whole = (self.own.fisher(rest.near, None, dispersion) - zeros) / rest.probability
         return times(np.maximum(whole + rest.second, np.finfo(float).tiny), weights)
 
-    def start_auxiliary(self, y: FloatArray, mu: FloatArray) -> FloatArray | None:
+    def start_auxiliary(
+        self, y: FloatArray, mu: FloatArray, weights: FloatArray | None = None
+    ) -> FloatArray | None:
         if not self.auxiliary:
             return None
         eta = self.link.link(np.maximum(mu, np.exp(_LEAST)))

@@ -159,7 +159,9 @@ class ZeroInflated(Family):
         lost = np.exp(zero.log_own) * zero.from_structure * zero.own_score**2
         return times((1.0 - pi) * np.maximum(self.own.fisher(eta, None, own) - lost, 0.0), weights)
 
-    def start_auxiliary(self, y: FloatArray, mu: FloatArray) -> FloatArray | None:
+    def start_auxiliary(
+        self, y: FloatArray, mu: FloatArray, weights: FloatArray | None = None
+    ) -> FloatArray | None:
         own = self.own.start_auxiliary(y, mu)
         by_row = None if own is None else own[..., None]
         expected = self.own.cdf(_ZERO, mu, None, by_row).mean(axis=-1)

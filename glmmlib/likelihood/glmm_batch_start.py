@@ -69,7 +69,8 @@ def _glm(r):
         if size.max(initial=0.0) < 0.2:
             break
     if family.has_dispersion:
-        dispersion = family.start_auxiliary(r.Y, family.link.inverse(r.fixed_part(beta)))[:, None]
+        mu = family.link.inverse(r.fixed_part(beta))
+        dispersion = family.start_auxiliary(r.Y, mu, r.weights)[:, None]
     return beta, dispersion
 
 

@@ -126,7 +126,7 @@ def _glm(problem):
         raise RangeError
     if dispersion is not None:
         mu = family.link.inverse(beta @ problem.Q + offset)
-        tau = problem.predictors.constant(family.start_auxiliary(problem.y, mu))
+        tau = problem.predictors.constant(family.start_auxiliary(problem.y, mu, problem.weights))
     return beta, tau
 
 

@@ -192,34 +192,36 @@ def test_quantiles_of_new_observations_at_the_edges(name, link):
 @every_family
 def test_first_values_are_inside_their_range(name, link):
     of = case(name, link)
-    y = of.draw(np.full(N, of.eta), None, np.random.default_rng(5))
-    mean = of.family.start_mean(y)
+    w = of.trials_of(N)
+    y = of.draw(np.full(N, of.eta), w, np.random.default_rng(5))
+    mean = of.family.start_mean(y, w)
     assert np.isfinite(of.family.link.link(mean)).all()
-    value = of.family.start_auxiliary(y, np.full(N, of.mean))
+    value = of.family.start_auxiliary(y, np.full(N, of.mean), w)
     assert (value is None) == (of.auxiliary is None)
     if value is not None:
         assert (of.auxiliary / 4 < value).all() and (value < 4 * np.asarray(of.auxiliary)).all()
-        several = of.family.start_auxiliary(np.stack([y, y]), np.full((2, N), of.mean))
+        several = of.family.start_auxiliary(np.stack([y, y]), np.full((2, N), of.mean), w)
         np.testing.assert_array_equal(several, [value, value])
 
 
 @every_family
 def test_what_a_response_may_be(name, link):
     of = case(name, link)
-    y = of.draw(np.full(30, of.eta), None, np.random.default_rng(6))
-    checked, weights = of.family.check_response(y)
-    assert weights is None
+    trials = of.trials_of(30)
+    y = of.draw(np.full(30, of.eta), trials, np.random.default_rng(6))
+    checked, weights = of.family.check_response(y, trials)
+    np.testing.assert_array_equal(weights, trials)
     np.testing.assert_array_equal(checked, y)
     bad = [np.nan, np.inf]
     if np.isfinite(of.family.support.lower):
         bad.append(of.family.support.lower - 1)
     if np.isfinite(of.family.support.upper):
-        bad.append(of.family.support.upper + 1)
+        bad.append(of.family.support.upper * (of.trials or 1) + 1)
     if of.family.support.is_discrete:
         bad.append(0.5)
     for value in bad:
         with pytest.raises(DataError, match=r"(?s)^[^\n]*\.$"):
-            of.family.check_response(np.append(y, value))
+            of.family.check_response(np.append(y, value), of.trials_of(31))
     if not of.family.support.in_trials:
         with pytest.raises(DataError, match="cbind"):
             of.family.check_response(y, trials=np.full(30, 2.0))

@@ -62,7 +62,8 @@ def test_predictions_and_their_intervals(name, link, new):
     if new is None:
         np.testing.assert_allclose(mean, of.fit.fittedvalues)
     for interval in ("confidence", "prediction"):
-        band = refused(of.fit.predict, new, interval=interval, **options)
+        own = {} if new is None else {"weights": of.trials_of(new)}
+        band = refused(of.fit.predict, new, interval=interval, **options, **own)
         if band is None:
             assert of.family.has_structural_zeros and interval == "confidence"
             continue
@@ -76,7 +77,8 @@ def test_predictions_and_their_intervals(name, link, new):
 @every_family
 def test_prediction_intervals_hold_new_observations(name, link):
     of, rng = case(name, link), np.random.default_rng(7)
-    band = of.fit.predict(NEW.iloc[[1]], allow_new_levels=True, interval="prediction", level=0.9)
+    asked = {"allow_new_levels": True, "interval": "prediction", "level": 0.9, "weights": of.trials_of(1)}
+    band = of.fit.predict(NEW.iloc[[1]], **asked)
     both = pd.concat([NEW] * 20_000, ignore_index=True).assign(g=np.arange(40_000))
     asked = both["f"] == "b"
     y = of.simulated(both.assign(x=both["x"].where(asked, rng.uniform(-1, 1, 40_000))), rng)[asked]
@@ -90,7 +92,7 @@ def test_simulated_responses_are_responses_and_refits_are_fits(name, link):
     of = case(name, link)
     Y = of.fit.simulate(3, rng=np.random.default_rng(8))
     for y in Y.T:
-        of.family.check_response(y)
+        of.family.check_response(y, of.fit.design.trials)
     many, one = of.fit.refit_many(Y), of.fit.refit(Y[:, 1])
     np.testing.assert_allclose(many.params.iloc[1], one.params, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(many.deviance[1], one.deviance, atol=1e-5)

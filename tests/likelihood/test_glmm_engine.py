@@ -61,7 +61,7 @@ def model(name, pair, quadrature=None, weights=False, offset=False):
         effects = g.covariance.factor(theta) @ rng.normal(size=(g.q, g.factor.n_levels))
         eta += (g.factor.Z * effects[:, g.factor.codes]).sum(axis=0)
     dispersion = DISPERSION.get(fam.name)
-    w = rng.integers(1, 8, n).astype(float) if weights else None
+    w = rng.integers(1, 8, n).astype(float) if weights else case(*pair).trials_of(n)
     y = fam.draw(np.maximum(eta, 0.2) if fam.limited_range else eta, w, dispersion, rng)
     deviance = LaplaceDeviance(fam, y, X, drawn.groups, w, own, quadrature)
     deviance.pirls_tolerance = 1e-15

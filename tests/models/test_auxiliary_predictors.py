@@ -22,6 +22,9 @@ FAMILY = {
     "epil_nb1": {"family": "negbinomial1"},
     "ticks_nb1": {"family": "negbinomial1"},
     "counts_nb1_x": {"family": "negbinomial1"},
+    "cbpp_bb": {"family": "betabinomial"},
+    "trials_bb": {"family": "betabinomial"},
+    "trials_bb_x": {"family": "betabinomial"},
     "zip_1": {"family": "poisson", "zi": "~ 1"},
     "zip_ticks": {"family": "poisson", "zi": "~ cHEIGHT"},
     "traps_nb": {"family": "negbinomial", "zi": "~ shade"},
@@ -88,7 +91,7 @@ def test_estimates_and_standard_errors_are_those_of_r(name):
 @pytest.mark.parametrize("n_agq", [1, 5])
 def test_the_gradient_is_that_of_the_likelihood(name, link, n_agq):
     of = case(name, link)
-    found = gl.glmer("y ~ x + f + (1 | g)", of.data, of.family, n_agq=n_agq, dispersion="~ x * f")
+    found = gl.glmer(of.formula, of.data, of.family, n_agq=n_agq, dispersion="~ x * f")
     x = found.solution.parameters + 0.03 * np.random.default_rng(1).standard_normal(8)
     problem = found.solution.problem.precise(found.solution.mode.u)
     gradient, step = problem.gradient(x), 1e-4
@@ -100,7 +103,7 @@ def test_the_gradient_is_that_of_the_likelihood(name, link, n_agq):
 @with_auxiliary
 def test_a_constant_is_no_formula(name, link):
     of = case(name, link)
-    same = gl.glmer("y ~ x + f + (1 | g)", of.data, of.family, dispersion="~ 1")
+    same = gl.glmer(of.formula, of.data, of.family, dispersion="~ 1")
     assert same.deviance == of.fit.deviance and same.dispersion == of.fit.dispersion
     assert not len(same.auxiliary_params) and same.model_text == same.formula
 
@@ -109,7 +112,7 @@ def test_a_constant_is_no_formula(name, link):
 def test_every_room(name, link):
     """The truth is constant: coefficients of x are near zero, and all else is as without a formula."""
     of, rng = case(name, link), np.random.default_rng(2)
-    found = gl.glmer("y ~ x + f + (1 | g)", of.data, of.family, dispersion="~ x")
+    found = gl.glmer(of.formula, of.data, of.family, dispersion="~ x")
     z = gl.coef_tests(found, predictor="dispersion")["statistic"]["x"]
     assert abs(z) < 4 and found.deviance <= of.fit.deviance + 1e-7
     assert found.n_parameters == of.fit.n_parameters + 1
@@ -117,7 +120,8 @@ def test_every_room(name, link):
     assert 0.6 < found.resid_pearson.var() < 1.4 and np.isfinite(found.resid_deviance).all()
     new = of.data.sample(7, random_state=1)
     for interval in ("confidence", "prediction"):
-        here, there = found.predict(interval=interval), found.predict(new, interval=interval)
+        here = found.predict(interval=interval)
+        there = found.predict(new, interval=interval, weights=of.trials_of(new))
         pd.testing.assert_frame_equal(here.loc[new.index], there)
     Y = found.simulate(3, rng=rng)
     many, one = found.refit_many(Y), found.refit(Y[:, 1])

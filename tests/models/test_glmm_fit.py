@@ -177,6 +177,7 @@ def test_ratios(fits, pair):
         ("negbinomial1", "log"): "rate ratio",
         ("gamma", "log"): "mean ratio",
         ("beta", "logit"): "mean odds ratio",
+        ("betabinomial", "logit"): "odds ratio",
     }
     if pair not in names:
         with pytest.raises(ModelError, match="is no ratio"):

@@ -30,15 +30,19 @@ def simulated(pair, groups=30, size=8, sd=(0.7, 0.0), seed=1, intercept=0.5, h_s
     scale = 0.2 if fam.limited_range else 1.0
     eta = intercept + scale * (0.4 * x + b[0][g] + b[1][g] * x + h_sd * rng.normal(size=7)[h])
     eta = np.maximum(eta + 2.0, 0.3) if fam.limited_range else eta
-    y = fam.draw(eta, None, DISPERSION.get(pair[0]), rng)
-    return pd.DataFrame({"g": g, "h": h, "x": x, "y": y, "f": np.resize(list("abc"), n), "row": np.arange(n)})
+    trials = case(*pair).trials_of(n)
+    y = fam.observed(fam.draw(eta, trials, DISPERSION.get(pair[0]), rng), trials)
+    own = {} if trials is None else {"trials": trials}
+    data = {"g": g, "h": h, "x": x, "y": y, "f": np.resize(list("abc"), n), "row": np.arange(n)}
+    return pd.DataFrame(data | own)
 
 
 def quiet(formula, data, pair, **options):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SingularFitWarning)
         warnings.simplefilter("ignore", QuadratureWarning)
-        return gl.glmer(formula, data, family=pair[0], link=pair[1], **options)
+        own = {"weights": "trials"} if "trials" in data else {}
+        return gl.glmer(formula, data, family=pair[0], link=pair[1], **(own | options))
 
 
 def warned(category, formula, data, name, words, **options):

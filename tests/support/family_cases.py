@@ -33,6 +33,11 @@ class Case:
         low, high = self.family.support.lower, self.family.support.upper
         return 1.0 if np.isinf(low) else 4.0 if np.isinf(high) else 0.4
 
+    @property
+    def trials(self):
+        """Trials of each row where one alone would not tell the auxiliary parameter; else None."""
+        return 12.0 if self.family.support.in_trials and self.family.auxiliary else None
+
     @cached_property
     def auxiliary(self):
         """The auxiliary parameter at which an observation's SD is nearest to a wanted one; a quarter for a
@@ -42,10 +47,11 @@ class Case:
             return None
         is_share = np.array([np.isfinite(auxiliary.range[1]) for auxiliary in self.family.auxiliary])
         upper = self.family.support.upper
-        wanted = 0.15 if upper == 1 else 0.7 * self.mean
+        wanted = 0.25 if self.trials else 0.15 if upper == 1 else 0.7 * self.mean
         candidates = [np.where(is_share, 0.25, value) for value in np.geomspace(0.05, 50.0, 61)]
         candidates = candidates if is_share.size > 1 else [float(value[0]) for value in candidates]
-        sd = np.sqrt([float(self.family.variance(self.mean, dispersion=value)) for value in candidates])
+        variances = [self.family.variance(self.mean, self.trials, value) for value in candidates]
+        sd = np.sqrt([float(variance) for variance in variances])
         return candidates[np.argmin(np.abs(np.log(sd / wanted)))]
 
     def by_row(self, n):
@@ -87,6 +93,11 @@ class Case:
         """Trials, precisions, or how often a row counts."""
         return np.tile([2.0, 5.0, 7.0], n)[:n]
 
+    def trials_of(self, rows):
+        """The trials of rows (a number, or a table), as ``weights=`` takes them."""
+        n = rows if isinstance(rows, int) else len(rows)
+        return None if self.trials is None else np.full(n, self.trials)
+
     def draw(self, eta, weights, rng):
         return self.family.draw(np.asarray(eta, float), weights, self.auxiliary, rng)
 
@@ -103,16 +114,23 @@ class Case:
         rng = np.random.default_rng(20)
         g = np.repeat(np.arange(40), 8)
         data = pd.DataFrame({"g": g, "x": rng.uniform(-1, 1, g.size), "f": np.tile(list("ab"), g.size // 2)})
-        return data.assign(y=self.simulated(data, rng))
+        y = self.simulated(data, rng)
+        return data.assign(y=y) if self.trials is None else data.assign(y=y * self.trials, n=self.trials)
+
+    @property
+    def formula(self):
+        return f"{'y' if self.trials is None else 'cbind(y, n - y)'} ~ x + f + (1 | g)"
 
     def simulated(self, data, rng, n=None):
-        return gl.simulate("~ x + f + (1 | g)", data, family=self.family, rng=rng, n=n, **self.truth)
+        """Responses on the scale of their mean."""
+        own = {"weights": self.trials_of(data), "n": n}
+        return gl.simulate("~ x + f + (1 | g)", data, family=self.family, rng=rng, **own, **self.truth)
 
     @cached_property
     def fit(self):
         if self.family.is_linear:
-            return gl.lmer("y ~ x + f + (1 | g)", self.data)
-        return gl.glmer("y ~ x + f + (1 | g)", self.data, self.family)
+            return gl.lmer(self.formula, self.data)
+        return gl.glmer(self.formula, self.data, self.family)
 
 
 @cache
