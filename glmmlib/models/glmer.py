@@ -64,19 +64,20 @@ def glmer(
     ----------
     formula : str
         As for :func:`lmer`; a binomial response is 0/1, a proportion with ``weights``, or ``cbind(successes,
-        failures)``. Rows without a trial tell nothing: they are left out and counted.
+        failures)``; a beta-binomial one is not 0/1. Rows without a trial tell nothing: they are left out and
+        counted.
     data : DataFrame
-    family : {"binomial", "poisson", "negbinomial", "negbinomial1", "gamma", "beta"}
+    family : {"binomial", "betabinomial", "poisson", "negbinomial", "negbinomial1", "gamma", "beta"}
         Or one of counts that are never zero: ``"truncated_poisson"``, ``"truncated_negbinomial"``.
     link : str, optional
         Binomial: logit, probit, cloglog. Poisson: log, sqrt, identity. Negative binomials and
-        truncated families: log. Gamma: log, inverse. Beta: logit. The first is the default.
+        truncated families: log. Gamma: log, inverse. Beta and beta-binomial: logit. The first is the default.
     n_agq : int
         Points of adaptive Gauss-Hermite quadrature for each random effect; 1 is Laplace's approximation. More
         than one needs one grouping factor with one or two random effects.
     weights : column name or array, optional
-        Binomial: the number of trials of each proportion. Gamma: the dispersion of row i is phi / weights[i].
-        Otherwise they multiply the log-density.
+        Binomial and beta-binomial: the number of trials of each proportion. Gamma: the dispersion of row i is
+        phi / weights[i]. Otherwise they multiply the log-density.
     offset : column name or array, optional
     na_action : {"drop", "raise"}
     functions : dict of str to callable, optional

@@ -62,7 +62,7 @@ def test_predictions_and_their_intervals(name, link, new):
     if new is None:
         np.testing.assert_allclose(mean, of.fit.fittedvalues)
     for interval in ("confidence", "prediction"):
-        own = {} if new is None else {"weights": of.trials_of(new)}
+        own = {} if new is None or interval == "confidence" else {"weights": of.trials_of(new)}
         band = refused(of.fit.predict, new, interval=interval, **options, **own)
         if band is None:
             assert of.family.has_structural_zeros and interval == "confidence"

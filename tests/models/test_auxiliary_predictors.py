@@ -73,6 +73,7 @@ def test_estimates_and_standard_errors_are_those_of_r(name):
     np.testing.assert_allclose(ours.params, np.array(ref["fixef"]["estimate"])[order], atol=1e-5)
     np.testing.assert_allclose(ours.bse, np.array(ref["fixef"]["se"])[order], rtol=1e-3)
     for g, sd in ref["sd"].items():
+        sd = sd if sd > 1e-4 else 0.0  # glmmTMB moves log(sd), which no zero has
         assert ours.varcorr[g].sd["Intercept"] == pytest.approx(sd, abs=1e-5)
     for own, part in (("dispersion", "disp"), ("zi", "zi")):
         if not ref.get(part):
@@ -120,8 +121,8 @@ def test_every_room(name, link):
     assert 0.6 < found.resid_pearson.var() < 1.4 and np.isfinite(found.resid_deviance).all()
     new = of.data.sample(7, random_state=1)
     for interval in ("confidence", "prediction"):
-        here = found.predict(interval=interval)
-        there = found.predict(new, interval=interval, weights=of.trials_of(new))
+        own = {"weights": of.trials_of(new)} if interval == "prediction" else {}
+        here, there = found.predict(interval=interval), found.predict(new, interval=interval, **own)
         pd.testing.assert_frame_equal(here.loc[new.index], there)
     Y = found.simulate(3, rng=rng)
     many, one = found.refit_many(Y), found.refit(Y[:, 1])
