@@ -4,7 +4,7 @@ With one grouping factor the likelihood is a product of small integrals, one for
 
 .. math:: \int e^{\ell_j(u) - |u|^2/2} \frac{du}{(2\pi)^{q/2}},
 
-each by adaptive Gauss-Hermite quadrature around its mode (:mod:`glmmlib.likelihood.quadrature`): 7 points
+each by adaptive Gauss-Hermite quadrature around its mode (``likelihood.quadrature``): 7 points
 for one random effect, 9 x 9 for two. For more effects it is an average over a few draws of a t distribution
 around the mode, which is unbiased, and so are then the weights of the posterior draws (Andrieu and Roberts
 2009, *Annals of Statistics* 37(2)). The random effects are drawn by an independence sampler within each
