@@ -30,6 +30,7 @@ from glmmlib.families.auxiliary import Auxiliary
 from glmmlib.families.base import Family
 from glmmlib.families.densities import Derivatives, DispersionDerivatives
 from glmmlib.families.links import Link, Logit
+from glmmlib.families.saturated import likeliest_predictor
 from glmmlib.families.special import digamma_remainder, log1pmx, stirling_remainder
 from glmmlib.families.support import Support
 from glmmlib.families.weighting import over, times, weighted
@@ -128,13 +129,11 @@ class Beta(Family):
         weights: FloatArray | None = None,
         dispersion: AuxiliaryValue = None,
     ) -> FloatArray:
-        best = sp.logit(np.clip(y, 1e-6, 1 - 1e-6))
-        for _ in range(100):
-            p = _Parts(y, best, dispersion)
-            step = np.clip(p.score / p.information, -2.0, 2.0)
-            best = best + step
-            if np.max(np.abs(step), initial=0.0) < 1e-10:
-                break
+        def step(eta: FloatArray) -> FloatArray:
+            p = _Parts(y, eta, dispersion)
+            return p.score / p.information
+
+        best = likeliest_predictor(step, sp.logit(np.clip(y, 1e-6, 1 - 1e-6)))
         lost = _Parts(y, best, dispersion).kernel - _Parts(y, sp.logit(mu), dispersion).kernel
         return times(2 * np.maximum(lost, 0.0), weights)
 

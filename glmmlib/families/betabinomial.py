@@ -22,11 +22,11 @@ from scipy import special as sp
 from glmmlib.errors import DataError
 from glmmlib.families import responses as response
 from glmmlib.families.auxiliary import Auxiliary
-from glmmlib.families.base import Family
 from glmmlib.families.densities import Derivatives, DispersionDerivatives
 from glmmlib.families.links import Link, Logit
 from glmmlib.families.rising import Rising
-from glmmlib.families.support import Support
+from glmmlib.families.saturated import likeliest_predictor
+from glmmlib.families.trials import InTrials
 from glmmlib.types import AuxiliaryValue, FloatArray, Numbers
 
 _FAR = 600.0  # of eta: beyond it the log-density goes on along its asymptotes
@@ -34,7 +34,7 @@ _TINY = 1e-300
 
 
 @dataclass(frozen=True)
-class BetaBinomial(Family):
+class BetaBinomial(InTrials):
     """Overdispersed successes in trials: Var(y / n) = mu (1 - mu) (1 + (n - 1) / (1 + phi)) / n.
 
     Examples
@@ -49,7 +49,6 @@ class BetaBinomial(Family):
     name = "betabinomial"
     title = "beta-binomial"
     links = (Logit(),)
-    support = Support(0.0, 1.0, is_discrete=True, in_trials=True)
     auxiliary = (
         Auxiliary(
             symbol="phi",
@@ -59,12 +58,10 @@ class BetaBinomial(Family):
             "(family='binomial')",
         ),
     )
-    weights_scatter = True
     is_log_concave = False
     ratios = {Logit: "odds ratio"}
     law = "mean (1 - mean) (1 + (trials - 1) / (1 + phi)) / trials"
     limits = {"binomial": "the dispersion phi is infinite (a binomial distribution)"}
-    no_zero_inflation = "a structural zero cannot be told from any other failure"
     no_shares = (
         "beta-binomial responses vary within groups from row to row and from trial to trial, and no one "
         "residual variance holds both: look at fit.varcorr and fit.dispersion, or simulate"
@@ -119,12 +116,6 @@ class BetaBinomial(Family):
         alike = 0.7 * np.sum(chi2 - 1.0, axis=-1) / np.maximum(more, 1.0)
         return 1.0 / np.clip(alike, 0.01, 0.6) - 1.0
 
-    def start_mean(self, y: FloatArray, weights: FloatArray | None = None) -> FloatArray:
-        return (np.asarray(y, float) + 0.5) / ((1.0 if weights is None else weights) + 1)
-
-    def observed(self, y: FloatArray, weights: FloatArray | None = None) -> FloatArray:
-        return np.asarray(y, float) / (1.0 if weights is None else weights)
-
     def variance(
         self, mu: FloatArray, weights: FloatArray | None = None, dispersion: AuxiliaryValue = None
     ) -> FloatArray:
@@ -170,19 +161,16 @@ class BetaBinomial(Family):
         dispersion: AuxiliaryValue = None,
     ) -> FloatArray:
         y, n = np.asarray(y, float), 1.0 if weights is None else weights
-        best = np.where(y <= 0, -_FAR, np.where(y >= n, _FAR, sp.logit(self.start_mean(y, weights))))
-        is_between = np.abs(best) < _FAR
-        for _ in range(100):  # the log-density is concave in mu
-            p = _Parts(y, best, weights, dispersion)
-            step = np.where(is_between, p.score / np.maximum(p.information, _TINY), 0.0)
-            best = best + np.clip(step, -2.0, 2.0)
-            if np.max(np.abs(step), initial=0.0) < 1e-10:
-                break
+        start = np.where(y <= 0, -_FAR, np.where(y >= n, _FAR, sp.logit(self.start_mean(y, weights))))
+        is_between = np.abs(start) < _FAR
+
+        def step(eta: FloatArray) -> FloatArray:  # the log-density is concave in mu
+            p = _Parts(y, eta, weights, dispersion)
+            return np.where(is_between, p.score / np.maximum(p.information, _TINY), 0.0)
+
+        best = likeliest_predictor(step, start)
         here = _Parts(y, self.link.link(mu), weights, dispersion)
         return 2 * np.maximum(_Parts(y, best, weights, dispersion).kernel - here.kernel, 0.0)
-
-    def all_alike(self, sign: int) -> str:
-        return f"all responses are {'successes' if sign > 0 else 'failures'}"
 
     def check_response(
         self,

@@ -9,16 +9,15 @@ from scipy import special as sp
 
 from glmmlib.families import densities
 from glmmlib.families import responses as response
-from glmmlib.families.base import Family
 from glmmlib.families.densities import Derivatives
 from glmmlib.families.links import Cloglog, Link, Logit, Probit
-from glmmlib.families.support import Support
+from glmmlib.families.trials import InTrials
 from glmmlib.families.weighting import over, times
 from glmmlib.types import AuxiliaryValue, FloatArray, Numbers
 
 
 @dataclass(frozen=True)
-class Binomial(Family):
+class Binomial(InTrials):
     """Successes in a number of trials, given as `weights`; without weights 0/1 responses (Bernoulli).
 
     log p = log C(n, y) + y log mu + (n - y) log(1 - mu).
@@ -35,11 +34,8 @@ class Binomial(Family):
     link: Link = field(default_factory=Logit)
     name = title = "binomial"
     links = (Logit(), Probit(), Cloglog())
-    support = Support(0.0, 1.0, is_discrete=True, in_trials=True)
-    weights_scatter = True
     ratios = {Logit: "odds ratio", Cloglog: "hazard ratio"}
     law = "mean (1 - mean) / trials"
-    no_zero_inflation = "a structural zero cannot be told from any other failure"
 
     def derivatives(
         self,
@@ -77,12 +73,6 @@ class Binomial(Family):
     ) -> FloatArray:
         n = 1.0 if weights is None else weights
         return 2 * (sp.kl_div(y, n * mu) + sp.kl_div(n - y, n * (1 - mu)))
-
-    def observed(self, y: FloatArray, weights: FloatArray | None = None) -> FloatArray:
-        return over(np.asarray(y, float), weights)
-
-    def start_mean(self, y: FloatArray, weights: FloatArray | None = None) -> FloatArray:
-        return (np.asarray(y, float) + 0.5) / ((1.0 if weights is None else weights) + 1)
 
     def cdf(
         self,
@@ -129,9 +119,6 @@ class Binomial(Family):
 
     def can_scatter_more(self, weights: FloatArray | None = None) -> bool:
         return self.counts_zeros(weights)
-
-    def all_alike(self, sign: int) -> str:
-        return f"all responses are {'successes' if sign > 0 else 'failures'}"
 
     def check_response(
         self,

@@ -23,6 +23,7 @@ from glmmlib.families.base import Family
 from glmmlib.families.counts import NegativeBinomial, Poisson
 from glmmlib.families.densities import Derivatives, DispersionDerivatives, log_gumbel
 from glmmlib.families.links import Link, Log
+from glmmlib.families.saturated import likeliest_predictor
 from glmmlib.families.support import Support
 from glmmlib.families.weighting import over, times, weighted
 from glmmlib.types import AuxiliaryValue, FloatArray, Numbers
@@ -52,11 +53,10 @@ class Truncated(Family):
     def __init_subclass__(cls, counts: type[Family]) -> None:
         cls.counts = counts
         cls.name, cls.title = f"truncated_{counts.name}", f"zero-truncated {counts.title}"
-        cls.auxiliary = tuple(replace(own, boundary=_at_ends(own.boundary)) for own in counts.auxiliary)
+        cls.auxiliary = tuple(replace(own, boundary=_truncated(own.boundary)) for own in counts.auxiliary)
         cls.limits = {f"truncated_{name}": text for name, text in counts.limits.items()}
         cls.ratios, cls.law = counts.ratios, f"{counts.law}, of the counts before truncation"
-        cls.remedy = counts.remedy.replace("'negbinomial'", "'truncated_negbinomial'")
-        cls.remedy_for_spread = counts.remedy_for_spread.replace("'negbinomial'", "'truncated_negbinomial'")
+        cls.remedy, cls.remedy_for_spread = _truncated(counts.remedy), _truncated(counts.remedy_for_spread)
         cls.mean_needs_auxiliary = bool(counts.auxiliary)
         cls.caveat = "A rate ratio is one of the counts before truncation, zeros among them."
 
@@ -165,14 +165,11 @@ class Truncated(Family):
         dispersion: AuxiliaryValue = None,
     ) -> FloatArray:
         y = np.maximum(y, 1.0)
-        best = np.where(y > 1, np.log(y), _LEAST)
-        for _ in range(100):
-            d = self.derivatives(y, best, None, dispersion, 1)
-            step = np.clip(d.score / self.fisher(best, None, dispersion), -2.0, 2.0)
-            step = np.maximum(best + step, _LEAST) - best
-            best = best + step
-            if np.max(np.abs(step), initial=0.0) < 1e-10:
-                break
+
+        def step(eta: FloatArray) -> FloatArray:
+            return self.derivatives(y, eta, None, dispersion, 1).score / self.fisher(eta, None, dispersion)
+
+        best = likeliest_predictor(step, np.where(y > 1, np.log(y), _LEAST), _LEAST)
         eta = self.link.link(np.maximum(mu, np.exp(-_FAR)))
         most, found = (self.derivatives(y, at, None, dispersion, 0).kernel for at in (best, eta))
         return times(2 * np.maximum(most - found, 0.0), weights)
@@ -218,9 +215,8 @@ class Truncated(Family):
         rng: Any = None,
     ) -> FloatArray:
         y = np.array(self.own.draw(eta, None, dispersion, rng))
-        if (
-            again := y == 0
-        ).any():  # a draw that is no zero is one of this distribution; for others one by one
+        again = y == 0  # a draw that is no zero is one of this distribution
+        if again.any():
             mu = np.broadcast_to(self.link.inverse(eta), y.shape)[again]
             own = dispersion if np.ndim(dispersion) == 0 else np.broadcast_to(dispersion, y.shape)[again]
             u = rng.random(mu.size)
@@ -286,9 +282,9 @@ class _Rest:
         return DispersionDerivatives(G[1] * x, G[2] * x * x1 + G[1] * dx1, second)
 
 
-def _at_ends(boundary: str) -> str:
-    """What it means that a dispersion runs out of its range, where zeros do not tell it."""
-    return boundary.replace("(family='poisson')", "(family='truncated_poisson')")
+def _truncated(advice: str) -> str:
+    """What a sentence about counts advises where there are no zeros: the truncated families."""
+    return advice.replace("family='", "family='truncated_")
 
 
 @dataclass(frozen=True)
