@@ -250,12 +250,9 @@ def _predicted(fit, rest, left_out):
     rows = Rows(rest, Scale("response", True), new)
     y, weights = fit.observations
     y, weights = y[left_out], None if weights is None else weights[left_out]
-    mean = rows.expected(rest.solution.estimates)
-    eta = new.X @ rest.solution.estimates.beta
-    eta = eta if new.offset is None else eta + new.offset
-    density = _log_density(
-        rest, y, eta, rows.variance(rest.solution.estimates), weights, rest.auxiliary_in(new)
-    )
+    estimates = rest.solution.estimates
+    mean, eta = rows.expected(estimates), new.fixed_predictor(estimates.beta)
+    density = _log_density(rest, y, eta, rows.variance(estimates), weights, rest.auxiliary_in(new))
     return np.column_stack([density, mean, fit.family.observed(y, weights) - mean])
 
 

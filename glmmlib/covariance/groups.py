@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,6 +47,13 @@ class Group:
     def is_curve(self) -> bool:
         """Are its effects the bends of a curve ``s(x)``, no sample of levels?"""
         return all(block.structure.is_curve for block in self.covariance.blocks)
+
+    def columns_of(self, terms: Mapping[int, Any]) -> FloatArray:
+        """Return the columns (q, n) of its effects, put together from those of its terms by position."""
+        Z = np.empty((self.q, terms[self.parts[0][0]].Z.shape[1]))
+        for position, columns in self.parts:
+            Z[columns] = terms[position].Z
+        return Z
 
     def counts(self) -> dict[str, int]:
         """Return how many levels there are, by the name of what has them: the factor, or each term."""

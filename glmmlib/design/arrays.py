@@ -209,6 +209,11 @@ class NewDesign:
     complete: np.ndarray = field(repr=False)
     auxiliary: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
 
+    def fixed_predictor(self, beta: np.ndarray) -> np.ndarray:
+        """Return ``X beta`` and the offset (n,)."""
+        eta = self.X @ beta
+        return eta if self.offset is None else eta + self.offset
+
 
 @overload
 def frozen(array: np.ndarray) -> np.ndarray: ...

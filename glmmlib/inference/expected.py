@@ -35,6 +35,10 @@ class Scale:
         is_straight = self.kind == "link" or (fit.family.link.is_straight and fit.family.is_mean_of_link)
         return Scale(self.kind, self.over_groups and not is_straight)
 
+    def needs_auxiliary(self, fit: FittedModel) -> bool:
+        """Does the expectation depend on what the family has beside the mean?"""
+        return self.kind == "response" and fit.family.mean_needs_auxiliary
+
 
 @dataclass(frozen=True, eq=False)
 class Rows:
@@ -44,15 +48,10 @@ class Rows:
     scale: Scale
     design: NewDesign
 
-    @property
-    def needs_auxiliary(self) -> bool:
-        return self.scale.kind == "response" and self.fit.family.mean_needs_auxiliary
-
     def expected(self, estimates: Estimates) -> FloatArray:
         """Return the expected response (n,) of each row, at these estimates."""
         family, new = self.fit.family, self.design
-        eta = new.X @ estimates.beta
-        eta = eta if new.offset is None else eta + new.offset
+        eta = new.fixed_predictor(estimates.beta)
         if self.scale.kind == "link":
             return eta
         _check_range(family, eta)
@@ -63,7 +62,7 @@ class Rows:
         return family.mean(eta, own) if variance is None else family.average(eta, variance, own)
 
     def _auxiliary(self, estimates):
-        if not self.needs_auxiliary:
+        if not self.scale.needs_auxiliary(self.fit):
             return None
         predictors = self.fit.solution.predictors
         return predictors.values_at(estimates.auxiliary, self.design.auxiliary, len(self.design.index))
@@ -73,10 +72,7 @@ class Rows:
         total = np.zeros(len(self.design.index))
         for g in self.fit.groups:
             root = self.fit.scale * g.covariance.factor(estimates.theta)
-            for_term = np.zeros((g.q, len(total)))
-            for position, columns in g.parts:
-                for_term[columns] = self.design.random[position].Z
-            total += np.square(root.T @ for_term).sum(axis=0)
+            total += np.square(root.T @ g.columns_of(self.design.random)).sum(axis=0)
         return total
 
 
@@ -90,7 +86,7 @@ def rows_of(fit: FittedModel, frame: pd.DataFrame, offset: FloatArray | None, sc
     """
     scale = scale.for_model(fit)
     terms = tuple(range(len(fit.design.random))) if scale.over_groups else ()
-    needs_own = scale.kind == "response" and fit.family.mean_needs_auxiliary
+    needs_own = scale.needs_auxiliary(fit)
     new = new_design(fit.design, frame, random=terms, ungrouped=terms, offset=offset, auxiliary=needs_own)
     if not new.complete.all():
         missing = int((~new.complete).sum())

@@ -267,8 +267,7 @@ def _check_ratio(fit, change, kind):
 def _names(fit, scale, by_default):
     """Return the variables that can change the expected response; of offsets only where asked for."""
     scale, recipe = scale.for_model(fit), fit.design.recipe
-    needs_own = scale.kind == "response" and fit.family.mean_needs_auxiliary
-    kinds = ["fixed", *(["auxiliary"] if needs_own else [])]
+    kinds = ["fixed", *(["auxiliary"] if scale.needs_auxiliary(fit) else [])]
     if not by_default:
         kinds += ["offset", *(["random"] if scale.over_groups else [])]
     keys = [key for key in recipe.parts if key.startswith(tuple(kinds))]

@@ -321,9 +321,13 @@ def _new_effects(group: Group, mask: BoolArray, new: NewDesign, taken: Sequence[
 
 
 def weights_of_rows(
-    fit: FittedModel, newdata: Any, weights: str | ArrayLike | None, complete: BoolArray
+    fit: FittedModel,
+    newdata: Any,
+    weights: str | ArrayLike | None,
+    complete: BoolArray,
+    because: str = "the fit has weights, so a prediction interval for new data needs",
 ) -> FloatArray | None:
-    """Return the known precisions (or trials) of the rows, or None."""
+    """Return the known precisions (or trials) of the rows; `because` begins the sentence if they lack."""
     design = fit.design
     own = design.weights if design.trials is None else design.trials
     if newdata is None:
@@ -332,9 +336,7 @@ def weights_of_rows(
         return own
     if weights is None:
         if own is not None:
-            raise DataError(
-                "the fit has weights, so a prediction interval for new data needs them too: pass weights="
-            )
+            raise DataError(f"{because} them too: pass weights=")
         return None
     frame = as_frame(newdata)
     found: Any = argument(weights, "weights", frame)

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from glmmlib.design.arguments import argument, check_weights
 from glmmlib.design.frames import as_frame
 from glmmlib.design.newdata import new_design
 from glmmlib.display.words import counted
 from glmmlib.errors import DataError, ModelError
 from glmmlib.fitted import FittedModel
+from glmmlib.prediction.predict import weights_of_rows
 from glmmlib.prediction.simulate import checked_count, draw_responses, require_generator, simulate_fit
 from glmmlib.types import FloatArray
 
@@ -52,13 +52,10 @@ def _new_rows(fit, newdata, n, rng, conditional, weights, offset):
     if not new.complete.all() or np.isnan(new.X).any():
         lost = int((~new.complete | np.isnan(new.X).any(axis=1)).sum())
         raise DataError(f"{counted(lost, 'row')} of newdata lack a value, or a mean that the data tell")
-    eta = new.X @ fit.solution.estimates.beta
-    eta = eta if new.offset is None else eta + new.offset
+    eta = new.fixed_predictor(fit.solution.estimates.beta)
     total = np.repeat(eta[:, None], n, axis=1)
     for k, g in enumerate(fit.groups):
-        Z = np.zeros((g.q, len(eta)))
-        for position, columns in g.parts:
-            Z[columns] = new.random[position].Z
+        Z = g.columns_of(new.random)
         if conditional or g.is_curve:
             codes, modes = new.random[g.parts[0][0]].codes, fit.solution.modes[k]
             total += np.einsum("an,an->n", Z, modes[:, codes])[:, None]
@@ -68,7 +65,9 @@ def _new_rows(fit, newdata, n, rng, conditional, weights, offset):
         b = np.tensordot(root, rng.standard_normal((g.q, int(codes.max()) + 1, n)), 1)
         for z, effect in zip(Z, b, strict=True):
             total += z[:, None] * effect[codes]
-    prior = _weights(fit, frame, weights)
+    prior = weights_of_rows(
+        fit, frame, weights, new.complete, "the fit has weights (or trials), so responses of new rows need"
+    )
     as_proportions = fit.design.trials is None
     y = draw_responses(total, rng, fit.family, prior, fit.auxiliary_in(new), as_proportions)
     return y, new.index
@@ -86,17 +85,3 @@ def _levels(fit, group, frame):
                 f"the group '{name}' is missing in {counted(int((codes < 0).sum()), 'row')} of newdata"
             )
     return np.unique(np.stack(labels), axis=1, return_inverse=True)[1].ravel()
-
-
-def _weights(fit, frame, weights):
-    design = fit.design
-    own = design.weights if design.trials is None else design.trials
-    if weights is None:
-        if own is not None:
-            raise DataError(
-                "the fit has weights (or trials), so responses of new rows need them too: pass weights="
-            )
-        return None
-    found = argument(weights, "weights", frame)
-    check_weights(found, frame.index)
-    return found

@@ -238,8 +238,7 @@ def loadings(fit: FittedModel, place: Place) -> list[FloatArray]:
     new = new_rows(fit, place)
     found = []
     for g, L in zip(fit.groups, fit.solution.Lambdas, strict=True):
-        Z = np.concatenate([new.random[position].Z for position, _ in g.parts])
-        found.append((fit.scale * L.T @ Z).reshape(g.q, *place.shape))
+        found.append((fit.scale * L.T @ g.columns_of(new.random)).reshape(g.q, *place.shape))
     return found
 
 
