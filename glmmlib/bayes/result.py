@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from html import escape
 from importlib import import_module
 from typing import Any
 
@@ -19,7 +18,7 @@ from glmmlib.bayes.specification import Priors
 from glmmlib.covariance.groups import places_of
 from glmmlib.design.frames import as_frame
 from glmmlib.display.arguments import checked
-from glmmlib.display.tables import Table, aligned, fixed
+from glmmlib.display.tables import Table, aligned, fixed, html_with_notes
 from glmmlib.display.words import counted, wrapped
 from glmmlib.errors import ModelError
 from glmmlib.fitted import FittedModel
@@ -429,7 +428,4 @@ class Posterior:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        notes = "".join(
-            f'<p class="glmmlib-note">{escape(label + text)}</p>' for label, text in self._notes()
-        )
-        return f'<div class="glmmlib">{self._table().to_html()}{notes}</div>'
+        return html_with_notes(self._table().to_html(), [label + text for label, text in self._notes()], "")

@@ -7,7 +7,7 @@ from html import escape
 import numpy as np
 import pandas as pd
 
-from glmmlib.display.words import WIDTH
+from glmmlib.display.words import WIDTH, wrapped
 from glmmlib.types import FloatArray
 
 
@@ -58,6 +58,22 @@ class Table:
     def _cell(self, i: int, text: object) -> str:
         text = escape(str(text))
         return f'<th scope="row">{text}</th>' if i == 0 else f"<td{_class(i, self)}>{text}</td>"
+
+
+def text_with_notes(text: str, notes: Iterable[str]) -> str:
+    """Return a printed table with notes below it."""
+    return "\n".join([text, *(wrapped(note, "Note: ") for note in notes)])
+
+
+def html_with_notes(html: str, notes: Iterable[str], label: str = "Note: ") -> str:
+    """Return what a notebook shows: tables, and notes below them."""
+    below = "".join(f'<p class="glmmlib-note">{escape(label + note)}</p>' for note in notes)
+    return f'<div class="glmmlib">{html}{below}</div>'
+
+
+def labels_of(index: pd.Index) -> list[list[str]]:
+    """Return the labels of an index as texts, a list for each of its levels."""
+    return [list(map(str, index.get_level_values(i))) for i in range(index.nlevels)]
 
 
 def _class(i: int, table: Table) -> str:

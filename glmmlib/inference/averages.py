@@ -15,7 +15,7 @@ from glmmlib.display.arguments import check_labels
 from glmmlib.display.words import listed
 from glmmlib.errors import DataError, ModelError
 from glmmlib.fitted import FittedModel
-from glmmlib.inference.contrasts import degrees_of_freedom, quantile, two_sided
+from glmmlib.inference.contrasts import degrees_of_freedom, half_widths, table_of_tests
 from glmmlib.types import FloatArray
 
 
@@ -86,12 +86,10 @@ def table_of_changes(
     logarithms are undone after."""
     se = np.sqrt(np.diag(cov))
     df = degrees_of_freedom(fit, G, ddf)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        statistic = np.where(se > 0, estimate / se, np.nan)
-    half = -quantile(0.5 * (1.0 - level), df) * se
-    columns = {"estimate": estimate, "se": se, "df": df, "statistic": statistic}
-    columns |= {"p": two_sided(statistic, df), "lower": estimate - half, "upper": estimate + half}
-    table = pd.DataFrame(columns)
+    table = table_of_tests(estimate, np.where(se > 0, se, np.nan), df)
+    table["se"] = se
+    half = half_widths(table, level)
+    table["lower"], table["upper"] = table["estimate"] - half, table["estimate"] + half
     if is_log:
         ends = ["estimate", "lower", "upper"]
         table[ends] = np.exp(table[ends])

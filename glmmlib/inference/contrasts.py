@@ -87,16 +87,16 @@ def single_tests(fit: FittedModel, L: FloatArray, rhs: Numbers = 0.0, ddf: str |
     se = np.sqrt(np.einsum("rp,pq,rq->r", L, covariance(fit, ddf), L))
     df = degrees_of_freedom(fit, L, ddf) if len(L) else np.zeros(0)
     told = fit.solution.is_estimable(L)
-    statistic = np.where(told, (estimate - rhs) / np.where(told, se, 1.0), np.nan)
-    se = np.where(told, se, np.inf)
-    columns = {
-        "estimate": estimate,
-        "se": se,
-        "df": df,
-        "statistic": statistic,
-        "p": two_sided(statistic, df),
-    }
-    return pd.DataFrame(columns)
+    table = table_of_tests(estimate, np.where(told, se, np.nan), df, rhs)
+    table["se"] = np.where(told, se, np.inf)
+    return table
+
+
+def table_of_tests(estimate: FloatArray, se: FloatArray, df: FloatArray, rhs: Numbers = 0.0) -> pd.DataFrame:
+    """Test estimates (r,) against the right-hand side: estimate, se, df, statistic and p."""
+    statistic = (estimate - rhs) / se
+    columns = {"estimate": estimate, "se": se, "df": df, "statistic": statistic}
+    return pd.DataFrame(columns | {"p": two_sided(statistic, df)})
 
 
 def joint_test(fit: FittedModel, L: FloatArray, rhs: Numbers = 0.0, ddf: str | None = None) -> Test:
@@ -203,6 +203,11 @@ def auxiliary_tests(fit: FittedModel) -> pd.DataFrame:
 
 
 # --- intervals ----------------------------------------------------------------------------------
+
+
+def half_widths(tests: pd.DataFrame, level: float) -> pd.Series:
+    """Return half the width of each estimate's interval, by its ``se`` and ``df``."""
+    return -quantile(0.5 * (1.0 - level), tests["df"].to_numpy()) * tests["se"]
 
 
 def quantile(probability: float, df: Numbers) -> FloatArray:

@@ -10,7 +10,7 @@ from glmmlib.errors import ModelError
 from glmmlib.fitted import FittedModel
 from glmmlib.inference.bootstrap import bootstrap_intervals
 from glmmlib.inference.choice import chosen
-from glmmlib.inference.contrasts import auxiliary_tests, coef_tests, quantile
+from glmmlib.inference.contrasts import auxiliary_tests, coef_tests, half_widths
 from glmmlib.inference.profile.profile import profile_intervals
 
 NO_FIXED_EFFECT = (
@@ -29,7 +29,7 @@ def wald_intervals(
     names = chosen(parm, [*fit.params.index, *auxiliary.index], NO_FIXED_EFFECT)
     tests = coef_tests(fit, ddf)
     tests = (pd.concat([tests, auxiliary]) if len(auxiliary) else tests).loc[names]
-    half = -quantile(0.5 * (1.0 - level), tests["df"].to_numpy()) * tests["se"]
+    half = half_widths(tests, level)
     return pd.DataFrame({"lower": tests["estimate"] - half, "upper": tests["estimate"] + half})
 
 

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from html import escape
 from typing import Any
 
 import numpy as np
@@ -27,8 +26,8 @@ import pandas as pd
 
 from glmmlib.covariance.groups import refuse_curves
 from glmmlib.display.arguments import checked, checked_level
-from glmmlib.display.tables import Table, aligned, fixed, p_text
-from glmmlib.display.words import counted, wrapped
+from glmmlib.display.tables import Table, aligned, fixed, html_with_notes, labels_of, p_text, text_with_notes
+from glmmlib.display.words import counted
 from glmmlib.errors import ModelError
 from glmmlib.fitted import FittedModel
 from glmmlib.inference.averages import difference, rows_to_average, shares_of_rows, table_of_changes
@@ -74,9 +73,8 @@ class Comparisons:
 
     def _table(self) -> Table:
         t = self.table
-        labels = [list(map(str, t.index.get_level_values(i))) for i in range(t.index.nlevels)]
         has_t = self.ddf != "z"
-        columns = [*labels, aligned(t["estimate"], t["se"]), aligned(t["se"])]
+        columns = [*labels_of(t.index), aligned(t["estimate"], t["se"]), aligned(t["se"])]
         columns += [fixed(t["df"], 1)] if has_t else []
         columns += [list(map(p_text, t["p"])), aligned(t["lower"], t["se"]), aligned(t["upper"], t["se"])]
         names = ["Variable", *(["Change"] if "change" in t.index.names else []), *self._by]
@@ -85,13 +83,12 @@ class Comparisons:
         return Table(self._title, header, tuple(zip(*columns, strict=True)), n_labels=t.index.nlevels)
 
     def __str__(self) -> str:
-        return "\n".join([self._table().to_text(), *(wrapped(text, "Note: ") for text in self.notes)])
+        return text_with_notes(self._table().to_text(), self.notes)
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        notes = "".join(f'<p class="glmmlib-note">Note: {escape(note)}</p>' for note in self.notes)
-        return f'<div class="glmmlib">{self._table().to_html()}{notes}</div>'
+        return html_with_notes(self._table().to_html(), self.notes)
 
 
 @checked

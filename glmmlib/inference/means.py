@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from html import escape
 from itertools import combinations
 from typing import Any
 
@@ -23,11 +22,11 @@ import pandas as pd
 
 from glmmlib.covariance.groups import refuse_curves
 from glmmlib.display.arguments import checked, checked_level
-from glmmlib.display.tables import Table, aligned, fixed, p_text
-from glmmlib.display.words import did_you_mean, wrapped
+from glmmlib.display.tables import Table, aligned, fixed, html_with_notes, labels_of, p_text, text_with_notes
+from glmmlib.display.words import did_you_mean
 from glmmlib.errors import ModelError
 from glmmlib.fitted import FittedModel
-from glmmlib.inference.contrasts import DDF_TITLE, check_ddf, quantile, single_tests
+from glmmlib.inference.contrasts import DDF_TITLE, check_ddf, half_widths, single_tests
 from glmmlib.inference.reference_grid import grid_rows, reference_grid
 from glmmlib.types import FloatArray
 
@@ -102,7 +101,7 @@ class Means:
 
     def _table(self) -> Table:
         t = self.table
-        columns = [*_labels(t.index), aligned(t["mean"], t["se"]), aligned(t["se"])]
+        columns = [*labels_of(t.index), aligned(t["mean"], t["se"]), aligned(t["se"])]
         if self.ddf != "z":
             columns.append(fixed(t["df"], 1))
         columns += [aligned(t["lower"], t["se"]), aligned(t["upper"], t["se"])]
@@ -118,12 +117,12 @@ class Means:
         return f"Marginal means on the scale of the {scale}"
 
     def __str__(self) -> str:
-        return "\n".join([self._table().to_text(), *(wrapped(text, "Note: ") for text in self.averaged)])
+        return text_with_notes(self._table().to_text(), self.averaged)
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        return _html(self._table(), self.averaged)
+        return html_with_notes(self._table().to_html(), self.averaged)
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,7 +153,7 @@ class Differences:
 
     def _table(self):
         t, letter = self.table, "z" if self.ddf == "z" else "t"
-        columns = [*_labels(t.index), aligned(t["estimate"], t["se"]), aligned(t["se"])]
+        columns = [*labels_of(t.index), aligned(t["estimate"], t["se"]), aligned(t["se"])]
         if self.ddf != "z":
             columns.append(fixed(t["df"], 1))
         columns += [fixed(t["statistic"], 2), map(p_text, t["p"])]
@@ -173,12 +172,12 @@ class Differences:
         )
 
     def __str__(self) -> str:
-        return "\n".join([self._table().to_text(), *(wrapped(text, "Note: ") for text in self.notes)])
+        return text_with_notes(self._table().to_text(), self.notes)
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        return _html(self._table(), self.notes)
+        return html_with_notes(self._table().to_html(), self.notes)
 
 
 @checked
@@ -284,7 +283,7 @@ def _estimates(
 ) -> pd.DataFrame:
     table = _tests(fit, L, ddf).drop(columns=["statistic", "p"]).rename(columns={"estimate": "mean"})
     table["mean"] += offset
-    half = -quantile(0.5 * (1.0 - level), table["df"].to_numpy()) * table["se"]
+    half = half_widths(table, level)
     table["lower"], table["upper"] = table["mean"] - half, table["mean"] + half
     if kind != "link":
         table[~fit.family.is_within(table["mean"].to_numpy())] = np.nan
@@ -339,7 +338,7 @@ def differences(
         )
     first, second, of = map(np.array, zip(*pairs, strict=True))
     table = _tests(means._fit, means.L[first] - means.L[second], means.ddf)
-    half = -quantile(0.5 * (1.0 - means.level), table["df"].to_numpy()) * table["se"]
+    half = half_widths(table, means.level)
     table["lower"], table["upper"] = table["estimate"] - half, table["estimate"] + half
     for k, block in enumerate(blocks):
         here = of == k
@@ -386,15 +385,3 @@ def _adjusted(table, n_means, adjust):
 
         return studentized_range.sf(np.sqrt(2.0) * table["statistic"].abs(), n_means, table["df"])
     return p
-
-
-# --- display ------------------------------------------------------------------------------------
-
-
-def _labels(index: pd.Index) -> list[list[str]]:
-    return [list(map(str, index.get_level_values(i))) for i in range(index.nlevels)]
-
-
-def _html(table: pd.DataFrame, notes: Sequence[str]) -> str:
-    text = "".join(f'<p class="glmmlib-note">Note: {escape(note)}</p>' for note in notes)
-    return f'<div class="glmmlib">{table.to_html()}{text}</div>'

@@ -9,7 +9,6 @@ adjustments and degrees of freedom for few clusters do rest on the model, but on
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from html import escape
 from typing import Any
 
 import numpy as np
@@ -19,11 +18,11 @@ from scipy.special import fdtrc
 from glmmlib.covariance.groups import refuse_curves
 from glmmlib.design.grouping import Grouping
 from glmmlib.display.arguments import checked, checked_level
-from glmmlib.display.tables import Table, aligned, fixed, p_text
-from glmmlib.display.words import did_you_mean, wrapped
+from glmmlib.display.tables import Table, aligned, fixed, html_with_notes, p_text, text_with_notes
+from glmmlib.display.words import did_you_mean
 from glmmlib.errors import DataError, ModelError
 from glmmlib.fitted import FittedModel
-from glmmlib.inference.contrasts import quantile, two_sided
+from glmmlib.inference.contrasts import half_widths, table_of_tests
 from glmmlib.inference.sandwich import LARGEST, Sandwich, is_nested, sandwich
 from glmmlib.inference.wald import WaldTest, contrast_matrix, equation
 from glmmlib.types import ArrayLike, FloatArray, IntArray
@@ -122,13 +121,12 @@ class RobustTests:
         )
 
     def __str__(self) -> str:
-        return f"{self._table().to_text()}\n{wrapped(self._note, 'Note: ')}"
+        return text_with_notes(self._table().to_text(), [self._note])
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        note = f'<p class="glmmlib-note">Note: {escape(self._note)}</p>'
-        return f'<div class="glmmlib">{self._table().to_html()}{note}</div>'
+        return html_with_notes(self._table().to_html(), [self._note])
 
 
 @checked
@@ -202,7 +200,7 @@ def robust(
     found = sandwich(fit, codes, kind == "CR2")
     names = fit.params.index
     table = _rows(fit, found, np.eye(len(names)), 0.0).set_index(names)
-    half = -quantile(0.5 * (1.0 - level), table["df"].to_numpy()) * table["se"]
+    half = half_widths(table, level)
     table["lower"], table["upper"] = table["estimate"] - half, table["estimate"] + half
     cov = pd.DataFrame(found.covariance, names, names)
     return RobustTests(table, cov, kind, name, int(codes.max()) + 1, level, fit, found)
@@ -212,10 +210,7 @@ def _rows(fit: FittedModel, found: Sandwich, L: FloatArray, rhs: Any) -> pd.Data
     estimate = L @ fit.params.to_numpy()
     se = np.sqrt(np.einsum("rp,pq,rq->r", L, found.covariance, L))
     df = found.df(L)
-    se = np.where(np.isnan(df), np.nan, se)
-    statistic = (estimate - rhs) / se
-    columns = {"estimate": estimate, "se": se, "df": df, "statistic": statistic}
-    return pd.DataFrame(columns | {"p": two_sided(statistic, df)})
+    return table_of_tests(estimate, np.where(np.isnan(df), np.nan, se), df, rhs)
 
 
 def _clusters(fit: FittedModel, cluster: Any) -> tuple[str, IntArray]:

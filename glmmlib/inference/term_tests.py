@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 
 import numpy as np
 import pandas as pd
@@ -21,8 +20,8 @@ from scipy.linalg import qr
 
 from glmmlib.design.arrays import Design
 from glmmlib.design.recoding import sum_to_zero
-from glmmlib.display.tables import Table, fixed, p_text
-from glmmlib.display.words import listed, wrapped
+from glmmlib.display.tables import Table, fixed, html_with_notes, p_text, text_with_notes
+from glmmlib.display.words import listed
 from glmmlib.errors import ModelError
 from glmmlib.fitted import FittedModel
 from glmmlib.inference.contrasts import DDF_TITLE, check_ddf, joint_test
@@ -68,13 +67,12 @@ class TermTests:
         return Table(caption, header, tuple(zip(*columns, strict=True)))
 
     def __str__(self) -> str:
-        return "\n".join([self._table().to_text(), *(wrapped(note, "Note: ") for note in self.notes)])
+        return text_with_notes(self._table().to_text(), self.notes)
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        notes = "".join(f'<p class="glmmlib-note">Note: {escape(note)}</p>' for note in self.notes)
-        return f'<div class="glmmlib">{self._table().to_html()}{notes}</div>'
+        return html_with_notes(self._table().to_html(), self.notes)
 
 
 def term_tests(fit: FittedModel, type: int = 3, ddf: str | None = None) -> TermTests:

@@ -9,7 +9,7 @@ from html import escape
 
 import numpy as np
 
-from glmmlib.display.tables import Table, aligned, fixed, p_text
+from glmmlib.display.tables import Table, aligned, fixed, html_with_notes, p_text
 from glmmlib.display.words import wrapped
 from glmmlib.fitted import FittedModel
 from glmmlib.inference.contrasts import DDF_TITLE, check_ddf, coef_tests
@@ -55,8 +55,7 @@ class Summary:
         caption = f"<caption>{escape(self.title)}</caption>"
         head = f'<table class="glmmlib-facts">{caption}<tbody>{facts}</tbody></table>'
         tables = "".join(table.to_html() for table in self.tables)
-        notes = "".join(f'<p class="glmmlib-note">Note: {escape(note)}</p>' for note in self.notes)
-        return f'<div class="glmmlib">{head}{tables}{notes}</div>'
+        return html_with_notes(head + tables, self.notes)
 
 
 def summary(fit: FittedModel, ddf: str | None = None) -> Summary:

@@ -5,7 +5,7 @@ import numpy as np
 from glmmlib.display.arguments import checked, checked_level
 from glmmlib.errors import ModelError
 from glmmlib.fitted import FittedModel
-from glmmlib.inference.contrasts import quantile, single_tests
+from glmmlib.inference.contrasts import half_widths, single_tests
 from glmmlib.palette import DATA, MODEL
 from glmmlib.plots._axes import axes
 from glmmlib.types import ArrayLike, Axes
@@ -65,7 +65,7 @@ def simple_effect(
     L[:, names.index(effect)] = 1.0
     L[:, names.index(product)] = x
     tests = single_tests(fit, L)
-    half = -quantile(0.5 * (1.0 - level), tests["df"].to_numpy()) * tests["se"]
+    half = half_widths(tests, level)
     ax.plot(x, tests["estimate"], color=MODEL)
     ax.fill_between(x, tests["estimate"] - half, tests["estimate"] + half, color=MODEL, alpha=0.2, lw=0)
     ax.axhline(0.0, color=DATA, ls="--", lw=1.5)
