@@ -412,7 +412,6 @@ def test_every_room_is_right_or_refuses_in_a_sentence(fit, room):
     plt.close("all")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["ar1", "exp", "known"])
 def test_a_check_of_the_fit_runs(name, monkeypatch):
     monkeypatch.setattr("glmmlib.diagnostics.check.MIN_REFITS", 19)  # its numbers are looked at elsewhere

@@ -129,7 +129,6 @@ def test_residuals_of_every_kind(name, link):
     assert found.zeros is None or found.zeros.p > 0.001
 
 
-@pytest.mark.slow
 @every_family
 def test_the_check_of_a_right_model_finds_no_fault(name, link):
     fit = case(name, link).fit

@@ -251,7 +251,6 @@ def test_the_picture_of_a_response_needs_one_dispersion(epil):
         gl.plots.ingredients(found, x="base", level=1, at=20)
 
 
-@pytest.mark.slow
 def test_the_check_of_a_right_model_finds_no_fault():
     rng = np.random.default_rng(4)
     g = np.repeat(np.arange(60), 6)

@@ -214,7 +214,6 @@ def test_the_library_keeps_its_import_contracts():
     assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("contract", WRONG_WAYS)
 def test_a_contract_sees_what_breaks_it(contract, tmp_path):
     """In a library of empty files, but for the imports that go the wrong way."""

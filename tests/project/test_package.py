@@ -113,7 +113,6 @@ def test_licence_names_the_terms_of_everything_in_the_wheel(metadata, wheel):
     assert texts == {"LICENSE", "data/LICENSES.md", "data/GPL-2.txt"}
 
 
-@pytest.mark.slow
 def test_source_distribution_runs_its_own_tests(sdist, installed):
     """All of them are found, and those of one file run; the release workflow runs them all."""
     _, environment = installed

@@ -85,3 +85,10 @@ def test_no_third_party_script_and_no_folder_called_static():
     assert {f for f in files if f.endswith(".js")} <= {
         f"book/assets/{name}.js" for name in ("charts", "doors", "keys", "progress", "quiz", "terms")
     }
+
+
+def test_what_is_listed_as_slow_is_there():
+    """A test that is renamed would otherwise be quick by name alone."""
+    for line in (ROOT / "tests" / "slow.txt").read_text().split():
+        path, *_, name = line.split("::")
+        assert f"def {name}(" in (ROOT / path).read_text(), line
