@@ -27,11 +27,24 @@ def data():
     return d
 
 
+@pytest.fixture(scope="module", params=["0 + x * z + a * {w} + I({w}**2)", "x + log({w}) + bs({w}, df=4):a"])
+def right(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def plain(data, right):
+    return gl.lmer(f"y ~ {right.format(w='w')} + (1 | g)", data, reml=False)
+
+
+@pytest.fixture(scope="module")
+def plain_slopes(data):
+    return gl.lmer("y ~ x + (w | g)", data)
+
+
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("right", ["0 + x * z + a * {w} + I({w}**2)", "x + log({w}) + bs({w}, df=4):a"])
-def test_as_a_fixed_effect(data, name, right):
+def test_as_a_fixed_effect(data, name, right, plain):
     renamed = data.rename(columns={"w": name})
-    plain = gl.lmer(f"y ~ {right.format(w='w')} + (1 | g)", data, reml=False)
     odd = gl.lmer(f"y ~ {right.format(w=f'`{name}`')} + (1 | g)", renamed, reml=False)
     np.testing.assert_allclose(odd.params.to_numpy(), plain.params.to_numpy(), rtol=1e-9)
     assert odd.deviance == pytest.approx(plain.deviance, abs=1e-9)
@@ -41,9 +54,9 @@ def test_as_a_fixed_effect(data, name, right):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_everywhere_else(data, name):
+def test_everywhere_else(data, name, plain_slopes):
     renamed = data.rename(columns={"w": name, "g": name + "g", "y": name + "y"})
-    plain = gl.lmer("y ~ x + (w | g)", data)
+    plain = plain_slopes
     odd = gl.lmer(f"`{name}y` ~ x + (`{name}` | `{name}g`)", renamed)
     assert odd.deviance == pytest.approx(plain.deviance, abs=1e-6)
     assert odd.groups[0].columns[0] == "Intercept"

@@ -79,9 +79,9 @@ def test_prediction_intervals_hold_new_observations(name, link):
     of, rng = case(name, link), np.random.default_rng(7)
     asked = {"allow_new_levels": True, "interval": "prediction", "level": 0.9, "weights": of.trials_of(1)}
     band = of.fit.predict(NEW.iloc[[1]], **asked)
-    both = pd.concat([NEW] * 20_000, ignore_index=True).assign(g=np.arange(40_000))
+    both = pd.concat([NEW] * 5_000, ignore_index=True).assign(g=np.arange(10_000))
     asked = both["f"] == "b"
-    y = of.simulated(both.assign(x=both["x"].where(asked, rng.uniform(-1, 1, 40_000))), rng)[asked]
+    y = of.simulated(both.assign(x=both["x"].where(asked, rng.uniform(-1, 1, 10_000))), rng)[asked]
     lower, upper = band[["lower", "upper"]].iloc[0]
     assert y.between(lower, upper).mean() > 0.86
     assert y.between(lower, upper, inclusive="neither").mean() < 0.94
@@ -130,9 +130,9 @@ def test_residuals_of_every_kind(name, link):
 
 
 @every_family
-def test_the_check_of_a_right_model_finds_no_fault(name, link):
-    fit = case(name, link).fit
-    n = 99  # the fewest that it takes
+def test_the_check_of_a_right_model_finds_no_fault(name, link, monkeypatch):
+    fit, n = case(name, link).fit, 39
+    monkeypatch.setattr("glmmlib.diagnostics.check.MIN_REFITS", n)  # enough to see a fault of every study
     page = gl.check(fit, n=n, rng=np.random.default_rng(10))
     tests = page.table["p"].dropna()
     assert len(tests) >= 4 and (tests > 1 / (n + 1)).sum() >= len(tests) - 1
