@@ -33,12 +33,16 @@ export IPYTHONDIR := $(CURDIR)/$(VENV)/ipython
 export PYTHONNOUSERSITE := 1
 unexport MPLBACKEND PYTHONPATH
 
+# What Python compiles is kept: some fifty processes (kernels, workers, scripts) import the same modules.
+unexport PYTHONDONTWRITEBYTECODE
+
 # One BLAS thread a process: several processes run side by side, and threads that contend slow each of them tenfold.
 export OPENBLAS_NUM_THREADS := 1
 export OMP_NUM_THREADS := 1
 
 
-PYTEST := $(BIN)/python -m pytest
+# nbval takes seconds to load, and is for notebooks alone.
+PYTEST := $(BIN)/python -m pytest -p no:nbval
 
 .PHONY: book notebooks beside check style types quick coverage lowest test long bench lab store site pdf lite clean
 
@@ -97,7 +101,7 @@ RUNS := $(VENV)/runs
 
 notebooks: $(READY)
 	rm -rf $(RUNS)
-	$(PYTEST) -p book.notebook_times -p book.runs --keep-runs $(RUNS) \
+	$(BIN)/python -m pytest -p book.notebook_times -p book.runs --keep-runs $(RUNS) \
 	    --nbval --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg chapters
 
 # The seed is the day's; a failure prints the example, which then becomes a test. Another day: make long SEED=20261130
