@@ -1,12 +1,12 @@
 """What Binder and Colab read is in place, and the buttons lead to notebooks that exist."""
 
 import os
+import re
 import tomllib
 from pathlib import Path
 
 import pytest
 import yaml
-from bs4 import BeautifulSoup
 
 from book.contents import notebooks
 from book.install import repository
@@ -38,8 +38,7 @@ def test_address_of_the_repository_is_the_same_everywhere():
 @pytest.mark.site
 @pytest.mark.parametrize("path", notebooks(), ids=[path.stem for path in notebooks()])
 def test_launch_buttons_lead_to_the_notebook_of_the_page(site, path):
-    page = BeautifulSoup((site / "chapters" / f"{path.stem}.html").read_text(encoding="utf-8"), "html.parser")
-    links = {a["href"] for a in page.select("a[href]")}
+    links = set(re.findall(r'href="([^"]+)"', (site / "chapters" / f"{path.stem}.html").read_text("utf-8")))
     place = f"chapters/{path.name}"
     name = repository().removeprefix("https://github.com/")
     branch = CONFIG["repository"]["branch"]

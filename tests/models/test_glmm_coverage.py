@@ -1,7 +1,7 @@
 """A short version of benchmarks/accuracy/wald_coverage.py: simulate, fit, and count how often 95 % intervals
 cover the truth.
 
-With 100 replicates the Monte Carlo error of a coverage of 95 % is 2.2 points; three coefficients in six
+With 60 replicates the Monte Carlo error of a coverage of 95 % is 2.8 points; three coefficients in six
 families are 18 counts. The bounds are 3.3 standard errors wide, plus the point and a half that maximum
 likelihood with 60 groups costs an intercept.
 """
@@ -20,7 +20,7 @@ study = importlib.util.module_from_spec(_spec)
 sys.modules[_spec.name] = study
 _spec.loader.exec_module(study)
 
-REPLICATES = 100
+REPLICATES = 60
 
 
 @pytest.mark.parametrize("case", study.CASES, ids=str)
