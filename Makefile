@@ -44,7 +44,7 @@ export OMP_NUM_THREADS := 1
 # nbval takes seconds to load, and is for notebooks alone.
 PYTEST := $(BIN)/python -m pytest -p no:nbval
 
-.PHONY: book notebooks beside check style types quick coverage lowest test long bench lab store site pdf lite clean
+.PHONY: book notebooks built beside check style types quick coverage lowest test long bench lab store site pdf lite clean
 
 book: $(READY)
 	rm -rf _build
@@ -53,12 +53,15 @@ book: $(READY)
 
 test: style
 	$(BIN)/python -m book.store --check chapters/*.ipynb
-	$(MAKE) --jobs 2 notebooks beside
-	BOOK_RUNS=$(CURDIR)/$(RUNS) $(MAKE) book
+	$(MAKE) --jobs 2 built beside
 	$(PYTEST) -n 2 --dist worksteal --doctest-modules tests glmmlib book $(BESIDE:%=--ignore %)
 
-# The notebooks run one after the other, and leave a core to tests that need no book and take as long together.
+# The notebooks run one after the other, and the book is built from them; that leaves a core to tests that need no
+# book and take as long together.
 BESIDE := tests/covariance tests/families tests/likelihood
+
+built: notebooks
+	BOOK_RUNS=$(CURDIR)/$(RUNS) $(MAKE) book
 
 beside: types
 	$(PYTEST) -q --doctest-modules $(BESIDE)
