@@ -20,6 +20,8 @@ from glmmlib.likelihood.optimise import Optimum, minimise
 from glmmlib.likelihood.saturation import is_saturated
 from glmmlib.types import FloatArray
 
+FLAT = 1e-2  # the least eigenvalue of a Hessian scaled to a diagonal of one that makes a bowl
+
 
 def minimise_deviance(problem: LaplaceDeviance) -> tuple[Optimum, FloatArray]:
     """Minimise over all parameters.
@@ -62,7 +64,8 @@ def _lowest(problem: LaplaceDeviance, optimum: Optimum, hessian: FloatArray) -> 
             x[: problem.p] += start.shift[0] * problem.level
             if not np.isfinite(problem.objective(x)[0]):
                 continue
-            again = minimise(problem.objective, x, H, tolerance=1e-3, max_iterations=STEPS)
+            is_known = _bowl(optimum, hessian)
+            again = minimise(problem.objective, x, H, tolerance=1e-3, max_iterations=STEPS, is_known=is_known)
             if again.value < optimum.value - 1e-4:
                 again, other_hessian = _local_minimum(problem, again.x, again.inverse_hessian)
                 if again.value < optimum.value:
@@ -71,6 +74,22 @@ def _lowest(problem: LaplaceDeviance, optimum: Optimum, hessian: FloatArray) -> 
             continue
     problem._last = [np.zeros_like(u) for u in problem._last]
     return optimum, hessian
+
+
+def _bowl(optimum, hessian):
+    """Where the deviance is that of a minimum's own parabola, it leads nowhere but to that minimum; a valley
+    that is nearly flat may have a second one.
+    """
+    size = np.sqrt(np.abs(np.diag(hessian)))
+    if not np.all(size > 0) or np.linalg.eigvalsh(hessian / np.outer(size, size))[0] < FLAT:
+        return lambda x, value: False
+
+    def is_inside(x, value):
+        away = x - optimum.x
+        rise = 0.5 * away @ hessian @ away
+        return rise < 1.0 and abs(value - optimum.value - rise) < 0.2 * rise + 1e-4
+
+    return is_inside
 
 
 def _other_starts(problem, optimum):

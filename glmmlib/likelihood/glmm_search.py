@@ -82,7 +82,10 @@ def other_starts(
     yield from _resized(collapsed, theta, typical)
     sds = [np.sqrt((L**2).sum(axis=-1)).max(axis=-1) for L in covariance.factors(theta)]
     is_wide = np.max(sds, axis=0) > WIDE * typical
-    yield from _anew(covariance, np.flatnonzero(few & is_wide), typical)
+    few &= is_wide
+    had = rest & (len(covariance.sizes) == covariance.size)  # without correlations those above are the same
+    yield from _anew(covariance, np.flatnonzero(few & ~had), typical, [(size, 0.0) for size in SIZES])
+    yield from _anew(covariance, np.flatnonzero(few), typical, SHIFTS)
 
 
 def _by_effect(information):
@@ -103,9 +106,14 @@ def _resized(chosen: BoolArray, theta: FloatArray, typical: FloatArray) -> Itera
         yield Start(rows, trial, np.zeros(rows.size))
 
 
-def _anew(covariance: CovarianceParameters, rows: IntArray, typical: FloatArray) -> Iterator[Start]:
+def _anew(
+    covariance: CovarianceParameters,
+    rows: IntArray,
+    typical: FloatArray,
+    trials: Sequence[tuple[float, float]],
+) -> Iterator[Start]:
     """Effects of other sizes without correlation, about the mean and far from it."""
-    for size, moved in (*((size, 0.0) for size in SIZES), *SHIFTS) if rows.size else ():
+    for size, moved in trials if rows.size else ():
         sd = size * typical[rows]
         variances = [np.repeat(sd[:, None] ** 2, f.q, axis=1) for f in covariance.members]
         yield Start(rows, covariance.start(variances), moved * sd)

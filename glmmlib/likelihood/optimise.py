@@ -36,6 +36,7 @@ def minimise(
     tolerance: float = 1e-7,
     max_iterations: int = 500,
     rectify: Callable[..., Any] = lambda x: x,
+    is_known: Callable[[FloatArray, float], bool] = lambda x, value: False,
 ) -> Optimum:
     """Minimise a smooth function by BFGS with backtracking.
 
@@ -51,6 +52,8 @@ def minimise(
         Stop when ``g' H^-1 g`` is below it twice in a row, or once below a hundredth of it.
     rectify : callable
         Maps a point to an equivalent one (the sign of a column of Lambda is arbitrary).
+    is_known : callable
+        Says of a point and its value that only a minimum found before can follow, so that the rest is saved.
 
     Returns
     -------
@@ -94,6 +97,9 @@ def minimise(
         H = bfgs_update(H, x_new - x, gradient_new - gradient)
         x, value, gradient = x_new, value_new, gradient_new
         path.append((x.copy(), value))
+        if is_known(x, value):
+            message = "on the way to a minimum found before"
+            break
     decrement = float(gradient @ H @ gradient)
     return Optimum(x, float(value), gradient, decrement, n_evaluations, converged, message, H, tuple(path))
 
