@@ -1,4 +1,4 @@
-"""Each work of the bibliography has a DOI, or else an address: a book's by its ISBN, an article's by its issue."""
+"""Each work of the bibliography has a DOI, or an address: a book by its ISBN, an article by its issue."""
 
 import re
 
