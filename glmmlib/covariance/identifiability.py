@@ -19,7 +19,7 @@ import numpy as np
 from glmmlib.covariance.groups import Group
 from glmmlib.display.words import listed
 from glmmlib.errors import ModelError
-from glmmlib.types import FloatArray, IntArray
+from glmmlib.types import FloatArray
 
 _RANK = 1e-9  # of a Gram matrix of columns of length one: what counts as zero within a level
 _FLAT = 1e-8  # of the information about the covariances: what counts as none
@@ -56,7 +56,7 @@ def check_covariances(groups: Sequence[Group], residual: FloatArray | None = Non
             if not _moves_freely(group, residual):
                 raise ModelError(_structured_sentence(group, residual is not None))
         elif group.q > 1 and not _is_identified(group):
-            raise ModelError(_sentence(group))
+            raise ModelError(_sentence(group, _flat_columns(group)))
 
 
 def check_residual(groups: Sequence[Group], nobs: int, weights: FloatArray | None = None) -> None:
@@ -81,31 +81,77 @@ def check_residual(groups: Sequence[Group], nobs: int, weights: FloatArray | Non
     if weights is not None and (np.asarray(weights) != weights[0]).any():
         return
     for group in groups:
-        levels = group.factor.n_levels
         if not all(b.structure.needs_repeats for b in group.covariance.blocks):
             continue  # check_covariances looks at these and the residuals together
-        if group.q * levels < nobs or _is_told_from_residual(group, nobs):
-            continue
-        if levels >= nobs:
-            raise ModelError(
-                f"'{group.name}' has one observation per level ({levels} levels, {nobs} observations), so "
-                "its variance cannot be told from the residual one: leave the term "
-                f"{group.terms[0].text} out, or give known weights"
-            )
-        raise ModelError(
-            f"the random effects of {group.name} are {group.q * levels} ({group.q} for each of {levels} "
-            f"levels) for {nobs} observations, with the same columns in every level, so the covariance "
-            "cannot be told from the residual variance: it needs more observations per level, or fewer "
-            "effects on the left of the bar"
+        if group.q * group.factor.n_levels >= nobs and not _is_told_from_residual(group, _grams(group), nobs):
+            raise ModelError(_residual_sentence(group, nobs))
+
+
+def check_sums(group: Group, standard: FloatArray, grams: FloatArray, nobs: int) -> None:
+    """Refuse what :func:`check_residual` and :func:`check_covariances` refuse, by sums over levels alone.
+
+    Parameters
+    ----------
+    group : Group
+        All of its structures need repeats.
+    standard : (J, q, q) array
+        Sums of products of well-conditioned columns that span those of Z.
+    grams : (J, q, q) array
+        The same of the columns of Z.
+    nobs : int
+
+    Raises
+    ------
+    ModelError
+    """
+    size = np.sqrt(np.einsum("jaa->a", grams))
+    grams = grams / np.outer(size, size)
+    if group.q * len(grams) >= nobs and not _is_told_from_residual(group, nobs * grams, nobs):
+        raise ModelError(_residual_sentence(group, nobs))
+    if group.q == 1:
+        return
+    order = np.argsort(-np.einsum("jaa->j", standard))
+    for levels in (order[:_ENOUGH_LEVELS], order[_ENOUGH_LEVELS:]):
+        values = np.linalg.eigvalsh(standard[levels])
+        if (values[:, 0] > _RANK * values[:, -1]).any():
+            return
+    if not _is_seen(group, _projectors(grams)):
+        flat = []
+        if "Intercept" in group.columns:
+            i = group.columns.index("Intercept")
+            within = grams[:, i, i, None] * np.einsum("jaa->ja", grams) - grams[:, i] ** 2
+            is_flat = (within <= _RANK * grams[:, i, i, None] * np.einsum("jaa->ja", grams)).all(axis=0)
+            flat = [name for k, name in enumerate(group.columns) if is_flat[k] and k != i]
+        raise ModelError(_sentence(group, flat))
+
+
+def _residual_sentence(group, nobs):
+    levels = group.factor.n_levels
+    if levels >= nobs:
+        return (
+            f"'{group.name}' has one observation per level ({levels} levels, {nobs} observations), so "
+            "its variance cannot be told from the residual one: leave the term "
+            f"{group.terms[0].text} out, or give known weights"
         )
+    return (
+        f"the random effects of {group.name} are {group.q * levels} ({group.q} for each of {levels} "
+        f"levels) for {nobs} observations, with the same columns in every level, so the covariance "
+        "cannot be told from the residual variance: it needs more observations per level, or fewer "
+        "effects on the left of the bar"
+    )
 
 
-def _is_told_from_residual(group, nobs):
-    """Does no combination of the covariances Z K Z' give the identity?"""
+def _grams(group):
+    """Return the sums of products (J, q, q) of the columns of Z, each with a mean square of one."""
     codes, Z = group.factor.codes, group.factor.Z
-    Z = Z / np.linalg.norm(Z, axis=1, keepdims=True) * np.sqrt(nobs)
+    Z = Z / np.linalg.norm(Z, axis=1, keepdims=True) * np.sqrt(len(codes))
     gram = np.zeros((group.factor.n_levels, group.q, group.q))
     np.add.at(gram, codes, np.einsum("an,bn->nab", Z, Z))
+    return gram
+
+
+def _is_told_from_residual(group, gram, nobs):
+    """Does no combination of the covariances Z K Z' give the identity?"""
     basis = group.covariance.identifying_directions()
     products = np.einsum("kab,jbc,lcd,jda->kl", basis, gram, basis, gram, optimize=True)
     with_identity = np.einsum("kab,jba->k", basis, gram)
@@ -151,12 +197,21 @@ def _is_identified(group: Group) -> bool:
     largest = np.bincount(codes, minlength=group.factor.n_levels).argmax()
     if np.linalg.matrix_rank(Z[:, codes == largest] / size) == group.q:
         return True
-    projectors = _projectors(codes, Z / size, group.factor.n_levels)
+    Z = Z / size
+    gram = np.empty((group.factor.n_levels, group.q, group.q))
+    for a in range(group.q):
+        for b in range(group.q):
+            gram[:, a, b] = np.bincount(codes, Z[a] * Z[b], minlength=len(gram))
+    return _is_seen(group, _projectors(gram))
+
+
+def _is_seen(group: Group, projectors: FloatArray) -> bool:
+    """Does some level, or do all together, tell the covariances apart?"""
     if (np.trace(projectors, axis1=1, axis2=2) > group.q - 0.5).any():
         return True
     basis = group.covariance.identifying_directions()
     seen = np.einsum("jab,kbc,jcd->kad", projectors, basis, projectors, optimize=True)
-    information = np.einsum("kad,lad->kl", basis, seen) / group.factor.n_levels
+    information = np.einsum("kad,lad->kl", basis, seen) / len(projectors)
     return np.linalg.eigvalsh(information)[0] > _FLAT
 
 
@@ -196,30 +251,29 @@ def _structured_sentence(group, with_residual):
     )
 
 
-def _projectors(codes: IntArray, Z: FloatArray, n_levels: int) -> FloatArray:
-    """Return for each level the projector (J, q, q) on the rows of its Z."""
-    q = len(Z)
-    gram = np.empty((n_levels, q, q))
-    for a in range(q):
-        for b in range(q):
-            gram[:, a, b] = np.bincount(codes, Z[a] * Z[b], minlength=n_levels)
+def _projectors(gram: FloatArray) -> FloatArray:
+    """Return for each level the projector (J, q, q) on the rows of its Z, by their sums of products."""
     values, vectors = np.linalg.eigh(gram)
     kept = vectors * (values > _RANK * values[:, -1:])[:, None, :]
     return kept @ np.swapaxes(vectors, 1, 2)
 
 
-def _sentence(group: Group) -> str:
+def _flat_columns(group: Group) -> list[str]:
+    """List the columns that vary between levels only."""
     codes, Z = group.factor.codes, group.factor.Z
     order = np.argsort(codes, kind="stable")
     starts = np.flatnonzero(np.diff(codes[order], prepend=-1))
     spread = np.maximum.reduceat(Z[:, order], starts, axis=1) - np.minimum.reduceat(
         Z[:, order], starts, axis=1
     )
-    flat = [
+    return [
         name
         for name, row, ranges in zip(group.columns, Z, spread, strict=True)
         if np.ptp(row) > 0 and (ranges <= 1e-9 * np.abs(row).max()).all()
     ]
+
+
+def _sentence(group: Group, flat: Sequence[str]) -> str:
     terms = " + ".join(term.text for term in group.terms)
     found = f"no response could tell the variances and correlations of {terms} apart, because"
     if flat:

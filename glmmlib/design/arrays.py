@@ -155,6 +155,16 @@ class Design:
         return len(self.data)
 
     @property
+    def keeps_rows(self) -> bool:
+        """Are the rows there, or were they read in batches?"""
+        return True
+
+    @property
+    def has_offset(self) -> bool:
+        """Is a part of the linear predictor known?"""
+        return self.offset is not None
+
+    @property
     def why_left_out(self) -> str:
         """What the rows left out lack, in words."""
         return "missing values" if self.trials is None else "missing values or no trials"

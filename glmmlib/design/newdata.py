@@ -20,7 +20,7 @@ from glmmlib.design.arrays import Design, NewDesign, NewRandom, RandomDesign
 from glmmlib.design.columns import clean, require
 from glmmlib.design.frames import as_frame, missing_rows
 from glmmlib.design.matrices import stack, summed_offset
-from glmmlib.design.rowwise import check_rowwise
+from glmmlib.design.rowwise import check_rowwise, suspects
 from glmmlib.display.words import counted, listed
 from glmmlib.errors import DataError, RankDeficientWarning
 from glmmlib.types import FloatArray
@@ -154,7 +154,8 @@ def new_matrices(design: Design, keys: Iterable[str], rows: pd.DataFrame) -> dic
     recipe, keys = design.recipe, list(keys)
     names = recipe.columns(keys, rows.columns, _WHERE)
     columns = {name: recipe.variables[name].read(rows, _WHERE) for name in names}
-    check_rowwise(recipe, keys, lambda read: fit_columns(design, read), design.index)
+    if suspects(recipe, keys):
+        check_rowwise(recipe, keys, lambda read: fit_columns(design, read), design.index)
     return recipe.matrices(keys, columns, rows.index)
 
 
@@ -248,10 +249,10 @@ def _nothing_complete(
         )
         for i in chosen
     }
-    offset = None if design.offset is None else np.full(n, np.nan)
+    offset = np.full(n, np.nan) if design.has_offset else None
     own = {a.name: np.full(a.D.shape[1:], np.nan) * np.ones((n, 1)) for a in design.auxiliary}
     own[POSITION] = np.full((n, 1), np.nan)
-    return NewDesign(frame.index, np.full((n, design.X.shape[1]), np.nan), offset, terms, complete, own)
+    return NewDesign(frame.index, np.full((n, len(design.coef_names)), np.nan), offset, terms, complete, own)
 
 
 def _spread(values: np.ndarray, complete: np.ndarray, fill: Any = np.nan) -> np.ndarray:

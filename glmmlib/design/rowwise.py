@@ -47,20 +47,19 @@ def check_rowwise(
     ------
     DataError
     """
-    suspects = dict.fromkeys(
-        factor
-        for key in keys
-        for term in recipe.parts[key]
-        for factor in term.factors
-        if _is_suspect(factor, recipe)
-    )
-    for factor in suspects:
+    for factor in suspects(recipe, keys):
         if _needs_other_rows(recipe, factor, columns, index):
             raise DataError(
                 f"'{shown_as(factor)}' is computed from all rows of the fit, so it has no value for new "
                 "rows: compute the column beforehand, or use what is remembered, such as center(x), "
                 "scale(x), x - x.mean() or bs(x)"
             )
+
+
+def suspects(recipe: Recipe, keys: Iterable[str]) -> list[Factor]:
+    """List the factors of some parts of which it is to be found out whether they need the other rows."""
+    factors = (factor for key in keys for term in recipe.parts[key] for factor in term.factors)
+    return [factor for factor in dict.fromkeys(factors) if _is_suspect(factor, recipe)]
 
 
 def _is_suspect(factor: Factor, recipe: Recipe) -> bool:
