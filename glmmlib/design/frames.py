@@ -45,7 +45,7 @@ def _frame(data: dict[str, list[int | str]] | pd.DataFrame) -> pd.DataFrame:
     if isinstance(data, pd.DataFrame):
         return data
     if data is None or np.isscalar(data):
-        hint = ": read the file first, with pandas.read_csv" if isinstance(data, str) else ""
+        hint = ": read the file first, with pandas.read_csv or read_parquet" if isinstance(data, str) else ""
         raise DataError(f"{_WANTED}, not {type(data).__name__}{hint}")
     try:
         if hasattr(data, "collect") and not hasattr(data, "to_pandas"):  # polars' lazy frames

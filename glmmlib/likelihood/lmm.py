@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from scipy.linalg import solve_triangular
@@ -79,6 +79,8 @@ class ProfiledDeviance:
         size decides.
     """
 
+    keeps_rows = True  # or were they read in batches?
+
     def __init__(
         self,
         y: FloatArray,
@@ -92,8 +94,6 @@ class ProfiledDeviance:
         self.exact = exact
         self.n, self.p = X.shape
         self.y, self.X, self.weights, self.offset = y, X, weights, offset
-        self.reml = reml
-        self.df = self.n - self.p if reml else self.n
         self.groups = groups
         self.structure = Structure([g.factor for g in groups])
         self.covariance = CovarianceParameters(groups[k].covariance for k in self.structure.order)
@@ -101,8 +101,15 @@ class ProfiledDeviance:
         self._last: dict[bytes, Point] | None = None
         self.least_share = 0.0 if self.covariance.is_linear else WITHOUT_NUGGET
         self._sum_products(y, X, weights, offset)
-        self.constant = 0.0 if weights is None else -np.log(weights).sum()
+        self._choose(reml)
+
+    def _choose(self, reml: bool) -> None:
+        """Choose between REML and maximum likelihood, when all sums are there."""
+        self.reml = reml
+        self.df = self.n - self.p if reml else self.n
+        self.constant = 0.0 if self.weights is None else -np.log(self.weights).sum()
         if reml:
+            self._check_room_for_random_effects()
             self.constant += 2.0 * np.log(np.diag(self.R)).sum()
 
     @cached_property
@@ -146,8 +153,6 @@ class ProfiledDeviance:
         self.cross = type(cross)(cross.A, cross.C, [ZX[:, :p] for ZX in cross.ZX], cross.XX[:p, :p])
         self.column_squares = np.array([_square(x, weights) for x in X.T])
         self.rounding = self.least_square(R[:, p] @ R[:, p], self.beta_ols)
-        if self.reml:
-            self._check_room_for_random_effects()
 
     def _check_room_for_random_effects(self) -> None:
         """Refuse random effects whose columns the fixed effects hold: REML says nothing about them."""
@@ -198,6 +203,13 @@ class ProfiledDeviance:
         other.Xy = solve_triangular(self.R, X.T @ weighted, trans=1) if self.p else np.zeros(0)
         other.yy = residual @ weighted
         other.Zy = [f.to_standard.T @ f.sums(weighted) for f in self.structure.factors]
+        return other
+
+    def with_criterion(self, reml: bool) -> Self:
+        """Return the same model by REML or by maximum likelihood; no sum is taken again."""
+        other = copy(self)
+        other._last = None
+        other._choose(reml)
         return other
 
     @property

@@ -6,7 +6,7 @@ large one, whose criterion is close to a parabola, where an estimate ends near z
 stationary point.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -61,7 +61,7 @@ def minimise_deviance(problem: ProfiledDeviance) -> Optimum:
     if problem.is_saturated and not problem.reml:
         raise ModelError(NO_RESIDUAL)
     is_small = problem.n <= FEW_ROWS and problem.structure.factors[0].n_columns <= FEW_EFFECTS
-    if is_small and suits(problem.structure, problem.covariance):
+    if is_small and problem.keeps_rows and suits(problem.structure, problem.covariance):
         optimum = _by_newton(problem)
     else:
         optimum = _checked(problem, _by_quasi_newton(problem))
@@ -123,9 +123,11 @@ def _inverse(hessian: FloatArray) -> FloatArray:
 
 
 def _by_quasi_newton(problem: ProfiledDeviance) -> Optimum:
-    if len(problem.structure.factors) > 1 and lmm_dense.n_dense_columns(problem) <= FEW_COLUMNS:
-        return _from_several(problem, _low_places(problem))
     most = max(f.n_columns for f in problem.structure.factors)
+    if len(problem.structure.factors) > 1 and lmm_dense.n_dense_columns(problem) <= FEW_COLUMNS:
+        return _from_several(problem, _low_places(problem, lmm_dense.scan))
+    if not problem.keeps_rows and most <= FEW_EFFECTS:
+        return _from_several(problem, _low_places(problem, _one_by_one))
     is_large = problem.structure.m > MANY_CROSSED or most > MANY_EFFECTS
     tolerance = 1e-7 if is_large else 1e-10
     if is_large and problem.n_theta > 1 and suits(problem.structure, problem.covariance):
@@ -167,15 +169,19 @@ def _starts(problem: ProfiledDeviance) -> Iterator[tuple[FloatArray, FloatArray]
     yield from first_thetas(problem)
 
 
-def _low_places(problem: ProfiledDeviance) -> list[FloatArray]:
+def _one_by_one(problem: ProfiledDeviance, thetas: FloatArray) -> FloatArray:
+    return np.array([problem.objective(theta)[0] for theta in thetas])
+
+
+def _low_places(problem: ProfiledDeviance, scan: Callable[..., FloatArray]) -> list[FloatArray]:
     information = [np.einsum("aaj->aj", A) for A in problem.cross.A]
     candidates = spread_out(problem.covariance, information)
-    values = lmm_dense.scan(problem, candidates.theta)
+    values = scan(problem, candidates.theta)
     order, is_low = candidates.lowest(values[None], MOST_LOOKED_AT)
     chosen = order[0][is_low[0]]
     theta = candidates.theta[chosen]
     own = have_own_valleys(
-        np.zeros(len(chosen), dtype=int), theta, values[chosen], lambda _, way: lmm_dense.scan(problem, way)
+        np.zeros(len(chosen), dtype=int), theta, values[chosen], lambda _, way: scan(problem, way)
     )
     return theta[own][:MOST_STARTS]
 

@@ -16,6 +16,7 @@ from glmmlib.design.arrays import Design
 from glmmlib.design.auxiliary import is_constant
 from glmmlib.design.build import build_design, check_lmm_sizes
 from glmmlib.design.residual import has_residual_side, refuse_residual_side
+from glmmlib.design.row_source import RowSource, row_source
 from glmmlib.display.arguments import checked
 from glmmlib.errors import ModelError
 from glmmlib.families.base import Family
@@ -34,6 +35,7 @@ from glmmlib.models.fit_warnings import warn_about
 from glmmlib.models.handed_out import handed_out
 from glmmlib.models.residual import residual_covariance, residual_problem
 from glmmlib.models.results import MixedModelFit
+from glmmlib.models.streamed import streamed_problem
 from glmmlib.models.varcorr import VarCorr, group_covariance
 from glmmlib.replicates.refits import Refits, refit_many
 from glmmlib.types import ArrayLike, FloatArray
@@ -73,7 +75,10 @@ def lmer(
         ``s(x)`` is a smooth curve.
     data : DataFrame
         One row for each observation; also a dict of columns, a polars frame or an Arrow table. Rows with
-        missing values in the columns used are dropped and counted. Text and True/False are factors.
+        missing values in the columns used are dropped and counted. Text and True/False are factors. The path
+        of a Parquet file (or of a directory of them), or a pyarrow dataset, is read in batches, and rows are
+        not kept: one grouping factor, no ``weights``, ``residual`` or ``sigma``, no ``scale(x)`` or
+        ``s(x)``, which need all rows at once; ``fit.predict(batch)`` gives fitted values (the page Big data).
     reml : bool
         Restricted maximum likelihood (the default, as in lme4) or maximum likelihood.
     weights : column name or array, optional
@@ -146,11 +151,27 @@ def lmer(
     >>> fit = gl.lmer("distance ~ Sex * age", gl.load("Orthodont"), residual="us(age | Subject)")
     >>> round(fit.deviance, 3), round(float(fit.varcorr.residual["age[8]"]), 3)
     (424.547, 2.329)
+
+    Rows that stay on disk:
+
+    >>> import os, tempfile
+    >>> path = os.path.join(tempfile.mkdtemp(), "sleep.parquet")
+    >>> gl.load("sleepstudy").to_parquet(path)
+    >>> fit = gl.lmer("Reaction ~ Days + (Days | Subject)", path)
+    >>> fit.params.round(3).to_dict()
+    {'Intercept': 251.405, 'Days': 10.467}
     """
     if not isinstance(reml, bool | np.bool_):
         raise ModelError(f"reml is True or False, not {reml!r}: reml=False fits by maximum likelihood")
     if exact is not None and not isinstance(exact, bool | np.bool_):
         raise ModelError(f"exact is True, False or None, not {exact!r}: by default the size decides")
+    source = row_source(data)
+    if source is not None:
+        given = {"weights": weights, "functions": functions, "known": known, "residual": residual}
+        given |= {"sigma": sigma, "exact": exact}
+        fit = _fit_batches(formula, source, reml, offset, na_action, given)
+        warn_about(fit, stacklevel=4)
+        return fit
     asked = {"sigma": sigma}
     own = {name: text for name, text in asked.items() if text is not None and not is_constant(name, text)}
     design = build_design(
@@ -191,6 +212,30 @@ def _fit(design, groups, theta_names, reml, exact):
         solution = _residual_solution(*residual_problem(design, groups, reml))
     else:
         solution = _solution(_problem(design, groups, reml, exact))
+    return LinearMixedModelFit(design, theta_names, solution)
+
+
+def _fit_batches(
+    formula: str,
+    source: RowSource,
+    reml: bool,
+    offset: Any,
+    na_action: str,
+    given: Mapping[str, Any],
+) -> LinearMixedModelFit:
+    """Fit to rows that are read in batches and not kept."""
+    refused = [name for name, value in given.items() if value is not None]
+    if refused or not (offset is None or isinstance(offset, str)):
+        name = refused[0] if refused else "an array as offset"
+        raise ModelError(
+            f"a fit whose rows are read in batches has no {name}{'=' if refused else ''}: leave it out, or "
+            "pass lmer a DataFrame"
+        )
+    keep_memory()
+    with one_blas_thread():
+        design, theta_names, problem = streamed_problem(formula, source, reml, offset, na_action)
+        solution = _solution(problem)
+        problem.check(solution.point.r2)
     return LinearMixedModelFit(design, theta_names, solution)
 
 
@@ -513,11 +558,8 @@ class LinearMixedModelFit(MixedModelFit):
             if self.has_residual_side:
                 side = residual_problem(self.design, self.groups, reml)
                 return self.with_solution(_residual_solution(*side))
-            problem = _problem(self.design, self.groups, reml, self._exact)
-            if not self.is_refit:
-                return self.with_solution(_solution(problem))
-            y = self.design.y
-            return self.with_solution(_solution(problem.with_response(y)), y)
+            solution = _solution(self.solution.problem.with_criterion(reml))
+            return self.with_solution(solution, self.design.y if self.is_refit else None)
 
     def refit_many(self, Y: FloatArray) -> Refits:
         """Fit this model to R responses at once.

@@ -82,12 +82,14 @@ def _facts(fit):
     facts += [("Rows", f"{fit.nobs:,}{dropped}"), *([("Groups", _groups(fit))] if fit.ngroups else [])]
     if d.weights is not None:
         facts.append(("Weights", "known"))
-    if d.offset is not None:
+    if d.has_offset:
         facts.append(("Offset", "known"))
     if d.aliased:
         facts.append(("Left out", f"{', '.join(d.aliased)} (follow from the other columns)"))
     criterion = f"REML criterion {fit.deviance:.3f}" if fit.reml else f"log-likelihood {fit.llf:.3f}"
     facts.append(("Fit", f"{criterion}, AIC {fit.aic:.2f}, BIC {fit.bic:.2f}"))
+    if not d.keeps_rows:
+        return (*facts, ("Residuals", "rows were read in batches and are not kept"))
     quantiles = np.quantile(fit.resid_pearson, [0, 0.25, 0.5, 0.75, 1])
     names = ("min", "1st quartile", "median", "3rd quartile", "max")
     facts.append(
