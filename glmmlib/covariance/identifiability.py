@@ -195,7 +195,7 @@ def _is_identified(group: Group) -> bool:
     codes, Z = group.factor.codes, group.factor.Z
     size = np.sqrt(np.einsum("an,an->a", Z, Z))[:, None]
     largest = np.bincount(codes, minlength=group.factor.n_levels).argmax()
-    if np.linalg.matrix_rank(Z[:, codes == largest] / size) == group.q:
+    if np.linalg.matrix_rank(Z[:, np.flatnonzero(codes == largest)] / size) == group.q:
         return True
     Z = Z / size
     gram = np.empty((group.factor.n_levels, group.q, group.q))

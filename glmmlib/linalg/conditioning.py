@@ -47,17 +47,20 @@ def standardising_map(Z: FloatArray, invariance: str, weights: FloatArray | None
         return np.eye(len(Z)) / np.sqrt(np.mean(1.0 / np.diag(scale) ** 2))
     if invariance == "scaling" or len(scale) == 1:
         return scale
-    return scale @ orthogonal_columns(scale @ Z, weights)
+    return scale @ orthogonal_columns(Z, weights, scale)
 
 
-def orthogonal_columns(Z: FloatArray, weights: FloatArray | None = None) -> FloatArray:
-    """Return the (q, q) map that makes the rows of ``Z`` (q, n) orthogonal with a (weighted) mean square of
-    one.
+def orthogonal_columns(
+    Z: FloatArray, weights: FloatArray | None = None, scale: FloatArray | None = None
+) -> FloatArray:
+    """Return the (q, q) map that makes the rows of ``Z`` (q, n), or of ``scale @ Z``, orthogonal with a
+    (weighted) mean square of one.
     """
     n = Z.shape[1]
 
     def columns(rows: slice) -> FloatArray:
-        return Z[:, rows] if weights is None else Z[:, rows] * np.sqrt(weights[rows])
+        here = Z[:, rows] if scale is None else scale @ Z[:, rows]
+        return here if weights is None else here * np.sqrt(weights[rows])
 
     R = triangular_factor(columns, n) / np.sqrt(n)
     return solve_triangular(R, np.eye(len(R)))

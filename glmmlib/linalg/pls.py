@@ -212,6 +212,7 @@ class Factorisation:
             S[m:, :m] -= dense.transpose_times(values, TX).T
         flat = TX.swapaxes(0, 1).reshape(self.p, TX.shape[0] * TX.shape[2])  # -1 fails where p = 0
         S[m:, m:] -= flat @ flat.T
+        M[f] = E[f] = None  # large, and no longer needed
 
     def _dense_values(self, f: int) -> FloatArray:
         parts = [self.T[f, h].reshape(len(self.C[f]), -1) for h in self.structure.crossed]

@@ -199,7 +199,8 @@ def lmer(
     check_lmm_sizes(design)
     groups, theta_names = arrange(design.random, design.weights)
     check_residual(groups, design.nobs, design.weights)
-    check_covariances(groups, np.ones(design.nobs) if design.weights is None else 1.0 / design.weights)
+    one = np.broadcast_to(1.0, design.nobs)
+    check_covariances(groups, one if design.weights is None else 1.0 / design.weights)
     keep_memory()
     with one_blas_thread():
         fit = _fit(design, groups, theta_names, reml, exact)
