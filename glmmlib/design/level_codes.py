@@ -97,7 +97,7 @@ class LevelCodes:
         encoded = array if pa.types.is_dictionary(array.type) else array.dictionary_encode()
         values = encoded.dictionary.to_pylist()
         place = encoded.indices.to_numpy(zero_copy_only=False)
-        used = range(len(values))
+        used = list(range(len(values)))
         if encoded is array:
             self._order |= dict.fromkeys(values)
             used = np.flatnonzero(np.bincount(place, minlength=len(values))).tolist()
