@@ -63,12 +63,11 @@ class BatchReader:
     def factors(self) -> dict[str, str]:
         """The columns whose levels the fixed effects and the left sides of bars need, and what says so."""
         found = {name: name for name in self.needed if _is_factor(self.source.type_of(name))}
-        for terms in self.parts.values():
-            for factor in (f for term in terms for f in term.factors if f.expression is not None):
-                if {"C", "factor"} & set(factor.expression.called):
-                    found |= dict.fromkeys(
-                        columns_of({"": (Term((factor,)),)}, self.source.columns), shown_as(factor)
-                    )
+        for factor in (f for terms in self.parts.values() for term in terms for f in term.factors):
+            expression = factor.expression
+            if expression is not None and {"C", "factor"} & set(expression.called):
+                names = columns_of({"": (Term((factor,)),)}, self.source.columns)
+                found |= dict.fromkeys(names, shown_as(factor))
         return found
 
     def frame(self, batch: Any, index: pd.Index) -> pd.DataFrame:

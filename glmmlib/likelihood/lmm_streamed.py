@@ -60,7 +60,7 @@ class StreamedDeviance(WithoutRows, ProfiledDeviance):
         self.weights = self.offset = None
         self.groups: Sequence[Group] = (group,)
         self.structure = Structure([group.factor])
-        self.covariance = CovarianceParameters([group.covariance])
+        self.covariance = CovarianceParameters(iter([group.covariance]))
         self.n_theta = self.covariance.size
         self._last = None
         self.least_share = 0.0
@@ -76,7 +76,7 @@ class StreamedDeviance(WithoutRows, ProfiledDeviance):
         Q, self.R = Q * sign, R * sign[:, None]
         self.beta_ols = np.linalg.solve(self.R, Q.T @ y)
         rest = y - Q @ (Q.T @ y)
-        self.Xy, self.yy = Q.T @ rest, float(rest @ rest)
+        self.Xy, self.yy = Q.T @ rest, rest @ rest
         self.column_squares = np.einsum("pk,pk->p", X, X)
         self.rounding = self.least_square(float(y @ y), self.beta_ols)
         of_Z = root[:q, :q] @ to_standard
@@ -96,7 +96,7 @@ class StreamedDeviance(WithoutRows, ProfiledDeviance):
         raise ModelError(TOO_FEW)
 
     def varying(self) -> float:
-        return self.yy
+        return float(self.yy)
 
     def _penalised_square(
         self, Lambdas: Sequence[FloatArray], u: Sequence[FloatArray], beta: FloatArray

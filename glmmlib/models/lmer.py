@@ -78,7 +78,7 @@ def lmer(
         missing values in the columns used are dropped and counted. Text and True/False are factors. The path
         of a Parquet file (or of a directory of them), or a pyarrow dataset, is read in batches, and rows are
         not kept: one grouping factor, no ``weights``, ``residual`` or ``sigma``, no ``scale(x)`` or
-        ``s(x)``, which need all rows at once; ``fit.predict(batch)`` gives fitted values (the page Big data).
+        ``s(x)``, which need all rows at once; ``fit.predict(batch)`` gives fitted values.
     reml : bool
         Restricted maximum likelihood (the default, as in lme4) or maximum likelihood.
     weights : column name or array, optional

@@ -24,6 +24,7 @@ SLOW = (
     "altair",
     "joblib",
     "matplotlib",
+    "pyarrow",
     "scipy.interpolate",
     "scipy.optimize",
     "scipy.stats",
