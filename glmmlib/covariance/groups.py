@@ -48,6 +48,12 @@ class Group:
         """Are its effects the bends of a curve ``s(x)``, no sample of levels?"""
         return all(block.structure.is_curve for block in self.covariance.blocks)
 
+    @property
+    def positions(self) -> list[str]:
+        """Between what its effects differ that are no columns of a model matrix: times, places."""
+        sides = (block.structure.left_side for block in self.covariance.blocks)
+        return [side for side in dict.fromkeys(sides) if side in ("times", "places")]
+
     def columns_of(self, terms: Mapping[int, Any]) -> FloatArray:
         """Return the columns (q, n) of its effects, put together from those of its terms by position."""
         Z = np.empty((self.q, terms[self.parts[0][0]].Z.shape[1]))

@@ -324,7 +324,12 @@ def _residual_variation(fit):
 
 def _shares(fit, numbers):
     if numbers.icc is not None:
-        yield f"The intraclass correlation ({_words(numbers.icc)}) was {numbers.icc.value:.2f}."
+        name = (
+            "intraclass correlation ("
+            if not numbers.icc.besides
+            else "share of variance between groups (ICC, "
+        )
+        yield f"The {name}{_words(numbers.icc)}) was {numbers.icc.value:.2f}."
     if numbers.r2 is not None and len(fit.params):
         yield (
             f"The fixed effects explained {numbers.r2.marginal:.0%} of the variance, fixed and random "

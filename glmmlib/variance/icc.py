@@ -46,6 +46,9 @@ class ICC:
         Variance of the fixed part; 0 for the adjusted ICC, which leaves it out.
     kind, scale, where : str
         As printed: which ICC, on which scale, and for which x.
+    besides : str
+        What else decides how alike two rows of a group are, so that the number is their share of variance and
+        not their correlation; empty where nothing does.
     """
 
     value: float
@@ -56,6 +59,7 @@ class ICC:
     kind: str
     scale: str
     where: str
+    besides: str = ""
     _again: Any = field(default=None, repr=False)
 
     def conf_int(
@@ -95,6 +99,10 @@ class ICC:
         lines = [f"ICC = {self.value:.3f} ({notes}): variance {', '.join(pieces)}"]
         if len(self.by_group) > 1:
             lines += [f"  {name}: {v:.3f}" for name, v in self.by_group.items()]
+        if self.besides:
+            lines.append(
+                f"  a share of variance, not the correlation of any two rows of a group: {self.besides}"
+            )
         return "\n".join(lines)
 
 
@@ -114,7 +122,9 @@ def icc(
         \text{unadjusted} = \frac{z'\Sigma z}{z'\Sigma z + \sigma^2 + \operatorname{Var}(X\beta)}.
 
     The adjusted one is a share of the variance *not explained by the fixed effects*, and the correlation of
-    two observations of a group with the same x; adding a predictor changes it.
+    two observations of a group with the same x; adding a predictor changes it. With ``residual=``, or effects
+    that differ between times or places, it is the share alone: how alike two rows of a group are then
+    depends on where they stand, and the printed number says so.
 
     Parameters
     ----------
@@ -192,6 +202,7 @@ def icc(
         kind,
         "" if fit.is_linear else f"{scale or 'latent'} scale",
         _where(fit, place),
+        _besides(fit),
         partial(icc_conf_int, fit, at, kind, group, scale),
     )
 
@@ -280,7 +291,7 @@ def design_effect(icc: float, n: ArrayLike) -> Numbers:
     Raises
     ------
     ModelError
-        For groups of fewer than one.
+        For groups of fewer than one, and for an ICC that is no correlation of any two rows.
 
     References
     ----------
@@ -291,6 +302,11 @@ def design_effect(icc: float, n: ArrayLike) -> Numbers:
     >>> design_effect(0.05, 21)
     2.0
     """
+    if isinstance(icc, ICC) and icc.besides:
+        raise ModelError(
+            "a design effect needs the correlation of any two rows of a group, and this ICC is a share of "
+            f"variance only: {icc.besides}"
+        )
     rho = icc.value if isinstance(icc, ICC) else np.asarray(icc, dtype=float)
     size = np.asarray(n, dtype=float)
     if not (size >= 1).all():
@@ -309,6 +325,14 @@ def design_effect(icc: float, n: ArrayLike) -> Numbers:
 def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
     if value not in choices:
         raise ModelError(f"{name} is {' or '.join(map(repr, choices))}, not {value!r}")
+
+
+def _besides(fit: FittedModel) -> str:
+    """Return what makes two rows of a group more, or less, alike than their share of variance."""
+    if fit.design.residual is not None:
+        return f"their residuals are correlated besides, as {fit.design.residual.term.text} has it"
+    processes = [(g.name, where) for g in fit.groups for where in g.positions]
+    return ", ".join(f"the effects of {name} differ between {where}" for name, where in processes)
 
 
 def _where(fit, place):

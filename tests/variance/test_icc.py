@@ -264,3 +264,30 @@ def test_a_missing_place_is_no_place(slopes, sleep, value):
     intercepts = gl.lmer("Reaction ~ Days + (1 | Subject)", sleep)
     with pytest.raises(ModelError, match="says nothing"):
         gl.correlation(intercepts, -np.inf, 9)
+
+
+@pytest.mark.parametrize(
+    ("formula", "residual", "words"),
+    [
+        (
+            "Reaction ~ Days + (1 | Subject)",
+            "ar1(Days | Subject)",
+            "residuals are correlated besides, as ar1(Days",
+        ),
+        ("Reaction ~ Days + ar1(0 + t | Subject)", None, "effects of Subject differ between times"),
+    ],
+)
+def test_a_share_that_is_no_correlation_says_so(sleep, formula, residual, words):
+    few = sleep[sleep["Days"] < 8].assign(t=lambda d: d["Days"].astype(str))
+    fit = gl.lmer(formula, few, residual=residual)
+    found = gl.icc(fit)
+    assert "a share of variance, not the correlation of any two rows of a group" in repr(found)
+    assert words in repr(found)
+    assert "The share of variance between groups (ICC, adjusted" in " ".join(str(gl.report(fit)).split())
+    with pytest.raises(ModelError, match="correlation of any two rows"):
+        gl.design_effect(found, 10)
+
+
+def test_a_share_that_is_a_correlation_says_nothing_more(slopes):
+    assert "correlation" not in repr(gl.icc(slopes))
+    assert "The intraclass correlation (adjusted" in " ".join(str(gl.report(slopes)).split())
