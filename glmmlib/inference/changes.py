@@ -10,6 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from glmmlib.design.arrays import Design
+from glmmlib.design.columns import require
+from glmmlib.design.frames import missing_rows
 from glmmlib.display.words import listed
 from glmmlib.errors import ModelError
 from glmmlib.fitted import FittedModel
@@ -27,11 +30,17 @@ class Scene:
     kind: str
     value: Any
 
-    def frame(self, data: pd.DataFrame) -> pd.DataFrame:
+    def frame(self, data: pd.DataFrame, design: Design) -> pd.DataFrame:
+        """Return the rows of this scene; what moves is read as the fit read it."""
+        if self.kind == "is":
+            return data.assign(**{self.name: self.value})
         if self.kind == "as it is":
             return data
-        old = data[self.name]
-        return data.assign(**{self.name: self.value if self.kind == "is" else old.astype(float) + self.value})
+        name = require(self.name, data.columns, "newdata")
+        if missing_rows(data, [name])[0] is not None:
+            return data  # refused with all others that lack a value
+        column = design.recipe.variables[self.name].read(data, "newdata")
+        return data.assign(**{name: column.astype(float) + self.value})
 
     def __str__(self) -> str:
         moved = f"{self.name} {'-' if self.kind == 'plus' and self.value < 0 else '+'} "

@@ -291,7 +291,7 @@ def _compared(
     data, offset = rows_to_average(fit, newdata, offset)
     shares, keys, names = shares_of_rows(data, by, weights)
     scenes = {scene: None for one in found for scene in (one.start, one.end)}
-    rows = {scene: rows_of(fit, scene.frame(data), offset, scale) for scene in scenes}
+    rows = {scene: rows_of(fit, scene.frame(data, fit.design), offset, scale) for scene in scenes}
 
     def compared(estimates: Estimates) -> FloatArray:
         means = {scene: shares @ at.expected(estimates) for scene, at in rows.items()}

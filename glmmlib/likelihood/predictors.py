@@ -240,6 +240,15 @@ class AuxiliaryPredictors:
     def _placed(self):
         return zip(self.parts, self.places, strict=True)
 
+    def runs_off(self, found: AuxiliaryValue) -> Iterator[tuple[str, int]]:
+        """Name what is zero or infinite in some of the rows of :meth:`values_at`, with their number."""
+        for k, part in enumerate(self.parts):
+            low, high = part.auxiliary.range
+            values = np.asarray(found if len(self.parts) == 1 else found[..., k], dtype=float)
+            lost = int((np.isinf(values) | ((values == low) & np.isinf(high))).sum())
+            if part.D is not None and lost:
+                yield part.auxiliary.name, lost
+
     @staticmethod
     def _joined(values, n):
         if len(values) == 1:

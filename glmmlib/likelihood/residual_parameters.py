@@ -62,7 +62,8 @@ class ResidualParameters(AuxiliaryPredictors):
 
     def values_at(self, estimate: AuxiliaryValue, designs: Mapping[str, Any], n: int) -> AuxiliaryValue:
         coefficients, par = self._split(estimate)
-        sigma = np.exp(coefficients[0] if self.side.D is None else designs["sigma"] @ coefficients)
+        with np.errstate(over="ignore"):  # infinite far beyond the data, which the asker refuses
+            sigma = np.exp(coefficients[0] if self.side.D is None else designs["sigma"] @ coefficients)
         if self.side.structure.hom:
             return float(sigma) if np.ndim(sigma) == 0 else sigma
         position = np.asarray(designs[POSITION], dtype=float).ravel()

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 
 from glmmlib.design.arrays import Design, NewDesign
-from glmmlib.errors import ModelError
+from glmmlib.display.words import counted
+from glmmlib.errors import DataError, ModelError
 from glmmlib.families.auxiliary import Auxiliary
 from glmmlib.families.base import Family
 from glmmlib.models.handed_out import handed_out
@@ -178,6 +179,11 @@ class AuxiliaryParameters:
         -------
         float, array or None
 
+        Raises
+        ------
+        DataError
+            Where it runs out of its range.
+
         Examples
         --------
         >>> import glmmlib as gl
@@ -187,7 +193,13 @@ class AuxiliaryParameters:
         49.51
         """
         estimate = self.solution.estimates.auxiliary
-        return self._predictors.values_at(estimate, rows.auxiliary, len(rows.index))
+        found = self._predictors.values_at(estimate, rows.auxiliary, len(rows.index))
+        for name, lost in self._predictors.runs_off(found):
+            raise DataError(
+                f"the {name} is zero or infinite in {counted(lost, 'row')} of the new data: a variable of "
+                "its formula lies far beyond what the fit has seen"
+            )
+        return found
 
     def one_auxiliary(self, what: str, of: Family | None = None) -> AuxiliaryValue:
         """Return what the family has beside the mean, or refuse where it differs between rows.

@@ -62,7 +62,7 @@ def _new_rows(fit, newdata, n, rng, conditional, weights, offset):
             continue
         codes = _levels(fit, g, frame)
         root = fit.scale * fit.solution.Lambdas[k]
-        b = np.tensordot(root, rng.standard_normal((g.q, int(codes.max()) + 1, n)), 1)
+        b = np.tensordot(root, rng.standard_normal((g.q, int(codes.max(initial=-1)) + 1, n)), 1)
         for z, effect in zip(Z, b, strict=True):
             total += z[:, None] * effect[codes]
     prior = weights_of_rows(

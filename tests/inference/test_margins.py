@@ -287,3 +287,32 @@ def test_separation_and_columns_left_out_are_told():
         np.testing.assert_allclose(found[["estimate", "se"]], other[["estimate", "se"]], rtol=2e-3)
         aliased = gl.lmer("w ~ x + I(2 * x) + (1 | g)", data)
         assert gl.slopes(aliased, "x").table["estimate"].iloc[0] == pytest.approx(aliased.params["x"])
+
+
+@pytest.mark.parametrize(
+    ("odd", "words"),
+    [
+        (lambda x: x.map("{:.2f}".format).str.replace(".", ","), "is categorical"),
+        (lambda x: pd.to_timedelta(x.abs(), unit="D"), "is a time"),
+        (lambda x: pd.cut(x, 3), "is categorical"),
+        (lambda x: x.map(lambda v: [v]), "a list in a cell"),
+        (lambda x: x.astype(object).map(lambda v: 10**400), "beyond 1.8e308"),
+        (lambda x: x.astype(object).where(x.index != 3, pd.NaT), "lack a value"),
+    ],
+)
+def test_a_column_that_moves_is_read_as_the_fit_read_it(orthodont, odd, words):
+    data = orthodont.design.data.reset_index(drop=True)
+    for ask in (gl.slopes, gl.comparisons):
+        with pytest.raises(DataError, match=words):
+            ask(orthodont, "age", newdata=data.assign(age=odd(data["age"])))
+    kept = gl.slopes(orthodont, "age", newdata=data.assign(age=data["age"].astype("Float64"))).table
+    assert kept["estimate"].iloc[0] == gl.slopes(orthodont, "age", newdata=data).table["estimate"].iloc[0]
+
+
+@pytest.mark.parametrize("ask", [gl.slopes, gl.comparisons])
+def test_a_column_that_moves_must_be_there_once(orthodont, ask):
+    data = orthodont.design.data
+    with pytest.raises(DataError, match="'age' is not a column"):
+        ask(orthodont, "age", newdata=data[[c for c in data if c != "age"]])
+    with pytest.raises(DataError, match="more than one column 'age'"):
+        ask(orthodont, "age", newdata=pd.concat([data, data[["age"]]], axis=1))

@@ -1,6 +1,7 @@
 """Responses drawn for new rows: their means, variances and correlations, and what is refused."""
 
 import re
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -99,3 +100,33 @@ def test_blocks_of_residuals_are_refused():
     fit = gl.lmer("Reaction ~ Days", gl.load("sleepstudy"), residual="ar1(Days | Subject)")
     with pytest.raises(ModelError, match="residual="):
         fit.simulate(rng=1, newdata=NEW)
+
+
+def test_no_rows_have_no_responses(sleep):
+    assert len(sleep.simulate(rng=1, newdata=NEW[:0])) == 0
+    assert sleep.simulate(3, rng=1, newdata=NEW[:0]).shape == (0, 3)
+
+
+@pytest.mark.parametrize("family", ["negbinomial", "negbinomial1", "gamma", "beta", "betabinomial"])
+def test_a_dispersion_that_runs_off_is_no_dispersion(family):
+    rng = np.random.default_rng(3)
+    table = pd.DataFrame({"g": np.repeat(np.arange(8), 5), "x": rng.normal(size=40)})
+    table["y"] = rng.negative_binomial(2, 0.2, 40) if "neg" in family else rng.beta(2.0, 2.0, 40)
+    table = table.assign(s=rng.integers(0, 9, 40), r=lambda d: 9 - d["s"])
+    response = "cbind(s, r)" if family == "betabinomial" else "y"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fit = gl.glmer(f"{response} ~ 1 + (1 | g)", table, family, dispersion="~ x")
+    trials = [9] * 40 if family == "betabinomial" else None
+    for far in (1e5, -1e5):
+        with pytest.raises(DataError, match="dispersion is zero or infinite in 40 rows of the new data"):
+            fit.simulate(rng=1, newdata=table.assign(x=far), weights=trials)
+
+
+def test_a_sigma_that_runs_off_is_no_sigma():
+    table = gl.load("sleepstudy")
+    fit = gl.lmer("Reaction ~ 1 + (1 | Subject)", table, sigma="~ Days")
+    for ask in (fit.predict, fit.simulate):
+        options = {"rng": 1} if ask == fit.simulate else {"interval": "prediction"}
+        with pytest.raises(DataError, match="sigma is zero or infinite in 180 rows of the new data"):
+            ask(newdata=table.assign(Days=1e7), **options)
