@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import numbers
+from decimal import Decimal
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -18,19 +22,50 @@ def argument(value: FloatArray | pd.Series | None, what: str, data: pd.DataFrame
         value = data[require(value, data.columns)]
     elif isinstance(value, pd.Series) and not value.index.equals(data.index):
         raise DataError(f"the index of {what} is not that of the data: align them, or pass {what}.to_numpy()")
-    try:
-        if isinstance(value, pd.Series):
-            values = value.to_numpy(dtype=float, na_value=np.nan, copy=True)
-        else:
-            values = np.array(value, dtype=float)
-    except (TypeError, ValueError) as error:
-        raise DataError(f"{what} must be numbers, one for each row of the data") from error
+    values = numbers_in(value, what, "one for each row of the data")
     if values.shape != (len(data),):
         found = f"{len(values)} values" if values.ndim == 1 else f"the shape {values.shape}"
         raise DataError(
             f"{what} has {found}, but the data have {len(data)} rows: give one number for each row"
         )
     return values
+
+
+def numbers_in(value: Any, what: str, how_many: str) -> np.ndarray:
+    """Return a new array of floats; missing values are NaN.
+
+    Raises
+    ------
+    DataError
+        For text, times, complex numbers and what else NumPy alone would turn into one.
+    """
+    error = DataError(f"{what} must be numbers, {how_many}")
+    if isinstance(value, np.ma.MaskedArray):
+        value = np.where(np.ma.getmaskarray(value), None, value.data)
+    if isinstance(value, pd.Series | pd.Index) and _is_real(value.dtype):
+        return value.to_numpy(dtype=float, na_value=np.nan, copy=True)
+    try:
+        array = np.asarray(value)
+        if array.dtype.kind == "O":
+            array = np.array([_number(cell) for cell in array.flat], dtype=float).reshape(array.shape)
+    except (TypeError, ValueError, OverflowError):
+        raise error from None
+    if array.dtype.kind not in "biuf":
+        raise error
+    return array.astype(float)
+
+
+def _is_real(dtype: Any) -> bool:
+    types = pd.api.types
+    return (types.is_numeric_dtype(dtype) or types.is_bool_dtype(dtype)) and not types.is_complex_dtype(dtype)
+
+
+def _number(cell: Any) -> float:
+    if cell is None or cell is pd.NA:
+        return np.nan
+    if not isinstance(cell, numbers.Real | Decimal | np.bool_):
+        raise TypeError
+    return float(cell)
 
 
 def new_response(y: FloatArray | pd.Series, data: pd.DataFrame) -> np.ndarray:
@@ -40,6 +75,21 @@ def new_response(y: FloatArray | pd.Series, data: pd.DataFrame) -> np.ndarray:
         bad = "None" if y is None else f"{int((~np.isfinite(y)).sum())} missing or infinite values"
         raise DataError(f"the response given to refit holds {bad}: give a number for each row of the fit")
     return y
+
+
+def new_responses(Y: Any, n: int) -> np.ndarray:
+    """Return responses given to ``refit_many``: finite numbers, one row for each of n rows."""
+    Y = numbers_in(Y, "Y", f"{n} rows and a column a response")
+    if Y.ndim != 2 or len(Y) != n:
+        raise DataError(
+            f"Y has shape {Y.shape}; it needs {n} rows, one for each row of the fit, and a column a response"
+        )
+    if not np.isfinite(Y).all():
+        raise DataError(
+            f"{int((~np.isfinite(Y)).any(axis=0).sum())} of the {Y.shape[1]} responses hold missing or "
+            "infinite values"
+        )
+    return Y
 
 
 def check_weights(weights: np.ndarray, index: pd.Index) -> None:

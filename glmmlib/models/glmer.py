@@ -416,6 +416,7 @@ class GeneralizedMixedModelFit(MixedModelFit):
             problem = problem.with_response(*_checked(family, design))
         return cls(design, theta_names, LaplaceSolution.restored(problem, state))
 
+    @checked
     def refit(self, y: FloatArray | pd.Series, warn: bool = True) -> GeneralizedMixedModelFit:
         """Fit the same model to another response; formula and design are not read again.
 

@@ -465,6 +465,7 @@ class LinearMixedModelFit(MixedModelFit):
             design, problem = replace(design, y=y), problem.with_response(y)
         return cls(design, theta_names, _kind(problem, state).restored(problem, state))
 
+    @checked
     def refit(self, y: pd.Series, warn: bool = True) -> LinearMixedModelFit:
         """Fit the same model to another response; formula and design are not read again.
 

@@ -13,6 +13,7 @@ from scipy.linalg import solve_triangular
 from scipy.special import ndtr, stdtr
 
 from glmmlib.covariance.groups import places_of, values_of
+from glmmlib.design.arguments import new_responses
 from glmmlib.errors import DataError, GlmmlibError, ModelError
 from glmmlib.fitted import FittedModel
 from glmmlib.likelihood.glmm_batch import CHUNK_NUMBERS as GLMM_CHUNK_NUMBERS
@@ -200,17 +201,7 @@ def refit_many(fit: FittedModel, Y: FloatArray, *, errors: bool = True) -> Refit
     Without ``errors``, fits that are made one by one have missing standard errors: those of a generalised
     model cost as much as the fit.
     """
-    Y = np.asarray(Y, dtype=float)
-    if Y.ndim != 2 or len(Y) != fit.nobs:
-        raise DataError(
-            f"Y has shape {Y.shape}; it needs {fit.nobs} rows, one for each row of the fit, and a column a "
-            "response"
-        )
-    if not np.isfinite(Y).all():
-        raise DataError(
-            f"{int((~np.isfinite(Y)).any(axis=0).sum())} of the {Y.shape[1]} responses hold missing or "
-            "infinite values"
-        )
+    Y = new_responses(Y, fit.nobs)
     keep_memory()
     # a step that leaves the floating-point numbers has an infinite value and is shortened
     with one_blas_thread(), np.errstate(over="ignore", divide="ignore", invalid="ignore"):
