@@ -41,7 +41,9 @@ def numbers_in(value: Any, what: str, how_many: str) -> np.ndarray:
     """
     error = DataError(f"{what} must be numbers, {how_many}")
     if isinstance(value, np.ma.MaskedArray):
-        value = np.where(np.ma.getmaskarray(value), None, value.data)
+        cells = value.data.astype(object)
+        cells[np.ma.getmaskarray(value)] = None
+        value = cells
     if isinstance(value, pd.Series | pd.Index) and _is_real(value.dtype):
         return value.to_numpy(dtype=float, na_value=np.nan, copy=True)
     try:

@@ -152,7 +152,22 @@ KINDS: dict[str, Callable[[str, Any], None]] = {
         check_flag,
     ),
     **dict.fromkeys(
-        ("method", "kind", "ddf", "type", "scale", "interval", "adjust", "effects"), check_choice
+        (
+            "method",
+            "kind",
+            "ddf",
+            "type",
+            "scale",
+            "interval",
+            "adjust",
+            "effects",
+            "family",
+            "link",
+            "na_action",
+            "change",
+            "re_form",
+        ),
+        check_choice,
     ),
 }
 

@@ -1,9 +1,12 @@
 """``fit.update``: the same model with changes."""
 
+import inspect
 from typing import Any
 
 import pandas as pd
 
+from glmmlib.display.arguments import R_SPELLINGS
+from glmmlib.display.words import did_you_mean
 from glmmlib.errors import DataError, ModelError
 from glmmlib.fitted import FittedModel
 from glmmlib.formula.update import changed_formula
@@ -14,6 +17,7 @@ def update(
 ) -> FittedModel:
     """Fit a changed model; see :meth:`glmmlib.models.results.MixedModelFit.update`."""
     fitter, arguments = fit._call()
+    _check_options(fitter, changes)
     arguments |= {"functions": fit.design.recipe.functions}
     text = fit.formula if formula is None else changed_formula(fit.design.formula, formula)
     if data is None:
@@ -24,6 +28,17 @@ def update(
         data = fit.design.data
     arguments |= _rows_arguments(fit.design, data is fit.design.data, changes)
     return fitter(text, data, **(arguments | changes))
+
+
+def _check_options(fitter, changes):
+    """Refuse what the function that made the fit does not take: a linear model has no family."""
+    options = [name for name in inspect.signature(fitter).parameters if name not in ("formula", "data")]
+    for name in changes:
+        if name not in options and name not in R_SPELLINGS:
+            raise ModelError(
+                f"this fit is changed as gl.{fitter.__name__} made it, which takes no "
+                f"{name!r}{did_you_mean(name, options)}"
+            )
 
 
 def _rows_arguments(design, same_rows, changes):

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 import glmmlib as gl
-from glmmlib.errors import GlmmlibError, GlmmlibWarning
+from glmmlib.errors import GlmmlibError, GlmmlibWarning, ModelError
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +81,25 @@ def test_nothing_is_swallowed(what, fits):
         warnings.simplefilter("ignore", GlmmlibWarning)
         with pytest.raises((GlmmlibError, TypeError) if what == "conf_int wald, n" else GlmmlibError):
             SWALLOWED[what](fits)
+
+
+@pytest.mark.parametrize(
+    "fit, option",
+    [
+        *(("lmm", option) for option in ("family", "link", "n_agq", "dispersion", "zi", "nonsense")),
+        *(("poisson", option) for option in ("reml", "residual", "sigma", "exact", "nonsense")),
+    ],
+)
+def test_an_update_has_the_options_of_its_model(fits, fit, option):
+    with pytest.raises(ModelError, match=f"takes no '{option}'"):
+        fits[fit].update(**{option: 1})
+
+
+@pytest.mark.parametrize("option", ["family", "link", "na_action"])
+@pytest.mark.parametrize("value", [["a"], {}, np.ones(2), np.zeros((3, 0)), pd.Series([1.0]), pd.DataFrame()])
+def test_a_choice_is_no_table(fits, option, value):
+    with pytest.raises(ModelError, match=f"{option} is one of its choices"):
+        fits["poisson"].update(**{option: value})
 
 
 NOT_A_FIT = [None, 3, "fit", "y ~ x + (1 | g)", [1], {}, pd.DataFrame({"y": [1.0]}), np.ones(2), gl.lmer]
