@@ -8,7 +8,7 @@ row that says to which group the row belongs; the big sparse Z is never formed.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -17,8 +17,8 @@ import pandas as pd
 from glmmlib.covariance.registry import STRUCTURES
 from glmmlib.design.arguments import argument, check_weights
 from glmmlib.design.arrays import Design, RandomDesign, frozen
-from glmmlib.design.auxiliary import auxiliary_designs, read_auxiliary_parts
-from glmmlib.design.columns import clean, require
+from glmmlib.design.auxiliary import auxiliary_designs
+from glmmlib.design.columns import clean
 from glmmlib.design.effects import Effects, checked_known, learn_effects
 from glmmlib.design.frames import as_frame, complete_rows
 from glmmlib.design.functions import checked_functions
@@ -31,14 +31,14 @@ from glmmlib.design.identifiability import (
     independent_columns,
 )
 from glmmlib.design.matrices import read_parts, response_arrays, stack, summed_offset, term_columns
-from glmmlib.design.recipe import Recipe, columns_of, learn
+from glmmlib.design.named import NamedColumns
+from glmmlib.design.recipe import Recipe, learn
 from glmmlib.design.residual import check_blocks, learn_residual, read_residual
 from glmmlib.design.smooths import by_level, learn_curve
 from glmmlib.design.variables import Variable
 from glmmlib.errors import DataError, ModelError
 from glmmlib.formula.parser import parse_formula
 from glmmlib.formula.terms import MixedFormula, RandomTerm
-from glmmlib.formula.tokens import plain_name
 from glmmlib.types import ArrayLike
 
 
@@ -109,46 +109,29 @@ def build_design(
     if na_action not in ("drop", "raise"):
         raise DataError(f"na_action is 'drop' or 'raise', not {na_action!r}")
     data, functions, known = as_frame(data), checked_functions(functions), checked_known(known)
-    if "s" in functions and any(term.is_curve for term in formula.random):
-        raise ModelError(
-            "s(x) in a formula is a smooth curve: give your function s another name in functions="
-        )
+    _check_name_of_curves(formula, functions)
     arguments = {"weights": argument(weights, "weights", data), "offset": argument(offset, "offset", data)}
-    parts = {**read_parts(formula, response), **read_auxiliary_parts(auxiliary or {})}
-    needed = columns_of(parts, data.columns)
-    plain = plain_name(formula.response) if response and isinstance(formula.response, str) else None
-    if plain is not None:
-        plain = require(plain, data.columns)
-    groups = {
-        term.groups: tuple(require(name, data.columns) for name in term.groups) for term in formula.random
-    }
-    by_name = [require(name, data.columns) for name in (weights, offset) if isinstance(name, str)]
     term = None if residual is None else read_residual(residual)
-    if term is not None:
-        by_name += [require(name, data.columns) for name in (term.column, *term.groups)]
-    used = dict.fromkeys([*([plain] if plain else []), *needed, *(n for g in groups.values() for n in g)])
-    rows, keep, n_missing, missing = complete_rows(data, [*dict.fromkeys([*used, *by_name])], na_action)
+    beside = [name for name in (weights, offset) if isinstance(name, str)]
+    beside += [] if term is None else [term.column, *term.groups]
+    auxiliary = auxiliary or {}
+    named = NamedColumns.of(formula, data.columns, response=response, auxiliary=auxiliary, beside=beside)
+    rows, keep, n_missing, missing = complete_rows(data, named.all, na_action)
     weights, given_offset = (None if a is None else a[keep] for a in arguments.values())
     if weights is not None:
         check_weights(weights, rows.index)
 
     with explained(missing, len(data)):
-        columns = {name: clean(rows, name) for name in needed}
-        variables = {name: Variable.of(column) for name, column in columns.items()}
-        written = formula
-        if any(term.goes_by for term in formula.random):
-            formula = by_level(formula, {name: variable.levels for name, variable in variables.items()})
-            parts |= read_parts(formula, response)
-        recipe, matrices = learn(parts, variables, columns, rows.index, functions)
-        check_terms_have_columns(recipe)
-    source = matrices if plain is None else columns.get(plain, clean(rows, plain))
+        learned = _learn(formula, named, response, rows, functions)
     y, trials, response_levels = (
-        response_arrays(formula, source, rows.index, binary) if response else (None, None, None)
+        response_arrays(learned.formula, learned.source(named.response, rows), rows.index, binary)
+        if response
+        else (None, None, None)
     )
     if trials is not None and not trials.all():  # such rows tell nothing
         told = np.arange(len(data))[keep][trials > 0]
         design = build_design(
-            written,
+            formula,
             data.iloc[told],
             None if weights is None else weights[trials > 0],
             offset if isinstance(offset, str) or given_offset is None else given_offset[trials > 0],
@@ -160,54 +143,102 @@ def build_design(
             residual=residual,
         )
         return replace(design, n_missing=len(data) - len(told))
-    names = tuple(matrices["fixed"].columns)
-    x = stack(matrices["fixed"], rows.index)
-    blocks = [term_columns(matrices[f"random{i}"], x, names, rows.index) for i in range(len(formula.random))]
-    own = auxiliary_designs(auxiliary or {}, matrices, rows.index)
-    total_offset = summed_offset(matrices, given_offset, rows.index)
-    del matrices, source  # formulaic's copies of the columns
 
+    names, x = learned.names, stack(learned.matrices["fixed"], rows.index)
+    left_sides = _left_sides(learned, x, rows.index)
+    own = auxiliary_designs(auxiliary, learned.matrices, rows.index)
+    total_offset = summed_offset(learned.matrices, given_offset, rows.index)
+    learned.matrices.clear()  # formulaic's copies of the columns
     with explained(missing, len(data)):
-        groupings = {names: Grouping.of(rows, columns) for names, columns in groups.items()}
+        groupings = {names: Grouping.of(rows, columns) for names, columns in named.groups.items()}
+        blocks = None if term is None else learn_residual(term, rows)
     random = tuple(
-        _random_design(term, groupings, *block, rows, known)
-        for term, block in zip(formula.random, blocks, strict=True)
+        _random_design(term, columns, Z, groupings, rows, known) for term, columns, Z in left_sides
     )
-    with explained(missing, len(data)):
-        blocks_of_rows = None if term is None else learn_residual(term, rows)
-    if blocks_of_rows is not None:
-        check_blocks(blocks_of_rows, random)
-    check_no_constant(columns, names, x)
+    if blocks is not None:
+        check_blocks(blocks, random)
+    check_no_constant(learned.columns, names, x)
     kept = independent_columns(x, names)
     check_random_effects(random, x if kept.all() else None)
     return Design(
-        formula=formula,
+        formula=learned.formula,
         data=rows,
         y=frozen(y),
         trials=frozen(trials),
         X=x.T if kept.all() else frozen(x[kept]).T,
         coef_names=tuple(np.array(names, dtype=object)[kept]),
         aliased=tuple(np.array(names, dtype=object)[~kept]),
-        term_slices=_term_slices(recipe, kept),
+        term_slices=_term_slices(learned.recipe, kept),
         random=random,
         offset=frozen(total_offset),
         weights=frozen(weights),
         n_missing=n_missing,
         response_levels=response_levels,
-        recipe=recipe.without("response", "failures"),
+        recipe=learned.recipe.without("response", "failures"),
         kept_columns=kept,
-        category_levels={
-            name: variable.levels for name, variable in variables.items() if variable.levels is not None
-        },
+        category_levels=learned.category_levels,
         offset_argument=offset if isinstance(offset, str) else offset is not None,
         auxiliary=own,
         known=known,
-        residual=blocks_of_rows,
+        residual=blocks,
     )
 
 
+def _check_name_of_curves(formula, functions):
+    if "s" in functions and any(term.is_curve for term in formula.random):
+        raise ModelError(
+            "s(x) in a formula is a smooth curve: give your function s another name in functions="
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class _Learned:
+    """What the complete rows tell of a formula: its columns, their variables, the recipe and the matrices."""
+
+    formula: MixedFormula
+    columns: Mapping[str, pd.Series]
+    variables: Mapping[str, Variable]
+    recipe: Recipe
+    matrices: dict[str, pd.DataFrame]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Those of the fixed effects, aliased ones too."""
+        return tuple(self.matrices["fixed"].columns)
+
+    @property
+    def category_levels(self) -> dict[str, tuple]:
+        return {name: v.levels for name, v in self.variables.items() if v.levels is not None}
+
+    def source(self, response: str | None, rows: pd.DataFrame) -> Any:
+        """Where the response stands: in a column, or in what the formula computes."""
+        if response is None:
+            return self.matrices
+        return self.columns[response] if response in self.columns else clean(rows, response)
+
+
+def _learn(formula, named, response, rows, functions):
+    columns = {name: clean(rows, name) for name in named.computed}
+    variables = {name: Variable.of(column) for name, column in columns.items()}
+    parts = dict(named.parts)
+    if any(term.goes_by for term in formula.random):
+        formula = by_level(formula, {name: variable.levels for name, variable in variables.items()})
+        parts |= read_parts(formula, response)
+    recipe, matrices = learn(parts, variables, columns, rows.index, functions)
+    check_terms_have_columns(recipe)
+    return _Learned(formula, columns, variables, recipe, matrices)
+
+
+def _left_sides(learned, x, index):
+    """Return the terms, the names of their columns, and these as (q, n), views of X where it holds them."""
+    return [
+        (term, *term_columns(learned.matrices[f"random{i}"], x, learned.names, index))
+        for i, term in enumerate(learned.formula.random)
+    ]
+
+
 def _random_design(
-    term: RandomTerm, groupings: Mapping, names: tuple[str, ...], matrix: np.ndarray, rows, known
+    term: RandomTerm, names: tuple[str, ...], matrix: np.ndarray, groupings: Mapping, rows, known
 ) -> RandomDesign:
     kind = STRUCTURES[term.word]
     effects: Effects
