@@ -24,7 +24,7 @@ def batches(answer: Any) -> str:
     ends = fit.conf_int(method="profile", parm="sd Batch.Intercept").iloc[0].to_numpy(float)
     fine = np.abs(np.array([lower, upper]) - ends).max() < 0.5
     look(fine, "Look at the interval: conf_int needs the method that follows the deviance.")
-    return "Six batches leave much room above the estimate and little below it."
+    return "Six batches leave more room above the estimate than below it."
 
 
 @exercise("ex-16-herds", wrong=[(-1.0, -1.6, -0.4), (2.7, 1.5, 4.9), (0.37, -0.25, 0.99), (0.33, 0.17, 0.62)])
