@@ -5,7 +5,7 @@
 # make lowest  the tests of the library on the lowest versions that pyproject.toml allows (Python 3.11)
 # make long    the property tests on many more examples, drawn anew
 # make bench   the table of benchmarks/README.md: glmmlib and its peers, measured in one run
-# make site    what is published: the book, the printable book (make pdf), the notebooks in the browser (make lite)
+# make site    what is published: the book, printable (make pdf) and as an EPUB, the notebooks in the browser (make lite)
 #
 # Each makes the environment .venv by itself. Another Python: make book PYTHON=python3.12
 
@@ -129,6 +129,7 @@ LITE := $(VENV)/lite-$(shell cksum < requirements-site.txt | cut -d' ' -f1)
 
 site: lite
 	$(BIN)/python -m book.pdf
+	$(BIN)/python -m book.epub
 
 pdf: book
 	$(BIN)/python -m book.pdf
