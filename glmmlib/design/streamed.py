@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from glmmlib.covariance.registry import STRUCTURES
+from glmmlib.design.arguments import argument
 from glmmlib.design.arrays import Design, RandomDesign
 from glmmlib.design.batch_reader import BatchReader
 from glmmlib.design.batch_sample import learn_recipe, sample_rows
@@ -192,7 +193,7 @@ class _Columns:
         reader = self.reader
         source = matrices if reader.response is None else clean(frame, reader.response)
         y, _, _ = response_arrays(reader.formula, source, frame.index)
-        given = None if reader.offset is None else clean(frame, reader.offset).to_numpy(dtype=float)
+        given = argument(reader.offset, "offset", frame)
         offset = summed_offset(matrices, given, frame.index)
         return y if offset is None else y - offset
 
