@@ -99,6 +99,20 @@ def check_choice(name: str, value: Any) -> None:
         raise ModelError(f"{name} is one of its choices, not {_shown(value)}")
 
 
+def check_rng(name: str, value: Any) -> None:
+    """Refuse what NumPy makes no Generator of; a function that needs one refuses None itself."""
+    try:
+        if value is not None:
+            if isinstance(value, bool | str):
+                raise TypeError
+            np.random.default_rng(value)
+    except (TypeError, ValueError):
+        raise ModelError(
+            "random draws need a numpy Generator or a seed, so that they can be repeated: pass "
+            f"{name}=np.random.default_rng(1) or {name}=1, not {value!r}"
+        ) from None
+
+
 def check_columns(data: Any, **names: str) -> None:
     """Refuse the name of a column that the data do not have."""
     for what, name in names.items():
@@ -132,6 +146,7 @@ KINDS: dict[str, Callable[[str, Any], None]] = {
     "parm": check_labels,
     "by": check_labels,
     "effects": check_labels,
+    "rng": check_rng,
     **dict.fromkeys(("group", "effect", "x", "y"), check_label),
     "statistic": check_function,
     "formula": check_formula,
@@ -160,7 +175,6 @@ KINDS: dict[str, Callable[[str, Any], None]] = {
             "scale",
             "interval",
             "adjust",
-            "effects",
             "family",
             "link",
             "na_action",

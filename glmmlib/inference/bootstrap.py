@@ -97,7 +97,7 @@ class Bootstrap:
         >>> boot.conf_int(parm="Intercept", kind="basic").round(-1).iloc[0].to_dict()
         {'lower': 1490.0, 'upper': 1570.0}
         """
-        if kind not in KINDS:
+        if not isinstance(kind, str) or kind not in KINDS:
             raise ModelError(f"kind is {KINDS[0]!r} or {KINDS[1]!r}, not {kind!r}")
         checked_level(level)
         tail, n = 0.5 * (1.0 - level), len(self.replicates)

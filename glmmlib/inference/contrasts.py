@@ -46,7 +46,7 @@ def check_ddf(fit: FittedModel, ddf: str | None) -> str:
     """Return the name of the degrees of freedom to use: the model's default for None."""
     if ddf is None:
         return "satterthwaite" if fit.statistic == "t" else "z"
-    if ddf not in DDF:
+    if not isinstance(ddf, str) or ddf not in DDF:
         raise ModelError(f"ddf is {', '.join(map(repr, DDF[:-1]))} or {DDF[-1]!r}, not {ddf!r}")
     if fit.statistic == "z" and ddf != "z":
         raise ModelError(

@@ -1,5 +1,6 @@
 """Confidence intervals of a fit, by the method asked for."""
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -55,4 +56,8 @@ def conf_int(
         raise ModelError(
             f"there is no method {method!r} for intervals; there is {', '.join(map(repr, METHODS))}"
         )
+    try:
+        inspect.signature(METHODS[method]).bind(fit, level, parm, **options)
+    except TypeError as error:
+        raise ModelError(f"intervals by {method!r}: {error}") from None
     return METHODS[method](fit, level, parm, **options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import numbers
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -157,6 +158,8 @@ def contrast_matrix(fit: FittedModel, contrast: Any) -> tuple[FloatArray, FloatA
     if isinstance(contrast, Mapping):
         L = np.zeros((1, len(names)))
         for name, weight in contrast.items():
+            if not isinstance(weight, numbers.Real) or not np.isfinite(float(weight)):
+                raise ModelError(f"the weight of {name!r} in a contrast is a finite number, not {weight!r}")
             L[0, _position(name, names)] = weight
         return L, np.zeros(1)
     if isinstance(contrast, list) and contrast and all(isinstance(c, str) for c in contrast):

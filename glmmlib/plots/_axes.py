@@ -3,6 +3,8 @@
 from typing import Any
 
 from glmmlib.display.arguments import check_axes
+from glmmlib.errors import ModelError
+from glmmlib.palette import group_colours
 
 
 def axes(ax: Any = None) -> Any:
@@ -19,3 +21,21 @@ def axes(ax: Any = None) -> Any:
         return plt.gca()
     check_axes("ax", ax)
     return ax
+
+
+def highlighted(levels: Any, colours: Any = None) -> dict[str, Any]:
+    """Return a colour for each of the levels that are to stand out, the course's own if none are given.
+
+    Raises
+    ------
+    ModelError
+        For something else than a list of levels, or than one colour for each.
+    """
+    for name, given in (("highlight", levels), ("colours", () if colours is None else colours)):
+        if isinstance(given, str) or not hasattr(given, "__len__"):
+            raise ModelError(f"{name} is a list, one for each group that stands out, not {given!r}")
+    names = [str(level) for level in levels]
+    chosen = group_colours(len(names)) if colours is None or not len(colours) else list(colours)
+    if len(chosen) != len(names):
+        raise ModelError(f"colours has {len(chosen)} of them for {len(names)} levels of highlight")
+    return dict(zip(names, chosen, strict=True))

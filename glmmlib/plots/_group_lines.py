@@ -10,8 +10,8 @@ from glmmlib.covariance.groups import refuse_curves
 from glmmlib.display.arguments import checked
 from glmmlib.errors import ModelError
 from glmmlib.fitted import FittedModel
-from glmmlib.palette import DATA, MODEL, group_colours
-from glmmlib.plots._axes import axes
+from glmmlib.palette import DATA, MODEL
+from glmmlib.plots._axes import axes, highlighted
 from glmmlib.types import Axes, FloatArray
 
 
@@ -75,7 +75,7 @@ def group_lines(
     coefficients = _coefficients(fit, x, group)
     column = fit.X[:, list(fit.params.index).index(x)]
     grid = np.linspace(column.min(), column.max(), 2 if inverse is _same else 101)
-    colour = dict(zip(map(str, highlight), colours or group_colours(len(highlight)), strict=True))
+    colour = highlighted(highlight, colours)
     if unknown := set(colour) - set(map(str, coefficients.index)):
         raise ModelError(f"the fit has no group {', '.join(sorted(unknown))}; look at fit.ranef()")
     for level, line in coefficients.iterrows():

@@ -7,8 +7,8 @@ import pandas as pd
 
 from glmmlib.display.arguments import check_columns, checked
 from glmmlib.errors import DataError
-from glmmlib.palette import DATA, group_colours
-from glmmlib.plots._axes import axes
+from glmmlib.palette import DATA
+from glmmlib.plots._axes import axes, highlighted
 from glmmlib.types import Axes
 
 
@@ -56,13 +56,14 @@ def group_scatter(
     check_columns(data, x=x, y=y, group=group)
     ax = axes(ax)
     levels = data[group].astype(str)
-    unknown = [str(level) for level in highlight if str(level) not in set(levels)]
+    colour_of = highlighted(highlight, colours)
+    unknown = [level for level in colour_of if level not in set(levels)]
     if unknown:
         raise DataError(f"{group} has no level {', '.join(unknown)}; look at data[{group!r}].unique()")
-    rest = data[~levels.isin([str(level) for level in highlight])]
-    ax.scatter(rest[x], rest[y], s=12, color=DATA, alpha=0.35 if len(highlight) else 0.6, linewidths=0)
-    for level, colour in zip(highlight, colours or group_colours(len(highlight)), strict=True):
-        rows = data[levels == str(level)]
-        ax.scatter(rows[x], rows[y], s=28, color=colour, label=str(level), zorder=3)
+    rest = data[~levels.isin(list(colour_of))]
+    ax.scatter(rest[x], rest[y], s=12, color=DATA, alpha=0.35 if colour_of else 0.6, linewidths=0)
+    for level, colour in colour_of.items():
+        rows = data[levels == level]
+        ax.scatter(rows[x], rows[y], s=28, color=colour, label=level, zorder=3)
     ax.set(xlabel=x, ylabel=y)
     return ax

@@ -8,8 +8,8 @@ import pandas as pd
 
 from glmmlib.display.arguments import check_columns, checked
 from glmmlib.errors import DataError
-from glmmlib.palette import DATA, group_colours
-from glmmlib.plots._axes import axes
+from glmmlib.palette import DATA
+from glmmlib.plots._axes import axes, highlighted
 from glmmlib.types import Axes
 
 
@@ -58,10 +58,9 @@ def own_lines(
     """
     check_columns(data, x=x, y=y, group=group)
     ax = axes(ax)
-    names = [str(level) for level in highlight]
-    colour = dict(zip(names, colours or group_colours(len(names)), strict=True))
+    colour = highlighted(highlight, colours)
     levels = data[group].astype(str)
-    if unknown := [name for name in names if name not in set(levels)]:
+    if unknown := [name for name in colour if name not in set(levels)]:
         raise DataError(f"{group} has no level {', '.join(unknown)}; look at data[{group!r}].unique()")
     for level, rows in data.groupby(levels):
         if rows[x].nunique() < 2:

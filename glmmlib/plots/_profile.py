@@ -55,6 +55,8 @@ def profile(
     import matplotlib.pyplot as plt
 
     levels = list(levels) if isinstance(levels, Sequence | np.ndarray) else [levels]
+    if not len(levels) or (isinstance(parm, list | tuple) and not len(parm)):
+        raise ModelError("a picture of a profile needs one level and one parameter, or more")
     for level in levels:
         checked_level(level, name="levels")
     drawn = fit if isinstance(fit, Profile) else make_profile(fit, parm)

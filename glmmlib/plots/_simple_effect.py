@@ -57,10 +57,15 @@ def simple_effect(
     """
     checked_level(level)
     names = list(fit.params.index)
-    if unknown := [name for name in (effect, product) if name not in names]:
+    if unknown := [name for name in (effect, product) if not isinstance(name, str) or name not in names]:
         raise ModelError(f"the fit has no coefficient {unknown[0]!r}; there are {', '.join(names)}")
     ax = axes(ax)
-    x = np.asarray(x, dtype=float)
+    try:
+        x = np.asarray(x, dtype=float)
+    except (TypeError, ValueError):
+        x = np.zeros(0)
+    if x.ndim != 1 or not len(x) or not np.isfinite(x).all():
+        raise ModelError("x is a list of numbers, values of the other variable, such as np.linspace(0, 9)")
     L = np.zeros((len(x), len(names)))
     L[:, names.index(effect)] = 1.0
     L[:, names.index(product)] = x

@@ -213,7 +213,7 @@ def require_generator(rng: Any) -> np.random.Generator:
 
 def checked_count(n: int) -> int:
     """Return how many responses to draw, a whole number from 1 on."""
-    if not isinstance(n, int | np.integer) or n < 1:
+    if not isinstance(n, int | np.integer) or isinstance(n, bool) or n < 1:
         raise ModelError(f"n is the number of responses, 1 or more, not {n!r}")
     return int(n)
 
