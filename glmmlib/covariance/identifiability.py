@@ -21,6 +21,7 @@ from glmmlib.display.words import listed
 from glmmlib.errors import ModelError
 from glmmlib.types import FloatArray
 
+_NUMBERS = 2_000_000  # in an array of products
 _RANK = 1e-9  # of a Gram matrix of columns of length one: what counts as zero within a level
 _FLAT = 1e-8  # of the information about the covariances: what counts as none
 
@@ -153,7 +154,12 @@ def _grams(group):
 def _is_told_from_residual(group, gram, nobs):
     """Does no combination of the covariances Z K Z' give the identity?"""
     basis = group.covariance.identifying_directions()
-    products = np.einsum("kab,jbc,lcd,jda->kl", basis, gram, basis, gram, optimize=True)
+    K, q = len(basis), gram.shape[1]
+    products = np.zeros((K, K))
+    step = max(1, _NUMBERS // (K * q * q))
+    for j in range(0, len(gram), step):  # some at a time: the array of all may be far too large
+        BG = np.einsum("kab,jbc->kjac", basis, gram[j : j + step], optimize=True)
+        products += BG.reshape(K, -1) @ BG.swapaxes(2, 3).reshape(K, -1).T
     with_identity = np.einsum("kab,jba->k", basis, gram)
     scale = np.sqrt(np.maximum(np.diag(products), 1e-300))
     solved = np.linalg.lstsq(products / np.outer(scale, scale), with_identity / scale, rcond=1e-12)[0]

@@ -1,5 +1,7 @@
 """Bad input gets one clear message: what was found, where, what to do. One test a message."""
 
+import time
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -367,3 +369,18 @@ def test_every_error_is_a_value_error(data):
     assert issubclass(GlmmlibError, ValueError)
     with pytest.raises(ValueError, match="Dayz"):
         build_design("Reaction ~ Dayz + (1 | Subject)", data)
+
+
+@pytest.mark.parametrize("bar", ["||", "|"])
+def test_a_column_a_row_as_random_effects_is_refused_at_once(bar):
+    """An effect for each row in each level: the check that says so took hours once."""
+    rng = np.random.default_rng(1)
+    table = pd.DataFrame(
+        {"y": rng.normal(size=48), "x": rng.normal(size=48), "g": np.repeat(np.arange(12), 4)}
+    )
+    few = table[:24]
+    begin = time.process_time()
+    for data in (few, table) if bar == "||" else (few,):
+        with pytest.raises(ModelError, match="cannot be told from the residual variance"):
+            gl.lmer(f"y ~ 1 + (0 + C(x) {bar} g)", data)
+    assert time.process_time() - begin < 4
