@@ -97,8 +97,7 @@ class Bootstrap:
         >>> boot.conf_int(parm="Intercept", kind="basic").round(-1).iloc[0].to_dict()
         {'lower': 1490.0, 'upper': 1570.0}
         """
-        if not isinstance(kind, str) or kind not in KINDS:
-            raise ModelError(f"kind is {KINDS[0]!r} or {KINDS[1]!r}, not {kind!r}")
+        _check_kind(kind)
         checked_level(level)
         tail, n = 0.5 * (1.0 - level), len(self.replicates)
         if n * tail < 1.0:
@@ -262,6 +261,11 @@ def _free_name(name: str, fit: FittedModel) -> str:
     return f"{name} of the residuals" if name in fit.params.index else name
 
 
+def _check_kind(kind: Any) -> None:
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise ModelError(f"kind is {KINDS[0]!r} or {KINDS[1]!r}, not {kind!r}")
+
+
 def bootstrap_intervals(
     fit: FittedModel,
     level: float,
@@ -272,4 +276,5 @@ def bootstrap_intervals(
     statistic: Callable[..., Any] | None = None,
 ) -> pd.DataFrame:
     """The method ``"bootstrap"`` of ``fit.conf_int``."""
+    _check_kind(kind)  # before the refits
     return bootstrap(fit, n, statistic, rng).conf_int(level, parm, kind)

@@ -107,7 +107,7 @@ ODD = {
     "conf_int wald n": [(lambda f, v: f["lmm"].conf_int(n=v)), 0, 2.5, None, [10]],
     "conf_int wald nonsense": [(lambda f, v: f["lmm"].conf_int(nonsense=v)), 0],
     "conf_int bootstrap kind": [
-        (lambda f, v: f["lmm"].conf_int(method="bootstrap", n=5, rng=1, kind=v)),
+        (lambda f, v: f["lmm"].conf_int(method="bootstrap", n=10**7, rng=1, kind=v)),
         np.ones(2),
         ["basic"],
         3,
