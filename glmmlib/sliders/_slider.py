@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib.util import find_spec
+from types import ModuleType
 from typing import Any
 
 from glmmlib.palette import POOLED
@@ -41,7 +46,8 @@ class Slider:
 def altair() -> Any:
     """Import Altair, or say how to get it."""
     try:
-        import altair
+        with grammar_of_addresses_when_asked():
+            import altair
     except ImportError as error:
         raise ImportError('Slider charts need Altair 5: pip install "glmmlib[book]".') from error
     if not altair.SCHEMA_VERSION.startswith("v5"):
@@ -50,6 +56,32 @@ def altair() -> Any:
             'pip install "altair>=5.5,<6".'
         )
     return altair
+
+
+ADDRESSES = "rfc3987_syntax"
+
+
+@contextmanager
+def grammar_of_addresses_when_asked() -> Iterator[None]:
+    """Let jsonschema, which Altair imports, load `rfc3987_syntax` when an address is checked, not before.
+
+    That package compiles three grammars when it is imported: more than a second, and no chart has an address
+    to check. What jsonschema gets instead loads the package at its first call, and answers the same.
+    """
+    if {ADDRESSES, "jsonschema"} & sys.modules.keys() or find_spec(ADDRESSES) is None:
+        yield
+        return
+
+    def is_valid_syntax(term: str, value: str) -> bool:
+        return bool(importlib.import_module(ADDRESSES).is_valid_syntax(term, value))
+
+    sys.modules[ADDRESSES] = later = ModuleType(ADDRESSES)
+    later.__dict__["is_valid_syntax"] = is_valid_syntax
+    try:
+        yield
+    finally:
+        if sys.modules.get(ADDRESSES) is later:
+            del sys.modules[ADDRESSES]
 
 
 def slider(name: str, label: str, value: float, low: float, high: float, step: float) -> Any:
