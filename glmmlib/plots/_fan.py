@@ -5,10 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from glmmlib.palette import DATA, MODEL, TRUTH
+from glmmlib.palette import DATA, GROUPS, TRUTH
 from glmmlib.plots._axes import axes
 from glmmlib.theory.deviations import deviations
 from glmmlib.types import Axes
+
+GREEN = GROUPS[5]
 
 
 def fan(
@@ -23,7 +25,8 @@ def fan(
 ) -> Axes:
     r"""Draw :math:`\beta_0 + a_{0j} + (\beta_1 + a_{1j}) x` for groups with exactly the covariance asked for.
 
-    The groups with the highest intercepts are orange, the typical group is the thick blue line.
+    The groups with the highest intercepts are green. The typical group, the truth of this world, is the thick
+    orange line.
 
     Parameters
     ----------
@@ -36,7 +39,7 @@ def fan(
     x : (float, float)
         Where the lines begin and end; the intercepts belong to x = 0.
     groups, highlight : int
-        How many lines, and how many of them are orange.
+        How many lines, and how many of them are green.
     ax : matplotlib Axes, optional
         Drawn into; the current axes if not given.
 
@@ -61,8 +64,8 @@ def fan(
     highest = a0 >= np.sort(a0)[-highlight] if highlight else np.zeros(groups, bool)
     for is_high, b0, b1 in zip(highest, a0, a1, strict=True):
         style: dict[str, Any] = (
-            {"color": TRUTH, "lw": 2, "zorder": 3} if is_high else {"color": DATA, "lw": 1, "alpha": 0.6}
+            {"color": GREEN, "lw": 2, "zorder": 3} if is_high else {"color": DATA, "lw": 1, "alpha": 0.6}
         )
         ax.plot(ends, intercept + b0 + (slope + b1) * ends, **style)
-    ax.plot(ends, intercept + slope * ends, color=MODEL, lw=3.5, zorder=4)
+    ax.plot(ends, intercept + slope * ends, color=TRUTH, lw=3.5, zorder=4)
     return ax
