@@ -23,7 +23,7 @@ from nbformat import NotebookNode
 from sphinx.util.docutils import SphinxDirective
 
 from book.charts import VEGALITE
-from book.contents import chapters, read, title
+from book.contents import chapters, lessons, read, title
 from book.doors import END, KINDS
 
 WORDS_A_MINUTE, LINES_A_MINUTE, FIGURE_MINUTES, QUESTION_MINUTES = 200, 7, 0.5, 1 / 3
@@ -31,7 +31,12 @@ FENCE = re.compile(r"^\s*(`{3,}|:{3,})(?:\{([\w-]+)\}(.*)|([\w-]*))?\s*$")
 WORD = re.compile(r"[^\W_]+(?:['’.,-][^\W_]+)*")
 MATH = re.compile(r"\$[^$]+\$")
 NOT_SHOWN = {"remove-cell", "remove-input", "hide-cell", "hide-input"}
-LIMITS = {"words": (1000, 1500), "cells": (8, 12), "longest": (1, 8), "figures": (3, 5), "minutes": (18, 28)}
+Limits = dict[str, tuple[int, int]]
+LESSON: Limits = {
+    "words": (1000, 1500), "cells": (8, 12), "longest": (1, 8), "figures": (3, 5), "minutes": (18, 28),
+}  # fmt: skip
+# One page that leads to chapters: a picture, a table, and nothing to type or to solve.
+MAP: Limits = {"words": (200, 500), "cells": (0, 0), "figures": (1, 1), "doors": (0, 0), "minutes": (2, 6)}
 LIST = Path(__file__).parent / "first_edition.txt"
 
 
@@ -69,11 +74,11 @@ class Measure:
             + self.questions * QUESTION_MINUTES
         )
 
-    def outside(self) -> list[str]:
-        """What is outside the limits of a chapter, one phrase each."""
+    def outside(self, limits: Limits) -> list[str]:
+        """What is outside the limits of a chapter of its kind, one phrase each."""
         return [
             f"{name} {getattr(self, name):.0f}, should be {low} to {high}"
-            for name, (low, high) in LIMITS.items()
+            for name, (low, high) in limits.items()
             if not low <= getattr(self, name) <= high
         ]
 
@@ -147,6 +152,11 @@ def measure(notebook: NotebookNode) -> Measure:
         count["line"], count["box"], count["cells"], count["lines"], longest, count["figures"],
         count["questions"], count["doors"],
     )  # fmt: skip
+
+
+def limits_of(path: Path) -> Limits:
+    """The limits of a chapter's kind: a lesson has exercises, and a map has none."""
+    return LESSON if path in lessons() else MAP
 
 
 def _read_markdown(source: str, walk: Walk, count: Counter) -> None:
@@ -234,7 +244,7 @@ def main() -> int:
             f"    (longest cell {m.longest}), {m.figures} figures, {m.questions} questions, {m.doors} doors:"
         )
         print(f"    {m.minutes:.0f} minutes")
-        for phrase in m.outside():
+        for phrase in m.outside(limits_of(path.resolve())):
             wrong += 1
             print(f"    {phrase}")
     return 1 if wrong else 0

@@ -4,11 +4,11 @@ import re
 
 import pytest
 
-from book.contents import ROOT, chapters, markdown, pages
+from book.contents import ROOT, chapters, lessons, markdown, pages
 
 GLOSSARY = ROOT / "chapters/glossary.md"
 NOTATION = ROOT / "chapters/notation.md"
-CHAPTERS = chapters()
+CHAPTERS = [path for path in chapters() if path in lessons()]
 
 
 def entries():

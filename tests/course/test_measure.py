@@ -8,7 +8,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 
 from book.contents import chapters, lessons, markdown, read, stored_text
 from book.doors import END, KINDS
-from book.measure import LIMITS, Measure, first_edition, is_recut, measure
+from book.measure import LESSON, MAP, Measure, first_edition, is_recut, limits_of, measure
 
 FIRST = [
     "01_hierarchical_data",
@@ -26,18 +26,24 @@ FIRST = [
     "13_choosing_and_reporting",
     "14_common_errors",
     "15_beyond_glmms",
-    "18_which_model_next",  # the same, after its number
     "capstone",
 ]
 RECUT = [path for path in chapters() if is_recut(path)]
 by_chapter = pytest.mark.parametrize("path", RECUT, ids=[path.stem for path in RECUT])
+by_lesson = pytest.mark.parametrize(
+    "path", walked := [path for path in RECUT if path in lessons()], ids=[path.stem for path in walked]
+)
 TIME = re.compile(r"^Time: (\d+) minutes to read", re.MULTILINE)
 DOOR = re.compile(r"^:{3,}\{admonition\} ([^\n]+)\n:class: (door|guess-result)$", re.MULTILINE)
 
 
 @by_chapter
-def test_chapter_is_a_line_of_about_25_minutes(path):
-    assert measure(read(path)).outside() == []
+def test_chapter_is_a_line_of_about_25_minutes_or_a_map_of_five(path):
+    assert measure(read(path)).outside(limits_of(path)) == []
+
+
+def test_the_one_map_is_the_page_that_opens_the_third_part():
+    assert [path.stem for path in chapters() if limits_of(path) is MAP] == ["18_which_model_next"]
 
 
 @by_chapter
@@ -45,7 +51,7 @@ def test_minutes_are_stated_honestly(path):
     assert abs(int(TIME.search(markdown(path))[1]) - measure(read(path)).minutes) <= 2
 
 
-@by_chapter
+@by_lesson
 def test_chapter_has_a_door_and_a_result_to_guess(path):
     assert {kind for _, kind in DOOR.findall(markdown(path))} == KINDS
 
@@ -75,9 +81,11 @@ def test_first_edition_only_shrinks():
     assert listed <= {path.stem for path in lessons()}, "a file that is gone is still listed"
 
 
-@pytest.mark.parametrize("path", [p for p in chapters() if not is_recut(p)], ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [p for p in lessons() if not is_recut(p)], ids=lambda path: path.stem)
 def test_a_chapter_within_the_limits_leaves_the_list(path):
-    assert measure(read(path)).outside(), f"{path.stem} meets the limits: take it off book/first_edition.txt"
+    assert measure(read(path)).outside(limits_of(path)), (
+        f"{path.stem} meets the limits: take it off book/first_edition.txt"
+    )
 
 
 def notebook(*cells):
@@ -173,4 +181,4 @@ def test_words_cells_and_figures_are_counted_on_the_line_alone():
 
 
 def test_every_limit_is_a_number_of_the_measure():
-    assert all(hasattr(Measure(0, 0, 0, 0, 0, 0, 0, 0), name) for name in LIMITS)
+    assert all(hasattr(Measure(0, 0, 0, 0, 0, 0, 0, 0), name) for name in LESSON | MAP)
