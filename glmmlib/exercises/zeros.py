@@ -44,6 +44,22 @@ def birds_without_excess(answer: Any) -> str:
     return "A model without any special zero expects as many."
 
 
+@exercise("ex-15-repeat", wrong=[(0.1, 0.02), (14, 17), (0.98, 0.9), (0.5, 0.5)])
+def seizures_without_inflation(answer: Any) -> str:
+    poisson, negbinomial = numbers(answer, "share of the Poisson GLMM", "share of the negative binomial GLMM")
+    shares = []
+    epil = gl.load("epil")
+    for family in ("poisson", "negbinomial"):
+        fit = gl.glmer("y ~ trt + lbase + (1 | subject)", epil, family)
+        drawn = (fit.simulate(1000, rng=np.random.default_rng(5)) == 0).sum(axis=0)
+        shares.append(np.mean(drawn >= (epil["y"] == 0).sum()))
+    fine = abs(poisson - shares[0]) < 0.02
+    look(fine, "Look at the Poisson GLMM: in which share of its studies are there as many zeros, or more?")
+    fine = abs(negbinomial - shares[1]) < 0.04
+    look(fine, "Look at the negative binomial GLMM: count its studies with as many zeros, or more.")
+    return "A few zeros more than expected, and no more than chance produces."
+
+
 @exercise("ex-19-apply", wrong=[(-87.6, 0.454), (87.6, 0.441), (87.6, 0.84), (22.8, 0.454)])
 def poisson_for_the_traps(answer: Any) -> str:
     difference, slope = numbers(answer, "difference of the two AICs", "slope of shade in the count")
