@@ -74,8 +74,10 @@ def test_intra_class_correlation_is_written_icc_and_rho_is_a_correlation_of_effe
         assert not re.search(r"\\rho\s*=\s*\\frac\{\\sigma_[a0]\^2", formula), formula
 
 
-def test_letters_with_two_jobs_are_gone_when_every_chapter_is_recut():
-    assert len(RECUT) < len(chapters()) or "## Letters with two jobs" not in NOTATION
+def test_letters_with_two_jobs_are_these_few():
+    section = NOTATION.split("## Letters with two jobs")[1].split("\n## ")[0]
+    letters = re.findall(r"^(\$.*)\n: ", section, flags=re.M)
+    assert letters == [r"$\sigma_a$ and $\sigma_0$", "$w$", "$v$", r"$\pi$", "$p$", "$F$", "$B$", "$t$"]
 
 
 MEANING = {
