@@ -99,6 +99,7 @@ class CrossedGeneralisedMarginal(JointGradient):
     def __init__(self, fit: FittedModel, scores: NormalScores) -> None:
         self.scores, self.groups = scores, fit.groups
         self.problem = fit.solution.problem.precise(fit.solution.mode.u)
+        self.problem.quadrature = None
 
     def log_likelihood(self, Z: FloatArray) -> FloatArray:
         return np.array([self.gradient(z)[0] for z in Z])

@@ -27,7 +27,7 @@ from glmmlib.bayes.scores import NormalScores
 from glmmlib.fitted import FittedModel
 from glmmlib.likelihood.glmm import RangeError
 from glmmlib.likelihood.glmm_batch import CHUNK_NUMBERS, LaplaceBatch, left
-from glmmlib.likelihood.quadrature import Quadrature
+from glmmlib.likelihood.quadrature import product_rule
 from glmmlib.linalg import blocks
 from glmmlib.types import FloatArray, IntArray
 
@@ -115,7 +115,7 @@ class GeneralisedMarginal(JointGradient):
         self.problem.quadrature = None
         self.batch = LaplaceBatch(self.problem, self.problem.y[None])
         self.q, self.J = self.batch.q, self.batch.J
-        self.rule = Quadrature(POINTS[self.q], self.q) if self.q in POINTS else None
+        self.rule = product_rule(POINTS[self.q], self.q) if self.q in POINTS else None
         self.method = self._method()
 
     def _method(self) -> str:

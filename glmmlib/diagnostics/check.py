@@ -180,6 +180,10 @@ def check(fit: FittedModel, n: int = 199, rng: np.random.Generator | int | None 
     so uniform under the model. Curves and slopes search through all covariates; their p-values allow for the
     search. What `varying slopes` finds, ``gl.anova(fit, fit.update(...))`` tests by the likelihood ratio.
 
+    Where quadrature is possible, `quadrature` takes a Newton step with a finer rule. With crossed factors, or
+    three and more random effects of one, it draws random effects around their mode and weighs them: the
+    sentence gives the Monte Carlo error, and says where the draws cannot tell.
+
     The two can disagree. `curves` and `varying slopes` divide the pattern in the scores by the scatter that
     the scores have, so that overdispersion alone is not taken for a pattern. A likelihood ratio has the
     scatter that the family states: for overdispersed Poisson counts it finds random slopes that are not
@@ -222,7 +226,7 @@ def check(fit: FittedModel, n: int = 199, rng: np.random.Generator | int | None 
         values = np.full(fit.nobs, np.nan)
     else:
         lines, values = residual_lines(fit, calibration), calibration.values
-    start, end = fit_lines(fit)
+    start, end = fit_lines(fit, rng)
     return Check(
         (*start, *lines, *end), fit.formula, int(n), pd.Series(values, fit.design.index, name="residual"), fit
     )

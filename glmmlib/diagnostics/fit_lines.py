@@ -1,12 +1,14 @@
 """The lines of :func:`glmmlib.check` that look at the fit itself: estimation, columns, groups."""
 
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 
 from glmmlib.diagnostics.influence import influence
+from glmmlib.diagnostics.integral import sampled_shift
 from glmmlib.diagnostics.verdict import FINE, LOOK, PROBLEM, Line, by_size
-from glmmlib.fitted import FittedModel
+from glmmlib.fitted import FittedGeneralizedModel, FittedModel
 from glmmlib.models.fit_warnings import VISIBLE_SHIFT, quadrature_shift
 
 SCALES = 1e4  # ratio of the SDs of two columns from which coefficients are hard to read side by side
@@ -14,11 +16,11 @@ FAR = 100.0  # mean over SD of a column: the intercept then describes a place fa
 COLLINEAR = 30.0  # condition number of the standardised columns (Belsley, Kuh and Welsch 1980)
 
 
-def fit_lines(fit: FittedModel) -> tuple[tuple[Line, Line, Line], tuple[Line, ...]]:
+def fit_lines(fit: FittedModel, rng: np.random.Generator) -> tuple[tuple[Line, ...], tuple[Line, ...]]:
     """Return the lines that come before those of the residuals, and those that come after."""
     start = [_convergence(fit), _singularity(fit), _scaling(fit)]
-    if not fit.is_linear and (line := _quadrature(fit)):
-        start.append(line)
+    if not fit.is_linear:
+        start.append(integral_line(cast(FittedGeneralizedModel, fit), rng))
     return tuple(start), (_influence(fit),) if len(fit.params) and fit.ngroups else ()
 
 
@@ -119,10 +121,11 @@ def _listed(names: Sequence[str]):
     return ", ".join(names[:4]) + (" ..." if len(names) > 4 else "")
 
 
-def _quadrature(fit):
+def integral_line(fit: FittedGeneralizedModel, rng: np.random.Generator) -> Line:
+    """Return the line of the integral over the random effects: a finer rule, or draws where there is none."""
     shift = quadrature_shift(fit)
     if shift is None:
-        return None
+        return _sampled(sampled_shift(fit, rng))
     verdict = by_size(shift.size, VISIBLE_SHIFT, 1.0)
     if verdict == FINE:
         sentence = "a finer integral over the random effects would change no estimate visibly"
@@ -132,6 +135,28 @@ def _quadrature(fit):
             f"more quadrature points would move {shift.parameter} by that many SEs: refit with n_agq={points}"
         )
     return Line("quadrature", verdict, shift.size, f"{shift.size:.2g} SE", sentence)
+
+
+def _sampled(found):
+    """The line where no finer rule tells: from draws of the random effects."""
+    if not found.is_told:
+        sentence = (
+            "how far Laplace's approximation is off cannot be told: of the draws around the mode, a few have "
+            f"all the weight (an effective number of {found.n_effective:.1f}); compare with gl.posterior, or "
+            "with a model of fewer random effects"
+        )
+        return Line("quadrature", LOOK, np.nan, "", sentence)
+    verdict = by_size(found.size - 2.0 * found.error, VISIBLE_SHIFT, 1.0)
+    error = f"Monte Carlo error {found.error:.1g} SE"
+    if verdict == FINE:
+        sentence = f"draws around the mode do not say that a better integral would move an estimate ({error})"
+    else:
+        sentence = (
+            "Laplace's approximation is rough here: draws around the mode say that the exact likelihood "
+            f"would move {found.parameter} by that many SEs ({error}); compare with gl.posterior, which "
+            "weighs them"
+        )
+    return Line("quadrature", verdict, found.size, f"{found.size:.2g} SE", sentence)
 
 
 def _influence(fit: FittedModel) -> Line:

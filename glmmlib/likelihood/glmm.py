@@ -11,11 +11,11 @@ The likelihood integrates u out. With the conditional mode :math:`\hat u`, the s
 
 .. math:: -2\log L = -2\sum_i \ell_i(\hat\eta_i) + |\hat u|^2 + \log|H|.
 
-Quadrature adds a correction for each group: the integrand is evaluated at points around its mode, in the
-metric of H. With one point it is Laplace's approximation. The mode comes from penalised iteratively
-reweighted least squares (PIRLS): Newton's method, each step a penalised least squares problem
-(``glmmlib.linalg.pls``). Where a family's log-density is not concave and H not positive definite, a step
-takes the expected information in the place of w; at the mode itself w is always the observed one.
+Quadrature adds a correction for each group, alone or nested in others: the integrand is evaluated at points
+around its mode, in the metric of H. With one point it is Laplace's approximation. The mode comes from
+penalised iteratively reweighted least squares (PIRLS): Newton's method, each step a penalised least squares
+problem (``glmmlib.linalg.pls``). Where a family's log-density is not concave and H not positive definite, a
+step takes the expected information in the place of w; at the mode itself w is always the observed one.
 
 Value and gradient in :math:`(\beta, \theta, \tau)` are exact; the mode's dependence on the parameters enters
 by implicit differentiation. :math:`\tau` are the coefficients of the family's auxiliary parameters on their
@@ -35,7 +35,7 @@ from glmmlib.covariance.groups import Group
 from glmmlib.covariance.parameters import CovarianceParameters
 from glmmlib.families.base import Family
 from glmmlib.likelihood.predictors import AuxiliaryPredictors
-from glmmlib.likelihood.quadrature import Quadrature
+from glmmlib.likelihood.quadrature import Correction, Quadrature
 from glmmlib.linalg import blocks
 from glmmlib.linalg.conditioning import triangular_factor
 from glmmlib.linalg.crossing import CHUNK_ROWS, Factor, Structure
@@ -97,7 +97,8 @@ class LaplaceDeviance:
     groups : tuple of Group
     offset : (n,) array, optional
     quadrature : Quadrature, optional
-        Points for adaptive Gauss-Hermite quadrature (one grouping factor); none for Laplace.
+        Points for adaptive Gauss-Hermite quadrature (a chain of nested grouping factors, or one); none for
+        Laplace.
     auxiliary : mapping, optional
         For each auxiliary parameter with a linear predictor, by name: its columns (n, r) and their names.
 
@@ -384,13 +385,13 @@ class LaplaceDeviance:
             value -= mode.decrement
         else:
             correction = self.quadrature.correction(self, mode, Lambdas, dispersion)
-            inverse = replace(inverse, block=[inverse.block[0] + correction.metric])
+            inverse = _moved(inverse, correction)
             value += correction.value
         leverage = self._leverage(inverse, Lambdas)
         c = leverage * third
         pull = self.by_level(c, Lambdas)
         if correction is not None:
-            pull = [pull[0] + correction.pull]
+            pull = [x + more for x, more in zip(pull, correction.pull, strict=True)]
         kappa, _, _ = mode.factorisation.solve(pull)
         # the step that PIRLS left out moves log|H|, and the points of quadrature, by kappa'g
         value += sum(np.vdot(k, g) for k, g in zip(kappa, mode.gradient, strict=True))
@@ -439,7 +440,8 @@ class LaplaceDeviance:
         for g, d, u, s, k in zip(G, direct, mode.u, pulled, kappa, strict=True):
             g += d @ u.T + s @ k.T
         if correction is not None:
-            G[0] += correction.gradient
+            for g, more in zip(G, correction.gradient, strict=True):
+                g += more
         return G
 
     def _gradient_tau(self, mode, leverage, V_kappa, dispersion, correction):
@@ -469,6 +471,13 @@ class LaplaceDeviance:
 
     def gradient(self, parameters: FloatArray) -> FloatArray:
         return self.evaluate(parameters)[1]
+
+
+def _moved(inverse: Inverse, correction: Correction) -> Inverse:
+    """Return the inverse with what the points of quadrature feel of a change of H."""
+    block = [b + more for b, more in zip(inverse.block, correction.block, strict=True)]
+    cell = {key: c + correction.cell[key] for key, c in inverse.cell.items()}
+    return replace(inverse, block=block, cell=cell)
 
 
 def _sorted_factor(factor: Factor, rows: IntArray) -> Factor:

@@ -256,12 +256,10 @@ class Structure:
 
     def __init__(self, factors: Sequence[Factor]) -> None:
         self.on_factorisation: Callable[[], Any] | None = None
-        by_size = sorted(range(len(factors)), key=lambda k: -factors[k].n_columns)
-        chain: list[int] = []
-        crossed: list[int] = []
-        for k in by_size:
-            nested = factors[k].n_levels > 1 and all(_is_nested(factors[c], factors[k]) for c in chain)
-            (chain if nested else crossed).append(k)
+        chain, crossed = _chain(factors, lambda f: f.n_columns)
+        if crossed:  # larger groups with more effects each may have more columns than those within them
+            whole, rest = _chain(factors, lambda f: f.n_levels)
+            chain, crossed = (chain, crossed) if rest else (whole, rest)
         self.order = chain + crossed
         self.factors = tuple(factors[k] for k in self.order)
         self.n_chain = len(chain)
@@ -317,6 +315,16 @@ class Structure:
             for h in self.crossed
         ]
         return DenseCells(self.factors[f].n_levels, self.m, parts)
+
+
+def _chain(factors, size):
+    """Return which factors form a chain, each nested in the next, the largest first, and the others."""
+    chain: list[int] = []
+    crossed: list[int] = []
+    for k in sorted(range(len(factors)), key=lambda k: -size(factors[k])):
+        nested = factors[k].n_levels > 1 and all(_is_nested(factors[c], factors[k]) for c in chain)
+        (chain if nested else crossed).append(k)
+    return chain, crossed
 
 
 def _is_nested(f, h):

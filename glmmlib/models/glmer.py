@@ -74,7 +74,9 @@ def glmer(
         truncated families: log. Gamma: log, inverse. Beta and beta-binomial: logit. The first is the default.
     n_agq : int
         Points of adaptive Gauss-Hermite quadrature for each random effect; 1 is Laplace's approximation. More
-        than one needs one grouping factor with one or two random effects.
+        than one needs one grouping factor, or a chain of nested ones such as ``(1 | town / school)``, with
+        one or two random effects each. A row then costs ``n_agq`` to the power of its random effects, up to
+        20,000 points. Crossed factors have Laplace's approximation only.
     weights : column name or array, optional
         Binomial and beta-binomial: the number of trials of each proportion. Gamma: the dispersion of row i is
         phi / weights[i]. Otherwise they multiply the log-density.
@@ -220,7 +222,15 @@ def _check_columns(design, told):
 def _problem(family, design, groups, quadrature):
     y, prior = _checked(family, design)
     auxiliary = {own.name: (own.D, own.columns) for own in design.auxiliary}
-    return LaplaceDeviance(family, y, design.X, groups, prior, design.offset, quadrature, auxiliary)
+    problem = LaplaceDeviance(family, y, design.X, groups, prior, design.offset, quadrature, auxiliary)
+    if quadrature is not None and problem.structure.crossed:
+        names = ", ".join(g.name for g in groups)
+        raise ModelError(
+            f"n_agq={quadrature.n_points} asks for quadrature, which needs one grouping factor, or "
+            f"several of which each is nested in the next; those of this model ({names}) cross each other: "
+            "the integral does not split into one for each group; use n_agq=1"
+        )
+    return problem
 
 
 def _solution(problem: LaplaceDeviance) -> LaplaceSolution:
@@ -253,26 +263,29 @@ def _quadrature(n_agq, groups):
         raise ModelError(f"n_agq is the number of quadrature points, a whole number from 1 on, not {n_agq!r}")
     if n_agq == 1:
         return None
-    if len(groups) > 1:
-        names = ", ".join(g.name for g in groups)
-        raise ModelError(
-            f"n_agq={n_agq} asks for quadrature, which needs one grouping factor; this model has "
-            f"{len(groups)} ({names}):"
-            " the integral does not split into one for each group; use n_agq=1"
-        )
-    refused = [t.text for b, _, t in groups[0].parts_of_covariance() if not b.structure.allows_quadrature]
+    refused = [
+        t.text for g in groups for b, _, t in g.parts_of_covariance() if not b.structure.allows_quadrature
+    ]
     if refused:
         raise ModelError(
             f"n_agq={n_agq} asks for quadrature, which is worked out for (x | g) and (x || g), not for "
             f"{refused[0]}: use n_agq=1"
         )
-    if groups[0].q > 2:
+    wide = max(groups, key=lambda g: g.q)
+    if wide.q > MOST_EFFECTS:
         raise ModelError(
-            f"n_agq={n_agq} asks for quadrature over {groups[0].q} random effects of {groups[0].name}, that "
-            "is"
-            f" {n_agq}^{groups[0].q} points for each group; it is done for one or two: use n_agq=1"
+            f"n_agq={n_agq} asks for quadrature over {wide.q} random effects of {wide.name}, that is "
+            f"{n_agq}^{wide.q} points for each group; it is done for one or two: use n_agq=1"
         )
-    return Quadrature(int(n_agq), groups[0].q)
+    effects = sum(g.q for g in groups)
+    if len(groups) > 1 and n_agq**effects > MOST_POINTS:
+        fewer = int(MOST_POINTS ** (1.0 / effects))
+        raise ModelError(
+            f"n_agq={n_agq} asks for quadrature over the {effects} random effects that each row has, one "
+            f"inside the other, that is {n_agq}^{effects} points for each row; up to {MOST_POINTS:,} are "
+            f"done: use n_agq={fewer}" + (", or fewer random effects" if fewer < 9 else "")
+        )
+    return Quadrature(int(n_agq))
 
 
 def _range_sentence(family: Family) -> str:
@@ -283,6 +296,7 @@ def _range_sentence(family: Family) -> str:
     )
 
 
+MOST_EFFECTS, MOST_POINTS = 2, 20_000  # of a factor, for each row of a model with nested factors
 EXACT_FIT = (
     "The model reproduces the response to five digits: without residual variation the likelihood has no "
     "maximum; is the"

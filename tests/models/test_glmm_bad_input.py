@@ -244,10 +244,10 @@ def test_numbers_of_points(data, points):
     )
 
 
-def test_quadrature_with_two_factors(data):
+def test_quadrature_with_crossed_factors(data):
     refused(
         ModelError,
-        ["needs one grouping factor; this model has 2 (g, h)", "n_agq=1"],
+        ["needs one grouping factor, or several", "(g, h) cross each other", "n_agq=1"],
         "y ~ x + (1 | g) + (1 | h)",
         data,
         n_agq=9,

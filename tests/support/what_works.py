@@ -41,6 +41,9 @@ KINDS: dict[str, Callable[[], Any]] = {
     "`s(x)`": lambda: gl.lmer("Reaction ~ z + s(Days, k=5) + (1 | Subject)", _sleep()),
     "`cs`, `ar1` ...": lambda: gl.lmer("Reaction ~ Days + cs(Days | Subject)", _sleep()),
     "`glmer`": lambda: gl.glmer("beetles ~ shade + (1 | site)", _traps(), family="poisson"),
+    "`n_agq=`, nested": lambda: gl.glmer(
+        "beetles ~ shade + (1 | region / site)", _regions(), family="poisson", n_agq=5
+    ),
     "`zi=`": lambda: gl.glmer("beetles ~ shade + (1 | site)", _traps(), family="poisson", zi="~ 1"),
     "`dispersion=`": lambda: gl.glmer(
         "beetles ~ shade + (1 | site)", _traps(), family="negbinomial", dispersion="~ shade"
@@ -59,6 +62,10 @@ def _crossed():
 def _traps():
     data = reference.data("traps")
     return data[data["site"].isin(sorted(data["site"].unique())[:12])]
+
+
+def _regions():
+    return _traps().assign(region=lambda d: np.unique(d["site"], return_inverse=True)[1] // 3)
 
 
 def _covariate(fit):

@@ -102,7 +102,7 @@ class GeneralisedDeviance:
         self.rest = self.across.T @ free
         # a grid of points in two dimensions is that of the triangular factor; everything else is the same in
         # any basis
-        self.needs_triangle = problem.quadrature is not None and len(factors[0]) == 2
+        self.needs_triangle = [problem.quadrature is not None and len(L) == 2 for L in factors]
 
     @staticmethod
     def _direction(problem, coefficient):
@@ -120,15 +120,17 @@ class GeneralisedDeviance:
     ) -> tuple[float, Callable[..., Any]]:
         """Return -2 log L and a function giving its derivatives in factors, rest and the held coefficient."""
         problem, given = self.problem, factors
-        if self.needs_triangle:
-            factors = [_triangle(given[0])]
+        factors = [_triangle(L) if turn else L for L, turn in zip(given, self.needs_triangle, strict=True)]
         free = self.across @ rest + self.along * value
         auxiliary = problem.predictors.values(free[problem.p :])
         deviance, (g_beta, G, g_tau), mode = problem.evaluate_at(free[: problem.p], factors, auxiliary)
 
         def derivatives():
             problem.begin_at(mode.u)
-            turned = [_turn_back(given[0], factors[0], G[0])] if self.needs_triangle else G
+            turned = [
+                _turn_back(L, triangle, g) if turn else g
+                for L, triangle, g, turn in zip(given, factors, G, self.needs_triangle, strict=True)
+            ]
             slopes = np.concatenate([g_beta, g_tau])
             return turned, self.across.T @ slopes, self.along @ slopes
 
