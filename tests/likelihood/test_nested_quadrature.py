@@ -4,7 +4,9 @@ knows nothing of modes, against the rule for one factor, and against a published
 That is Rodriguez and Goldman (2001), *JRSS A* 164: at the maximum they print 1.716657 for kid2p and -1323.96
 for the log-likelihood. A product rule of 25 x 25 points that are not adaptive (49 x 49 change no digit
 shown), maximised without this library, has the SDs 2.317 of mothers and 1.025 of communities, 1.717 and
--1323.95.
+-1323.95. At the estimates of 15 points the log-likelihood errs by -47.3 with one point (Laplace), by -2.02
+with 5, -0.027 with 9, 0.004 with 11, 0.001 with 15 and less than 1e-5 with 25; nearly all of it comes
+from the innermost integral.
 """
 
 import warnings
