@@ -50,6 +50,7 @@ SURE = (
 )
 MODE_FOUND = 1e-4  # the decrement above which the last Newton step is no mode
 MAX_PIRLS = 100
+SHORT = 1e-2  # a step of which less than this is taken does not lead to a mode within the range
 
 
 class RangeError(ArithmeticError):
@@ -233,7 +234,7 @@ class LaplaceDeviance:
         """
         tolerance = self.pirls_tolerance if tolerance is None else tolerance
         u, value, eta = self._nearest(beta, Lambdas, dispersion)
-        last = np.inf
+        last, n_short = np.inf, 0
         for _ in range(MAX_PIRLS):
             d = self.family.derivatives(self.y, eta, self.weights, dispersion, order=2)
             gradient = [s - x for s, x in zip(self.by_level(d.score, Lambdas), u, strict=True)]
@@ -255,6 +256,9 @@ class LaplaceDeviance:
             if not new <= highest:
                 break
             u, value, eta = candidate, new, new_eta
+            n_short = n_short + 1 if length < SHORT else 0
+            if n_short == 3 and self.family.limited_range:  # at the end of the range, not on the way
+                break
         if not decrement < MODE_FOUND * (1.0 + 1e-9 * abs(value)):
             raise RangeError
         if not is_observed:
