@@ -114,9 +114,10 @@ class Shift:
 def quadrature_shift(fit: FittedGeneralizedModel, n_points: int | None = None) -> Shift | None:
     """Estimate what more quadrature points would change, by a Newton step with the finer rule's gradient.
 
-    Where that is visible, the gradient at its end tells how much of the step is too much. Returns None where
-    there is no quadrature (crossed factors, or more than two random effects of one) and where the check would
-    cost more than the fit (over five million evaluations of the density).
+    Where that is visible, the gradient at its end, or a standard error away if the step is longer, tells how
+    much of it is too much. Returns None where there is no quadrature (crossed factors, or more than two
+    random effects of one) and where the check would cost more than the fit (over five million evaluations of
+    the density).
     """
     solution, sizes = fit.solution, [g.q for g in fit.groups]
     if solution.problem.structure.crossed or max(sizes) > 2 or any(g.is_whole for g in fit.groups):
@@ -131,9 +132,12 @@ def quadrature_shift(fit: FittedGeneralizedModel, n_points: int | None = None) -
     found = shift_of(fit, gradient, n_points)
     if found.size < VISIBLE_SHIFT:
         return found
-    step = -0.5 * solution.rough_covariance @ gradient
+    length = min(1.0, 1.0 / found.size)
+    step = -0.5 * length * solution.rough_covariance @ gradient
     slope, left = gradient @ step, _slope(finer, solution.parameters + step, step)
-    return replace(found, size=float(found.size * slope / (slope - left))) if left > 0.0 > slope else found
+    if not left > 0.0 > slope:
+        return found
+    return replace(found, size=float(length * found.size * slope / (slope - left)))
 
 
 def _slope(problem, x, step):
