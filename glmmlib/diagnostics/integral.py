@@ -73,7 +73,8 @@ def sampled_shift(fit: FittedGeneralizedModel, rng: np.random.Generator) -> Samp
     >>> import numpy as np
     >>> import glmmlib as gl
     >>> from glmmlib.diagnostics.integral import sampled_shift
-    >>> fit = gl.glmer("TICKS ~ YEAR + (1 | BROOD) + (1 | LOCATION)", gl.load("grouseticks"), "poisson")
+    >>> formula = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
+    >>> fit = gl.glmer(formula, gl.load("cbpp"), family="binomial")
     >>> sampled_shift(fit, np.random.default_rng(1)).n_effective > 100
     True
     """

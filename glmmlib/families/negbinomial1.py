@@ -170,7 +170,7 @@ class NegativeBinomial1(Family):
         if not is_beta.all():
             b, few = np.where(is_few, more, 1.0), np.where(is_few, mu, 1.0)
             poisson = sp.gammainc(b, few) if is_upper else sp.gammaincc(b, few)
-            with np.errstate(over="ignore", invalid="ignore"):
+            with np.errstate(all="ignore"):
                 z = (more - 0.5 - mu) / np.sqrt(mu * (1.0 + phi))
             normal = np.nan_to_num(sp.ndtr(-z if is_upper else z))
             found = np.where(is_beta, found, np.where(is_few, poisson, normal))

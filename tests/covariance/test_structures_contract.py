@@ -33,7 +33,10 @@ TERMS |= {  # with other options
 }
 ANIMALS = 12
 
-pytestmark = pytest.mark.filterwarnings("ignore::glmmlib.errors.GlmmlibWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::glmmlib.errors.GlmmlibWarning"),
+    pytest.mark.filterwarnings("error::RuntimeWarning"),  # a number that is none is nobody's message
+]
 
 
 @cache

@@ -7,6 +7,7 @@ from scipy import stats
 from glmmlib.errors import DataError, GlmmlibError
 from support.family_cases import CASES, case
 
+pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")  # a number that is none is nobody's message
 every_family = pytest.mark.parametrize("name, link", CASES)
 with_auxiliary = pytest.mark.parametrize("name, link", [c for c in CASES if case(*c).family.auxiliary])
 without_auxiliary = pytest.mark.parametrize("name, link", [c for c in CASES if not case(*c).family.auxiliary])

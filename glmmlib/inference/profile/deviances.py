@@ -270,7 +270,8 @@ class Held:
         def objective(point: FloatArray) -> tuple[float, Any]:
             key = point.tobytes()
             if key not in evaluated:
-                evaluated[key] = self.objective(point, value)
+                with np.errstate(all="ignore"):  # a trial step may lead where no number is: no value there
+                    evaluated[key] = self.objective(point, value)
             deviance, gradient = evaluated[key]
 
             def free() -> FloatArray:
