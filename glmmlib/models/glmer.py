@@ -241,6 +241,9 @@ def _solution(problem: LaplaceDeviance) -> LaplaceSolution:
         try:
             with patience(problem.structure, problem.p, IN_PIRLS):
                 optimum, hessian = minimise_deviance(problem)
+            convergence = Convergence.of(optimum)
+            solution = LaplaceSolution(problem, optimum.x, convergence, hessian=hessian, value=optimum.value)
+            _ = solution.mode  # now, while the search for it begins nearby
         except SaturatedError:
             raise ModelError(SATURATED.format(family.auxiliary[0].name)) from None
         except ExactFitError:
@@ -251,9 +254,6 @@ def _solution(problem: LaplaceDeviance) -> LaplaceSolution:
             raise ModelError(_range_sentence(family) if family.limited_range else RUN_OFF) from None
         if family.limited_range and not optimum.converged:
             raise ModelError(_range_sentence(family))
-        convergence = Convergence.of(optimum)
-        solution = LaplaceSolution(problem, optimum.x, convergence, hessian=hessian, value=optimum.value)
-        _ = solution.mode  # now, while the search for it begins nearby
     return solution
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import glmmlib as gl
-from glmmlib.errors import GlmmlibWarning
+from glmmlib.errors import GlmmlibWarning, ModelError
 from support.streams import generalised, linear
 
 pytestmark = pytest.mark.filterwarnings("ignore::glmmlib.errors.GlmmlibWarning")
@@ -175,3 +175,9 @@ def test_a_count_s_dispersion_may_vanish():
     """The limit of a negative binomial is the Poisson distribution, which has a likelihood of its own."""
     table = almost_a_row_a_level().assign(k=lambda t: np.round(t["y"]))
     assert np.isfinite(gl.glmer("k ~ x + (1 | g)", table, "negbinomial").deviance)
+
+
+def test_a_fit_that_runs_off_is_refused_in_words():
+    """Nearly all successes and a cloglog link: the estimates end where the mode cannot be computed."""
+    with pytest.raises(ModelError, match="runs out of the range"):
+        generalised(1460).fit()
