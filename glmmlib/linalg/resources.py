@@ -8,7 +8,7 @@ from threading import Lock
 from typing import Any
 
 import numpy as np
-from threadpoolctl import ThreadpoolController
+from threadpoolctl import OpenBLASController, ThreadpoolController
 
 from glmmlib.errors import ModelError
 
@@ -29,6 +29,7 @@ class _OneThread:
     def enter(self):
         with self._lock:
             if self._users == 0:
+                _let_this_thread_set()
                 self._limit = _controller().limit(limits=1, user_api="blas")
             self._users += 1
 
@@ -36,8 +37,18 @@ class _OneThread:
         with self._lock:
             self._users -= 1
             if self._users == 0:
+                _let_this_thread_set()
                 self._limit.restore_original_limits()
                 self._limit = None
+
+
+def _let_this_thread_set() -> None:
+    """Since its version 3.8 threadpoolctl heeds no thread but the first that set the number for OpenBLAS, and
+    passes over the others in silence; here the last one out is often another.
+    """
+    clear = getattr(OpenBLASController, "clear_controlling_thread", None)
+    if clear is not None:
+        clear(force=True)
 
 
 @cache
