@@ -84,7 +84,9 @@ def check_residual(groups: Sequence[Group], nobs: int, weights: FloatArray | Non
     for group in groups:
         if not all(b.structure.needs_repeats for b in group.covariance.blocks):
             continue  # check_covariances looks at these and the residuals together
-        if group.q * group.factor.n_levels >= nobs and not _is_told_from_residual(group, _grams(group), nobs):
+        if group.q * group.factor.n_levels < nobs:
+            continue
+        if not _is_told_from_residual(group, nobs * _grams(group), nobs):
             raise ModelError(_residual_sentence(group, nobs))
 
 
@@ -143,11 +145,13 @@ def _residual_sentence(group, nobs):
 
 
 def _grams(group):
-    """Return the sums of products (J, q, q) of the columns of Z, each with a mean square of one."""
+    """Return the sums of products (J, q, q) of the columns of Z, each with a length of one."""
     codes, Z = group.factor.codes, group.factor.Z
-    Z = Z / np.linalg.norm(Z, axis=1, keepdims=True) * np.sqrt(len(codes))
-    gram = np.zeros((group.factor.n_levels, group.q, group.q))
-    np.add.at(gram, codes, np.einsum("an,bn->nab", Z, Z))
+    Z = Z / np.sqrt(np.einsum("an,an->a", Z, Z))[:, None]
+    gram = np.empty((group.factor.n_levels, group.q, group.q))
+    for a in range(group.q):
+        for b in range(a + 1):
+            gram[:, a, b] = gram[:, b, a] = np.bincount(codes, Z[a] * Z[b], minlength=len(gram))
     return gram
 
 
@@ -203,12 +207,7 @@ def _is_identified(group: Group) -> bool:
     largest = np.bincount(codes, minlength=group.factor.n_levels).argmax()
     if np.linalg.matrix_rank(Z[:, np.flatnonzero(codes == largest)] / size) == group.q:
         return True
-    Z = Z / size
-    gram = np.empty((group.factor.n_levels, group.q, group.q))
-    for a in range(group.q):
-        for b in range(group.q):
-            gram[:, a, b] = np.bincount(codes, Z[a] * Z[b], minlength=len(gram))
-    return _is_seen(group, _projectors(gram))
+    return _is_seen(group, _projectors(_grams(group)))
 
 
 def _is_seen(group: Group, projectors: FloatArray) -> bool:
