@@ -168,7 +168,7 @@ def build_design(
         X=x.T if kept.all() else frozen(x[kept]).T,
         coef_names=tuple(np.array(names, dtype=object)[kept]),
         aliased=tuple(np.array(names, dtype=object)[~kept]),
-        term_slices=_term_slices(learned.recipe, kept),
+        term_slices=learned.recipe.slices_of_kept(kept),
         random=random,
         offset=frozen(total_offset),
         weights=frozen(weights),
@@ -263,19 +263,28 @@ def check_lmm_sizes(design: Design) -> None:
     ModelError
     """
     n, p = design.X.shape
+    check_more_rows_than_columns(n, p)
+    if design.y is not None:
+        check_response_varies(design.y, design.response_name)
+
+
+def check_more_rows_than_columns(n: int, p: int) -> None:
+    """Refuse as many fixed effects as rows.
+
+    Raises
+    ------
+    ModelError
+    """
     if p >= n:
         raise ModelError(f"{p} fixed effects cannot be estimated from {n} observations: leave terms out")
-    if design.y is not None and (design.y == design.y[0]).all():
-        raise ModelError(
-            f"the response '{design.response_name}' is constant ({design.y[0]:g}): "
-            "there is no variation to model"
-        )
 
 
-def _term_slices(recipe: Recipe, kept: np.ndarray) -> dict[str, slice]:
-    """Return the columns of each fixed-effects term, counted among those kept."""
-    position = np.concatenate([[0], np.cumsum(kept)])
-    return {
-        name: slice(int(position[s.start]), int(position[s.stop]))
-        for name, s in zip(recipe.term_names("fixed"), recipe.term_slices("fixed"), strict=True)
-    }
+def check_response_varies(y: np.ndarray, name: object) -> None:
+    """Refuse a constant response.
+
+    Raises
+    ------
+    ModelError
+    """
+    if (y == y[0]).all():
+        raise ModelError(f"the response '{name}' is constant ({y[0]:g}): there is no variation to model")

@@ -114,12 +114,23 @@ def complete_rows(
     mask, counts = missing_rows(data, names)
     if mask is None:
         return _owned(data, names), slice(None), 0, {}
+    n_missing = int(mask.sum())
+    check_complete(len(data), n_missing, counts, na_action)
+    return data[~mask], ~mask, n_missing, counts
+
+
+def check_complete(n_rows: int, n_missing: int, counts: Mapping[str, int], na_action: str) -> None:
+    """Refuse rows that lack a value, if they are to be refused, or if there are no others.
+
+    Raises
+    ------
+    DataError
+    """
     found = listed([f"{name} ({count})" for name, count in counts.items()])
-    if na_action == "raise":
+    if n_missing and na_action == "raise":
         raise DataError(f"values are missing in {found}: fill them in, or use na_action='drop'")
-    if mask.all():
-        raise DataError(f"no row is complete: of {len(data)} rows, values are missing in {found}")
-    return data[~mask], ~mask, int(mask.sum()), counts
+    if n_missing == n_rows:
+        raise DataError(f"no row is complete: of {n_rows} rows, values are missing in {found}")
 
 
 def _owned(data: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:

@@ -145,6 +145,14 @@ class Recipe:
             start += len(encoded.columns)
         return slices
 
+    def slices_of_kept(self, kept: np.ndarray) -> dict[str, slice]:
+        """Return the columns of each fixed-effects term, counted among those kept."""
+        position = np.concatenate([[0], np.cumsum(kept)])
+        return {
+            name: slice(int(position[s.start]), int(position[s.stop]))
+            for name, s in zip(self.term_names("fixed"), self.term_slices("fixed"), strict=True)
+        }
+
     def without(self, *keys: str) -> Recipe:
         """Return the recipe of the other parts."""
         fields = {name: getattr(self, name) for name in ("parts", "specs", "plain")}

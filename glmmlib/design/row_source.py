@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from glmmlib.display.words import listed
+from glmmlib.design.frames import check_complete
 from glmmlib.errors import DataError
 from glmmlib.types import BoolArray
 
@@ -98,13 +98,7 @@ class Tally:
         """
         if self.n_rows == 0:
             raise DataError("the data have no rows")
-        if not self.n_missing:
-            return
-        found = listed([f"{name} ({count})" for name, count in self.by_column.items()])
-        if na_action == "raise":
-            raise DataError(f"values are missing in {found}: fill them in, or use na_action='drop'")
-        if self.n_missing == self.n_rows:
-            raise DataError(f"no row is complete: of {self.n_rows} rows, values are missing in {found}")
+        check_complete(self.n_rows, self.n_missing, self.by_column, na_action)
 
 
 def complete_batches(source: RowSource, names: Sequence[str], tally: Tally) -> Iterator[tuple[Any, pd.Index]]:

@@ -18,6 +18,7 @@ from glmmlib.design.arguments import argument
 from glmmlib.design.arrays import Design, RandomDesign
 from glmmlib.design.batch_reader import BatchReader
 from glmmlib.design.batch_sample import learn_recipe, sample_rows
+from glmmlib.design.build import check_more_rows_than_columns, check_response_varies
 from glmmlib.design.columns import clean
 from glmmlib.design.effects import Effects
 from glmmlib.design.grouping import Grouping
@@ -31,7 +32,7 @@ from glmmlib.design.level_codes import LevelCodes
 from glmmlib.design.matrices import response_arrays, stack, summed_offset
 from glmmlib.design.recipe import Recipe
 from glmmlib.design.row_source import RowSource, Tally, complete_batches
-from glmmlib.errors import DataError, ModelError
+from glmmlib.errors import DataError
 from glmmlib.formula.parser import parse_formula
 from glmmlib.linalg.row_sums import RowSums, Summing
 from glmmlib.linalg.without_rows import WithoutRows
@@ -221,16 +222,10 @@ def _put_together(
         structure = STRUCTURES[term.word].of(effects, None, **cast(dict[str, Any], dict(term.options)))
         random.append(RandomDesign(term, grouping, effects, Z, Effects(effects), structure))
     check_random_effects(random, None)
-    p = int(kept.sum())
-    if p >= sums.n:
-        raise ModelError(f"{p} fixed effects cannot be estimated from {sums.n} observations: leave terms out")
-    if constant is not None and (y == y[0]).all():
-        raise ModelError(
-            f"the response '{reader.formula.response}' is constant ({y[0]:g}): there is no variation to model"
-        )
+    check_more_rows_than_columns(sums.n, int(kept.sum()))
+    if constant is not None:
+        check_response_varies(y, reader.formula.response)
     hidden = StreamedGrouping(**vars(grouping) | {"codes": None})
-    position = np.concatenate([[0], np.cumsum(kept)])
-    slices = zip(recipe.term_names("fixed"), recipe.term_slices("fixed"), strict=True)
     design = StreamedDesign(
         formula=reader.formula,
         data=cast(pd.DataFrame, None),
@@ -238,7 +233,7 @@ def _put_together(
         trials=None,
         X=cast(np.ndarray, None),
         coef_names=tuple(names[kept]),
-        term_slices={name: slice(int(position[s.start]), int(position[s.stop])) for name, s in slices},
+        term_slices=recipe.slices_of_kept(kept),
         aliased=tuple(names[~kept]),
         random=tuple(StreamedRandom(**vars(r) | {"grouping": hidden, "Z": None}) for r in random),
         offset=None,
