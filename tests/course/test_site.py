@@ -174,3 +174,10 @@ def test_maps_name_every_page(site):
 def test_no_output_of_a_notebook_is_an_error_or_a_warning(site, chapter):
     text = html(site / "chapters" / f"{chapter.stem}.html")
     assert not text.select(".output.stderr, .output.traceback, .system-message")
+
+
+@by_page
+def test_page_has_no_error_of_html(site, page):
+    """Those that the packages behind the book would write; `make valid` asks a validator about the rest."""
+    text = html(site / f"{page}.html")
+    assert not text.select("summary p, summary div, table[border], body div style, [role=doc-biblioentry]")
