@@ -1,7 +1,8 @@
 """The formula that a change makes of another: dots stand for what was there."""
 
 from glmmlib.errors import FormulaError
-from glmmlib.formula.parser import flat, random_only, summands
+from glmmlib.formula.parser import flat, random_only
+from glmmlib.formula.summands import summands
 from glmmlib.formula.terms import MixedFormula
 from glmmlib.formula.tokens import tokenise
 

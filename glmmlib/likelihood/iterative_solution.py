@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from glmmlib.errors import ModelError
+from glmmlib.likelihood.linear_solution import LinearSolution
 from glmmlib.likelihood.lmm import ProfiledDeviance
 from glmmlib.likelihood.lmm_iterative import (
     SEED,
@@ -17,7 +18,7 @@ from glmmlib.likelihood.lmm_iterative import (
     solve_gradient,
 )
 from glmmlib.likelihood.patience import FACTORISATIONS, dense_price
-from glmmlib.likelihood.solution import Convergence, Estimates, LinearSolution
+from glmmlib.likelihood.solution import Convergence, Estimates
 from glmmlib.types import FloatArray
 
 ENOUGH = 1e-5  # g' H^-1 g at which the search ends: a few thousandths of a standard error

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from glmmlib.likelihood.linear_solution import LinearSolution
 from glmmlib.likelihood.residual_deviance import ResidualDeviance, Whitened
 from glmmlib.likelihood.residual_moves import ResidualMoves
 from glmmlib.likelihood.residual_parameters import ResidualParameters
-from glmmlib.likelihood.solution import GIVEN, Convergence, Estimates, LinearSolution
+from glmmlib.likelihood.solution import GIVEN, Convergence, Estimates
 from glmmlib.likelihood.variance_moves import curvature
 from glmmlib.types import AuxiliaryValue, FloatArray, IntArray
 

@@ -26,9 +26,10 @@ from glmmlib.families.registry import any_family, zero_inflated
 from glmmlib.families.registry import family as find_family
 from glmmlib.likelihood.glmm import ExactFitError, LaplaceDeviance, RangeError, SaddleError, SaturatedError
 from glmmlib.likelihood.glmm_minimise import minimise_deviance
+from glmmlib.likelihood.laplace_solution import LaplaceSolution
 from glmmlib.likelihood.patience import IN_PIRLS, patience
 from glmmlib.likelihood.quadrature import Quadrature
-from glmmlib.likelihood.solution import Convergence, LaplaceSolution
+from glmmlib.likelihood.solution import Convergence
 from glmmlib.linalg.resources import keep_memory, one_blas_thread
 from glmmlib.models.fit_warnings import warn_about_estimates
 from glmmlib.models.handed_out import handed_out

@@ -22,6 +22,7 @@ from glmmlib.errors import ModelError
 from glmmlib.families.base import Family
 from glmmlib.families.gaussian import Gaussian
 from glmmlib.likelihood.iterative_solution import IterativeSolution, solve_iteratively
+from glmmlib.likelihood.linear_solution import LinearSolution
 from glmmlib.likelihood.lmm import ProfiledDeviance
 from glmmlib.likelihood.lmm_minimise import minimise_deviance
 from glmmlib.likelihood.patience import FACTORISATIONS, patience
@@ -29,7 +30,7 @@ from glmmlib.likelihood.residual_deviance import ResidualDeviance
 from glmmlib.likelihood.residual_minimise import minimise_residual
 from glmmlib.likelihood.residual_parameters import ResidualParameters
 from glmmlib.likelihood.residual_solution import ResidualSolution
-from glmmlib.likelihood.solution import Convergence, LinearSolution
+from glmmlib.likelihood.solution import Convergence
 from glmmlib.linalg.resources import keep_memory, one_blas_thread
 from glmmlib.models.fit_warnings import warn_about
 from glmmlib.models.handed_out import handed_out

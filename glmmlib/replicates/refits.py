@@ -20,12 +20,13 @@ from glmmlib.likelihood.glmm_batch import CHUNK_NUMBERS as GLMM_CHUNK_NUMBERS
 from glmmlib.likelihood.glmm_batch import LaplaceBatch
 from glmmlib.likelihood.glmm_batch_descent import minimise_all as minimise_all_glmm
 from glmmlib.likelihood.information import twice_inverse
+from glmmlib.likelihood.linear_solution import LinearSolution
 from glmmlib.likelihood.lmm_batch import CHUNK_NUMBERS, LinearBatch, suits
 from glmmlib.likelihood.lmm_minimise import least_residual
 from glmmlib.likelihood.lmm_newton import joined, minimise_all
 from glmmlib.likelihood.lmm_reduced import ReducedDesign
 from glmmlib.likelihood.separation import SUSPECT
-from glmmlib.likelihood.solution import Convergence, Estimates, LinearSolution
+from glmmlib.likelihood.solution import Convergence, Estimates
 from glmmlib.linalg.resources import keep_memory, one_blas_thread
 from glmmlib.replicates.parallel import in_parallel, pieces, progress
 from glmmlib.types import FloatArray
