@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 
 import nbformat
@@ -43,7 +44,12 @@ def read(path: Path) -> nbformat.NotebookNode:
 
 
 def markdown(path: Path) -> str:
-    """All Markdown of a notebook, cells separated by blank lines."""
+    """All Markdown of a notebook, cells separated by blank lines; an unchanged file is read once."""
+    return _markdown(path, path.stat().st_mtime_ns, path.stat().st_size)
+
+
+@cache
+def _markdown(path: Path, modified: int, size: int) -> str:
     return "\n\n".join(cell.source for cell in read(path).cells if cell.cell_type == "markdown")
 
 

@@ -116,8 +116,8 @@ def test_licence_names_the_terms_of_everything_in_the_wheel(metadata, wheel):
 def test_source_distribution_runs_its_own_tests(sdist, installed):
     """All of them are found, and those of one file run; the release workflow runs them all."""
     _, environment = installed
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "test_formula"]
-    said = run(*command, cwd=sdist, env=environment)
+    options = ["-q", "-p", "no:cacheprovider", "-p", "no:nbval", "--assert", "plain", "-k", "test_formula"]
+    said = run(sys.executable, "-m", "pytest", *options, cwd=sdist, env=environment)
     passed, left_out = re.search(r"(\d+) passed, (\d+) deselected", said).groups()
     assert int(passed) > 50 and int(left_out) > 3_500
     assert not (sdist / "tests" / "course").exists()
