@@ -22,6 +22,8 @@ NAMES = (
     "chrome",
     "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
 )
+# One process draws all pages of a window: what they share is compiled once.
+OPTIONS = ["--no-sandbox", "--renderer-process-limit=1"]
 OPEN = """() => {
   for (const details of document.querySelectorAll("details")) details.open = true;
   for (const button of document.querySelectorAll("button.toggle-button-hidden")) button.click();
@@ -44,7 +46,7 @@ def chromium() -> Iterator:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=find_chromium(), args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=find_chromium(), args=OPTIONS)
         try:
             yield browser
         finally:
