@@ -131,7 +131,7 @@ def test_residuals_of_every_kind(name, link):
 
 @every_family
 def test_the_check_of_a_right_model_finds_no_fault(name, link, monkeypatch):
-    fit, n = case(name, link).fit, 39
+    fit, n = case(name, link).fit, 19
     monkeypatch.setattr("glmmlib.diagnostics.check.MIN_REFITS", n)  # enough to see a fault of every study
     page = gl.check(fit, n=n, rng=np.random.default_rng(10))
     tests = page.table["p"].dropna()
@@ -254,7 +254,7 @@ def test_what_else_works_on_a_fit(name, link):
     assert (sd > 0).all() and (sd <= 1.01 * fit.varcorr["g"].sd["Intercept"]).all()
     for function in (gl.shrinkage, gl.conditional_aic, gl.correlation):
         refused(function, fit) if function is not gl.correlation else refused(function, fit, 0, 1)
-    boot = fit.bootstrap(10, rng=np.random.default_rng(12))
+    boot = fit.bootstrap(4, rng=np.random.default_rng(12))
     assert np.isfinite(boot.replicates.to_numpy()).all()
 
 

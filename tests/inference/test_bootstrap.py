@@ -180,7 +180,7 @@ def test_power_and_bootstrap_on_a_dask_cluster(crossed):
         "sd": {"g": 0.5},
         "sigma": 1,
         "covariates": {"x": "between"},
-        "n": 40,
+        "n": 20,
     }
     here = crossed.bootstrap(6, rng=rng()).replicates, gl.power(**study, rng=rng())
     cluster = distributed.LocalCluster(
@@ -262,7 +262,7 @@ def test_power_of_counts_grows_with_groups_and_takes_a_function_for_a_covariate(
         family="poisson",
         covariates={"dose": dose},
         test="dose",
-        n=100,
+        n=40,
         rng=rng(),
     )
     assert table["power"][0] < table["power"][1]

@@ -44,7 +44,7 @@ def exposures(seed=25):
 
 
 @pytest.mark.parametrize("family", ["poisson", "negbinomial", "beta"])
-def test_nothing_is_drawn_where_weights_multiply_the_density(family):
+def test_nothing_is_drawn_where_weights_multiply_the_density(family, monkeypatch):
     d = exposures().query("g < 4").reset_index(drop=True)
     d["share"] = (d["k"] + 0.5) / (d["k"].max() + 1)
     y, rng = "share" if family == "beta" else "k", np.random.default_rng(1)
@@ -57,7 +57,8 @@ def test_nothing_is_drawn_where_weights_multiply_the_density(family):
     ):
         with pytest.raises(GlmmlibError, match="weights"):
             ask()
-    assert "weights of the" in " ".join(str(gl.check(fit, n=99, rng=rng)).split())
+    monkeypatch.setattr("glmmlib.diagnostics.check.MIN_REFITS", 20)  # none of them is a matter here
+    assert "weights of the" in " ".join(str(gl.check(fit, n=20, rng=rng)).split())
     ones = gl.glmer(f"{y} ~ x + (1 | g)", d, family, weights=np.ones(48))
     assert np.isfinite(ones.simulate(rng=rng)).all()
 

@@ -112,10 +112,10 @@ def test_simulated_responses_have_the_marginal_mean(fits, pair):
 @by_pair
 def test_simulation_given_the_modes_has_the_familys_mean_and_variance(fits, pair):
     fit = fits[pair][0]
-    draws = fit.simulate(4000, rng=np.random.default_rng(3), conditional=True)
+    draws = fit.simulate(1000, rng=np.random.default_rng(3), conditional=True)
     mu = fit.fittedvalues.to_numpy()
     variance = fit.family.variance(located(fit), fit.observations[1], fit.dispersion)
-    z = (draws.mean(axis=1) - mu) / np.sqrt(variance / 4000)
+    z = (draws.mean(axis=1) - mu) / np.sqrt(variance / 1000)
     assert abs(z.mean()) < 4.5 / np.sqrt(len(z))
     assert draws.var(axis=1).mean() == pytest.approx(variance.mean(), rel=0.05)
 

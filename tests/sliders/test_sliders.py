@@ -3,6 +3,7 @@
 import copy
 import re
 import sys
+from functools import cache
 from importlib import import_module
 
 import matplotlib.pyplot as plt
@@ -36,6 +37,11 @@ def module(name):
     return import_module(f"glmmlib.sliders._{name}")
 
 
+@cache
+def chart(name):
+    return getattr(sliders, name)()
+
+
 def svg(chart, **values):
     """The chart drawn by Vega with its sliders at `values`."""
     spec = copy.deepcopy(chart.spec)
@@ -62,14 +68,13 @@ def positions(chart, rng):
 
 @pytest.mark.parametrize("name", sliders.__all__)
 def test_chart_displays_the_numbers_of_the_python_function(name):
-    chart = getattr(sliders, name)()
-    for values in positions(chart, np.random.default_rng(7)):
-        assert f">{module(name).shown(**values)}<" in svg(chart, **values), values
+    for values in positions(chart(name), np.random.default_rng(7)):
+        assert f">{module(name).shown(**values)}<" in svg(chart(name), **values), values
 
 
 @pytest.mark.parametrize("name", sliders.__all__)
 def test_chart_is_vegalite_5_with_a_text_alternative_and_the_same_every_time(name):
-    first, second = getattr(sliders, name)(), getattr(sliders, name)()
+    first, second = chart(name), getattr(sliders, name)()
     bundle = first._repr_mimebundle_()
     assert bundle == second._repr_mimebundle_()
     assert set(bundle) == {"application/vnd.vegalite.v5+json", "text/plain"}
@@ -80,7 +85,7 @@ def test_chart_is_vegalite_5_with_a_text_alternative_and_the_same_every_time(nam
 
 @pytest.mark.parametrize("name", sliders.__all__)
 def test_chart_uses_no_colour_outside_the_palette(name):
-    used = set(re.findall(r"#[0-9a-fA-F]{6}", str(getattr(sliders, name)().spec)))
+    used = set(re.findall(r"#[0-9a-fA-F]{6}", str(chart(name).spec)))
     assert used <= {DATA, POOLED, MODEL, TRUTH, *GROUPS}
 
 
