@@ -75,8 +75,15 @@ def in_plain_units(pair):
     return data, quiet("y ~ x + (x | g)", data, pair)
 
 
-@pytest.mark.parametrize("pair", PAIRS, ids="-".join)
-@pytest.mark.parametrize(("factor", "shift"), [(1e6, 0.0), (1e-6, 0.0), (1.0, 1e4), (1e3, 1e6)])
+UNITS = [(1e6, 0.0), (1.0, 1e4), (1e-6, 0.0), (1e3, 1e6)]
+
+
+# Columns are conditioned before a family sees them: each pair takes two of the four, turn about.
+@pytest.mark.parametrize(
+    ("pair", "factor", "shift"),
+    [(pair, *UNITS[2 * (k % 2) + part]) for k, pair in enumerate(PAIRS) for part in (0, 1)],
+    ids=str,
+)
 def test_units_of_a_predictor(pair, factor, shift):
     data, fit = in_plain_units(pair)
     other = quiet("y ~ z + (z | g)", data.assign(z=factor * data["x"] + shift), pair)
@@ -388,7 +395,7 @@ def test_a_steep_slope_is_no_separation():
 # ---------------------------------------- starts
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize(
     ("pair", "formula"),
     [
