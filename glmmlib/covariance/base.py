@@ -43,6 +43,11 @@ class Quantity:
 class CovarianceStructure(ABC):
     """The covariance of the q random effects of one term, as a function of k parameters.
 
+    A structure sets ``word``, ``example``, ``invariance``, ``q``, ``n_parameters``, ``sizes`` and gives the
+    methods that are abstract here. Where Lambda is linear in the parameters, :class:`LinearStructure` gives
+    two of them. Where each parameter is a quantity of its own, `chart` and `held` are a line or two each, as
+    in :mod:`glmmlib.covariance.multiple`, the shortest structure. No method warns.
+
     Arrays of parameters may have leading axes, ``(..., k)``, where a method says so.
 
     Attributes

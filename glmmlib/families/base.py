@@ -30,6 +30,15 @@ from glmmlib.types import AuxiliaryValue, FloatArray, Numbers
 class Family(MeanRange, ResponseMean, ResidualVariance, ABC):
     """A response distribution with a link.
 
+    A family sets ``link``, ``name``, ``title``, ``links``, ``support``, ``law`` and gives the methods that
+    are abstract here. If it has ``auxiliary``, it also gives :meth:`dispersion_derivatives` and
+    :meth:`start_auxiliary`. The rest has defaults, for responses whose mean is the inverse link of eta.
+
+    `mu` always is that inverse link. Where the mean of a response is something else, as for a log-normal one
+    with the mean of its log as mu, set ``is_mean_of_link = False`` (and ``mean_needs_auxiliary``) and give
+    `mean`, `mean_slope` and `location_range`, the range of mu. No method warns: what is too large for a float
+    is infinite.
+
     Attributes
     ----------
     link : Link
@@ -44,7 +53,7 @@ class Family(MeanRange, ResponseMean, ResidualVariance, ABC):
     links : tuple of Link
         The links it has, the default first.
     support : Support
-        Where its responses, and their means, can lie.
+        Where its responses can lie, and mu too, unless `location_range` says otherwise.
     auxiliary : tuple of Auxiliary
         What is to be estimated beside the coefficients, such as a dispersion.
     weights_scatter : bool
@@ -191,7 +200,7 @@ class Family(MeanRange, ResponseMean, ResidualVariance, ABC):
         dispersion: AuxiliaryValue = None,
     ) -> DispersionDerivatives:
         """Derivatives in tau, the link of the dispersion: of the log-density with its constant, `score`,
-        `weight`. Of several parameters they stand along the last axis.
+        `weight`. Of several parameters they stand along the last axis. A family with `auxiliary` gives it.
 
         Raises
         ------
@@ -226,7 +235,7 @@ class Family(MeanRange, ResponseMean, ResidualVariance, ABC):
         Parameters
         ----------
         y, mu : (..., n) arrays
-            Responses, and means that a model without random effects gives them.
+            Responses, and the mu that a model without random effects gives them.
         weights : ndarray, optional
             As in `derivatives`; used where a response cannot be read without its trials.
 
@@ -272,7 +281,7 @@ class Family(MeanRange, ResponseMean, ResidualVariance, ABC):
         return np.asarray(y, float)
 
     def start_mean(self, y: FloatArray, weights: FloatArray | None = None) -> FloatArray:
-        """A mean for each row, near its response and inside the family's range, to start iterations from."""
+        """A value of mu for each row, near its response and inside its range, to start iterations from."""
         return np.asarray(y, float) + 0.1
 
     # --- the distribution -----------------------------------------------------------------------------------
@@ -285,7 +294,10 @@ class Family(MeanRange, ResponseMean, ResidualVariance, ABC):
         weights: FloatArray | None = None,
         dispersion: AuxiliaryValue = None,
     ) -> FloatArray:
-        """P(Y <= y) for a response with mean `mu`; weights that say how often a row counts play no part."""
+        """P(Y <= y) for a response, `mu` being the inverse link of its linear predictor.
+
+        Weights that say how often a row counts play no part. `y` may lie outside the support.
+        """
 
     @abstractmethod
     def sf(

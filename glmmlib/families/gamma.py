@@ -159,4 +159,5 @@ class Gamma(Family):
         labels: Sequence[Any] | None = None,
     ) -> tuple[FloatArray, FloatArray | None]:
         response.refuse_trials(trials, self.name)
-        return response.check_positive(y, name, labels), response.check_weights(weights, np.size(y), labels)
+        y = response.check_positive(y, self.title, name, labels)
+        return y, response.check_weights(weights, np.size(y), labels)

@@ -41,8 +41,8 @@ class ResidualVariance:
                 psi'(1 / cv^2), the variance of the log of a gamma variable with this mean and variance; exact
                 for the gamma family, where it is psi'(1 / phi).
             ``"delta"`` (every link; the default of the sqrt, identity and inverse links)
-                Var(y) / (dmu/deta)^2, the observation-level variance by the delta method: 1 / (mu (1 - mu))
-                for the logit, cv^2 for log, 1/4 for sqrt.
+                Var(y) over the squared slope of the mean in eta, the observation-level variance by the delta
+                method: 1 / (mu (1 - mu)) for the logit, cv^2 for log, 1/4 for sqrt.
 
         Returns
         -------
@@ -75,7 +75,7 @@ class ResidualVariance:
             return np.full(mu.shape, self.latent_variance)[()]
         variance = self.variance(mu, dispersion=dispersion)
         if method == "delta":
-            return variance / self.link.derivative(self.link.link(mu)) ** 2
+            return variance / self.mean_slope(self.link.link(mu), dispersion) ** 2
         cv2 = variance / mu**2
         return np.log1p(cv2) if method == "lognormal" else sp.polygamma(1, 1 / cv2)
 
@@ -88,6 +88,9 @@ class ResidualVariance:
     def variance(
         self, mu: FloatArray, weights: FloatArray | None = None, dispersion: AuxiliaryValue = None
     ) -> FloatArray: ...
+
+    @abstractmethod
+    def mean_slope(self, eta: FloatArray, dispersion: AuxiliaryValue = None) -> FloatArray: ...
 
     @property
     def latent_variance(self) -> float | None:

@@ -114,7 +114,9 @@ def check_counts_above_zero(
     return y
 
 
-def check_positive(y: FloatArray, name: str = "response", labels: Sequence[Any] | None = None) -> FloatArray:
+def check_positive(
+    y: FloatArray, family: str, name: str = "response", labels: Sequence[Any] | None = None
+) -> FloatArray:
     """Numbers above 0, as floats.
 
     Raises
@@ -127,8 +129,8 @@ def check_positive(y: FloatArray, name: str = "response", labels: Sequence[Any] 
         y <= 0,
         y,
         labels,
-        f"A gamma response is above 0, but {name!r} holds",
-        "a gamma distribution cannot produce them, so model zeros apart or choose another family",
+        f"A {family} response is above 0, but {name!r} holds",
+        f"a {family} distribution cannot produce them, so model zeros apart or choose another family",
     )
     return y
 

@@ -18,7 +18,7 @@ from glmmlib.design.auxiliary import is_constant
 from glmmlib.design.build import build_design
 from glmmlib.design.rank import independent_rows
 from glmmlib.display.arguments import checked
-from glmmlib.display.words import listed
+from glmmlib.display.words import listed, sentence
 from glmmlib.errors import ModelError
 from glmmlib.families.base import Family
 from glmmlib.families.links import Link
@@ -367,10 +367,8 @@ class GeneralizedMixedModelFit(MixedModelFit):
         levels = self.design.response_levels
         if levels is not None:
             found.append(("Event", f"{self.design.response_name} is {levels[1]!r} (not {levels[0]!r})"))
-        found += [(a.title.capitalize(), f"{value:.5g}") for a, value in self.named_auxiliary()]
-        found += [
-            (a.title.capitalize(), f"{text}, {a.link.name} link") for a, text in self.modelled_auxiliary()
-        ]
+        found += [(sentence(a.title), f"{value:.5g}") for a, value in self.named_auxiliary()]
+        found += [(sentence(a.title), f"{text}, {a.link.name} link") for a, text in self.modelled_auxiliary()]
         how = f"adaptive Gauss-Hermite quadrature, {self.n_agq} points"
         return (*found, ("Integral", "Laplace approximation" if self.n_agq == 1 else how))
 

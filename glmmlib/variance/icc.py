@@ -13,10 +13,10 @@ import pandas as pd
 from glmmlib.display.arguments import checked
 from glmmlib.errors import ModelError
 from glmmlib.families.averages import normal_nodes
-from glmmlib.families.links import Link
+from glmmlib.families.base import Family
 from glmmlib.fitted import FittedModel
 from glmmlib.inference.bootstrap import bootstrap_of
-from glmmlib.types import ArrayLike, FloatArray, Numbers
+from glmmlib.types import ArrayLike, AuxiliaryValue, FloatArray, Numbers
 from glmmlib.variance.between import Place, group_positions, loadings, new_rows, variances
 
 KINDS = ("adjusted", "unadjusted")
@@ -399,18 +399,18 @@ def _observation(fit, place, kind):
     """
     eta, by_group = _linear_predictor(fit, place)
     total = sum(by_group)
-    link = fit.family.link
-    between = [_variance_over_groups(link, eta, v, total - v) for v in by_group]
-    everything = _variance_over_groups(link, eta, total, 0.0 * total)
+    family, own = fit.family, fit.one_auxiliary("a share of variance")
+    between = [_variance_over_groups(family, own, eta, v, total - v) for v in by_group]
+    everything = _variance_over_groups(family, own, eta, total, 0.0 * total)
     sd = np.sqrt(total)
     _refuse_poles(fit, eta, sd)
     residual = sum(
-        w * fit.family.variance(link.inverse(eta + z * sd), None, fit.one_auxiliary("a share of variance"))
+        w * family.variance(family.link.inverse(eta + z * sd), None, own)
         for z, w in zip(_NODES, _WEIGHTS, strict=True)
     )
     if place.rows is not None:
         return _Pieces(between, everything, residual, 0.0)
-    fixed = np.var(link.average(eta, total), ddof=1) if kind == "unadjusted" else 0.0
+    fixed = np.var(family.average(eta, total, own), ddof=1) if kind == "unadjusted" else 0.0
     return _Pieces([v.mean() for v in between], everything.mean(), residual.mean(), fixed)
 
 
@@ -421,7 +421,8 @@ def _refuse_poles(fit, eta, sd):
         ends = family.link.inverse(np.array([end for end in family.eta_range if np.isfinite(end)]))
         reach = _REACH if np.isfinite(ends).all() else _REACH_OF_POLE
         mean = family.link.inverse(np.concatenate([np.ravel(eta - reach * sd), np.ravel(eta + reach * sd)]))
-    if not ((mean >= family.support.lower) & (mean <= family.support.upper)).all():
+    low, high = family.location_range
+    if not ((mean >= low) & (mean <= high)).all():
         raise ModelError(
             f"the random effects reach past the end of the {family.link.name} link's range, where there is "
             "no mean response, so variances of responses do not exist: use scale='latent', or the "
@@ -429,10 +430,11 @@ def _refuse_poles(fit, eta, sd):
         )
 
 
-def _variance_over_groups(link: Link, eta: FloatArray, variance, rest: FloatArray):
+def _variance_over_groups(family: Family, own: AuxiliaryValue, eta: FloatArray, variance, rest: FloatArray):
     """Return the variance, over one normal effect, of the mean response averaged over the ``rest``."""
     sd = np.sqrt(variance)
     rest = np.maximum(rest, 0.0)
-    means = [link.average(eta + z * sd, rest) if rest.any() else link.inverse(eta + z * sd) for z in _NODES]
+    places = [eta + z * sd for z in _NODES]
+    means = [family.average(at, rest, own) if rest.any() else family.mean(at, own) for at in places]
     average = sum(w * m for w, m in zip(_WEIGHTS, means, strict=True))
     return sum(w * (m - average) ** 2 for w, m in zip(_WEIGHTS, means, strict=True))

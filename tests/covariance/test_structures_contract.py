@@ -116,7 +116,10 @@ def some_parameters(structure, rng):
 
 
 def test_each_structure_names_an_example():
-    assert all(re.search(rf"\b{word}\(", structure.example) for word, structure in STRUCTURES.items())
+    for word, structure in STRUCTURES.items():
+        assert re.search(rf"\b{word}\(", structure.example), (
+            f"{word}: `example` is a term such as {word}(x | g)"
+        )
 
 
 def test_directions_are_the_derivatives_of_the_factor(name):

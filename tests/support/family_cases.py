@@ -29,8 +29,8 @@ class Case:
 
     @property
     def mean(self):
-        """A mean well inside the support."""
-        low, high = self.family.support.lower, self.family.support.upper
+        """A mean, the inverse link of a linear predictor, well inside its range."""
+        low, high = self.family.location_range
         return 1.0 if np.isinf(low) else 4.0 if np.isinf(high) else 0.4
 
     @property
