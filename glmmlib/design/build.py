@@ -25,6 +25,7 @@ from glmmlib.design.functions import checked_functions
 from glmmlib.design.grouping import Grouping
 from glmmlib.design.identifiability import (
     check_no_constant,
+    check_number_of_covariances,
     check_random_effects,
     check_terms_have_columns,
     explained,
@@ -146,6 +147,11 @@ def build_design(
 
     names, x = learned.names, stack(learned.matrices["fixed"], rows.index)
     left_sides = _left_sides(learned, x, rows.index)
+    if response:
+        check_number_of_covariances(
+            [(t, len(cols)) for t, cols, _ in left_sides if STRUCTURES[t.word].has_free_correlations],
+            len(rows),
+        )
     own = auxiliary_designs(auxiliary, learned.matrices, rows.index)
     total_offset = summed_offset(learned.matrices, given_offset, rows.index)
     learned.matrices.clear()  # formulaic's copies of the columns

@@ -73,6 +73,29 @@ def independent_columns(x: np.ndarray, names: Sequence[str]) -> np.ndarray:
     return kept
 
 
+def check_number_of_covariances(terms: Sequence[tuple[RandomTerm, int]], n: int) -> None:
+    """Refuse more variances and correlations than rows, before anything is made of them.
+
+    Parameters
+    ----------
+    terms : sequence of (RandomTerm, int)
+        With the number of effects of each level, every pair of which has a correlation of its own.
+    n : int
+        Rows.
+
+    Raises
+    ------
+    ModelError
+    """
+    for term, q in terms:
+        if q * (q + 1) // 2 > n:
+            raise ModelError(
+                f"{term.text} has {q:,} effects for each level, which makes {q * (q + 1) // 2:,} variances "
+                f"and correlations: {n:,} rows cannot tell them; leave effects out on the left of the bar, "
+                "or their correlations (||)"
+            )
+
+
 def check_random_effects(random: Sequence[RandomDesign], independent: np.ndarray | None) -> None:
     """Refuse random effects whose variances no response could tell apart.
 

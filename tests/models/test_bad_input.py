@@ -371,16 +371,27 @@ def test_every_error_is_a_value_error(data):
         build_design("Reaction ~ Dayz + (1 | Subject)", data)
 
 
-@pytest.mark.parametrize("bar", ["||", "|"])
-def test_a_column_a_row_as_random_effects_is_refused_at_once(bar):
-    """An effect for each row in each level: the check that says so took hours once."""
+def rows_of_their_own(n, levels):
     rng = np.random.default_rng(1)
-    table = pd.DataFrame(
-        {"y": rng.normal(size=48), "x": rng.normal(size=48), "g": np.repeat(np.arange(12), 4)}
-    )
-    few = table[:24]
+    return pd.DataFrame({"y": rng.normal(size=n), "x": rng.normal(size=n), "g": np.arange(n) % levels})
+
+
+@pytest.mark.parametrize("n", [24, 48])
+def test_a_column_a_row_as_random_effects_is_refused_at_once(n):
+    """An effect for each row in each level: the check that says so took hours once."""
     begin = time.process_time()
-    for data in (few, table) if bar == "||" else (few,):
-        with pytest.raises(ModelError, match="cannot be told from the residual variance"):
-            gl.lmer(f"y ~ 1 + (0 + C(x) {bar} g)", data)
+    with pytest.raises(ModelError, match="cannot be told from the residual variance"):
+        gl.lmer("y ~ 1 + (0 + C(x) || g)", rows_of_their_own(n, 12))
+    assert time.process_time() - begin < 4
+
+
+@pytest.mark.parametrize("term", ["(C(x) | g)", "(0 + C(x) | g)", "us(0 + C(x) | g)", "(1 | x) + (C(x) | g)"])
+@pytest.mark.parametrize("n", [40, 400])
+def test_more_covariances_than_rows_are_refused_at_once(term, n):
+    data = rows_of_their_own(n, 8).assign(k=lambda d: np.arange(n) % 3)
+    begin = time.process_time()
+    with pytest.raises(ModelError, match=f"{n} rows cannot tell them"):
+        gl.lmer(f"y ~ 1 + {term}", data)
+    with pytest.raises(ModelError, match=f"{n} rows cannot tell them"):
+        gl.glmer(f"k ~ 1 + {term}", data, "poisson")
     assert time.process_time() - begin < 4
