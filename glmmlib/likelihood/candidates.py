@@ -24,6 +24,9 @@ NEIGHBOUR = 1.05  # distance
 STRATUM = (
     4.0  # places of correlations 0.3 apart are no neighbours: a shallow valley may end at plus or minus one
 )
+STEP = (
+    1.6  # between neighbouring lengths of a coordinate, where a start goes down before it looks for a ridge
+)
 ON_THE_WAY = np.array([0.15, 0.35, 0.6, 0.85])  # from one start to another, where a ridge is looked for
 NEAR_ZERO = 0.3  # an effect "of size zero" has this share of the smallest size: zero itself is stationary
 
@@ -68,35 +71,51 @@ class Candidates:
         return near
 
 
-def have_own_valleys(
+def in_own_valleys(
     model: IntArray,
     theta: FloatArray,
     value: FloatArray,
     evaluate: Callable[[IntArray, FloatArray], FloatArray],
-) -> BoolArray:
-    """Tell which starts lie in valleys of their own: (S,).
+) -> tuple[IntArray, FloatArray]:
+    """Return the starts that lie in valleys of their own, the lowest first: numbers of models, and thetas.
 
     Not so the one from which the straight way to the lowest start of the same model rises nowhere above it:
     they are neighbours of the wide grid in one valley, or differ in a correlation of which one effect is
-    nearly zero.
+    nearly zero. A start of the grid may lie so high on its slope that a way from there sees no ridge, so it
+    goes down a step along each coordinate first.
 
     Parameters
     ----------
     model : (S,) array
-        The numbers of the models, sorted; the lowest start of each model comes first.
+        The numbers of the models, sorted.
     theta, value : (S, k), (S,) arrays
     evaluate : callable
         ``evaluate(model, theta)`` returns values.
     """
+    if len(np.unique(model)) == len(model):
+        return model, theta
+    theta, value = _step_down(model, theta, value, evaluate)
+    order = np.lexsort((value, model))
+    model, theta, value = model[order], theta[order], value[order]
     lowest, own = np.searchsorted(model, model), np.ones(len(model), bool)
     others = np.flatnonzero(lowest != np.arange(len(model)))
-    if not others.size:
-        return own
     here, goal, share = theta[others], theta[lowest[others]], ON_THE_WAY[:, None, None]
     way = ((1.0 - share) * here + share * goal).reshape(-1, theta.shape[1])
     heights = evaluate(np.tile(model[others], len(ON_THE_WAY)), way).reshape(len(ON_THE_WAY), -1)
     own[others] = heights.max(axis=0) > value[others]
-    return own
+    return model[own], theta[own]
+
+
+def _step_down(model, theta, value, evaluate):
+    """Return thetas and values after the best of three lengths of each coordinate in turn."""
+    for k in range(theta.shape[1]):
+        for ratio in (STEP, 1.0 / STEP):
+            moved = theta.copy()
+            moved[:, k] *= ratio
+            there = evaluate(model, moved)
+            lower = there < value
+            theta, value = np.where(lower[:, None], moved, theta), np.where(lower, there, value)
+    return theta, value
 
 
 def spread_out(

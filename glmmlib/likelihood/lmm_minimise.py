@@ -13,7 +13,7 @@ import numpy as np
 
 from glmmlib.errors import ModelError
 from glmmlib.likelihood import lmm_dense
-from glmmlib.likelihood.candidates import have_own_valleys, spread_out
+from glmmlib.likelihood.candidates import in_own_valleys, spread_out
 from glmmlib.likelihood.lmm import ProfiledDeviance
 from glmmlib.likelihood.lmm_batch import LinearBatch, suits
 from glmmlib.likelihood.lmm_iterative import IterativeDeviance, solve_gradient
@@ -179,11 +179,11 @@ def _low_places(problem: ProfiledDeviance, scan: Callable[..., FloatArray]) -> l
     values = scan(problem, candidates.theta)
     order, is_low = candidates.lowest(values[None], MOST_LOOKED_AT)
     chosen = order[0][is_low[0]]
-    theta = candidates.theta[chosen]
-    own = have_own_valleys(
-        np.zeros(len(chosen), dtype=int), theta, values[chosen], lambda _, way: scan(problem, way)
+    alone = np.zeros(len(chosen), dtype=int)
+    _, theta = in_own_valleys(
+        alone, candidates.theta[chosen], values[chosen], lambda _, way: scan(problem, way)
     )
-    return theta[own][:MOST_STARTS]
+    return list(theta[:MOST_STARTS])
 
 
 def _from_several(problem: ProfiledDeviance, starts: Sequence[FloatArray], n_evaluations: int = 0) -> Optimum:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 
 from glmmlib.covariance.base import NEAR_BOUNDARY
-from glmmlib.likelihood.candidates import have_own_valleys, spread_out
+from glmmlib.likelihood.candidates import in_own_valleys, spread_out
 from glmmlib.likelihood.lmm_batch import LinearBatch, State
 from glmmlib.types import BoolArray, FloatArray, IntArray
 
@@ -91,11 +91,12 @@ def _starts(batch):
     chosen = order[model, rank]
     if is_alone:
         return model, candidates.theta[chosen]
-    theta = candidates.theta[chosen]
-    own = have_own_valleys(
-        model, theta, values[model, chosen], lambda which, theta: batch.subset(which).value(theta)
+    return in_own_valleys(
+        model,
+        candidates.theta[chosen],
+        values[model, chosen],
+        lambda which, theta: batch.subset(which).value(theta),
     )
-    return model[own], theta[own]
 
 
 def _lowest(found: Solutions, model: IntArray) -> Solutions:

@@ -98,6 +98,22 @@ def test_the_lowest_of_several_valleys(seed, deviance):
     assert fit.deviance == pytest.approx(deviance, abs=1e-5)
 
 
+def test_three_crossed_factors_of_which_one_has_a_dominant_level():
+    """A start lay so high on the slope of its valley that the way to another saw no ridge (lme4 1.1-31)."""
+    codes = {
+        "a": "000000000000000000001234567",
+        "b": "001100000000003002001221201",
+        "c": "000321434233204114334013214",
+    }
+    y = [10.3, 7.1848, 5.3175, 5.0852, 11.8461, 0.3765, 18.4486, 3.9009, 21.0548, 11.5279, 4.8353, 8.0614]
+    y += [14.5328, -2.462, 15.5685, 8.631, 9.5974, 15.3778, 8.3951, 10.6456, 6.13, 5.5943, 8.1275, 14.2298]
+    y += [20.7282, 13.2157, 4.7652]
+    data = pd.DataFrame({name: list(code) for name, code in codes.items()} | {"y": y})
+    fit = gl.lmer("y ~ 1 + (1 | a) + (1 | b) + (1 | c)", data)
+    assert fit.deviance == pytest.approx(164.4933, abs=1e-4)
+    np.testing.assert_allclose(fit.theta, [1.404, 0.0, 1.081], atol=2e-3)
+
+
 def test_a_criterion_without_a_value_nearby_is_no_foreign_error():
     fit, _ = linear(1689).fit()
     assert np.isfinite(fit.deviance)
