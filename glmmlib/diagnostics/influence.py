@@ -72,7 +72,8 @@ def influence(fit: FittedModel, group: str | None = None, n_refits: int = REFITT
     group : str, optional
         One grouping factor; all by default.
     n_refits : int
-        For how many groups of each factor, the most influential by one Newton step, the model is refitted.
+        For how many groups of each factor, the most influential by one Newton step, the model is
+        refitted; with 0 each change is that of the step.
 
     Returns
     -------

@@ -22,8 +22,8 @@ import pandas as pd
 from glmmlib.covariance.groups import places_of, values_of
 from glmmlib.display.arguments import checked, checked_level
 from glmmlib.display.tables import Table, aligned
-from glmmlib.display.words import wrapped
-from glmmlib.errors import ModelError
+from glmmlib.display.words import listed, wrapped
+from glmmlib.errors import GlmmlibError, ModelError
 from glmmlib.fitted import FittedModel
 from glmmlib.inference.choice import chosen
 from glmmlib.prediction.simulate import require_generator
@@ -97,15 +97,8 @@ class Bootstrap:
         >>> boot.conf_int(parm="Intercept", kind="basic").round(-1).iloc[0].to_dict()
         {'lower': 1490.0, 'upper': 1570.0}
         """
-        _check_kind(kind)
-        checked_level(level)
-        tail, n = 0.5 * (1.0 - level), len(self.replicates)
-        if n * tail < 1.0:
-            raise ModelError(
-                f"{n} replicates cannot tell an interval of level {level:g}: use {int(np.ceil(10 / tail))} "
-                "or more"
-            )
-        names = chosen(parm, list(self.estimates.index), "the bootstrap has no parameter {name}{hint}")
+        names = _names_asked(self.estimates, len(self.replicates), level, parm, kind)
+        tail = 0.5 * (1.0 - level)
         lower, upper = (self.replicates[names].quantile(p) for p in (tail, 1.0 - tail))
         if kind == "basic":
             lower, upper = 2.0 * self.estimates[names] - upper, 2.0 * self.estimates[names] - lower
@@ -166,7 +159,7 @@ def bootstrap(
     Raises
     ------
     ModelError
-        Without a Generator; for a statistic that returns no numbers.
+        Without a Generator; for a statistic that fails, or returns no numbers or other ones each time.
 
     Notes
     -----
@@ -200,10 +193,10 @@ def bootstrap(
     if statistic is None:
         many = refit_many(fit, Y, errors=False)
         return Bootstrap(_of_fit(fit), _of_refits(fit, many), int(many.is_singular.sum()), fit.model_text)
-    estimates = _as_series(statistic(fit))
-    rows = [_as_series(value) for value in each_fit(fit, Y, statistic)]
-    replicates = pd.DataFrame([row.to_numpy() for row in rows], columns=estimates.index)
-    return Bootstrap(estimates, replicates, None, fit.model_text)
+    asked = _Statistic(statistic)
+    estimates = asked(fit)
+    replicates = pd.DataFrame([asked.like(estimates, row) for row in each_fit(fit, Y, asked)])
+    return Bootstrap(estimates, replicates.set_axis(estimates.index, axis=1), None, fit.model_text)
 
 
 def bootstrap_of(
@@ -229,19 +222,44 @@ def check_count(n: int) -> None:
         raise ModelError(f"n is the number of replicates, 2 or more, not {n!r}")
 
 
-def _as_series(value):
-    given = value
-    if not isinstance(value, pd.Series | dict):
-        value = {"statistic": value} if np.ndim(value) == 0 else dict(enumerate(np.ravel(value)))
-    try:
-        if any(one is None for one in dict(value).values()):
-            raise TypeError
-        return pd.Series(value).astype(float)
-    except (TypeError, ValueError):
-        raise ModelError(
-            f"the statistic returned {type(given).__name__} that holds no numbers: return a number, a dict "
-            "or a Series"
-        ) from None
+@dataclass(frozen=True)
+class _Statistic:
+    """The caller's function of a fit, whose answers are Series of numbers and whose errors are told."""
+
+    function: Callable[..., Any]
+
+    def __call__(self, fit: FittedModel) -> pd.Series:
+        try:
+            given = self.function(fit)
+        except GlmmlibError:
+            raise
+        except Exception as error:
+            raise ModelError(
+                "the statistic is called with a fit, and there it failed with "
+                f"{type(error).__name__}: {error}"
+            ) from error
+        value = given
+        if not isinstance(value, pd.Series | dict):
+            value = {"statistic": value} if np.ndim(value) == 0 else dict(enumerate(np.ravel(value)))
+        try:
+            if not len(value) or any(one is None for one in dict(value).values()):
+                raise TypeError
+            return pd.Series(value).astype(float)
+        except (TypeError, ValueError):
+            raise ModelError(
+                f"the statistic returned {type(given).__name__} that holds no numbers: return a number, a "
+                "dict or a Series"
+            ) from None
+
+    def like(self, first: pd.Series, row: pd.Series) -> pd.Series:
+        """Return the answer to a refit, which has to name what the answer to the fit names."""
+        if not row.index.equals(first.index):
+            here, there = (f"{len(one)} numbers ({listed(list(one.index))})" for one in (first, row))
+            raise ModelError(
+                f"the statistic returned {here} for the fit and {there} for a refit: return the same ones "
+                "each time"
+            )
+        return row
 
 
 def _of_refits(fit: FittedModel, many: Refits) -> pd.DataFrame:
@@ -261,9 +279,17 @@ def _free_name(name: str, fit: FittedModel) -> str:
     return f"{name} of the residuals" if name in fit.params.index else name
 
 
-def _check_kind(kind: Any) -> None:
+def _names_asked(estimates, n, level, parm, kind):
+    """Return the parameters that intervals are asked for, if everything about the question is right."""
     if not isinstance(kind, str) or kind not in KINDS:
         raise ModelError(f"kind is {KINDS[0]!r} or {KINDS[1]!r}, not {kind!r}")
+    tail = 0.5 * (1.0 - checked_level(level))
+    if n * tail < 1.0:
+        raise ModelError(
+            f"{n} replicates cannot tell an interval of level {level:g}: use {int(np.ceil(10 / tail))} "
+            "or more"
+        )
+    return chosen(parm, list(estimates.index), "the bootstrap has no parameter {name}{hint}")
 
 
 def bootstrap_intervals(
@@ -276,5 +302,8 @@ def bootstrap_intervals(
     statistic: Callable[..., Any] | None = None,
 ) -> pd.DataFrame:
     """The method ``"bootstrap"`` of ``fit.conf_int``."""
-    _check_kind(kind)  # before the refits
+    check_count(n)
+    require_generator(rng)
+    estimates = _of_fit(fit) if statistic is None else _Statistic(statistic)(fit)
+    _names_asked(estimates, n, level, parm, kind)  # before the refits
     return bootstrap(fit, n, statistic, rng).conf_int(level, parm, kind)

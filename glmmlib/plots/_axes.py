@@ -1,5 +1,6 @@
 """Where a picture is drawn."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from glmmlib.display.arguments import check_axes
@@ -32,7 +33,7 @@ def highlighted(levels: Any, colours: Any = None) -> dict[str, Any]:
         For something else than a list of levels, or than one colour for each.
     """
     for name, given in (("highlight", levels), ("colours", () if colours is None else colours)):
-        if isinstance(given, str) or not hasattr(given, "__len__"):
+        if isinstance(given, str | Mapping) or not hasattr(given, "__len__"):
             raise ModelError(f"{name} is a list, one for each group that stands out, not {given!r}")
     names = [str(level) for level in levels]
     chosen = group_colours(len(names)) if colours is None or not len(colours) else list(colours)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from glmmlib.design.residual import refuse_residual_side
-from glmmlib.display.arguments import check_fit
+from glmmlib.display.arguments import checked
 from glmmlib.errors import ModelError
 from glmmlib.fitted import FittedModel
 from glmmlib.likelihood.lmm_start import first_theta
@@ -21,6 +21,7 @@ LEVELS = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0)  # contour lines: how far the 
 REACH = 8.0  # the picture ends about where the deviance has risen by this much
 
 
+@checked
 def likelihood_surface(
     fit: FittedModel,
     path: bool = True,
@@ -61,7 +62,8 @@ def likelihood_surface(
     Raises
     ------
     ModelError
-        For a generalised model, one with three or more parameters in theta, or a start of another size.
+        For a generalised model, one with three or more parameters in theta, a start of another size, or
+        values along an axis that do not increase.
 
     Notes
     -----
@@ -76,8 +78,10 @@ def likelihood_surface(
     >>> ax.get_xlabel(), ax.get_ylabel()
     ('θ of Batch.Intercept', 'σ')
     """
-    check_fit("fit", fit)
     _check(fit, start)
+    x, y = _along("x", x), _along("y", y)
+    if len(fit.theta) == 1 and y is not None and y[0] <= 0.0:
+        raise ModelError(f"y holds values of sigma, which are above zero, not {y[0]:g}")
     with one_blas_thread():
         surface: Any = (_OneTheta if len(fit.theta) == 1 else _TwoThetas)(fit)
         way = surface.path(start) if path else np.empty((0, 2))
@@ -114,6 +118,22 @@ def _check(fit, start):
         )
     if start is not None and np.shape(start) != (len(fit.theta),):
         raise ModelError(f"start is a list of {len(fit.theta)}, one value for each of {names}")
+
+
+def _along(name, values):
+    """Return the values along an axis, if they are such."""
+    if values is None:
+        return None
+    try:
+        array = np.asarray(values)
+        is_good = array.dtype.kind in "iuf" and array.ndim == 1 and len(array) > 1
+        is_good = is_good and bool(np.isfinite(array).all() and (np.diff(array) > 0).all())
+    except (TypeError, ValueError):
+        is_good = False
+    if not is_good:
+        shown = " ".join(repr(values).split())
+        raise ModelError(f"{name} is a list of two or more increasing numbers along an axis, not {shown:.60}")
+    return array.astype(float)
 
 
 @dataclass(frozen=True, eq=False)

@@ -130,7 +130,7 @@ def correlation(
 
 def _are_numbers(values: Any) -> bool:
     array = np.asarray(values)
-    return array.dtype.kind in "biuf" and bool(np.isfinite(array).all())
+    return array.dtype.kind in "iuf" and bool(np.isfinite(array).all())
 
 
 def _broadcastable(a: FloatArray, b: FloatArray) -> list[FloatArray]:
@@ -168,6 +168,10 @@ class Place:
             raise ModelError(f"no covariate matters here, so at= says nothing: {at!r} is no number either")
         arrays = dict(zip(given, np.broadcast_arrays(*map(np.asarray, given.values())), strict=True))
         for name, values in arrays.items():
+            if not values.size:
+                raise DataError(
+                    f"at holds no value{'' if name is None else f' of {name}'}: give one or several"
+                )
             if pd.isna(values).any():
                 raise DataError(f"at holds a missing value of {name}: give numbers or levels that are there")
         shape = next(iter(arrays.values())).shape

@@ -26,6 +26,7 @@ def fits():
             "data": d,
             "lmm": gl.lmer("y ~ f + x + (1 | g)", d),
             "ml": gl.lmer("y ~ x + (1 | g)", d, reml=False),
+            "slope": gl.lmer("y ~ x + (x | g)", d),
             "small": gl.lmer("y ~ 1 + (1 | g)", d, reml=False),
             "poisson": gl.glmer("k ~ x + (1 | g)", d, family="poisson"),
             "binomial": gl.glmer("b ~ x + (1 | g)", d, family="binomial"),
@@ -103,6 +104,27 @@ def test_a_choice_is_no_table(fits, option, value):
 
 
 ODD = {
+    "values along an axis": [
+        (lambda f, v: gl.plots.likelihood_surface(f["ml"], x=v)),
+        *("no", 3, True, np.nan, [], [1, 1], [2, 1], ["a", "b"], np.ones((2, 2)), {}, [1, np.inf]),
+    ],
+    "sigmas along an axis": [(lambda f, v: gl.plots.likelihood_surface(f["ml"], y=v)), [-1, 1], [0, 1]],
+    "path of a surface": [(lambda f, v: gl.plots.likelihood_surface(f["ml"], path=v)), "no", 2, [], None],
+    "place without a value": [
+        (lambda f, v: gl.between_variance(f["slope"], at=v)),
+        *({"x": []}, [], np.zeros(0), {"x": pd.Series(dtype=float)}),
+    ],
+    "place of no covariate": [(lambda f, v: gl.between_variance(f["ml"], at=v)), True, "no", [True]],
+    "one of two places": [(lambda f, v: gl.correlation(f["slope"], 1.0, v)), [], {"x": []}],
+    "conf_int bootstrap parm": [
+        (lambda f, v: f["lmm"].conf_int(method="bootstrap", n=10**7, rng=1, parm=v)),
+        *("no such", "", ["x", "no"], 3),
+    ],
+    "conf_int bootstrap rng": [(lambda f, v: f["lmm"].conf_int(method="bootstrap", n=10**7, rng=v)), None],
+    "conf_int bootstrap level": [
+        (lambda f, v: f["lmm"].conf_int(method="bootstrap", n=v, rng=1, level=1 - 1e-7)),
+        10**6,
+    ],
     "tidy effects": [(lambda f, v: gl.tidy(f["lmm"], effects=v)), 3, np.nan, True, object()],
     "conf_int wald n": [(lambda f, v: f["lmm"].conf_int(n=v)), 0, 2.5, None, [10]],
     "conf_int wald nonsense": [(lambda f, v: f["lmm"].conf_int(nonsense=v)), 0],
@@ -123,6 +145,7 @@ ODD = {
         np.nan,
         True,
         object(),
+        {"g1": "red"},
     ],
     "colours": [
         (lambda f, v: gl.plots.group_lines(f["ml"], "x", highlight=["g1"], colours=v)),
@@ -325,7 +348,15 @@ def test_rng_that_is_none(rng, fits):
             ask()
 
 
-STATISTICS = [3, "sd", [], {}, np.nan, lambda fit: "text", lambda fit: None, lambda fit: [1, "a"]]
+def fitful(fit):
+    """Return one to seven numbers, by a digit of sigma."""
+    return np.ones(1 + int(1e6 * abs(fit.sigma)) % 7)
+
+
+STATISTICS = [
+    *(3, "sd", [], {}, np.nan, lambda fit: "text", lambda fit: None, lambda fit: [1, "a"]),
+    *(lambda: 1.0, lambda fit: 1 / 0, lambda fit: fit.no_such, lambda fit: [], lambda fit: {}, fitful),
+]
 
 
 @pytest.mark.parametrize("statistic", STATISTICS)
