@@ -113,6 +113,11 @@ class CovarianceStructure(ABC):
         make: Any = cls
         return make(len(columns), **options)
 
+    @classmethod
+    def count(cls, q: int, **options: Any) -> int:
+        """Return how many parameters q effects have, or fewer: told before anything is made of them."""
+        return 1
+
     # -- the map -----------------------------------------------------------------------------------------
 
     @abstractmethod

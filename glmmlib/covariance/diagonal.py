@@ -35,6 +35,10 @@ class Diagonal(LinearStructure):
     def of(cls, columns: Sequence[str], places: Any, hom: bool = False) -> Any:  # type: ignore[override]
         return Multiple(np.eye(len(columns))) if hom else cls(len(columns))
 
+    @classmethod
+    def count(cls, q: int, hom: bool = False, **options: Any) -> int:
+        return 1 if hom else q
+
     def factor(self, par: FloatArray) -> FloatArray:
         par = np.asarray(par)
         L = np.zeros((*par.shape[:-1], self.q, self.q))

@@ -215,8 +215,11 @@ def _is_seen(group: Group, projectors: FloatArray) -> bool:
     if (np.trace(projectors, axis1=1, axis2=2) > group.q - 0.5).any():
         return True
     basis = group.covariance.identifying_directions()
-    seen = np.einsum("jab,kbc,jcd->kad", projectors, basis, projectors, optimize=True)
-    information = np.einsum("kad,lad->kl", basis, seen) / len(projectors)
+    seen, step = np.zeros_like(basis), max(1, _NUMBERS // basis.size)
+    for j in range(0, len(projectors), step):
+        P = projectors[j : j + step, None]
+        seen += (P @ basis @ P).sum(axis=0)
+    information = basis.reshape(len(basis), -1) @ seen.reshape(len(basis), -1).T / len(projectors)
     return np.linalg.eigvalsh(information)[0] > _FLAT
 
 

@@ -35,6 +35,10 @@ class Unstructured(LinearStructure):
         self.D = np.zeros((self.n_parameters, q, q))
         self.D[np.arange(self.n_parameters), self.rows, self.cols] = 1.0
 
+    @classmethod
+    def count(cls, q: int, **options: Any) -> int:
+        return q * (q + 1) // 2
+
     def factor(self, par: FloatArray) -> FloatArray:
         par = np.asarray(par)
         L = np.zeros((*par.shape[:-1], self.q, self.q))

@@ -148,10 +148,7 @@ def build_design(
     names, x = learned.names, stack(learned.matrices["fixed"], rows.index)
     left_sides = _left_sides(learned, x, rows.index)
     if response:
-        check_number_of_covariances(
-            [(t, len(cols)) for t, cols, _ in left_sides if STRUCTURES[t.word].has_free_correlations],
-            len(rows),
-        )
+        check_number_of_covariances(_counts(left_sides), len(rows))
     own = auxiliary_designs(auxiliary, learned.matrices, rows.index)
     total_offset = summed_offset(learned.matrices, given_offset, rows.index)
     learned.matrices.clear()  # formulaic's copies of the columns
@@ -241,6 +238,13 @@ def _left_sides(learned, x, index):
         (term, *term_columns(learned.matrices[f"random{i}"], x, learned.names, index))
         for i, term in enumerate(learned.formula.random)
     ]
+
+
+def _counts(left_sides):
+    """Yield each term with the number of its effects and of the parameters of their covariance."""
+    for term, columns, _ in left_sides:
+        options = cast(dict[str, Any], dict(term.options))
+        yield term, len(columns), STRUCTURES[term.word].count(len(columns), **options)
 
 
 def _random_design(

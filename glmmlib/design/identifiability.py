@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -73,13 +73,13 @@ def independent_columns(x: np.ndarray, names: Sequence[str]) -> np.ndarray:
     return kept
 
 
-def check_number_of_covariances(terms: Sequence[tuple[RandomTerm, int]], n: int) -> None:
-    """Refuse more variances and correlations than rows, before anything is made of them.
+def check_number_of_covariances(terms: Iterable[tuple[RandomTerm, int, int]], n: int) -> None:
+    """Refuse as many variances and correlations as rows, before anything is made of them.
 
     Parameters
     ----------
-    terms : sequence of (RandomTerm, int)
-        With the number of effects of each level, every pair of which has a correlation of its own.
+    terms : iterable of (RandomTerm, int, int)
+        With the number of effects of each level and that of the parameters of their covariance.
     n : int
         Rows.
 
@@ -87,12 +87,13 @@ def check_number_of_covariances(terms: Sequence[tuple[RandomTerm, int]], n: int)
     ------
     ModelError
     """
-    for term, q in terms:
-        if q * (q + 1) // 2 > n:
+    for term, q, count in terms:
+        if count >= n and q > 1:
+            what = "variances" if count == q else "variances and correlations"
+            advice = "" if count == q else ", or their correlations (||)"
             raise ModelError(
-                f"{term.text} has {q:,} effects for each level, which makes {q * (q + 1) // 2:,} variances "
-                f"and correlations: {n:,} rows cannot tell them; leave effects out on the left of the bar, "
-                "or their correlations (||)"
+                f"{term.text} has {q:,} effects for each level, which makes {count:,} {what}: {n:,} rows "
+                f"cannot tell them; leave effects out on the left of the bar{advice}"
             )
 
 
