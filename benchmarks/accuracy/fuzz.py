@@ -3,6 +3,8 @@
     python benchmarks/accuracy/fuzz.py                     everything (about half an hour), and the table fuzz.md
     python benchmarks/accuracy/fuzz.py --quick             every tenth trial or so
     python benchmarks/accuracy/fuzz.py formulas data       some parts; --failures out.csv keeps what went wrong
+    python benchmarks/accuracy/fuzz.py --kept folder --seconds 300
+                                                           in pieces: each goes on where the last one stopped
 
 Everything is seeded. Models are put to laws (``fuzz_laws``); the other parts must end in an answer or in one of glmmlib's
 errors, in bounded time, and nonsense must not be accepted.
@@ -10,11 +12,14 @@ errors, in bounded time, and nonsense must not be accepted.
 
 import argparse
 import importlib
+import json
 import os
 import sys
 import tempfile
+import time
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from fuzz_outcomes import BAD
 
@@ -26,13 +31,13 @@ PARTS = {
 }
 PAGE = """# Odd models, data, formulas and arguments
 
-A program tries what people do: random models are put to laws (another order of rows, other labels, trials in pieces, other
-units, refitted, updated, pickled, predicted), and odd columns, formulas and arguments must end in an answer or in one sentence, in
-bounded time; nonsense must not be taken. One trial is one line of this count.
+Made by `python benchmarks/accuracy/fuzz.py`, which tries what people do, {trials:,} times. Random models of twelve families and links
+(model k is drawn by `numpy.random.default_rng([7, k])`) are put to laws: another order of rows, other labels, trials in
+pieces, other units and origins, weights as repeated rows, refitted, updated, pickled, predicted, a larger model. Odd columns,
+containers, names, formulas and arguments, which are lists and not drawn, must end in an answer or in one sentence, in bounded time, and nonsense
+must not be taken. Each trial is one of this count.
 
 {table}
-
-The program is `benchmarks/accuracy/fuzz.py`.
 """
 HEADINGS = {
     "answered": "answered",
@@ -44,21 +49,37 @@ HEADINGS = {
 }
 
 
-def outcomes(parts, quick):
-    """One row for each trial, in a directory where a formula that writes files does no harm."""
-    found = []
-    here, stdin = Path.cwd(), sys.stdin
+def outcomes(part, quick=False, first=0, seconds=np.inf):
+    """Yield the number of each trial of a part and its outcome (or None), from the first one on, so long.
+
+    In a directory where a formula that writes files does no harm.
+    """
+    here, stdin, end = Path.cwd(), sys.stdin, time.monotonic() + seconds
     with tempfile.TemporaryDirectory() as folder, open(os.devnull) as nothing:
         os.chdir(folder)
         sys.stdin = nothing
         try:
-            for part in parts:
-                tasks = importlib.import_module(f"fuzz_{part}").tasks(quick)
-                found += filter(None, (task.attempt() for task in tasks))
+            tasks = importlib.import_module(f"fuzz_{part}").tasks(quick)
+            for number, task in enumerate(tasks):
+                if time.monotonic() > end:
+                    return
+                if number >= first:
+                    yield number, task.attempt()
         finally:
             os.chdir(here)
             sys.stdin = stdin
-    return pd.DataFrame([vars(outcome) for outcome in found])
+
+
+def pieces(part, folder, seconds):
+    """Go on with a part, and return all that a folder now keeps of it."""
+    file = Path(folder).resolve() / f"{part}.jsonl"
+    kept = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+    with open(file, "a") as lines:
+        for number, outcome in outcomes(part, first=kept[-1]["number"] + 1 if kept else 0, seconds=seconds):
+            kept.append({"number": number} | (vars(outcome) if outcome else {"part": part}))
+            lines.write(json.dumps(kept[-1]) + "\n")
+            lines.flush()
+    return [line for line in kept if "ending" in line]
 
 
 def table(found):
@@ -82,8 +103,16 @@ def main():
     options.add_argument("parts", nargs="*", choices=[*PARTS, []], help="all of them by default")
     options.add_argument("--quick", action="store_true")
     options.add_argument("--failures", help="a csv file for what went wrong")
+    options.add_argument("--kept", help="a folder that keeps the outcomes between pieces")
+    options.add_argument("--seconds", type=float, default=np.inf, help="how long a piece may take, a part")
     given = options.parse_args()
-    found = outcomes(given.parts or PARTS, given.quick)
+    found = []
+    for part in given.parts or PARTS:
+        if given.kept:
+            found += pieces(part, given.kept, given.seconds)
+        else:
+            found += [vars(outcome) for _, outcome in outcomes(part, given.quick) if outcome]
+    found = pd.DataFrame(found)
     bad = found[found["ending"].isin(BAD)]
     if given.failures:
         bad.to_csv(given.failures, index=False)
@@ -91,8 +120,8 @@ def main():
     print(text)
     for row in bad.head(40).itertuples():
         print(f"{row.ending}: {row.what} -> {row.message} ({row.place})")
-    if not given.parts and not given.quick:
-        Path(__file__).with_suffix(".md").write_text(PAGE.format(table=text))
+    if not given.parts and not given.quick and not np.isfinite(given.seconds):
+        Path(__file__).with_suffix(".md").write_text(PAGE.format(table=text, trials=len(found)))
     return bool(len(bad))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import inspect
 import numbers
+import os
 from collections.abc import Callable, Hashable
 from typing import Any, ParamSpec, Protocol, TypeVar, runtime_checkable
 
@@ -61,6 +62,20 @@ def check_count(name: str, value: Any) -> None:
     """Refuse what is no whole number from 0 on."""
     if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 0:
         raise ModelError(f"{name} is a whole number, not {_shown(value)}")
+
+
+def check_positive(name: str, value: Any) -> None:
+    """Refuse what is no finite number above 0."""
+    is_real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not is_real or not np.isfinite(value) or value <= 0:
+        raise ModelError(f"{name} is a number above 0, not {_shown(value)}")
+
+
+def check_file(name: str, value: Any) -> None:
+    """Refuse what cannot be the name of a file."""
+    if not isinstance(value, str | os.PathLike) or not str(value) or os.path.isdir(value):
+        what = "a folder" if isinstance(value, str | os.PathLike) and str(value) else _shown(value)
+        raise ModelError(f"{name} is the name of a file, such as 'fit.glmm', not {what}")
 
 
 def check_axes(name: str, value: Any) -> None:
@@ -151,6 +166,7 @@ KINDS: dict[str, Callable[[str, Any], None]] = {
     "statistic": check_function,
     "formula": check_formula,
     "n_refits": check_count,
+    "max_distance": check_positive,
     **dict.fromkeys(
         (
             "cond_sd",

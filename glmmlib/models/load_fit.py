@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from glmmlib._version import __version__
+from glmmlib.display.arguments import check_file
 from glmmlib.errors import DataError, ModelError
 from glmmlib.models.glmer import GeneralizedMixedModelFit
 from glmmlib.models.lmer import LinearMixedModelFit
@@ -60,6 +61,7 @@ def load_fit(
     >>> gl.load_fit(path).predict({"Days": [10], "Subject": ["308"]}).round(1).tolist()
     [450.3]
     """
+    check_file("path", path)
     file = opened(Path(path).read_bytes(), path)
     found, what = file["content"], f"{os.fspath(path)!r}"
     try:

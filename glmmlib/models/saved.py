@@ -18,6 +18,7 @@ import numpy as np
 
 from glmmlib._version import __version__
 from glmmlib.design.arrays import frozen
+from glmmlib.display.arguments import check_file
 from glmmlib.display.words import listed
 from glmmlib.errors import ModelError
 from glmmlib.fitted import FittedModel
@@ -30,6 +31,7 @@ SAME = 1e-6  # of the SD of the linear predictor: read again by other versions i
 
 def save(fit: FittedModel, path: str | os.PathLike) -> None:
     """Write a fit to a file; see :meth:`glmmlib.models.results.MixedModelFit.save`."""
+    check_file("path", path)
     data = to_bytes(content(fit))
     again = restored(type(fit), from_bytes(data, path), fit.design.recipe.functions)
     if again is None or not _is_same(fit, again):

@@ -104,6 +104,9 @@ def test_a_choice_is_no_table(fits, option, value):
 
 
 ODD = {
+    "name of a file to write": [(lambda f, v: f["ml"].save(v)), None, "", ".", 1.5, [], {}, b"x", object()],
+    "name of a file to read": [(lambda f, v: gl.load_fit(v)), None, "", ".", 1.5, [], {}, b"x", object()],
+    "distance": [(lambda f, v: gl.semivariogram(f["ml"], "x", max_distance=v)), "1", -1, 0, [], {}, 1j, True],
     "values along an axis": [
         (lambda f, v: gl.plots.likelihood_surface(f["ml"], x=v)),
         *("no", 3, True, np.nan, [], [1, 1], [2, 1], ["a", "b"], np.ones((2, 2)), {}, [1, np.inf]),
