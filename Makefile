@@ -59,7 +59,7 @@ test: style
 
 # The notebooks run one after the other, and the book is built from them; that leaves a core to tests that need no
 # book and take as long together.
-BESIDE := tests/covariance tests/families tests/likelihood
+BESIDE := $(addprefix tests/,comparison covariance diagnostics families inference likelihood prediction)
 
 built: notebooks
 	BOOK_RUNS=$(CURDIR)/$(RUNS) $(MAKE) book
@@ -78,9 +78,9 @@ types: $(READY)
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 
-# What needs no book and takes no second.
+# What needs no book and takes no second, in one process: another would import and collect all of it again.
 quick: $(READY)
-	$(PYTEST) -q -n 2 --dist worksteal -m "not slow and not site and not browser" tests --ignore tests/course
+	$(PYTEST) -q -m "not slow and not site and not browser" tests --ignore tests/course
 
 coverage: $(READY)
 	$(PYTEST) -q -n 2 --dist worksteal -m "not site and not browser" --cov --cov-branch --cov-report term \

@@ -13,14 +13,14 @@ from glmmlib.errors import ModelError, SingularFitWarning
 
 
 def crossed():
-    rng = np.random.default_rng(4)
+    rng = np.random.default_rng(51)
     table = pd.DataFrame(
-        {"a": np.repeat(list("abcdef"), 6), "b": np.tile(list("uvwxyz"), 6), "x": np.arange(36) % 5.0}
+        {"a": np.repeat(list("abcde"), 5), "b": np.tile(list("uvwxy"), 5), "x": np.arange(25) % 4.0}
     )
-    effects = {c: rng.normal(size=6) for c in "ab"}
+    effects = {c: rng.normal(size=5) for c in "ab"}
     mean = sum(effects[c][pd.factorize(table[c])[0]] for c in "ab") + 0.3 * table["x"]
     return table.assign(
-        y=mean + 0.7 * rng.normal(size=36), w=rng.uniform(0.5, 2.0, 36), known=rng.normal(size=36)
+        y=mean + 0.7 * rng.normal(size=25), w=rng.uniform(0.5, 2.0, 25), known=rng.normal(size=25)
     )
 
 
