@@ -37,18 +37,6 @@ LESSON: Limits = {
 }  # fmt: skip
 # One page that leads to chapters: a picture, a table, and nothing to type or to solve.
 MAP: Limits = {"words": (200, 500), "cells": (0, 0), "figures": (1, 1), "doors": (0, 0), "minutes": (2, 6)}
-LIST = Path(__file__).parent / "first_edition.txt"
-
-
-def first_edition() -> set[str]:
-    """The names of the notebooks that still have the first edition's length; the list may only shrink."""
-    lines = LIST.read_text(encoding="utf-8").splitlines()
-    return {line for line in lines if line and not line.startswith("#")}
-
-
-def is_recut(path: Path) -> bool:
-    """Whether a notebook is held to the limits."""
-    return path.stem not in first_edition()
 
 
 @dataclass(frozen=True)

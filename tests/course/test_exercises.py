@@ -8,10 +8,9 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from book.contents import lessons, markdown, read, stored_text
 from book.live import EXERCISE
-from book.measure import is_recut
 from glmmlib.exercises import NotYet, check, choice, labels, numbers, wrong_answers
 
-LESSONS = [path for path in lessons() if is_recut(path)]
+LESSONS = lessons()
 by_lesson = pytest.mark.parametrize("path", LESSONS, ids=[path.stem for path in LESSONS])
 by_label = pytest.mark.parametrize("label", labels())
 CALL = re.compile(r"check\(\s*[\"']([\w-]+)[\"']")

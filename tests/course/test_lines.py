@@ -3,10 +3,9 @@
 import pytest
 
 from book.contents import lessons, read
-from book.measure import is_recut
 
-RECUT = [path for path in lessons() if is_recut(path)]
-by_chapter = pytest.mark.parametrize("path", RECUT, ids=[path.stem for path in RECUT])
+LESSONS = lessons()
+by_chapter = pytest.mark.parametrize("path", LESSONS, ids=[path.stem for path in LESSONS])
 CODE, PRINTED = 77, 44
 
 

@@ -1,4 +1,4 @@
-"""A chapter that has been re-cut is a line of about 25 minutes; the list of the others only shrinks."""
+"""A chapter is a line of about 25 minutes, and the page that opens the third part a map of five."""
 
 import re
 
@@ -8,36 +8,16 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 
 from book.contents import chapters, lessons, markdown, read, stored_text
 from book.doors import END, KINDS
-from book.measure import LESSON, MAP, Measure, first_edition, is_recut, limits_of, measure
+from book.measure import LESSON, MAP, Measure, limits_of, measure
 
-FIRST = [
-    "01_hierarchical_data",
-    "02_fixed_and_random_effects",
-    "03_random_intercepts",
-    "04_reading_the_output",
-    "05_blups_and_shrinkage",
-    "06_ml_and_reml",
-    "07_random_slopes",
-    "08_icc_revisited",
-    "09_complexity_and_convergence",
-    "10_bernoulli_glmm",
-    "11_typical_or_average",
-    "12_counting_birds",
-    "13_choosing_and_reporting",
-    "14_common_errors",
-    "15_beyond_glmms",
-    "capstone",
-]
-RECUT = [path for path in chapters() if is_recut(path)]
-by_chapter = pytest.mark.parametrize("path", RECUT, ids=[path.stem for path in RECUT])
-by_lesson = pytest.mark.parametrize(
-    "path", walked := [path for path in RECUT if path in lessons()], ids=[path.stem for path in walked]
-)
+PAGES = sorted({*chapters(), *lessons()})
+by_page = pytest.mark.parametrize("path", PAGES, ids=[path.stem for path in PAGES])
+by_lesson = pytest.mark.parametrize("path", lessons(), ids=[path.stem for path in lessons()])
 TIME = re.compile(r"^Time: (\d+) minutes to read", re.MULTILINE)
 DOOR = re.compile(r"^:{3,}\{admonition\} ([^\n]+)\n:class: (door|guess-result)$", re.MULTILINE)
 
 
-@by_chapter
+@by_page
 def test_chapter_is_a_line_of_about_25_minutes_or_a_map_of_five(path):
     assert measure(read(path)).outside(limits_of(path)) == []
 
@@ -46,7 +26,7 @@ def test_the_one_map_is_the_page_that_opens_the_third_part():
     assert [path.stem for path in chapters() if limits_of(path) is MAP] == ["18_which_model_next"]
 
 
-@by_chapter
+@by_page
 def test_minutes_are_stated_honestly(path):
     assert abs(int(TIME.search(markdown(path))[1]) - measure(read(path)).minutes) <= 2
 
@@ -56,7 +36,7 @@ def test_chapter_has_a_door_and_a_result_to_guess(path):
     assert {kind for _, kind in DOOR.findall(markdown(path))} == KINDS
 
 
-@by_chapter
+@by_page
 def test_title_of_a_door_is_the_result_with_a_number_that_stands_behind_it(path):
     for title, behind in doors_of(read(path)):
         assert len(title.split()) <= 24, title
@@ -75,19 +55,6 @@ def doors_of(notebook):
             yield found[1], text[found.end() : text.index(f"% {END}", found.end())]
 
 
-def test_first_edition_only_shrinks():
-    listed = first_edition()
-    assert listed <= set(FIRST)
-    assert listed <= {path.stem for path in lessons()}, "a file that is gone is still listed"
-
-
-@pytest.mark.parametrize("path", [p for p in lessons() if not is_recut(p)], ids=lambda path: path.stem)
-def test_a_chapter_within_the_limits_leaves_the_list(path):
-    assert measure(read(path)).outside(limits_of(path)), (
-        f"{path.stem} meets the limits: take it off book/first_edition.txt"
-    )
-
-
 def notebook(*cells):
     made = [
         new_markdown_cell(c) if isinstance(c, str) else new_code_cell(c.source, outputs=c.outputs)
@@ -100,41 +67,6 @@ PRINTS = new_code_cell("# a comment\nprint(1)\n\nprint(2)", outputs=[new_output(
 DRAWS = new_code_cell(
     "draw()", outputs=[new_output("display_data", data={"text/plain": "<Figure size 1x1 with 1 Axes>"})]
 )
-
-
-PROSE = """# One two
-
-(slide-S02)=
-Three $x$ five.
-
-$$
-\\beta x y z
-$$
-
-:::{admonition} Box title
-:class: sharpen
-
-Six seven.
-:::"""
-DOOR_BEGINS = ":::{admonition} Eight nine\n:class: door\n\nNot this.\n:::\n\nNor that."
-DOOR_ENDS = "Nor this.\n\n% door-end"
-RESULT = ":::{admonition} Ten\n:class: guess-result\n:::\n\nEleven."
-REST = """% door-end
-
-## Quiz
-
-:::{admonition} Question
-:class: quiz dropdown
-
-Why so many words?
-
-- [x] Yes.
-  > So.
-:::
-
-## Exercises
-
-No."""
 
 
 PROSE = """# One two

@@ -1,4 +1,4 @@
-"""One letter, one meaning, and one colour, one meaning, in every chapter that has been re-cut."""
+"""One letter, one meaning, and one colour, one meaning, in every chapter."""
 
 import ast
 import re
@@ -8,10 +8,9 @@ import pytest
 
 from book.contents import ROOT, chapters, markdown, read
 from book.install import NAME as INSTALL
-from book.measure import first_edition, is_recut
 
-RECUT = [path for path in chapters() if is_recut(path)]
-by_chapter = pytest.mark.parametrize("path", RECUT, ids=[path.stem for path in RECUT])
+CHAPTERS = chapters()
+by_chapter = pytest.mark.parametrize("path", CHAPTERS, ids=[path.stem for path in CHAPTERS])
 NOTATION = (ROOT / "chapters" / "notation.md").read_text(encoding="utf-8")
 TABLES = re.findall(r"^\| (.+?) \| .* \| (\d\d) \|$", NOTATION, re.MULTILINE)
 FORMULA = re.compile(r"\$\$(.+?)\$\$|\$([^$\n]+?(?:\n[^$\n]+?)?)\$", re.DOTALL)
@@ -64,7 +63,7 @@ def test_every_letter_is_on_the_page_of_notation_by_then(path):
 def test_no_symbol_has_two_rows():
     rows = Counter(f for symbols, _ in TABLES for f in re.findall(r"\$(.+?)\$", symbols))
     twice = {symbol for symbol, n in rows.items() if n > 1}
-    assert twice <= ({"k", "\\mu_{ij}"} if first_edition() else set())
+    assert not twice
 
 
 @by_chapter

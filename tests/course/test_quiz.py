@@ -6,12 +6,10 @@ import pytest
 from scipy.stats import chi2
 
 from book.contents import lessons, markdown
-from book.measure import is_recut
 from book.quiz import order, questions
 from book.tables import chapter_of
 
 LESSONS = lessons()
-RECUT = [path for path in LESSONS if is_recut(path)]
 
 
 def place(path, question, options):
@@ -39,7 +37,7 @@ def test_no_two_options_of_a_question_are_the_same(path):
         assert len(options) >= 2 and sum(options.values()) == 1, question
 
 
-@pytest.mark.parametrize("path", RECUT, ids=[path.stem for path in RECUT])
+@pytest.mark.parametrize("path", LESSONS, ids=[path.stem for path in LESSONS])
 def test_right_answers_are_not_the_longer_ones(path):
     asked = [options for _, options in questions(markdown(path))]
     right = [len(o) for options in asked for o, is_right in options.items() if is_right]
