@@ -30,7 +30,7 @@ def _women() -> Any:
 def _fit(others: str) -> Any:
     """The planned model, with `others` in the place of children and the linear term of age."""
     formula = f"uses ~ town + share + {others} + I(decades**2) + (town | district)"
-    return gl.glmer(formula, _women(), family="binomial", n_agq=9)
+    return gl.glmer(formula, _women(), family="binomial", n_agq=5)
 
 
 @exercise("ex-cap-new", wrong=[(1.38, 2.77, 0.0), (0.5, 8.0, 18), (0.96, 3.98, 0.17), (-0.7, 2.1, 0.18)])
