@@ -17,6 +17,7 @@ from pathlib import Path
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
+from book.blank import steps, write_blank
 from book.charts import VEGALITE
 from book.contents import ROOT, lessons, markdown, read, title
 from book.install import install_cell
@@ -137,13 +138,17 @@ def exercises(text: str) -> Iterator[NotebookNode]:
 
 
 def write_copies(folder: Path) -> list[Path]:
-    """Write the code-along copy of every chapter that has a live part into `folder`."""
+    """Write the code-along copy of every chapter that has a live part into `folder`, and the empty notebook
+    of the capstone.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for path in lessons():
         if live_cells(read(path)):
             written.append(folder / path.name)
             written[-1].write_text(serialise(code_along(path)), encoding="utf-8")
+        if steps(markdown(path)):
+            written.append(write_blank(path, folder))
     return written
 
 

@@ -44,7 +44,7 @@ def birds_without_excess(answer: Any) -> str:
     return "A model without any special zero expects as many."
 
 
-@exercise("ex-15-repeat", wrong=[(0.1, 0.02), (14, 17), (0.98, 0.9), (0.5, 0.5)])
+@exercise("ex-19-excess", wrong=[(0.1, 0.02), (14, 17), (0.98, 0.9), (0.5, 0.5)])
 def seizures_without_inflation(answer: Any) -> str:
     poisson, negbinomial = numbers(answer, "share of the Poisson GLMM", "share of the negative binomial GLMM")
     shares = []

@@ -1,12 +1,15 @@
 """What a teacher types: it fits the time, it runs alone, and it gives what the chapter shows."""
 
+import re
+
 import nbformat
 import pytest
 from jupyter_client import KernelManager
 from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from book.contents import ROOT, chapters, lessons, read
+from book.blank import NAME, blank, steps
+from book.contents import ROOT, chapters, lessons, markdown, read
 from book.install import install_cell
 from book.live import code_along, exercises, live_cells, write_copies
 from book.store import problems
@@ -124,6 +127,17 @@ def printed(cell):
 
 def test_every_chapter_has_a_copy_that_could_be_stored(tmp_path):
     copies = write_copies(tmp_path)
-    assert [copy.name for copy in copies] == [path.name for path in lessons()]
+    assert [copy.name for copy in copies] == [*(path.name for path in lessons()), NAME]
     for copy in copies:
         assert not [p for p in problems(copy) if "was not run" not in p and "empty" not in p]
+
+
+def test_the_empty_notebook_has_a_place_for_each_of_the_eighteen_steps_and_its_chapters_exist():
+    capstone = ROOT / "chapters" / "capstone.ipynb"
+    found = steps(markdown(capstone))
+    assert [number for number, _, _ in found] == list(range(1, 19))
+    linked = {name for _, _, links in found for name in re.findall(r"chapters/(\w+\.ipynb)", links)}
+    assert len(linked) > 10 and all((capstone.parent / name).exists() for name in linked)
+    cells = blank(capstone).cells
+    places = [c for c in cells if c.cell_type == "code" or c.source.startswith("*Your answer")]
+    assert len(places) == 1 + len(found)  # the first cell installs
