@@ -1,4 +1,4 @@
-"""The empty notebook for a reader's own data: the capstone's list, one heading and one place to answer a step."""
+"""The empty notebook for a reader's own data: the capstone's list, with a place to answer each step."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ LINK = re.compile(r"\]\((\d\d_\w+\.ipynb)\)")
 IN_WORDS = {*range(1, 8), 17, 18}  # what is answered before there are data, and what ends in sentences
 OPENING = """# Your own data, step by step
 
-The list of the [capstone](../chapters/capstone.ipynb), with room for your answers. Answer the first seven before you
-look at the data."""
+The list of the [capstone](../chapters/capstone.ipynb), with room for your answers. Answer the first seven
+before you look at the data."""
 
 
 def steps(text: str) -> list[tuple[int, str, str]]:

@@ -26,6 +26,7 @@ from book import (
     quiz,
     redirects,
     reference,
+    seeds,
     teaching,
     terms,
 )
@@ -50,6 +51,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("live-plan", teaching.LivePlan)
     app.add_directive("cheat-sheet", cheat_sheet.CheatSheet)
     app.add_directive("chapter-measures", measure.ChapterMeasures)
+    app.add_directive("seed-table", seeds.SeedTable)
     app.add_transform(labels.CourseLabels)
     reference.setup(app)
     app.connect("doctree-resolved", labels.fill_slide_index)

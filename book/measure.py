@@ -15,6 +15,7 @@ import argparse
 import re
 import sys
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -210,11 +211,16 @@ class ChapterMeasures(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         for path in chapters():
             self.env.note_dependency(str(path))
-        body = nodes.tbody("", *(_row(row) for row in rows()))
-        head = nodes.thead("", _row(HEADINGS))
-        columns = (nodes.colspec(colwidth=w) for w in (40, 10, 10, 10, 10, 10, 10))
-        group = nodes.tgroup("", *columns, head, body, cols=len(HEADINGS))
-        return [nodes.table("", group, classes=["chapter-measures"])]
+        return [plain_table(HEADINGS, rows(), (40, 10, 10, 10, 10, 10, 10), "chapter-measures")]
+
+
+def plain_table(
+    headings: tuple[str, ...], rows: Iterable[tuple[str, ...]], widths: tuple[int, ...], kind: str
+) -> nodes.table:
+    """A table of texts for a page; `kind` is its class in the style sheet."""
+    head, body = nodes.thead("", _row(headings)), nodes.tbody("", *map(_row, rows))
+    columns = (nodes.colspec(colwidth=width) for width in widths)
+    return nodes.table("", nodes.tgroup("", *columns, head, body, cols=len(headings)), classes=[kind])
 
 
 def _row(texts: tuple[str, ...]) -> nodes.row:

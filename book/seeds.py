@@ -19,11 +19,14 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import numpy as np
+from docutils import nodes
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 from scipy import stats
+from sphinx.util.docutils import SphinxDirective
 
-from book.contents import read
+from book.contents import number_of, read
+from book.measure import plain_table
 
 TABLE = Path(__file__).parent / "seeds.csv"
 SHIFTS = (1001, 2002, 3003)
@@ -142,6 +145,30 @@ def summary(rows: list[Row]) -> str:
         if row.is_check:
             lines.append(f"{row.chapter}: {row.cell} stops under {row.runs.count(STOPPED)} of 3 seeds")
     return "\n".join(lines)
+
+
+HEADINGS = ("Chapter", "Numbers that a seed moves", "Outside 5 %", "Farthest out")
+
+
+class SeedTable(SphinxDirective):
+    """`{seed-table}`: how many numbers of each chapter lie outside the 5 % limits of three other seeds."""
+
+    def run(self) -> list[nodes.Node]:
+        self.env.note_dependency(str(TABLE))
+        return [plain_table(HEADINGS, table_rows(read_table()), (40, 25, 15, 20), "seed-table")]
+
+
+def table_rows(rows: list[Row]) -> list[tuple[str, ...]]:
+    """A row for each chapter that was run, and one for all: numbers, those outside, lowest p-value."""
+    by_chapter: dict[str, list[float]] = {}
+    for row in rows:
+        by_chapter.setdefault(row.chapter, []).extend(p for p, _ in row.p_values())
+    named = {f"{number_of(name)} {name.replace('_', ' ')}": p for name, p in by_chapter.items()}
+    named = {**dict(sorted(named.items())), "all": [p for values in by_chapter.values() for p in values]}
+    return [
+        (name, str(len(p)), str(sum(value < 0.05 for value in p)), f"p = {min(p):.3f}" if p else "")
+        for name, p in named.items()
+    ]
 
 
 def main() -> None:

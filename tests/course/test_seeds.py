@@ -3,7 +3,7 @@
 import numpy as np
 
 from book.contents import chapters, read
-from book.seeds import STOPPED, Row, p_value, printed, read_table, reseeded
+from book.seeds import STOPPED, Row, p_value, printed, read_table, reseeded, table_rows
 
 ROWS = read_table()
 
@@ -37,3 +37,22 @@ def test_a_row_tells_numbers_from_checks():
     row = Row("a", "b", "1.5 40 7", "2.5 40 8", "3.5 40 9", "2.0 40 7")
     assert [number for _, number in row.p_values()] == ["1.5", "7"]  # no seed moves the 40
     assert Row("a", "b", "", STOPPED, "", "").is_check and not Row("a", "b", "1", "1 2", "1", "2").p_values()
+
+
+def test_the_table_of_the_colophon_counts_the_numbers_of_each_chapter_and_those_outside():
+    rows = [
+        Row("icc", "a", "1.0 2.0", "1.1 2.1", "0.9 1.9", "1.2 2.0"),
+        Row("icc", "b", "9", "1", "2", "3"),
+        Row("hierarchical_data", "c", "", STOPPED, "", ""),
+    ]
+    assert [row[:3] for row in table_rows(rows)] == [
+        ("01 hierarchical data", "0", "0"),
+        ("05 icc", "3", "1"),
+        ("all", "3", "1"),
+    ]
+
+
+def test_seeds_were_not_chosen():
+    found = [p for row in ROWS for p, _ in row.p_values()]
+    low = sum(p < 0.05 for p in found)
+    assert low < 0.05 * len(found) + 4 * np.sqrt(0.05 * 0.95 * len(found))
