@@ -25,7 +25,7 @@ from nbformat import NotebookNode
 from scipy import stats
 from sphinx.util.docutils import SphinxDirective
 
-from book.contents import number_of, read
+from book.contents import chapters, read, title
 from book.measure import plain_table
 
 TABLE = Path(__file__).parent / "seeds.csv"
@@ -163,11 +163,12 @@ def table_rows(rows: list[Row]) -> list[tuple[str, ...]]:
     by_chapter: dict[str, list[float]] = {}
     for row in rows:
         by_chapter.setdefault(row.chapter, []).extend(p for p, _ in row.p_values())
-    named = {f"{number_of(name)} {name.replace('_', ' ')}": p for name, p in by_chapter.items()}
-    named = {**dict(sorted(named.items())), "all": [p for values in by_chapter.values() for p in values]}
+    named = {f"{path.stem[:2]} {title(path)}": by_chapter.get(path.stem[3:]) for path in chapters()}
+    named["all"] = [p for values in by_chapter.values() for p in values]
     return [
         (name, str(len(p)), str(sum(value < 0.05 for value in p)), f"p = {min(p):.3f}" if p else "")
         for name, p in named.items()
+        if p is not None
     ]
 
 

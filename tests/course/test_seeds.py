@@ -46,8 +46,8 @@ def test_the_table_of_the_colophon_counts_the_numbers_of_each_chapter_and_those_
         Row("hierarchical_data", "c", "", STOPPED, "", ""),
     ]
     assert [row[:3] for row in table_rows(rows)] == [
-        ("01 hierarchical data", "0", "0"),
-        ("05 icc", "3", "1"),
+        ("01 Hierarchical data", "0", "0"),
+        ("05 Intra-class correlation", "3", "1"),
         ("all", "3", "1"),
     ]
 
