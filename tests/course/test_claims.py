@@ -2,6 +2,7 @@
 
 import csv
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -14,12 +15,18 @@ with open(Path(__file__).parent / "claims.csv", encoding="utf-8", newline="") as
 WRITTEN = {chapter_of(path.stem): path for path in chapters()}
 
 
+@cache
+def cells_of(path):
+    """What each code cell of a chapter has printed, by the cell's name."""
+    return {cell.id: stored_text(cell) for cell in read(path).cells if cell.cell_type == "code"}
+
+
 @pytest.mark.parametrize("claim", CLAIMS, ids=[f"{c['slide']}-{c['cell']}-{c['number']}" for c in CLAIMS])
 def test_the_named_cell_prints_the_number(claim):
-    cells = {cell.id: cell for cell in read(WRITTEN[claim["chapter"]]).cells if cell.cell_type == "code"}
+    cells = cells_of(WRITTEN[claim["chapter"]])
     assert claim["cell"] in cells, f"{claim['chapter']} has no code cell named {claim['cell']}"
     number = re.escape(claim["number"])
-    assert re.search(rf"(?<![\d.]){number}(?![\d]|\.\d)", stored_text(cells[claim["cell"]]))
+    assert re.search(rf"(?<![\d.]){number}(?![\d]|\.\d)", cells[claim["cell"]])
 
 
 @pytest.mark.parametrize("chapter", [chapter_of(p.stem) for p in chapters() if p in lessons()])

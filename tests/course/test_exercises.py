@@ -1,6 +1,7 @@
 """Every exercise answers the learner's own code: its checker takes the solution and refuses mistakes."""
 
 import re
+from functools import cache
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ by_label = pytest.mark.parametrize("label", labels())
 CALL = re.compile(r"check\(\s*[\"']([\w-]+)[\"']")
 
 
+@cache
 def exercises_of(path):
     """The label and the text of each exercise."""
     return {found["label"]: found["body"] for found in EXERCISE.finditer(markdown(path))}
