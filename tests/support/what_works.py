@@ -42,7 +42,7 @@ KINDS: dict[str, Callable[[], Any]] = {
     "`cs`, `ar1` ...": lambda: gl.lmer("Reaction ~ Days + cs(Days | Subject)", _sleep()),
     "`glmer`": lambda: gl.glmer("beetles ~ shade + (1 | site)", _traps(), family="poisson"),
     "`n_agq=`, nested": lambda: gl.glmer(
-        "beetles ~ shade + (1 | region / site)", _regions(), family="poisson", n_agq=5
+        "beetles ~ shade + (1 | region / site)", _regions(), family="poisson", n_agq=2
     ),
     "`zi=`": lambda: gl.glmer("beetles ~ shade + (1 | site)", _traps(), family="poisson", zi="~ 1"),
     "`dispersion=`": lambda: gl.glmer(
