@@ -62,7 +62,7 @@ class Row:
             return []
         found = []
         for stored, *others in zip(*columns, strict=True):
-            if len(set(others)) > 1:  # a number that no seed moves is no simulation
+            if len({float(other) for other in others}) > 1:  # a number that no seed moves is no simulation
                 found.append((p_value(float(stored), [float(other) for other in others]), stored))
         return found
 
