@@ -30,14 +30,14 @@ from table import machine
 
 RESULT = Path(__file__).with_suffix(".md")
 SLICE = 1 << 20
-MODEL = "y ~ x + (x | g)"
+MODEL, CROSSED = "y ~ x + (x | g)", "y ~ x + (1 | g) + (1 | h)"
 
 
 @dataclass(frozen=True)
 class Case:
     """A model with a slope for each group, or with an intercept for each level of two factors."""
 
-    source: str  # "memory", "parquet", "crossed"
+    source: str  # "memory", "parquet", "crossed", "bernoulli"
     rows: int
     groups: int
     others: int = 0
@@ -60,11 +60,13 @@ CASES = (
     Case("parquet", 10_000_000, 1_000_000),
     Case("parquet", 30_000_000, 3_000_000),
     Case("crossed", 1_000_000, 6_040, 3_706),
+    Case("bernoulli", 1_000_000, 6_040, 3_706),
 )
 TITLES = {
     "memory": "A data frame, one slope for each group",
     "parquet": "A Parquet file, read in batches, one slope for each group",
     "crossed": "A data frame, two crossed factors, solved iteratively",
+    "bernoulli": "A data frame, responses 0 and 1, two crossed factors, solved iteratively",
 }
 
 
@@ -79,7 +81,10 @@ def rows(case: Case) -> Iterator[pd.DataFrame]:
         y = 1.0 + x + b[0][g] + rng.normal(size=n)
         if case.others:
             h = rng.integers(case.others, size=n)
-            yield pd.DataFrame({"y": y + c[h], "x": x, "g": g, "h": h})
+            y += c[h]
+            if case.source == "bernoulli":
+                y = (y > rng.logistic(size=n)).astype(float)
+            yield pd.DataFrame({"y": y, "x": x, "g": g, "h": h})
         else:
             yield pd.DataFrame({"y": y + 0.3 * b[1][g] * x, "x": x, "g": g})
 
@@ -140,7 +145,10 @@ def measure(case: Case, folder: Path) -> dict[str, float]:
     del slices
     found["data"] = float(data.memory_usage(index=False).sum())
     with watched(found):
-        gl.lmer("y ~ x + (1 | g) + (1 | h)" if case.others else MODEL, data).bse  # noqa: B018
+        if case.source == "bernoulli":
+            gl.glmer(CROSSED, data, family="binomial").bse  # noqa: B018
+        else:
+            gl.lmer(CROSSED if case.others else MODEL, data).bse  # noqa: B018
     return found
 
 

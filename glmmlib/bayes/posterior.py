@@ -147,8 +147,8 @@ def _refuse_what_is_not_there(fit: FittedModel) -> None:
                     f"gl.posterior has priors for SDs and free correlations, and {term.text} has another "
                     "covariance: write a plain term, (x | g) or (x || g)"
                 )
-    if fit.is_linear and fit.solution.problem.is_iterative:
+    if fit.convergence.approximation:
         raise ModelError(
-            "gl.posterior is not there for a linear model so large that it is fitted iteratively: with so "
+            "gl.posterior is not there for a model so large that it is fitted iteratively: with so "
             "many groups the priors of their SDs hardly matter, and fit.conf_int() says the same"
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 
 import numpy as np
@@ -38,6 +38,8 @@ class Comparison:
     groups : (str, int) or None
         Grouping factor and number of its levels, the n of ``bic_groups``.
     criterion : {"ML", "REML"}
+    errors : dict of str to float
+        The Monte Carlo error of AIC and BIC, of each fit that was solved iteratively.
     """
 
     table: pd.DataFrame
@@ -45,6 +47,7 @@ class Comparison:
     nobs: int
     groups: tuple | None
     criterion: str
+    errors: dict = field(default_factory=dict)
 
     def _table(self) -> pd.DataFrame:
         t = self.table
@@ -64,6 +67,12 @@ class Comparison:
 
     def _notes(self):
         yield self._what_n_is()
+        if self.errors:
+            known = listed([f"{name} by {error:.2g}" for name, error in self.errors.items()])
+            yield (
+                f"solved iteratively, AIC and BIC are uncertain: {known}, the Monte Carlo error; smaller "
+                "differences say nothing"
+            )
         missing = list(self.table.index[self.table["cAIC"].isna()])
         if len(missing) < len(self.table):
             yield (
@@ -151,7 +160,12 @@ def compare(*fits: FittedModel) -> Comparison:
         table[f"delta_bic_{name}"] = table[f"bic_{name}"] - table[f"bic_{name}"].min()
     table["cAIC"] = [_conditional(fit, aic) for fit, aic in zip(fits, table["aic"], strict=True)]
     formulas = dict(zip(table.index, (e.formula for e in entries), strict=True))
-    return Comparison(table, formulas, nobs, groups, criterion)
+    errors = {
+        name: fit.solution.deviance_error
+        for name, fit in zip(table.index, fits, strict=True)
+        if isinstance(fit, MixedModelFit) and fit.solution.deviance_error > 0
+    }
+    return Comparison(table, formulas, nobs, groups, criterion, errors)
 
 
 @dataclass(frozen=True, eq=False)

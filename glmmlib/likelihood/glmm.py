@@ -24,7 +24,7 @@ links (``glmmlib.likelihood.predictors``), such as the logarithm of its dispersi
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any
@@ -34,6 +34,7 @@ import numpy as np
 from glmmlib.covariance.groups import Group
 from glmmlib.covariance.parameters import CovarianceParameters
 from glmmlib.families.base import Family
+from glmmlib.families.densities import Derivatives
 from glmmlib.likelihood.predictors import AuxiliaryPredictors
 from glmmlib.likelihood.quadrature import Correction, Quadrature
 from glmmlib.linalg import blocks
@@ -102,6 +103,9 @@ class LaplaceDeviance:
         Laplace.
     auxiliary : mapping, optional
         For each auxiliary parameter with a linear predictor, by name: its columns (n, r) and their names.
+    exact : bool, optional
+        Is the model to be solved with a dense matrix for its crossed factors, or iteratively? By default the
+        size decides.
 
     Notes
     -----
@@ -118,7 +122,9 @@ class LaplaceDeviance:
         offset: FloatArray | None = None,
         quadrature: Quadrature | None = None,
         auxiliary: Mapping[str, Any] | None = None,
+        exact: bool | None = None,
     ) -> None:
+        self.exact = exact
         self.family, self.X, self.groups, self.quadrature = family, X, groups, quadrature
         self.n, self.p = X.shape
         largest = max(groups, key=lambda g: g.factor.n_columns).factor
@@ -133,6 +139,8 @@ class LaplaceDeviance:
         self.Q = np.linalg.solve(self.R.T, X.T)[:, self.rows] if self.p else np.zeros((0, self.n))
         self.predictors = AuxiliaryPredictors.of(family, auxiliary or {}, self.n).in_order(self.rows)
         self.pirls_tolerance = PIRLS_TOLERANCE
+        self.factorise: Callable[..., Any] = Factorisation
+        self.begins_with_every = 1  # row, or with each second, third ...: where the search begins
         self._last: list[FloatArray] = [np.zeros((f.q, f.n_levels)) for f in self.structure.factors]
         self._anchor = None
         self._set_constant()
@@ -233,10 +241,9 @@ class LaplaceDeviance:
             When the curvature at the end is not that of a maximum.
         """
         tolerance = self.pirls_tolerance if tolerance is None else tolerance
-        u, value, eta = self._nearest(beta, Lambdas, dispersion)
+        u, value, eta, d = self._nearest(beta, Lambdas, dispersion)
         last, n_short = np.inf, 0
         for _ in range(MAX_PIRLS):
-            d = self.family.derivatives(self.y, eta, self.weights, dispersion, order=2)
             gradient = [s - x for s, x in zip(self.by_level(d.score, Lambdas), u, strict=True)]
             cross, factorisation, is_observed = self.curvature(d.weight, eta, Lambdas, dispersion)
             step, _, decrement = factorisation.solve(gradient)
@@ -248,14 +255,14 @@ class LaplaceDeviance:
             length, last = 1.0, decrement
             while True:
                 candidate = [x + length * s for x, s in zip(u, step, strict=True)]
-                new, new_eta = self._penalised(beta, Lambdas, candidate, dispersion)
+                new, new_eta, new_d = self.valued(beta, Lambdas, candidate, dispersion)
                 highest = value + (SURE if is_sure else 1e-12 * abs(value))
                 if new <= highest or length < 1e-10:
                     break
                 length *= 0.5
             if not new <= highest:
                 break
-            u, value, eta = candidate, new, new_eta
+            u, value, eta, d = candidate, new, new_eta, new_d
             n_short = n_short + 1 if length < SHORT else 0
             if n_short == 3 and self.family.limited_range:  # at the end of the range, not on the way
                 break
@@ -285,29 +292,29 @@ class LaplaceDeviance:
         """
         try:
             cross = self.cross_products(weight, with_X)
-            return cross, Factorisation(self.structure, cross, Lambdas), True
+            return cross, self.factorise(self.structure, cross, Lambdas), True
         except np.linalg.LinAlgError:
             if self.family.is_log_concave:
                 raise
         cross = self.cross_products(self.family.fisher(eta, self.weights, dispersion), with_X)
-        return cross, Factorisation(self.structure, cross, Lambdas), False
+        return cross, self.factorise(self.structure, cross, Lambdas), False
 
     def _nearest(
         self, beta: FloatArray, Lambdas: Sequence[FloatArray], dispersion: Numbers | None
-    ) -> tuple[list[FloatArray], float, FloatArray]:
+    ) -> tuple[list[FloatArray], float, FloatArray, Derivatives]:
         """Return where to begin: the predicted mode, or after a long step the last mode or zero if they are
         better.
         """
         u = self._predicted(beta, Lambdas, dispersion)
-        value, eta = self._penalised(beta, Lambdas, u, dispersion)
+        value, eta, d = self.valued(beta, Lambdas, u, dispersion)
         if self._anchor is None or not value < self._anchor[0].penalised + LONG_STEP:
             for other in (self._last, [np.zeros_like(x) for x in u]):
-                other_value, other_eta = self._penalised(beta, Lambdas, other, dispersion)
+                other_value, other_eta, other_d = self.valued(beta, Lambdas, other, dispersion)
                 if other_value < value:
-                    u, value, eta = other, other_value, other_eta
+                    u, value, eta, d = other, other_value, other_eta, other_d
         if not np.isfinite(value):
             raise RangeError
-        return u, value, eta
+        return u, value, eta, d
 
     def _keep(self, mode, parameters):
         """The search for the next mode begins at this one."""
@@ -347,18 +354,22 @@ class LaplaceDeviance:
         step, _, _ = mode.factorisation.solve(rhs)
         return [x + d for x, d in zip(u, step, strict=True)]
 
-    def _penalised(
+    def valued(
         self,
         beta: FloatArray,
         Lambdas: Sequence[FloatArray],
         u: Sequence[FloatArray],
         dispersion: Numbers | None,
-    ) -> tuple[float, FloatArray]:
+        order: int = 2,
+    ) -> tuple[float, FloatArray, Derivatives]:
+        """Return what PIRLS minimises, infinite where it has no value, with the linear predictor and the
+        derivatives of the log-density there.
+        """
         eta = self.linear_predictor(beta, Lambdas, u)
         with np.errstate(over="ignore", invalid="ignore"):
-            kernel = self.family.derivatives(self.y, eta, self.weights, dispersion, order=0).kernel.sum()
-        value = -2.0 * kernel + sum(np.vdot(x, x) for x in u)
-        return (value if np.isfinite(value) else np.inf), eta
+            d = self.family.derivatives(self.y, eta, self.weights, dispersion, order)
+            value = -2.0 * d.kernel.sum() + sum(np.vdot(x, x) for x in u)
+        return (value if np.isfinite(value) else np.inf), eta, d
 
     # -- value and gradient ----------------------------------------------------------------------------
 
@@ -505,7 +516,10 @@ def _effects(factor: Factor, b: FloatArray) -> FloatArray:
     """Return ``sum_a z_a b_a`` for each row, b (q, J) being the effects of the levels."""
     if factor.n_levels == 1:
         return b[:, 0] @ factor.Z
-    total = factor.Z[0] * b[0][factor.codes]
+    total = b[0][factor.codes]
+    if factor.is_intercept:
+        return total
+    total *= factor.Z[0]
     for z, effect in zip(factor.Z[1:], b[1:], strict=True):
         total += z * effect[factor.codes]
     return total

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from glmmlib.likelihood.glmm import LaplaceDeviance, RangeError
-from glmmlib.types import FloatArray, Numbers
+from glmmlib.types import FloatArray
 
 
 def first_parameters(problem: LaplaceDeviance) -> tuple[FloatArray, FloatArray]:
@@ -56,28 +56,27 @@ def parameters_at(problem: LaplaceDeviance, theta: FloatArray) -> tuple[FloatArr
 def _joint_steps(problem, beta, theta, tau, u):
     """Steps of PIRLS for beta and u together."""
     Lambdas, dispersion = problem.covariance.factors(theta), problem.predictors.values(tau)
+    value, eta, d = problem.valued(beta, Lambdas, u, dispersion)
     for _ in range(4):
-        eta = problem.linear_predictor(beta, Lambdas, u)
-        d = problem.family.derivatives(problem.y, eta, problem.weights, dispersion, order=2)
         _, factorisation, _ = problem.curvature(d.weight, eta, Lambdas, dispersion, with_X=True)
         rhs = [s - x for s, x in zip(problem.by_level(d.score, Lambdas), u, strict=True)]
         du, dbeta, gain = factorisation.solve(rhs, problem.Q @ d.score)
-        value, length = problem._penalised(beta, Lambdas, u, dispersion)[0], 1.0
+        length = 1.0
         while length > 1e-4:
             trial_u = [x + length * s for x, s in zip(u, du, strict=True)]
             trial_beta = beta + length * dbeta
-            if problem._penalised(trial_beta, Lambdas, trial_u, dispersion)[0] <= value:
-                u, beta = trial_u, trial_beta
+            trial, trial_eta, trial_d = problem.valued(trial_beta, Lambdas, trial_u, dispersion)
+            if trial <= value:
+                u, beta, value, eta, d = trial_u, trial_beta, trial, trial_eta, trial_d
                 break
             length *= 0.5
-        if gain < 1e-2:
+        if gain < 1e-2 * problem.begins_with_every:
             break
     problem._last = u
     return _with_curvature(problem, beta, theta, tau, factorisation)
 
 
 def _with_curvature(problem, beta, theta, tau, factorisation):
-    m = problem.structure.m
     inverse = factorisation.inverse(with_X=False)
     guess = []
     Lambdas = problem.covariance.factors(theta)
@@ -88,7 +87,7 @@ def _with_curvature(problem, beta, theta, tau, factorisation):
     spread = problem.covariance.inverse_curvature(theta, guess)
     H = np.diag(problem.join(np.zeros(problem.p), spread, np.zeros_like(tau)))
     if problem.p:
-        half = np.linalg.inv(factorisation.L[m:, m:])
+        half = np.linalg.inv(factorisation.root_of_information)
         H[: problem.p, : problem.p] = 0.5 * half.T @ half
     x = problem.join(beta, theta, tau)
     for k in range(len(x) - len(tau), len(x)):
@@ -103,36 +102,50 @@ def _glm(problem):
     """Fit the model without random effects by Fisher scoring, roughly; returns beta and tau."""
     family, tau = problem.family, problem.predictors.constant(problem.family.first_auxiliary)
     dispersion = problem.predictors.values(tau)
-    eta = family.link.link(family.start_mean(problem.y, problem.weights))
-    offset = 0.0 if problem.offset is None else problem.offset
-    w = family.fisher(eta, problem.weights, dispersion)
-    beta = np.linalg.lstsq((problem.Q * w) @ problem.Q.T, (problem.Q * w) @ (eta - offset), rcond=None)[0]
-    value = _glm_value(problem, beta, dispersion)
+    Q, y, weights, offset = _rows_to_begin_with(problem)
+    eta = family.link.link(family.start_mean(y, weights))
+    w = family.fisher(eta, weights, dispersion)
+    beta = np.linalg.lstsq((Q * w) @ Q.T, (Q * w) @ (eta - offset), rcond=None)[0]
+
+    def value_of(beta):
+        with np.errstate(over="ignore", invalid="ignore"):
+            kernel = family.derivatives(y, beta @ Q + offset, weights, dispersion, order=0).kernel
+            value = -2.0 * kernel.sum()
+        return value if np.isfinite(value) else np.inf
+
+    value = value_of(beta)
     for _ in range(25):
         if not np.isfinite(value):
             break
-        eta = beta @ problem.Q + offset
-        d = family.derivatives(problem.y, eta, problem.weights, dispersion, order=1)
-        w = family.fisher(eta, problem.weights, dispersion)
-        step = np.linalg.lstsq((problem.Q * w) @ problem.Q.T, problem.Q @ d.score, rcond=None)[0]
+        eta = beta @ Q + offset
+        d = family.derivatives(y, eta, weights, dispersion, order=1)
+        w = family.fisher(eta, weights, dispersion)
+        step = np.linalg.lstsq((Q * w) @ Q.T, Q @ d.score, rcond=None)[0]
         length = 1.0
-        while length > 1e-3 and not _glm_value(problem, beta + length * step, dispersion) <= value:
+        while length > 1e-3 and not value_of(beta + length * step) <= value:
             length *= 0.5
         beta = beta + (length if length > 1e-3 else 0.0) * step
-        value, previous = _glm_value(problem, beta, dispersion), value
+        value, previous = value_of(beta), value
         if previous - value < 1e-3:
             break
     if not np.isfinite(value):
         raise RangeError
     if dispersion is not None:
-        mu = family.link.inverse(beta @ problem.Q + offset)
-        tau = problem.predictors.constant(family.start_auxiliary(problem.y, mu, problem.weights))
+        mu = family.link.inverse(beta @ Q + offset)
+        tau = problem.predictors.constant(family.start_auxiliary(y, mu, weights))
     return beta, tau
 
 
-def _glm_value(problem: LaplaceDeviance, beta: FloatArray, dispersion: Numbers | None) -> float:
-    zero = [np.zeros_like(x) for x in problem._last]
-    return problem._penalised(beta, _unit_factors(problem), zero, dispersion)[0]
+def _rows_to_begin_with(problem):
+    """Return columns, response, weights and offset of the rows that the first fixed effects come from."""
+    rows = slice(None, None, problem.begins_with_every)
+    weights = None if problem.weights is None else problem.weights[rows]
+    return (
+        problem.Q[:, rows],
+        problem.y[rows],
+        weights,
+        0.0 if problem.offset is None else problem.offset[rows],
+    )
 
 
 def _moments(problem, beta, dispersion):

@@ -17,7 +17,7 @@ from glmmlib.likelihood.lmm_iterative import (
     IterativePoint,
     solve_gradient,
 )
-from glmmlib.likelihood.patience import FACTORISATIONS, dense_price
+from glmmlib.likelihood.patience import FACTORISATIONS, announced, dense_price
 from glmmlib.likelihood.solution import Convergence, Estimates
 from glmmlib.types import FloatArray
 
@@ -103,12 +103,7 @@ def solve_iteratively(problem: ProfiledDeviance) -> IterativeSolution:
     moved = np.sqrt(np.diag(errors))
     in_se = float((moved / np.sqrt(2.0 * np.diag(H))).max())
     beta_in_se = _shift_of_beta(iterative, found, theta + moved)
-    said = (
-        f"solved by conjugate gradients with {iterative.z.shape[1]} random probes (seed {SEED}): Monte Carlo "
-        f"errors of up to {in_se:.1g} standard errors for the random effects' parameters and "
-        f"{beta_in_se:.0e} for the fixed effects; tests are normal (z); exact=True would take about "
-        f"{_price(problem)}"
-    )
+    said = announced(iterative.z.shape[1], SEED, in_se, beta_in_se, _price(problem), " tests are normal (z);")
     convergence = Convergence(
         True,
         "converged",

@@ -136,11 +136,15 @@ class LaplaceSolution(Solution):
         parameter that runs off to the end of its range is held there for the others: they have the errors of
         the limit.
         """
-        H = gradient_hessian(self.problem.precise(self.mode.u).gradient, self.parameters, self._steps())
+        H = self._differences()
         if self.separation is not None:
             told = complement(self._flat, len(H))
             return told @ covariance_held_at_ends(told.T @ H @ told, self.predictors.size) @ told.T
         return covariance_held_at_ends(H, self.predictors.size)
+
+    def _differences(self) -> FloatArray:
+        """Return the Hessian (k, k) of -2 log L from differences of its gradient."""
+        return gradient_hessian(self.problem.precise(self.mode.u).gradient, self.parameters, self._steps())
 
     def runs_off(self) -> BoolArray:
         """Mark the coefficients (r,) of auxiliary parameters that run off to the end of their range.

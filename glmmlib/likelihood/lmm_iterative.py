@@ -15,16 +15,14 @@ import numpy as np
 
 from glmmlib.likelihood.lmm import ProfiledDeviance, gradient_from_sums
 from glmmlib.likelihood.lmm_start import first_theta
-from glmmlib.likelihood.optimise import bfgs_update
+from glmmlib.likelihood.optimise import vanishing_gradient
 from glmmlib.linalg.conjugate import CrossedProducts, CrossedSystem
 from glmmlib.types import FloatArray
 
 SEED = 1
 PROBES = 16
 TOLERANCE, PROBE_TOLERANCE = 1e-8, 1e-3
-MOST_ITERATIONS = 40
 FARTHEST = 0.5  # of theta's own length, a step: beyond zero lies the same model again, mirrored
-TURNED = 0.9  # the slope along a step may turn to at most this share of what it was
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,28 +155,13 @@ def _outer(a, b, q):
 def solve_gradient(deviance: IterativeDeviance, tolerance: float) -> tuple[FloatArray, FloatArray]:
     """Return where the gradient vanishes, ``g' H^-1 g < tolerance``, and the inverse Hessian there.
 
-    BFGS on the gradient alone, for the criterion itself is dear: a step is as long as the slope along it
-    allows.
-
     Raises
     ------
     numpy.linalg.LinAlgError
         If there is no such theta, as where a variance is zero.
     """
-    theta, H = first_theta(deviance)
-    gradient = deviance.gradient(theta)
-    for _ in range(MOST_ITERATIONS):
-        if gradient @ H @ gradient < tolerance:
-            return theta, H
-        step = -H @ gradient
-        step = step * min(1.0, float(FARTHEST * np.linalg.norm(theta) / np.linalg.norm(step)))
-        slope = gradient @ step
-        for _ in range(8):
-            new = deviance.gradient(theta + step)
-            if new @ step <= TURNED * abs(slope):
-                break
-            step = 0.5 * step
-            slope *= 0.5
-        H = bfgs_update(H, step, new - gradient)
-        theta, gradient = theta + step, new
-    raise np.linalg.LinAlgError(f"the gradient does not vanish within {MOST_ITERATIONS} steps")
+    return vanishing_gradient(deviance.gradient, *first_theta(deviance), tolerance, _length)[:2]
+
+
+def _length(theta, step):
+    return float(FARTHEST * np.linalg.norm(theta) / np.linalg.norm(step))

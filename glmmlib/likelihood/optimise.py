@@ -8,6 +8,9 @@ import numpy as np
 
 from glmmlib.types import FloatArray
 
+MOST_STEPS = 40  # of a search by the gradient alone
+TURNED = 0.9  # the slope along a step may turn to at most this share of what it was
+
 
 @dataclass(frozen=True, eq=False)
 class Optimum:
@@ -130,6 +133,52 @@ def bfgs_update(H: FloatArray, s: FloatArray, y: FloatArray) -> FloatArray:
         return H
     Hy = H @ y
     return H + np.outer(s, s) * (1.0 + y @ Hy / sy) / sy - (np.outer(Hy, s) + np.outer(s, Hy)) / sy
+
+
+def vanishing_gradient(
+    gradient: Callable[[FloatArray], FloatArray],
+    x: FloatArray,
+    inverse_hessian: FloatArray,
+    tolerance: float,
+    length: Callable[[FloatArray, FloatArray], float],
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return where a gradient g vanishes, ``g' H^-1 g < tolerance``, the inverse Hessian and g there.
+
+    BFGS on the gradient alone, for a function whose value is dear: a step is as long as the slope along it
+    allows.
+
+    Parameters
+    ----------
+    gradient : callable
+    x : (k,) array
+        Where to begin.
+    inverse_hessian : (k, k) array
+        A guess there.
+    tolerance : float
+    length : callable
+        ``length(x, step)`` is the largest share of a step that may be taken, before anything is known of it.
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        If there is no such point.
+    """
+    H, g = inverse_hessian, gradient(x)
+    for _ in range(MOST_STEPS):
+        if g @ H @ g < tolerance:
+            return x, H, g
+        step = -H @ g
+        step = step * min(1.0, length(x, step))
+        slope = g @ step
+        for _ in range(8):
+            new = gradient(x + step)
+            if new @ step <= TURNED * abs(slope):
+                break
+            step = 0.5 * step
+            slope *= 0.5
+        H = bfgs_update(H, step, new - g)
+        x, g = x + step, new
+    raise np.linalg.LinAlgError(f"the gradient does not vanish within {MOST_STEPS} steps")
 
 
 def gradient_hessian(gradient: Callable[..., Any], x: FloatArray, step: FloatArray) -> FloatArray:

@@ -37,6 +37,15 @@ def dense_price(structure: Structure, p: int, factorisations: int) -> str:
     return f"{max(1.0, dense_seconds(structure, p, factorisations)):,.0f} s and {memory:,.1f} GB of memory"
 
 
+def announced(probes: int, seed: int, in_theta: float, in_beta: float, price: str, more: str = "") -> str:
+    """Say in words that a fit was solved iteratively, with its Monte Carlo errors in standard errors."""
+    return (
+        f"solved by conjugate gradients with {probes} random probes (seed {seed}): Monte Carlo errors of up "
+        f"to {in_theta:.1g} standard errors for the random effects' parameters and {in_beta:.0e} for the "
+        f"fixed effects;{more} exact=True would take about {price}"
+    )
+
+
 @contextmanager
 def patience(structure: Structure, p: int, factorisations: int) -> Iterator[None]:
     """While a fit lasts that will take more than a minute, say so, and count its factorisations."""

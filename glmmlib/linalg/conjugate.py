@@ -14,6 +14,7 @@ Vectors are (m, r): the columns of the factors after each other, effect by effec
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 
 import numpy as np
 from scipy import sparse
@@ -21,7 +22,7 @@ from scipy import sparse
 from glmmlib.linalg import blocks
 from glmmlib.linalg.crossing import Structure
 from glmmlib.linalg.pls import CrossProducts
-from glmmlib.types import FloatArray
+from glmmlib.types import FloatArray, IntArray
 
 MOST_STEPS = 1000
 
@@ -36,25 +37,39 @@ class CrossedProducts:
         starts = np.cumsum([0] + [f.n_columns for f in factors[1:]])
         self.m = int(starts[-1])
         self.place = {f: slice(starts[f - 1], starts[f]) for f in self.rest}
-        shape = (factors[0].n_columns, self.m)
-        self.N = _sparse([self._cells(0, h, 0, self.place[h].start) for h in self.rest], shape)
+        first = [(0, h) for h in self.rest]
         pairs = [(f, h) for f, h in structure.cells if f > 0]
-        between = [self._cells(f, h, self.place[f].start, self.place[h].start) for f, h in pairs]
-        self.between = _sparse(between, (self.m, self.m)) if pairs else None
+        self._first = Pattern([self._cells(f, h) for f, h in first], first, (factors[0].n_columns, self.m))
+        self._pairs = (
+            Pattern([self._cells(f, h) for f, h in pairs], pairs, (self.m, self.m)) if pairs else None
+        )
+        self._fill(cross)
 
-    def _cells(self, f, h, first_row, first_column):
-        cells, C = self.structure.cells[f, h], self.cross.C[f, h]
-        J, K = self.structure.factors[f].n_levels, self.structure.factors[h].n_levels
-        row = first_row + J * np.arange(C.shape[0])[:, None, None] + cells.first
-        column = first_column + K * np.arange(C.shape[1])[None, :, None] + cells.second
-        row, column = np.broadcast_to(row, C.shape), np.broadcast_to(column, C.shape)
-        return C.ravel(), row.ravel(), column.ravel()
+    def _cells(self, f, h):
+        """Return the rows and the columns of the entries of ``C[f, h]``."""
+        cells, own, other = self.structure.cells[f, h], self.structure.factors[f], self.structure.factors[h]
+        start = self.place[f].start if f else 0
+        row = start + own.n_levels * np.arange(own.q)[:, None, None] + cells.first
+        column = self.place[h].start + other.n_levels * np.arange(other.q)[None, :, None] + cells.second
+        row, column = np.broadcast_arrays(row, column)
+        return row.ravel(), column.ravel()
+
+    def _fill(self, cross):
+        self.cross = cross
+        self.N = self._first.filled(cross.C)
+        self.between = None if self._pairs is None else self._pairs.filled(cross.C)
+
+    def with_values(self, cross: CrossProducts) -> CrossedProducts:
+        """Return the same with other products, such as those of other weights, at the same places."""
+        other = copy(self)
+        other._fill(cross)
+        return other
 
     def by_block(self, of_factor: Sequence[FloatArray], V: FloatArray) -> FloatArray:
         """Return the block-diagonal matrix with the blocks ``of_factor[f]`` (q, q, J) times V (m, r)."""
         out = np.empty_like(V)
         for f in self.rest:
-            out[self.place[f]] = _times_blocks(of_factor[f], V[self.place[f]])
+            out[self.place[f]] = times_blocks(of_factor[f], V[self.place[f]])
         return out
 
     def by_factor(self, Lambda: Sequence[FloatArray], V: FloatArray) -> FloatArray:
@@ -74,13 +89,34 @@ class CrossedProducts:
         return out
 
 
-def _sparse(parts, shape):
-    values, rows, columns = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    index = np.int32 if max(shape) < 2**31 else np.int64
-    return sparse.coo_array((values, (rows.astype(index), columns.astype(index))), shape=shape).tocsr()
+class Pattern:
+    """Where a sparse matrix has entries, put together from the cells of some pairs of factors."""
+
+    def __init__(
+        self,
+        places: Sequence[tuple[IntArray, IntArray]],
+        pairs: Sequence[tuple[int, int]],
+        shape: tuple[int, int],
+    ) -> None:
+        self.pairs, self.shape = pairs, shape
+        rows, columns = (np.concatenate(arrays) for arrays in zip(*places, strict=True))
+        index = np.int32 if max(*shape, rows.size) < 2**31 else np.int64
+        number = np.arange(rows.size, dtype=float)  # exact up to 2^53
+        found = sparse.coo_array((number, (rows.astype(index), columns.astype(index))), shape=shape).tocsr()
+        order = found.data.astype(index)
+        self._order = None if np.array_equal(order, np.arange(order.size)) else order
+        self._indices, self._indptr = found.indices, found.indptr
+
+    def filled(self, C: dict) -> sparse.csr_array:
+        """Return the matrix with the entries ``C[f, h]`` (q_f, q_h, cells)."""
+        parts = [C[pair].ravel() for pair in self.pairs]
+        values = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        values = values if self._order is None else values[self._order]
+        return sparse.csr_array((values, self._indices, self._indptr), shape=self.shape)
 
 
-def _times_blocks(B, V):
+def times_blocks(B: FloatArray, V: FloatArray) -> FloatArray:
+    """Return ``B_j V_j`` of the levels, B (q, q, J) and V (q J, r), effect by effect."""
     if len(B) == 1:
         return B[0, 0][:, None] * V
     W = V.reshape(len(B), -1, V.shape[1])
@@ -128,21 +164,21 @@ class CrossedSystem:
         products = self.products
         LV = products.by_factor(self.Lambda, V)
         out = products.products(LV)
-        out -= products.N.T @ _times_blocks(self.K, products.N @ LV)
+        out -= products.N.T @ times_blocks(self.K, products.N @ LV)
         return products.by_factor(self.transposed, out) + V
 
     def reduced(self, C0: FloatArray, C: FloatArray) -> FloatArray:
         """Return right-hand sides (m, r) after the first factor is eliminated: ``Lambda'(C - N'K C0)``."""
-        explained = self.products.N.T @ _times_blocks(self.K, C0)
+        explained = self.products.N.T @ times_blocks(self.K, C0)
         return self.products.by_factor(self.transposed, C - explained)
 
     def first(self, V: FloatArray, C0: FloatArray | float = 0.0) -> FloatArray:
         """Return the first factor's effects for those of the others: ``M^-1 Lambda_0'(C0 - N Lambda V)``."""
-        return _times_blocks(self.MiL, C0 - self.products.N @ self.products.by_factor(self.Lambda, V))
+        return times_blocks(self.MiL, C0 - self.products.N @ self.products.by_factor(self.Lambda, V))
 
     def explained(self, C0: FloatArray) -> FloatArray:
         """Return ``C0'K C0``, what the first factor takes from the products of the right-hand sides."""
-        return C0.T @ _times_blocks(self.K, C0)
+        return C0.T @ times_blocks(self.K, C0)
 
     def solve(self, B: FloatArray, tolerance: float) -> FloatArray:
         """Return ``S^-1 B`` for each column of B, to a relative error in the norm of the problem.
@@ -160,20 +196,37 @@ class CrossedSystem:
         Stochastic Lanczos quadrature: the coefficients of conjugate gradients are those of a tridiagonal
         matrix with the same moments (Ubaru, Chen and Saad 2017, *SIAM Journal on Matrix Analysis* 38(4)).
         """
-        start = self._times_root(z)
-        _, lengths, ratios = self._conjugate_gradients(start, tolerance)
-        return self.log_det_blocks + np.array(
+        return self.probed(z, tolerance)[2]
+
+    def probed(
+        self, z: FloatArray, tolerance: float, near: FloatArray | None = None
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Return vectors a and b (m, k) with ``E a b' = S^-1`` for random signs z, and what
+        :meth:`log_determinants` returns: one run of conjugate gradients knows both.
+
+        With D the diagonal blocks of S and L their roots, ``a = L'^-1 z`` and ``b = S^-1 L z``: were S
+        equal to D, b would be a. ``near`` (m, k) is where to look for b, such as that of a system near by;
+        the determinants then are not known: NaN.
+        """
+        start = self.products.by_block(self.D, z)
+        found, lengths, ratios = self._conjugate_gradients(start, tolerance, near)
+        if near is not None:
+            return self.products.by_block(self.Dinv, start), found, np.full(z.shape[1], np.nan)
+        determinants = self.log_det_blocks + np.array(
             [len(z) * _first_logarithm(a, b) for a, b in zip(lengths.T, ratios.T, strict=True)]
         )
+        return self.products.by_block(self.Dinv, start), found, determinants
 
-    def _times_root(self, V):
-        return self.products.by_block(self.D, V)
-
-    def _conjugate_gradients(self, B, tolerance):
+    def _conjugate_gradients(self, B, tolerance, near=None):
         X, R = np.zeros_like(B), B.copy()
         Z = self.products.by_block(self.Dinv, R)
-        P, size = Z.copy(), np.einsum("mr,mr->r", R, Z)
+        size = np.einsum("mr,mr->r", R, Z)
         enough = tolerance**2 * size
+        if near is not None:
+            X, R = near.copy(), B - self.times(near)
+            Z = self.products.by_block(self.Dinv, R)
+            size = np.einsum("mr,mr->r", R, Z)
+        P = Z.copy()
         lengths, ratios = [], []
         for _ in range(MOST_STEPS):
             if not (size > enough).any():

@@ -56,10 +56,17 @@ class Factor:
     def n_columns(self) -> int:
         return self.q * self.n_levels
 
+    @cached_property
+    def is_intercept(self) -> bool:
+        """Is Z one column of ones, with which nothing need be multiplied?"""
+        return self.q == 1 and bool((self.Z == 1.0).all())
+
     def sums(self, values: FloatArray) -> FloatArray:
         """Return ``Z'values`` (q, J), Z as it is stored, for values (n,)."""
         if self.n_levels == 1:
             return (self.Z @ values)[:, None]
+        if self.is_intercept:
+            return np.bincount(self.codes, values, minlength=self.n_levels)[None]
         return np.stack([np.bincount(self.codes, z * values, minlength=self.n_levels) for z in self.Z])
 
     def columns(self, rows: slice = slice(None)) -> FloatArray:

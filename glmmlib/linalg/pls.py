@@ -234,6 +234,12 @@ class Factorisation:
                 "a block of the penalised least squares matrix is not positive definite"
             )
 
+    @property
+    def root_of_information(self) -> FloatArray:
+        """The lower triangular root of ``X'V^-1X`` (p, p)."""
+        m = self.structure.m
+        return self.L[m:, m:]
+
     def solve(
         self, rhs: Sequence[FloatArray], rhs_X: FloatArray | None = None
     ) -> tuple[list[FloatArray], FloatArray, float]:

@@ -25,7 +25,9 @@ from glmmlib.families.links import Link
 from glmmlib.families.registry import any_family, zero_inflated
 from glmmlib.families.registry import family as find_family
 from glmmlib.likelihood.glmm import ExactFitError, LaplaceDeviance, RangeError, SaddleError, SaturatedError
+from glmmlib.likelihood.glmm_iterative import is_iterative, why_not_iterative
 from glmmlib.likelihood.glmm_minimise import minimise_deviance
+from glmmlib.likelihood.iterative_laplace_solution import IterativeLaplaceSolution, solve_iteratively
 from glmmlib.likelihood.laplace_solution import LaplaceSolution
 from glmmlib.likelihood.patience import IN_PIRLS, patience
 from glmmlib.likelihood.quadrature import Quadrature
@@ -53,6 +55,7 @@ def glmer(
     dispersion: str | None = None,
     known: Mapping[str, Any] | None = None,
     zi: str | None = None,
+    exact: bool | None = None,
 ) -> GeneralizedMixedModelFit:
     r"""Fit a generalised linear mixed model by maximum likelihood.
 
@@ -98,6 +101,11 @@ def glmer(
         anything else; ``"~ 1"`` is one probability for all rows. A response then has the mean ``(1 - pi)
         mu``. With a truncated family it is a hurdle model: all zeros are such zeros, pi is the probability of
         a zero. No random effects, no offset.
+    exact : bool, optional
+        How crossed factors are solved: with a dense matrix (True), or by conjugate gradients (False), which
+        leave a Monte Carlo error that summary and ``fit.convergence`` state. The latter is for binomial and
+        Poisson responses and ``(1 | g)`` terms. By default the dense matrix, up to 3,000 columns; the summary
+        of a larger fit says what ``exact=True`` would take.
 
     Returns
     -------
@@ -149,6 +157,8 @@ def glmer(
     >>> fit.auxiliary_params.round(2).to_dict()
     {'zi Intercept': -0.33, 'zi YEAR[T.96]': -2.24, 'zi YEAR[T.97]': 0.34}
     """
+    if exact is not None and not isinstance(exact, bool | np.bool_):
+        raise ModelError(f"exact is True, False or None, not {exact!r}: by default the size decides")
     chosen = find_family(family, link)
     chosen = chosen if zi is None else zero_inflated(chosen)
     design = build_design(
@@ -173,7 +183,7 @@ def glmer(
     check_covariances(groups)
     if chosen.support.in_trials:
         check_single_trials(groups, _checked(chosen, design)[1], design.response_name)
-    problem = _problem(chosen, design, groups, _quadrature(n_agq, groups))
+    problem = _problem(chosen, design, groups, _quadrature(n_agq, groups), exact)
     fit = GeneralizedMixedModelFit(design, theta_names, _solution(problem))
     warn_about_estimates(fit, stacklevel=4)
     return fit
@@ -220,10 +230,10 @@ def _check_columns(design, told):
         )
 
 
-def _problem(family, design, groups, quadrature):
+def _problem(family, design, groups, quadrature, exact):
     y, prior = _checked(family, design)
     auxiliary = {own.name: (own.D, own.columns) for own in design.auxiliary}
-    problem = LaplaceDeviance(family, y, design.X, groups, prior, design.offset, quadrature, auxiliary)
+    problem = LaplaceDeviance(family, y, design.X, groups, prior, design.offset, quadrature, auxiliary, exact)
     if quadrature is not None and problem.structure.crossed:
         names = ", ".join(g.name for g in groups)
         raise ModelError(
@@ -231,12 +241,21 @@ def _problem(family, design, groups, quadrature):
             f"several of which each is nested in the next; those of this model ({names}) cross each other: "
             "the integral does not split into one for each group; use n_agq=1"
         )
+    why = why_not_iterative(problem) if is_iterative(problem) else ""
+    if why:
+        raise ModelError(
+            f"{why}, which the iterative solution of crossed factors does not know: take exact=True, or "
+            "leave exact=False out"
+        )
     return problem
 
 
 def _solution(problem: LaplaceDeviance) -> LaplaceSolution:
     family = problem.family
     keep_memory()
+    if is_iterative(problem):
+        with one_blas_thread(), np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            return solve_iteratively(problem)
     # a step that leaves the floating-point numbers has an infinite value and is shortened
     with one_blas_thread(), np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         try:
@@ -350,7 +369,11 @@ class GeneralizedMixedModelFit(MixedModelFit):
 
     solution: LaplaceSolution
     kind = "generalised linear mixed model"
-    title = "Generalised linear mixed model by maximum likelihood"
+
+    @property
+    def title(self) -> str:
+        how = ", solved iteratively" if self.convergence.approximation else ""
+        return f"Generalised linear mixed model by maximum likelihood{how}"
 
     @property
     def estimation(self) -> str:
@@ -400,7 +423,8 @@ class GeneralizedMixedModelFit(MixedModelFit):
     # -- again -----------------------------------------------------------------------------------------
 
     def _call(self) -> tuple[Callable[..., Any], dict[str, Any]]:
-        arguments = {"n_agq": self.n_agq, "known": self.design.known} | self.family.as_arguments()
+        arguments = {"n_agq": self.n_agq, "known": self.design.known, "exact": self.solution.problem.exact}
+        arguments |= self.family.as_arguments()
         return glmer, arguments | self.auxiliary_formulas
 
     def _question(self) -> dict[str, Any]:
@@ -410,6 +434,7 @@ class GeneralizedMixedModelFit(MixedModelFit):
             "link": family.link.name,
             "n_agq": self.n_agq,
             "auxiliary": self.auxiliary_formulas,
+            "exact": self.solution.problem.exact,
         }
 
     @classmethod
@@ -423,11 +448,13 @@ class GeneralizedMixedModelFit(MixedModelFit):
     ) -> GeneralizedMixedModelFit:
         family = any_family(question["family"], question["link"])
         groups, theta_names = arrange(design.random)
-        problem = _problem(family, design, groups, _quadrature(question["n_agq"], groups))
+        quadrature = _quadrature(question["n_agq"], groups)
+        problem = _problem(family, design, groups, quadrature, question.get("exact"))
         if y is not None:
             design = replace(design, y=y)
             problem = problem.with_response(*_checked(family, design))
-        return cls(design, theta_names, LaplaceSolution.restored(problem, state))
+        kind = IterativeLaplaceSolution if "error" in state else LaplaceSolution
+        return cls(design, theta_names, kind.restored(problem, state))
 
     @checked
     def refit(self, y: FloatArray | pd.Series, warn: bool = True) -> GeneralizedMixedModelFit:
@@ -489,7 +516,8 @@ class GeneralizedMixedModelFit(MixedModelFit):
         True
         """
         groups, theta_names = arrange(design.random)
-        problem = _problem(self.family, design, groups, self.solution.problem.quadrature)
+        own = self.solution.problem
+        problem = _problem(self.family, design, groups, own.quadrature, own.exact)
         return GeneralizedMixedModelFit(design, theta_names, _solution(problem))
 
     def refit_many(self, Y: FloatArray) -> Refits:

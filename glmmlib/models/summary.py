@@ -170,8 +170,9 @@ def _notes(fit):
     if fit.convergence.approximation:
         yield fit.convergence.approximation
         yield (
-            f"the log-likelihood has a Monte Carlo error of {0.5 * fit.solution.deviance_error:.2g}: smaller "
-            "differences between models say nothing"
+            f"the log-likelihood has a Monte Carlo error of {0.5 * fit.solution.deviance_error:.2g}, AIC "
+            f"and BIC one of {fit.solution.deviance_error:.2g}: smaller differences between models "
+            "say nothing"
         )
     for sentence in fit.singular_terms:
         yield f"singular fit: {sentence}; tests of the fixed effects take it as known"

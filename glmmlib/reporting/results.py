@@ -173,6 +173,8 @@ def model_table(fit: FittedModel, numbers: Numbers) -> Table:
         ("REML criterion" if fit.reml else "Log-likelihood", f"{fit.deviance if fit.reml else fit.llf:.2f}")
     ]
     rows += [("AIC", f"{fit.aic:.2f}"), ("BIC", f"{fit.bic:.2f}")]
+    if fit.solution.deviance_error > 0:
+        rows.append(("Monte Carlo error of AIC and BIC", f"{fit.solution.deviance_error:.2g}"))
     return Table("Model", ("", "Value"), tuple(rows))
 
 

@@ -201,7 +201,8 @@ def glance(fit: FittedModel) -> pd.DataFrame:
     DataFrame
         ``nobs``, ``sigma``, ``dispersion``, ``logLik``, ``AIC``, ``BIC``, ``REMLcrit`` (for a fit by REML),
         ``deviance`` (-2 log L, for one by maximum likelihood), ``df_residual``, ``is_singular`` and
-        ``converged``. So rows of several fits can be stacked.
+        ``converged``; for a fit that was solved iteratively also ``AIC_error``, the Monte Carlo error of AIC,
+        BIC and deviance. So rows of several fits can be stacked.
 
     Examples
     --------
@@ -211,6 +212,7 @@ def glance(fit: FittedModel) -> pd.DataFrame:
        nobs  sigma  logLik     AIC  REMLcrit
     0   180   25.6  -871.8  1755.6    1743.6
     """
+    error = fit.solution.deviance_error
     return pd.DataFrame(
         [
             {
@@ -226,6 +228,7 @@ def glance(fit: FittedModel) -> pd.DataFrame:
                 "is_singular": fit.is_singular,
                 "converged": fit.convergence.converged,
             }
+            | ({"AIC_error": error} if error > 0 else {})
         ]
     )
 
