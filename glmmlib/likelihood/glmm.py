@@ -24,7 +24,7 @@ links (``glmmlib.likelihood.predictors``), such as the logarithm of its dispersi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any
@@ -81,7 +81,7 @@ class Mode:
     score: np.ndarray
     weight: np.ndarray
     cross: Any
-    factorisation: Factorisation
+    factorisation: Any
     penalised: float  # -2 sum of kernels + |u|^2
     gradient: list  # what is left of it,
     decrement: float  # and what the Newton step that was not taken would still gain
@@ -139,7 +139,7 @@ class LaplaceDeviance:
         self.Q = np.linalg.solve(self.R.T, X.T)[:, self.rows] if self.p else np.zeros((0, self.n))
         self.predictors = AuxiliaryPredictors.of(family, auxiliary or {}, self.n).in_order(self.rows)
         self.pirls_tolerance = PIRLS_TOLERANCE
-        self.factorise: Callable[..., Any] = Factorisation
+        self.factorise: Any = Factorisation  # or what answers the same questions without a dense matrix
         self.begins_with_every = 1  # row, or with each second, third ...: where the search begins
         self._last: list[FloatArray] = [np.zeros((f.q, f.n_levels)) for f in self.structure.factors]
         self._anchor = None

@@ -56,7 +56,7 @@ def iterative(problem: LaplaceDeviance, probes: int) -> LaplaceDeviance:
     """Return the same model with so many probes in the place of the dense matrix."""
     other, structure = copy(problem), problem.structure
     cross = problem.cross_products(np.ones(problem.n))
-    other.factorise = Probes(structure, cross, probes, SEED, PROBE_TOLERANCE).factorise
+    other.factorise = Probes(structure, cross, probes, SEED, PROBE_TOLERANCE)
     other.pirls_tolerance = SEARCH_TOLERANCE
     other.begins_with_every = 1 + problem.n // ROWS_TO_BEGIN
     other.begin_at([np.zeros((f.q, f.n_levels)) for f in structure.factors])
@@ -132,10 +132,10 @@ def near(
 ) -> tuple[FloatArray, Callable[[FloatArray], FloatArray]]:
     """Return the gradient at some parameters, and a function that gives it near by for less."""
     other = copy(problem)
-    other.factorise = problem.factorise.__self__.with_tolerance(DIFFERENCE_TOLERANCE).factorise
+    other.factorise = problem.factorise.with_tolerance(DIFFERENCE_TOLERANCE)
     _, gradient, mode = other.evaluate(parameters)
     other._keep(mode, parameters)
-    other.factorise = mode.factorisation.probes.near(mode.factorisation).factorise
+    other.factorise = mode.factorisation.probes.near(mode.factorisation)
     return gradient, other.gradient
 
 

@@ -129,10 +129,10 @@ def solve_iteratively(problem: LaplaceDeviance) -> IterativeLaplaceSolution:
         announced(number, SEED, in_theta, in_beta, price),
     )
     is_exact = factorisation.probes.is_exact
-    error = 0.0 if is_exact else float(factorisation.log_dets.std(ddof=1) / np.sqrt(number))
+    of_deviance = 0.0 if is_exact else float(factorisation.log_dets.std(ddof=1) / np.sqrt(number))
     hessian = np.linalg.inv(found.inverse_hessian)
     return IterativeLaplaceSolution(
-        problem, found.parameters, convergence, None, hessian, found.value, error, found.mode.u, number
+        problem, found.parameters, convergence, None, hessian, found.value, of_deviance, found.mode.u, number
     )
 
 

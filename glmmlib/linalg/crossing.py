@@ -66,7 +66,7 @@ class Factor:
         if self.n_levels == 1:
             return (self.Z @ values)[:, None]
         if self.is_intercept:
-            return np.bincount(self.codes, values, minlength=self.n_levels)[None]
+            return np.stack([np.bincount(self.codes, values, minlength=self.n_levels)])
         return np.stack([np.bincount(self.codes, z * values, minlength=self.n_levels) for z in self.Z])
 
     def columns(self, rows: slice = slice(None)) -> FloatArray:

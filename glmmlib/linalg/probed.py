@@ -76,7 +76,7 @@ class Probes:
     def number(self) -> int:
         return self.z.shape[1]
 
-    def factorise(
+    def __call__(
         self, structure: Structure, cross: CrossProducts, Lambda: Sequence[FloatArray]
     ) -> ProbedFactorisation:
         """Return what takes the place of a :class:`~glmmlib.linalg.pls.Factorisation`."""
@@ -140,7 +140,7 @@ class ProbedFactorisation:
         first, rest = flat[0], np.concatenate(flat[1:])
         x, v = self.solve_columns(first, rest)
         quadratic = float(np.vdot(first, x) + np.vdot(rest, v))
-        beta = np.zeros(self.p)
+        beta: FloatArray = np.zeros(self.p)
         if self.p:
             of_first, of_rest, information = self._of_X
             left = -(of_first.T @ first + of_rest.T @ rest)[:, 0] + (0.0 if rhs_X is None else rhs_X)
