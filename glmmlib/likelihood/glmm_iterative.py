@@ -17,7 +17,7 @@ import numpy as np
 from glmmlib.likelihood.glmm import LaplaceDeviance, Mode
 from glmmlib.likelihood.glmm_start import first_parameters
 from glmmlib.likelihood.lmm import MOST_DENSE
-from glmmlib.likelihood.lmm_iterative import FARTHEST, PROBES, SEED
+from glmmlib.likelihood.lmm_iterative import FARTHEST, SEED
 from glmmlib.likelihood.optimise import vanishing_gradient
 from glmmlib.linalg.probed import CHUNK_NUMBERS, Probes
 from glmmlib.types import FloatArray
@@ -25,7 +25,6 @@ from glmmlib.types import FloatArray
 PROBE_TOLERANCE, DIFFERENCE_TOLERANCE = 1e-3, 1e-5
 SEARCH_TOLERANCE = 1e-7  # of PIRLS, while ten times as much is left of the gradient
 ROWS_TO_BEGIN = 100_000  # tell the first fixed effects
-FEW_PROBES = 8  # where columns are many: their error falls with the number of levels too
 
 
 def why_not_iterative(problem: LaplaceDeviance) -> str:
@@ -61,11 +60,6 @@ def iterative(problem: LaplaceDeviance, probes: int) -> LaplaceDeviance:
     other.begins_with_every = 1 + problem.n // ROWS_TO_BEGIN
     other.begin_at([np.zeros((f.q, f.n_levels)) for f in structure.factors])
     return other
-
-
-def first_number(problem: LaplaceDeviance) -> int:
-    """Return the number of probes to begin with."""
-    return PROBES if problem.structure.m <= MOST_DENSE else FEW_PROBES
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,21 +12,18 @@ from glmmlib.errors import ModelError
 from glmmlib.likelihood.glmm import LaplaceDeviance, RangeError
 from glmmlib.likelihood.glmm_iterative import (
     Found,
-    first_number,
     gradient_covariance,
     iterative,
     near,
     solve_gradient,
 )
 from glmmlib.likelihood.laplace_solution import LaplaceSolution
-from glmmlib.likelihood.lmm_iterative import SEED
+from glmmlib.likelihood.lmm_iterative import SEED, enough_probes, first_number
 from glmmlib.likelihood.patience import IN_PIRLS, announced, dense_price
 from glmmlib.likelihood.solution import Convergence, Estimates
 from glmmlib.types import FloatArray
 
 ENOUGH = 1e-5  # g' H^-1 g at which the search ends: a few thousandths of a standard error
-GOAL = 0.02  # the Monte Carlo error of theta, in standard errors, above which there are more probes:
-MOST_PROBES = 320
 WIDER = 2.0  # differences than those of exact gradients, whose digits end later
 
 
@@ -140,13 +137,12 @@ def _found(problem: LaplaceDeviance) -> tuple[Found, int, float, float]:
     """Return the estimates, the number of probes and what :func:`_errors` says; with as many more probes
     as it takes where it says too much.
     """
-    number = first_number(problem)
+    number = first_number(problem.structure.m)
     probed = iterative(problem, number)
     found = solve_gradient(probed, ENOUGH)
     in_theta, in_beta = _errors(probed, found)
-    if in_theta > GOAL:
-        number = min(int(1.2 * number * (in_theta / GOAL) ** 2), MOST_PROBES)
-        probed = iterative(problem, number)
+    if (more := enough_probes(number, in_theta)) > number:
+        probed = iterative(problem, more)
         found = solve_gradient(probed, ENOUGH, found)
         in_theta, in_beta = _errors(probed, found)
     return found, found.mode.factorisation.probes.number, in_theta, in_beta

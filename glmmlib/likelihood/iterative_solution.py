@@ -15,6 +15,7 @@ from glmmlib.likelihood.lmm_iterative import (
     SEED,
     IterativeDeviance,
     IterativePoint,
+    enough_probes,
     solve_gradient,
 )
 from glmmlib.likelihood.patience import FACTORISATIONS, announced, dense_price
@@ -52,7 +53,11 @@ class IterativeSolution(LinearSolution):
 
     @classmethod
     def restored(cls, problem: ProfiledDeviance, state: Mapping[str, Any]) -> IterativeSolution:
-        return cls(problem, state["theta"], Convergence(**state["convergence"]))
+        iterative = IterativeDeviance(problem, state["probes"])
+        return cls(problem, state["theta"], Convergence(**state["convergence"]), iterative)
+
+    def state(self) -> dict[str, Any]:
+        return super().state() | {"probes": self._iterative.z.shape[1]}
 
     def _best(self) -> Estimates:
         problem, found = self.problem, self.found
@@ -89,9 +94,14 @@ def solve_iteratively(problem: ProfiledDeviance) -> IterativeSolution:
     ModelError
         If the search does not end.
     """
-    iterative = IterativeDeviance(problem)
+    iterative, n_before = IterativeDeviance(problem), 0
     try:
         theta, H = solve_gradient(iterative, ENOUGH)
+        moved, in_se = _moved(iterative, theta, H)
+        if (more := enough_probes(iterative.z.shape[1], in_se)) > iterative.z.shape[1]:
+            n_before, iterative = iterative.n_evaluations, IterativeDeviance(problem, more)
+            theta, H = solve_gradient(iterative, ENOUGH, (theta, H))
+            moved, in_se = _moved(iterative, theta, H)
         gradient = iterative.gradient(theta)
         found = iterative.at(iterative.Lambdas(theta))
     except np.linalg.LinAlgError as error:
@@ -99,9 +109,6 @@ def solve_iteratively(problem: ProfiledDeviance) -> IterativeSolution:
             f"the iterative solution of the crossed factors failed: {error}; try exact=True, which takes "
             f"{_price(problem)}"
         ) from None
-    errors = H @ iterative.gradient_covariance(theta, found) @ H
-    moved = np.sqrt(np.diag(errors))
-    in_se = float((moved / np.sqrt(2.0 * np.diag(H))).max())
     beta_in_se = _shift_of_beta(iterative, found, theta + moved)
     said = announced(iterative.z.shape[1], SEED, in_se, beta_in_se, _price(problem), " tests are normal (z);")
     convergence = Convergence(
@@ -109,7 +116,7 @@ def solve_iteratively(problem: ProfiledDeviance) -> IterativeSolution:
         "converged",
         0.5 * float(gradient @ H @ gradient),
         float(np.abs(gradient).max()),
-        iterative.n_evaluations,
+        n_before + iterative.n_evaluations,
         said,
     )
     snapped = problem.covariance.snapped(theta)
@@ -119,11 +126,18 @@ def solve_iteratively(problem: ProfiledDeviance) -> IterativeSolution:
     return IterativeSolution(problem, snapped, convergence, iterative, found)
 
 
+def _moved(iterative, theta, H):
+    """Return the Monte Carlo errors (k,) of theta, and the largest in standard errors."""
+    point = iterative.at(iterative.Lambdas(theta))
+    moved = np.sqrt(np.diag(H @ iterative.gradient_covariance(theta, point) @ H))
+    return moved, float((moved / np.sqrt(2.0 * np.diag(H))).max())
+
+
 def _shift_of_beta(iterative, found, theta):
     """Return how far beta moves, in standard errors, when theta moves by its Monte Carlo error."""
     if not iterative.p:
         return 0.0
-    there = iterative.at(iterative.Lambdas(theta))
+    there = iterative.without_probes(iterative.Lambdas(theta))
     scale = np.sqrt(found.r2 / iterative.df * np.diag(np.linalg.inv(found.information)))
     return float((np.abs(there.beta - found.beta) / scale).max())
 

@@ -13,16 +13,27 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from glmmlib.likelihood.lmm import ProfiledDeviance, gradient_from_sums
+from glmmlib.likelihood.lmm import MOST_DENSE, ProfiledDeviance, gradient_from_sums
 from glmmlib.likelihood.lmm_start import first_theta
 from glmmlib.likelihood.optimise import vanishing_gradient
 from glmmlib.linalg.conjugate import CrossedProducts, CrossedSystem
 from glmmlib.types import FloatArray
 
 SEED = 1
-PROBES = 16
+PROBES, FEW_PROBES = 16, 8  # the latter where columns are many: their error falls with the levels too
+GOAL, MOST_PROBES = 0.02, 320  # a Monte Carlo error of theta in standard errors, and probes to reach it
 TOLERANCE, PROBE_TOLERANCE = 1e-8, 1e-3
 FARTHEST = 0.5  # of theta's own length, a step: beyond zero lies the same model again, mirrored
+
+
+def first_number(m: int) -> int:
+    """Return the number of probes to begin with, for m columns of crossed factors."""
+    return PROBES if m <= MOST_DENSE else FEW_PROBES
+
+
+def enough_probes(number: int, error: float) -> int:
+    """Return how many probes it takes where so many leave this error of theta, in standard errors."""
+    return number if error <= GOAL else min(int(1.2 * number * (error / GOAL) ** 2), MOST_PROBES)
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,11 +60,12 @@ class IterativeDeviance:
     ----------
     problem : ProfiledDeviance
         With two factors or more.
-    probes : int
+    probes : int, optional
         Vectors of random signs; the error of theta falls with the root of their number.
     """
 
-    def __init__(self, problem: ProfiledDeviance, probes: int = PROBES) -> None:
+    def __init__(self, problem: ProfiledDeviance, probes: int | None = None) -> None:
+        probes = first_number(problem.structure.m) if probes is None else probes
         self.problem, self.structure, self.covariance = problem, problem.structure, problem.covariance
         self.n, self.p, self.df, self.reml = problem.n, problem.p, problem.df, problem.reml
         self.cross, self.Zy, self.yy = problem.cross, problem.Zy, problem.yy
@@ -83,8 +95,11 @@ class IterativeDeviance:
             self._last[key] = self._solved(Lambdas)
         return self._last[key]
 
-    def _solved(self, Lambdas):
-        self.n_evaluations += 1
+    def without_probes(self, Lambdas: Sequence[FloatArray]) -> IterativePoint:
+        """Solve penalised least squares alone; the point has no sums."""
+        return self._solved(Lambdas, is_probed=False)
+
+    def _solved(self, Lambdas, is_probed=True):
         system, p = CrossedSystem(self.products, Lambdas), self.p
         right = system.reduced(self.C0, self.C)
         W = system.solve(right, TOLERANCE)
@@ -97,6 +112,9 @@ class IterativeDeviance:
         residual = np.append(-beta, 1.0)
         factors = self.structure.factors
         u = [(V @ residual).reshape(f.q, f.n_levels) for V, f in zip(U, factors, strict=True)]
+        if not is_probed:
+            return IterativePoint(Lambdas, system, u, beta, r2, G[:p, :p], [])
+        self.n_evaluations += 1
         sums = self._probed(system)
         if self.reml and p:
             root = np.linalg.inv(np.linalg.cholesky(G[:p, :p]))
@@ -152,15 +170,19 @@ def _outer(a, b, q):
     return 0.5 * (found + found.swapaxes(1, 2))
 
 
-def solve_gradient(deviance: IterativeDeviance, tolerance: float) -> tuple[FloatArray, FloatArray]:
-    """Return where the gradient vanishes, ``g' H^-1 g < tolerance``, and the inverse Hessian there.
+def solve_gradient(
+    deviance: IterativeDeviance, tolerance: float, begun: tuple[FloatArray, FloatArray] | None = None
+) -> tuple[FloatArray, FloatArray]:
+    """Return where the gradient vanishes, ``g' H^-1 g < tolerance``, and the inverse Hessian there; ``begun``
+    are those with other probes.
 
     Raises
     ------
     numpy.linalg.LinAlgError
         If there is no such theta, as where a variance is zero.
     """
-    return vanishing_gradient(deviance.gradient, *first_theta(deviance), tolerance, _length)[:2]
+    start = first_theta(deviance) if begun is None else begun
+    return vanishing_gradient(deviance.gradient, *start, tolerance, _length)[:2]
 
 
 def _length(theta, step):

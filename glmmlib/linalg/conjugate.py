@@ -190,7 +190,7 @@ class CrossedSystem:
         """
         return self._conjugate_gradients(B, tolerance)[0]
 
-    def log_determinants(self, z: FloatArray, tolerance: float = 1e-6) -> FloatArray:
+    def log_determinants(self, z: FloatArray, tolerance: float = 1e-4) -> FloatArray:
         """Return estimates (k,) of ``log |H|`` without X, one for each probe z (m, k) of signs.
 
         Stochastic Lanczos quadrature: the coefficients of conjugate gradients are those of a tridiagonal

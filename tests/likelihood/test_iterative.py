@@ -127,7 +127,7 @@ def test_an_iterative_fit_says_what_it_is_and_what_it_cannot_tell():
     assert "solved iteratively" in repr(fit)
     for text in (str(fit.summary()), str(fit.convergence)):
         told = " ".join(text.split())
-        assert "16 random probes (seed 1)" in told and "exact=True would take" in told
+        assert "random probes (seed 1)" in told and "exact=True would take" in told
     assert "log-likelihood has a Monte Carlo error" in " ".join(str(fit.summary()).split())
     assert fit.statistic == "z"
     again = gl.lmer(formula, data, exact=False)
