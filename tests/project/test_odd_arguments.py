@@ -88,7 +88,7 @@ def test_nothing_is_swallowed(what, fits):
     "fit, option",
     [
         *(("lmm", option) for option in ("family", "link", "n_agq", "dispersion", "zi", "nonsense")),
-        *(("poisson", option) for option in ("reml", "residual", "sigma", "exact", "nonsense")),
+        *(("poisson", option) for option in ("reml", "residual", "sigma", "nonsense")),
     ],
 )
 def test_an_update_has_the_options_of_its_model(fits, fit, option):
