@@ -21,7 +21,6 @@ import numpy as np
 import pandas as pd
 from scipy.special import logsumexp
 
-from glmmlib.covariance.groups import refuse_curves
 from glmmlib.design.newdata import new_design
 from glmmlib.design.subset import kept_rows
 from glmmlib.display.arguments import checked
@@ -30,6 +29,7 @@ from glmmlib.display.words import counted, did_you_mean
 from glmmlib.errors import GlmmlibError, GlmmlibWarning, ModelError
 from glmmlib.families.averages import normal_nodes
 from glmmlib.fitted import FittedModel
+from glmmlib.inference.bends import Bends
 from glmmlib.inference.expected import Rows, Scale
 from glmmlib.prediction.simulate import require_generator
 from glmmlib.replicates.parallel import in_parallel
@@ -150,7 +150,7 @@ def cross_validate(
     ------
     ModelError
         For an unknown grouping factor, folds that cannot be, a fold without which the model cannot be fitted,
-        and models with curves or ``residual=``.
+        and models with ``residual=``.
 
     Notes
     -----
@@ -166,7 +166,6 @@ def cross_validate(
       Folds  Log score       SE   RMSE
          18    -5.2999  0.1314  49.60
     """
-    refuse_curves(fit.groups, "cross-validation by groups")
     if fit.design.residual is not None:
         raise ModelError(
             "cross-validation by groups is not there for a model with residual=, whose blocks are no random "
@@ -247,11 +246,13 @@ def _predicted(fit, rest, left_out):
         design, design.data.loc[left_out], random=terms, ungrouped=terms, offset=offset, auxiliary=True
     )
     new = replace(new, offset=None if design.offset is None else design.offset[left_out])
-    rows = Rows(rest, Scale("response", True), new)
+    bends = Bends.of(rest)
+    rows = Rows(rest, Scale("response", True), new, bends.columns(new.random, len(new.index)))
     y, weights = fit.observations
     y, weights = y[left_out], None if weights is None else weights[left_out]
     estimates = rest.solution.estimates
-    mean, eta = rows.expected(estimates), new.fixed_predictor(estimates.beta)
+    mean = rows.expected(estimates, bends.heights)
+    eta = new.fixed_predictor(estimates.beta) + bends.heights @ rows.curves
     density = _log_density(rest, y, eta, rows.variance(estimates), weights, rest.auxiliary_in(new))
     return np.column_stack([density, mean, fit.family.observed(y, weights) - mean])
 

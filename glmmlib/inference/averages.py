@@ -15,7 +15,7 @@ from glmmlib.display.arguments import check_labels
 from glmmlib.display.words import listed
 from glmmlib.errors import DataError, ModelError
 from glmmlib.fitted import FittedModel
-from glmmlib.inference.contrasts import degrees_of_freedom, half_widths, table_of_tests
+from glmmlib.inference.contrasts import half_widths, table_of_tests
 from glmmlib.types import FloatArray
 
 
@@ -74,18 +74,10 @@ def difference(change: str, a: FloatArray, b: FloatArray, divisor: float) -> Flo
 
 
 def table_of_changes(
-    fit: FittedModel,
-    estimate: FloatArray,
-    G: FloatArray,
-    cov: FloatArray,
-    level: float,
-    ddf: str,
-    is_log: bool,
+    estimate: FloatArray, cov: FloatArray, df: FloatArray, level: float, is_log: bool
 ) -> pd.DataFrame:
-    """Test each estimate, whose derivatives in the parameters are G (r, k), against zero;
-    logarithms are undone after."""
+    """Test each estimate against zero; logarithms are undone after."""
     se = np.sqrt(np.diag(cov))
-    df = degrees_of_freedom(fit, G, ddf)
     table = table_of_tests(estimate, np.where(se > 0, se, np.nan), df)
     table["se"] = se
     half = half_widths(table, level)

@@ -13,6 +13,7 @@ from glmmlib.design.newdata import new_design
 from glmmlib.display.words import counted
 from glmmlib.errors import DataError, ModelError
 from glmmlib.fitted import FittedModel
+from glmmlib.inference.bends import Bends
 from glmmlib.likelihood.solution import Estimates
 from glmmlib.types import FloatArray
 
@@ -47,11 +48,12 @@ class Rows:
     fit: FittedModel
     scale: Scale
     design: NewDesign
+    curves: FloatArray  # the columns (m, n) of their bends
 
-    def expected(self, estimates: Estimates) -> FloatArray:
-        """Return the expected response (n,) of each row, at these estimates."""
+    def expected(self, estimates: Estimates, bends: FloatArray) -> FloatArray:
+        """Return the expected response (n,) of each row, at these estimates and bends (m,) of the curves."""
         family, new = self.fit.family, self.design
-        eta = new.fixed_predictor(estimates.beta)
+        eta = new.fixed_predictor(estimates.beta) + bends @ self.curves
         if self.scale.kind == "link":
             return eta
         _check_range(family, eta)
@@ -70,13 +72,15 @@ class Rows:
     def variance(self, estimates: Estimates) -> FloatArray:
         """Return the variance (n,) of the random effects of a new group of each factor."""
         total = np.zeros(len(self.design.index))
-        for g in self.fit.groups:
+        for g in (g for g in self.fit.groups if not g.is_curve):
             root = self.fit.scale * g.covariance.factor(estimates.theta)
             total += np.square(root.T @ g.columns_of(self.design.random)).sum(axis=0)
         return total
 
 
-def rows_of(fit: FittedModel, frame: pd.DataFrame, offset: FloatArray | None, scale: Scale) -> Rows:
+def rows_of(
+    fit: FittedModel, bends: Bends, frame: pd.DataFrame, offset: FloatArray | None, scale: Scale
+) -> Rows:
     """Read the rows of a data frame as the model sees them.
 
     Raises
@@ -85,9 +89,16 @@ def rows_of(fit: FittedModel, frame: pd.DataFrame, offset: FloatArray | None, sc
         For rows with a missing value, or with coefficients that have no finite estimate.
     """
     scale = scale.for_model(fit)
-    terms = tuple(range(len(fit.design.random))) if scale.over_groups else ()
-    needs_own = scale.needs_auxiliary(fit)
-    new = new_design(fit.design, frame, random=terms, ungrouped=terms, offset=offset, auxiliary=needs_own)
+    curves = bends.positions
+    groups = [k for k in range(len(fit.design.random)) if scale.over_groups and k not in curves]
+    new = new_design(
+        fit.design,
+        frame,
+        random=[*curves, *groups],
+        ungrouped=groups,
+        offset=offset,
+        auxiliary=scale.needs_auxiliary(fit),
+    )
     if not new.complete.all():
         missing = int((~new.complete).sum())
         raise DataError(
@@ -104,7 +115,7 @@ def rows_of(fit: FittedModel, frame: pd.DataFrame, offset: FloatArray | None, sc
             "some rows hold coefficients without a finite estimate (separation), whose errors are unknown: "
             "leave these rows out of the average, by newdata="
         )
-    return Rows(fit, scale, new)
+    return Rows(fit, scale, new, bends.columns(new.random, len(new.index)))
 
 
 def gradients(fit: FittedModel, function: Callable[[Estimates], FloatArray]) -> FloatArray:
@@ -122,6 +133,18 @@ def gradients(fit: FittedModel, function: Callable[[Estimates], FloatArray]) -> 
         up, down = (function(solution.estimates_at(free + s)) for s in (step, -step))
         columns.append((up - down) / (2.0 * h))
     return np.stack(columns, axis=-1)
+
+
+def bend_gradients(function: Callable[[FloatArray], FloatArray], bends: Bends) -> FloatArray:
+    """Return the derivatives (r, m) of a function of the bends."""
+    steps = STEP * np.diag(np.sqrt(np.maximum(np.diag(bends.cov), 0.0)))
+    found = [
+        (function(bends.heights + s) - function(bends.heights - s)) / (2.0 * s.max()) if s.any() else None
+        for s in steps
+    ]
+    zero = np.zeros_like(function(bends.heights))
+    columns = [zero if one is None else one for one in found]
+    return np.stack(columns, axis=-1) if columns else np.zeros((len(zero), 0))
 
 
 def _check_range(family, eta):

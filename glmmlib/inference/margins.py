@@ -24,16 +24,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from glmmlib.covariance.groups import refuse_curves
 from glmmlib.display.arguments import checked, checked_level
 from glmmlib.display.tables import Table, aligned, fixed, html_with_notes, labels_of, p_text, text_with_notes
-from glmmlib.display.words import counted
+from glmmlib.display.words import counted, listed
 from glmmlib.errors import ModelError
 from glmmlib.fitted import FittedModel
 from glmmlib.inference.averages import difference, rows_to_average, shares_of_rows, table_of_changes
+from glmmlib.inference.bends import NEGLIGIBLE, Bends, curve_keys
 from glmmlib.inference.changes import Change, changes, nudges
-from glmmlib.inference.contrasts import check_ddf, covariance
-from glmmlib.inference.expected import Scale, gradients, rows_of
+from glmmlib.inference.contrasts import check_ddf, covariance, degrees_of_freedom
+from glmmlib.inference.expected import Scale, bend_gradients, gradients, rows_of
 from glmmlib.likelihood.solution import Estimates
 from glmmlib.types import ArrayLike, FloatArray
 
@@ -149,13 +149,14 @@ def comparisons(
     ------
     ModelError, DataError
         For names that are no variables or columns, changes that are not there, ratios of averages that are
-        not positive, rows with missing values, and models with curves.
+        not positive, and rows with missing values.
 
     Notes
     -----
     The delta method takes, of a linear model, the covariance of the fixed effects, and of a generalised one
     the joint covariance of all parameters: an average over groups moves with their variances, and a mean with
-    structural zeros with those too. Derivatives in the parameters are central differences.
+    structural zeros with those too. Derivatives in the parameters are central differences. What moves along a
+    curve ``s(x)`` has the curve's errors as well, which take the amount of bending as known, and a z test.
 
     Examples
     --------
@@ -268,7 +269,7 @@ def _names(fit, scale, by_default):
     if not by_default:
         kinds += ["offset", *(["random"] if scale.over_groups else [])]
     keys = [key for key in recipe.parts if key.startswith(tuple(kinds))]
-    return recipe.columns(keys, fit.design.data.columns)
+    return recipe.columns([*keys, *curve_keys(fit)], fit.design.data.columns)
 
 
 # --- averages -------------------------------------------------------------------------------------
@@ -286,22 +287,27 @@ def _compared(
     level: float,
     ddf: str | None,
 ) -> Comparisons:
-    refuse_curves(fit.groups, "a table of average changes")
     ddf = check_ddf(fit, ddf)
+    bends = Bends.of(fit)
     data, offset = rows_to_average(fit, newdata, offset)
     shares, keys, names = shares_of_rows(data, by, weights)
     scenes = {scene: None for one in found for scene in (one.start, one.end)}
-    rows = {scene: rows_of(fit, scene.frame(data, fit.design), offset, scale) for scene in scenes}
+    rows = {scene: rows_of(fit, bends, scene.frame(data, fit.design), offset, scale) for scene in scenes}
 
-    def compared(estimates: Estimates) -> FloatArray:
-        means = {scene: shares @ at.expected(estimates) for scene, at in rows.items()}
+    def compared(estimates: Estimates, heights: FloatArray) -> FloatArray:
+        means = {scene: shares @ at.expected(estimates, heights) for scene, at in rows.items()}
         ends = [(means[one.start], means[one.end], one.divisor) for one in found]
         return np.concatenate([difference(change, *three) for three in ends])
 
-    estimate = compared(fit.solution.estimates)
-    G = gradients(fit, compared)
+    best = fit.solution.estimates
+    estimate = compared(best, bends.heights)
+    G = gradients(fit, lambda at: compared(at, bends.at(at.beta)))
+    D = bend_gradients(lambda heights: compared(best, heights), bends)
     C = covariance(fit, ddf) if ddf == "kenward-roger" else fit.solution.free_cov
-    cov = G @ C @ G.T
+    of_bends = D @ bends.cov @ D.T
+    cov = G @ C @ G.T + of_bends
+    bent = np.diag(of_bends) > NEGLIGIBLE * np.diag(cov)
+    df = np.where(bent, np.inf, degrees_of_freedom(fit, G, ddf))
     texts = [one.text("-" if change in ("difference", "slope") else "/") for one in found]
     labels = [
         (one.name, *(() if change == "slope" else (text,)), *key)
@@ -311,8 +317,9 @@ def _compared(
     index_names = ["variable", *(() if change == "slope" else ("change",)), *names]
     index = pd.MultiIndex.from_tuples(labels, names=index_names)
     index = index if index.nlevels > 1 else index.get_level_values(0)
-    table = table_of_changes(fit, estimate, G, cov, level, ddf, "ratio" in change).set_index(index)
+    table = table_of_changes(estimate, cov, df, level, "ratio" in change).set_index(index)
     notes = _notes(fit, scale, change, newdata, data, weights)
+    notes += (f"{listed(bends.names)}: how much a curve bends is taken as known",) if bent.any() else ()
     what = {"response": "expected response", "link": "linear predictor", "conditional": "conditional mean"}
     head = {"slope": "slopes", "difference": "changes"}.get(change, f"changes ({change}s)")
     title = f"Average {head} of the {what['response' if fit.is_linear else scale.kind]}"

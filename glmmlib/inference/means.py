@@ -20,14 +20,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from glmmlib.covariance.groups import refuse_curves
 from glmmlib.display.arguments import checked, checked_level
 from glmmlib.display.tables import Table, aligned, fixed, html_with_notes, labels_of, p_text, text_with_notes
-from glmmlib.display.words import did_you_mean
+from glmmlib.display.words import did_you_mean, listed
 from glmmlib.errors import ModelError
 from glmmlib.fitted import FittedModel
-from glmmlib.inference.contrasts import DDF_TITLE, check_ddf, half_widths, single_tests
+from glmmlib.inference.bends import Bends, curve_keys, grid_bends
+from glmmlib.inference.contrasts import DDF_TITLE, check_ddf, half_widths
 from glmmlib.inference.reference_grid import grid_rows, reference_grid
+from glmmlib.inference.zero_means import grid_auxiliary, means_with_zeros
 from glmmlib.types import FloatArray
 
 ADJUSTMENTS = {
@@ -53,8 +54,8 @@ class Means:
         What was averaged over, or held where.
     ddf : {"satterthwaite", "kenward-roger", "z"}
     L : (r, p) array
-        The means on the scale of the link are ``L @ fit.params`` (plus the mean offset); NaN where they
-        cannot be estimated.
+        The means on the scale of the link are ``L @ fit.params`` (plus the mean offset, and what curves bend);
+        NaN where they cannot be estimated.
     """
 
     table: pd.DataFrame
@@ -64,6 +65,8 @@ class Means:
     ddf: str
     L: np.ndarray = field(repr=False)
     _fit: FittedModel = field(repr=False)
+    _D: np.ndarray = field(repr=False)  # the same of the bends of curves
+    _bends: Bends = field(repr=False)
 
     def differences(
         self, within: str | Sequence[str] | None = None, adjust: str | None = None
@@ -200,9 +203,9 @@ def means(
         Values at which a covariate is held, ``{"Days": 5}`` or ``{"Days": [0, 5, 9]}``, or the levels of a
         factor to be used. Several values of a variable that is not in `by` are averaged over.
     kind : {"response", "link", "conditional"}
-        For a generalised model: the scale of the means, as in ``fit.predict``; with zero inflation ``"link"``
-        or ``"conditional"``, the means of the counts themselves. The average is always taken on the scale of
-        the link, then transformed.
+        For a generalised model: the scale of the means, as in ``fit.predict``; with zero inflation
+        ``"conditional"`` are the means of the counts themselves. The average is always taken on the scale of
+        the link (of structural zeros on that of theirs), then transformed.
     level : float
         Of the confidence intervals.
     ddf : {"satterthwaite", "kenward-roger", "z"}, optional
@@ -222,7 +225,8 @@ def means(
     Notes
     -----
     Levels of the other factors have equal weights, whatever their numbers of rows; covariates are at their
-    means over the rows of the fit; random effects are zero, so for a generalised model the mean is that of a
+    means over the rows of the fit (those of a curve ``s(x)`` too, whose amount of bending is taken as known, with
+    a z test); random effects are zero, so for a generalised model the mean is that of a
     typical group and not the average over groups. Means in cells that the data leave undetermined are NaN.
 
     Examples
@@ -242,24 +246,27 @@ def means(
     """
     if kind not in ("response", "link", "conditional"):
         raise ModelError(f"kind is 'response', 'link' or 'conditional', not {kind!r}")
-    if kind == "response" and fit.family.has_structural_zeros:
-        raise ModelError(
-            "the mean response depends on the structural zeros too, whose uncertainty is not worked out "
-            "here: ask for kind='conditional', the means of the counts themselves"
-        )
     checked_level(level)
-    refuse_curves(fit.groups, "a table of marginal means")
     ddf = check_ddf(fit, ddf)
-    grid, averaged = reference_grid(fit, by, at)
-    X = grid_rows(fit.design, grid)
+    with_zeros = kind == "response" and fit.family.has_structural_zeros
+    own = [part.key for part in fit.design.auxiliary] if with_zeros else []
+    grid, averaged = reference_grid(fit, by, at, [*curve_keys(fit), *own])
+    bends = Bends.of(fit)
+    X, Z = grid_rows(fit.design, grid), grid_bends(fit, bends, grid).T
     keys = [by] if isinstance(by, str) else list(by)
     groups = grid.groupby(keys, sort=False, observed=True).indices
     order = sorted(groups, key=lambda k: groups[k][0])
-    L = np.array([X[groups[k]].mean(axis=0) for k in order])
+    rows = [groups[k] for k in order]
+    L, D = _averages(X, rows), _averages(Z, rows)
     index = pd.MultiIndex.from_tuples([k if isinstance(k, tuple) else (k,) for k in order], names=keys)
     index = index.get_level_values(0) if len(keys) == 1 else index
     offset = 0.0 if fit.design.offset is None else float(fit.design.offset.mean())
-    table = _estimates(fit, L, offset, kind, level, ddf).set_index(index)
+    if with_zeros:
+        zeros = {key: _averages(columns, rows) for key, columns in grid_auxiliary(fit.design, grid).items()}
+        table = means_with_zeros(fit, bends, L, D, zeros, offset, level)
+    else:
+        table = _estimates(fit, bends, L, D, offset, kind, level, ddf)
+    table = table.set_index(index)
     if fit.design.offset is not None:
         averaged.append(f"the offset is at its mean, {offset:.4g}")
     if not fit.is_linear:
@@ -267,21 +274,37 @@ def means(
         what = (
             f"averaged on the {scale} scale, then transformed" if kind != "link" else f"on the {scale} scale"
         )
+        if with_zeros:
+            what = f"counts averaged on the {scale} scale, structural zeros on the logit scale, then transformed"
         averaged.append(f"{what}; random effects are zero (a typical group)")
+    if bends.groups:
+        averaged.append(f"{listed(bends.names)}: how much a curve bends is taken as known")
     if np.isnan(L).any():
         averaged.append("means left empty depend on combinations of levels that the data do not hold")
     elif table["mean"].isna().any():
         averaged.append(f"means left empty lie outside the range of the {fit.family.link.name} link")
-    return Means(table, kind, level, tuple(averaged), ddf, L, fit)
+    return Means(table, kind, level, tuple(averaged), ddf, L, fit, D, bends)
+
+
+def _averages(columns, rows):
+    """Return the mean of some rows of (n, k) columns, for each set of rows."""
+    return np.array([columns[here].mean(axis=0) for here in rows])
 
 
 # --- estimates ----------------------------------------------------------------------------------
 
 
 def _estimates(
-    fit: FittedModel, L: FloatArray, offset: float, kind: str, level: float, ddf: str | None
+    fit: FittedModel,
+    bends: Bends,
+    L: FloatArray,
+    D: FloatArray,
+    offset: float,
+    kind: str,
+    level: float,
+    ddf: str,
 ) -> pd.DataFrame:
-    table = _tests(fit, L, ddf).drop(columns=["statistic", "p"]).rename(columns={"estimate": "mean"})
+    table = _tests(fit, bends, L, D, ddf).drop(columns=["statistic", "p"]).rename(columns={"estimate": "mean"})
     table["mean"] += offset
     half = half_widths(table, level)
     table["lower"], table["upper"] = table["mean"] - half, table["mean"] + half
@@ -306,10 +329,10 @@ def _transformation(fit, kind):
     return (lambda eta: family.mean(eta, own)), (lambda eta: family.mean_slope(eta, own))
 
 
-def _tests(fit, L, ddf):
-    """Test the rows of L that can be estimated; the others are NaN."""
+def _tests(fit, bends, L, D, ddf):
+    """Test the rows of L that can be estimated, with those of the bends beside them; the others are NaN."""
     known = ~np.isnan(L).any(axis=1)
-    table = single_tests(fit, L[known], ddf=ddf).set_index(np.flatnonzero(known))
+    table = bends.single_tests(fit, L[known], D[known], ddf).set_index(np.flatnonzero(known))
     return table.reindex(range(len(L)))
 
 
@@ -317,6 +340,11 @@ def differences(
     means: Means, within: str | Sequence[str] | None = None, adjust: str | None = None
 ) -> Differences:
     """Compare all pairs of means; see :meth:`Means.differences`."""
+    if means.kind == "response" and means._fit.family.has_structural_zeros:
+        raise ModelError(
+            "means of responses with structural zeros have no common scale on which to subtract them: ask for "
+            "gl.comparisons(fit, ...), or for differences of gl.means(..., kind='conditional')"
+        )
     if adjust not in ADJUSTMENTS:
         raise ModelError(f"adjust is None, 'holm' or 'tukey', not {adjust!r}")
     index = means.table.index
@@ -334,10 +362,11 @@ def differences(
     pairs = [(i, j, k) for k, block in enumerate(blocks) for i, j in combinations(block, 2)]
     if not free or not pairs:
         raise ModelError(
-            "there is only one mean to look at: name in by a factor with two levels or more, outside kept"
+            "there is only one mean to look at: name in by a factor with two levels or more, outside within"
         )
     first, second, of = map(np.array, zip(*pairs, strict=True))
-    table = _tests(means._fit, means.L[first] - means.L[second], means.ddf)
+    L, D = (x[first] - x[second] for x in (means.L, means._D))
+    table = _tests(means._fit, means._bends, L, D, means.ddf)
     half = half_widths(table, means.level)
     table["lower"], table["upper"] = table["estimate"] - half, table["estimate"] + half
     for k, block in enumerate(blocks):
@@ -357,7 +386,7 @@ def differences(
     )
     where = "" if means._fit.is_linear else f" on the {family.link.name} scale"
     how = ADJUSTMENTS[adjust] + (
-        f", kept each level of {', '.join(kept)}" if kept and adjust else f" ({len(pairs)})"
+        f", within each level of {', '.join(kept)}" if kept and adjust else f" ({len(pairs)})"
     )
     note = f"H0: the difference{where} is zero; p-values are {how}"
     return Differences(

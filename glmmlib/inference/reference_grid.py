@@ -20,12 +20,14 @@ GRID_LIMIT = 200_000  # rows
 
 
 def reference_grid(
-    fit: FittedModel, by: str | Sequence[str], at: Mapping[str, Any] | None
+    fit: FittedModel, by: str | Sequence[str], at: Mapping[str, Any] | None, parts: Sequence[str] = ()
 ) -> tuple[pd.DataFrame, list[Any]]:
-    """Return all combinations of the values of the variables, and sentences that say what they are."""
+    """Return all combinations of the values of the variables of the fixed effects (and of more parts of the
+    recipe), and sentences that say what they are.
+    """
     design = fit.design
     recipe = design.recipe
-    names = recipe.columns(["fixed"], design.data.columns)
+    names = recipe.columns(["fixed", *parts], design.data.columns)
     keys = [by] if isinstance(by, str) else list(by)
     at = {} if at is None else at
     if not isinstance(at, Mapping):

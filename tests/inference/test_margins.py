@@ -34,6 +34,11 @@ def traps():
 
 
 @pytest.fixture(scope="module")
+def motor():
+    return gl.lmer("accel ~ s(times, k=20)", reference.data("mcycle"))
+
+
+@pytest.fixture(scope="module")
 def orthodont():
     return gl.lmer("distance ~ age * Sex + (age | Subject)", reference.data("Orthodont"))
 
@@ -53,17 +58,52 @@ CASES = {
     ("counts", "slope_weighted"): lambda fit: gl.slopes(fit, weights="e"),
     ("zi", "response"): lambda fit: gl.comparisons(fit, {"shade": 0.1}),
     ("zi", "conditional"): lambda fit: gl.comparisons(fit, {"shade": 0.1}, kind="conditional"),
+    ("curve", "change"): lambda fit: gl.comparisons(fit, {"times": (10, 25)}),
+    ("curve", "slope"): gl.slopes,
 }
 
 
 @pytest.mark.parametrize("case", CASES, ids=" ".join)
-def test_estimates_and_errors_are_those_of_r(case, cbpp, counts, traps):
+def test_estimates_and_errors_are_those_of_r(case, cbpp, counts, traps, motor):
     model, name = case
-    found, wanted = CASES[case]({"cbpp": cbpp, "counts": counts, "zi": traps}[model]), REFERENCE[model][name]
+    fits = {"cbpp": cbpp, "counts": counts, "zi": traps, "curve": motor}
+    found, wanted = CASES[case](fits[model]), REFERENCE[model][name]
     row = found.table.iloc[0]
     estimate = np.log(row["estimate"]) if name.startswith("log") else row["estimate"]
     assert estimate == pytest.approx(wanted["estimate"], rel=3e-6)
     assert np.sqrt(found.cov.iloc[0, 0]) == pytest.approx(wanted["se"], rel=1e-5)
+
+
+# --- curves -------------------------------------------------------------------------------------
+
+
+def test_changes_along_curves_are_differences_of_predictions_with_errors_of_the_curve():
+    rng = np.random.default_rng(3)
+    data = pd.DataFrame({"g": np.repeat(np.arange(8), 15), "f": np.tile(list("ab"), 60)})
+    data["x"], data["m"] = rng.uniform(-2, 2, 120), rng.uniform(0, 12, 120)
+    mean = 1 + np.sin(2 * data["x"]) * 0.5 + np.cos(data["m"] * np.pi / 6) * 0.3 + 0.1 * data["g"]
+    data["y"] = rng.poisson(np.exp(mean))
+    formula = "y ~ f + s(x, by=f, k=6) + s(m, bs='cc', k=6, knots=(0, 12)) + (1 | g)"
+    fit = gl.glmer(formula, data, family="poisson")
+    found = gl.comparisons(fit, {"m": (0, 6), "x": (-1, 1), "f": None}, re_form="~0", by="f", newdata=data)
+    for name, values in {"m": (0, 6), "x": (-1, 1), "f": ("a", "b")}.items():
+        start, end = (fit.predict(data.assign(**{name: v}), re_form="~0") for v in values)
+        wanted = (end - start).groupby(data["f"]).mean()
+        np.testing.assert_allclose(found.table.xs(name)["estimate"], wanted, rtol=1e-9)
+    link = gl.comparisons(fit, {"m": (0, 6)}, kind="link").table.iloc[0]
+    at = gl.smooth_curve(fit, "s(m)", at=[0, 6])
+    assert link["estimate"] == pytest.approx(at["estimate"].diff().iloc[1], rel=1e-9)
+    mean = fit.predict(data.iloc[:1].assign(m=6), re_form="~0", kind="link", interval="confidence").iloc[0]
+    one = gl.means(fit, ["x", "m", "f"], {"x": data["x"].iloc[0], "m": 6, "f": data["f"].iloc[0]}, kind="link")
+    np.testing.assert_allclose(one.table.iloc[0][["mean", "lower", "upper"]], mean, rtol=1e-9)
+
+
+def test_a_curve_that_takes_no_part_leaves_degrees_of_freedom():
+    data = gl.load("sleepstudy").assign(z=lambda d: np.sin(np.arange(len(d))))
+    fit = gl.lmer("Reaction ~ z + s(Days, k=8) + (Days | Subject)", data)
+    table, plain = gl.slopes(fit).table, gl.coef_tests(fit).loc["z"]
+    np.testing.assert_allclose(table.loc["z", ["se", "df", "p"]], plain[["se", "df", "p"]], rtol=1e-6)
+    assert table.loc["Days", "df"] == np.inf
 
 
 # --- linear models ------------------------------------------------------------------------------
@@ -265,9 +305,6 @@ def test_what_a_covariate_cannot_do(counts, orthodont):
         gl.comparisons(orthodont, {"age": (-500, 0)}, change="ratio")
     with pytest.raises(DataError, match="1 row of newdata lack"):
         gl.slopes(counts, newdata=counts.design.data.assign(x=lambda d: d["x"].where(d.index > d.index[0])))
-    curve = gl.lmer("Reaction ~ s(Days, k=8) + (1 | Subject)", gl.load("sleepstudy"))
-    with pytest.raises(ModelError, match="average changes"):
-        gl.slopes(curve)
 
 
 def test_separation_and_columns_left_out_are_told():

@@ -51,6 +51,40 @@ def unbalanced():
     return data
 
 
+# --- frozen values of R -------------------------------------------------------------------------
+
+
+def test_means_with_structural_zeros_and_along_curves_are_those_of_r():
+    wanted = reference.extra("margins")
+    fit = gl.glmer("beetles ~ shade + (1 | site)", reference.data("traps"), family="poisson", zi="~ shade")
+    table = gl.means(fit, "shade", at={"shade": [0, 1]}).table
+    for k, row in enumerate(table.itertuples()):
+        of_r = wanted["zi"][f"mean_{k}"]
+        assert np.log(row.mean) == pytest.approx(of_r["estimate"], rel=3e-6)
+        assert row.se / row.mean == pytest.approx(of_r["se"], rel=1e-5)
+        assert np.log(row.upper / row.mean) == pytest.approx(stats.norm.ppf(0.975) * of_r["se"], rel=1e-5)
+    curve = gl.lmer("accel ~ s(times, k=20)", reference.data("mcycle"))
+    at = gl.means(curve, "times", at={"times": [10, 25]})
+    found, of_r = at.differences().table.iloc[0], wanted["curve"]["change"]
+    np.testing.assert_allclose([-found["estimate"], found["se"]], list(of_r.values()), rtol=1e-5)
+    np.testing.assert_allclose(at.table.loc[25.0, ["mean", "se"]], list(wanted["curve"]["mean"].values()), rtol=1e-5)
+
+
+def test_zeros_of_a_factor_are_in_the_grid_and_means_of_responses_are_not_subtracted():
+    data = reference.data("traps").assign(kind=lambda d: np.where(np.arange(len(d)) % 3 == 0, "old", "new"))
+    fit = gl.glmer("beetles ~ shade + (1 | site)", data, family="poisson", zi="~ kind")
+    found = gl.means(fit, "kind")
+    at = fit.predict(data.assign(shade=data["shade"].mean()), re_form="~0").groupby(data["kind"]).first()
+    np.testing.assert_allclose(found.table["mean"], at, rtol=1e-9)
+    with pytest.raises(ModelError, match="no common scale"):
+        found.differences()
+
+
+def test_the_note_says_within_what_differences_are_adjusted(oats):
+    text = str(gl.means(oats, ["Variety", "nitrof"]).differences(within="Variety", adjust="holm"))
+    assert "adjusted by Holm's method, within each level of Variety" in " ".join(text.split())
+
+
 # --- balanced designs ---------------------------------------------------------------------------
 
 

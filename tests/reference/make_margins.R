@@ -62,5 +62,18 @@ mean_zi <- function(q, s) (1 - plogis(q[3] + q[4] * s)) * exp(q[1] + q[2] * s + 
 zi_found <- list(
   response = delta(function(q) mean(mean_zi(q, traps$shade + 0.1) - mean_zi(q, traps$shade)), p),
   conditional = delta(function(q) mean(exp(q[1] + q[2] * (traps$shade + 0.1) + exp(2 * q[5]) / 2) - exp(q[1] + q[2] * traps$shade + exp(2 * q[5]) / 2)), p))
+zi_found$mean_0 <- delta(function(q) log((1 - plogis(q[3])) * exp(q[1])), p)
+zi_found$mean_1 <- delta(function(q) log((1 - plogis(q[3] + q[4])) * exp(q[1] + q[2])), p)
 
-write_result(list(cbpp = cbpp_found, counts = counts_found, counts_formula = formula, zi = zi_found), "extras", "margins.json")
+# ---- a curve: mgcv's Bayesian covariance, which takes the smoothing parameter as known
+suppressPackageStartupMessages(library(mgcv))
+motor <- read_data("mcycle")
+curve <- gam(accel ~ s(times, bs = "cr", k = 20), data = motor, method = "REML", control = list(newton = list(conv.tol = 1e-11)))
+columns <- function(times) { at <- motor; at$times <- times; predict(curve, at, type = "lpmatrix") }
+linear <- function(L) list(estimate = sum(L * coef(curve)), se = sqrt(drop(L %*% vcov(curve) %*% L)))
+curve_found <- list(
+  change = linear(colMeans(columns(25) - columns(10))),
+  slope = linear(colMeans(columns(motor$times + 1e-4) - columns(motor$times - 1e-4)) / 2e-4),
+  mean = linear(colMeans(columns(25))))
+
+write_result(list(cbpp = cbpp_found, counts = counts_found, counts_formula = formula, zi = zi_found, curve = curve_found), "extras", "margins.json")

@@ -99,7 +99,7 @@ ROOMS: dict[str, Callable[[Any], Any]] = {
     "`r2`": gl.r2,
     "`shrinkage`": lambda f: gl.shrinkage(f, f.groups[0].name),
     "`conditional_aic`": gl.conditional_aic,
-    "`cross_validate`": lambda f: gl.cross_validate(f, f.groups[0].name, n_folds=2, rng=1),
+    "`cross_validate`": lambda f: gl.cross_validate(f, next(iter(f.ngroups)), n_folds=2, rng=1),
     "`simulated_residuals`": lambda f: gl.simulated_residuals(f, n=20, rng=1),
     "`influence`": lambda f: gl.influence(f, n_refits=1),
     "`semivariogram`": lambda f: gl.semivariogram(f, _covariate(f)),
