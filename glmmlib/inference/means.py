@@ -54,8 +54,8 @@ class Means:
         What was averaged over, or held where.
     ddf : {"satterthwaite", "kenward-roger", "z"}
     L : (r, p) array
-        The means on the scale of the link are ``L @ fit.params`` (plus the mean offset, and what curves bend);
-        NaN where they cannot be estimated.
+        The means on the scale of the link are ``L @ fit.params`` (plus the mean offset, and what curves
+        bend); NaN where they cannot be estimated.
     """
 
     table: pd.DataFrame
@@ -225,9 +225,10 @@ def means(
     Notes
     -----
     Levels of the other factors have equal weights, whatever their numbers of rows; covariates are at their
-    means over the rows of the fit (those of a curve ``s(x)`` too, whose amount of bending is taken as known, with
-    a z test); random effects are zero, so for a generalised model the mean is that of a
+    means over the rows of the fit; random effects are zero, so for a generalised model the mean is that of a
     typical group and not the average over groups. Means in cells that the data leave undetermined are NaN.
+    What lies on a curve ``s(x)`` has the curve's errors, which take the amount of bending as known, and z
+    tests.
 
     Examples
     --------
@@ -275,7 +276,9 @@ def means(
             f"averaged on the {scale} scale, then transformed" if kind != "link" else f"on the {scale} scale"
         )
         if with_zeros:
-            what = f"counts averaged on the {scale} scale, structural zeros on the logit scale, then transformed"
+            what = (
+                f"counts averaged on the {scale} scale, structural zeros on the logit scale, then transformed"
+            )
         averaged.append(f"{what}; random effects are zero (a typical group)")
     if bends.groups:
         averaged.append(f"{listed(bends.names)}: how much a curve bends is taken as known")
@@ -304,7 +307,9 @@ def _estimates(
     level: float,
     ddf: str,
 ) -> pd.DataFrame:
-    table = _tests(fit, bends, L, D, ddf).drop(columns=["statistic", "p"]).rename(columns={"estimate": "mean"})
+    table = (
+        _tests(fit, bends, L, D, ddf).drop(columns=["statistic", "p"]).rename(columns={"estimate": "mean"})
+    )
     table["mean"] += offset
     half = half_widths(table, level)
     table["lower"], table["upper"] = table["mean"] - half, table["mean"] + half
@@ -342,8 +347,8 @@ def differences(
     """Compare all pairs of means; see :meth:`Means.differences`."""
     if means.kind == "response" and means._fit.family.has_structural_zeros:
         raise ModelError(
-            "means of responses with structural zeros have no common scale on which to subtract them: ask for "
-            "gl.comparisons(fit, ...), or for differences of gl.means(..., kind='conditional')"
+            "means of responses with structural zeros have no common scale on which to subtract them: ask "
+            "for gl.comparisons(fit, ...), or for differences of gl.means(..., kind='conditional')"
         )
     if adjust not in ADJUSTMENTS:
         raise ModelError(f"adjust is None, 'holm' or 'tukey', not {adjust!r}")

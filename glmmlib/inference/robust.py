@@ -1,8 +1,8 @@
 r"""Cluster-robust tests of the fixed effects: what stays right where the model's covariance is wrong.
 
-The estimates are the model's; their covariance is that of the clusters' residuals (a "sandwich"). It does
-not rest on the random effects and residuals being as the model says, only on clusters being independent. The
-adjustments and degrees of freedom for few clusters do rest on the model, but on little of it
+The estimates are the model's; their covariance is that of the clusters' residuals, or scores (a "sandwich").
+It does not rest on the random effects and residuals being as the model says, only on clusters being
+independent. The adjustments and degrees of freedom for few clusters do rest on the model, but on little of it
 (:mod:`glmmlib.inference.sandwich`).
 """
 
@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import fdtrc
 
 from glmmlib.covariance.groups import refuse_curves
 from glmmlib.design.grouping import Grouping
@@ -23,7 +22,7 @@ from glmmlib.display.words import did_you_mean
 from glmmlib.errors import DataError, ModelError
 from glmmlib.fitted import FittedModel
 from glmmlib.inference.contrasts import half_widths, table_of_tests
-from glmmlib.inference.sandwich import LARGEST, Sandwich, is_nested, sandwich
+from glmmlib.inference.sandwich import LARGEST, Sandwich, ScoreSandwich, is_nested, sandwich, score_sandwich
 from glmmlib.inference.wald import WaldTest, contrast_matrix, equation
 from glmmlib.types import ArrayLike, FloatArray, IntArray
 
@@ -56,7 +55,7 @@ class RobustTests:
     n_clusters: int
     level: float
     _fit: FittedModel = field(repr=False)
-    _sandwich: Sandwich = field(repr=False)
+    _sandwich: Sandwich | ScoreSandwich = field(repr=False)
 
     def wald_test(self, contrast: Any) -> WaldTest:
         """Test linear hypotheses about the fixed effects with the robust covariance.
@@ -92,33 +91,34 @@ class RobustTests:
         rows = _rows(self._fit, self._sandwich, L, rhs)
         names = self._fit.params.index
         hypotheses = tuple(equation(row, r, names) for row, r in zip(L, rhs, strict=True))
+        single, joint = self._sandwich.statistics
         if len(L) == 1:
             one = rows.iloc[0]
             t, df, p = (float(one[name]) for name in ("statistic", "df", "p"))
-            return WaldTest(hypotheses, rows, "t", t, (df,), p, self.kind, L)
-        F, df = self._sandwich.f_test(L, L @ self._fit.params.to_numpy() - rhs)
-        return WaldTest(hypotheses, rows, "F", F, (len(L), df), float(fdtrc(len(L), df, F)), self.kind, L)
+            return WaldTest(hypotheses, rows, single, t, (df,), p, self.kind, L)
+        value, found, p = self._sandwich.joint(L, L @ self._fit.params.to_numpy() - rhs)
+        return WaldTest(hypotheses, rows, joint, value, found, p, self.kind, L)
 
     def _table(self) -> Table:
-        t = self.table
+        t, letter = self.table, self._sandwich.statistics[0]
         columns = [
             list(map(str, t.index)),
             aligned(t["estimate"], t["se"]),
             aligned(t["se"]),
-            fixed(t["df"], 1),
+            *([fixed(t["df"], 1)] if letter == "t" else []),
             fixed(t["statistic"], 2),
             list(map(p_text, t["p"])),
             aligned(t["lower"], t["se"]),
             aligned(t["upper"], t["se"]),
         ]
-        header = ("", "Estimate", "SE", "df", "t", "p", f"{self.level:.0%} from", "to")
+        df = ("df",) if letter == "t" else ()
+        header = ("", "Estimate", "SE", *df, letter, "p", f"{self.level:.0%} from", "to")
         return Table("Cluster-robust tests", header, tuple(zip(*columns, strict=True)))
 
     @property
     def _note(self) -> str:
-        return (
-            f"{self.kind} with {self.n_clusters} clusters ({self.cluster}), Satterthwaite degrees of freedom"
-        )
+        how = "Satterthwaite degrees of freedom" if self._sandwich.statistics[0] == "t" else "z tests"
+        return f"{self.kind} with {self.n_clusters} clusters ({self.cluster}), {how}"
 
     def __str__(self) -> str:
         return text_with_notes(self._table().to_text(), [self._note])
@@ -131,21 +131,25 @@ class RobustTests:
 
 @checked
 def robust(
-    fit: FittedModel, cluster: str | ArrayLike | None = None, kind: str = "CR2", level: float = 0.95
+    fit: FittedModel, cluster: str | ArrayLike | None = None, kind: str | None = None, level: float = 0.95
 ) -> RobustTests:
-    r"""Test the fixed effects of a linear model with a cluster-robust covariance.
+    r"""Test the fixed effects with a cluster-robust covariance.
 
     .. math:: \hat C = M \Big[\sum_j X_j'V_j^{-1} A_j e_j e_j' A_j' V_j^{-1} X_j\Big] M
 
+    in a linear model, and :math:`C \big[\sum_j s_j s_j'\big] C` in a generalised one, :math:`s_j` being the
+    score of a cluster's log-likelihood and C the covariance of all parameters.
+
     Parameters
     ----------
-    fit : LinearMixedModelFit
+    fit : MixedModelFit
     cluster : str or array, optional
         A column of the data, a grouping factor such as ``"batch:cask"``, or a label for each row: clusters
         are independent of each other. By default the outermost grouping factor.
-    kind : {"CR2", "CR0"}
-        ``"CR2"`` adjusts the residuals so that the covariance has no bias where the model is right; ``"CR0"``
-        takes them as they are, which is too small with few clusters.
+    kind : {"CR2", "CR0"}, optional
+        ``"CR2"``, the default of a linear model, adjusts the residuals so that the covariance has no bias
+        where the model is right; ``"CR0"`` takes them as they are, which is too small with few clusters.
+        Generalised models have CR0 only.
     level : float
         Of the intervals.
 
@@ -157,16 +161,19 @@ def robust(
     Raises
     ------
     ModelError
-        For a generalised model; where random effects or residuals go across clusters, as with crossed
-        factors; for curves, and for clusters too large for a dense matrix.
+        For CR2 of a generalised model; where random effects or residuals go across clusters, as with crossed
+        factors; for curves, and for clusters of a linear model too large for a dense matrix.
     DataError
         For clusters that are no column, or are missing in some rows.
 
     Notes
     -----
-    The tests are t tests with Satterthwaite's degrees of freedom, which say how many clusters really tell
-    about a coefficient: far fewer than there are where a covariate differs in few of them. The same is
-    ``vcovCR`` and ``coef_test`` of the R package clubSandwich.
+    Of a linear model the tests are t tests with Satterthwaite's degrees of freedom, which say how many
+    clusters really tell about a coefficient: far fewer than there are where a covariate differs in few of
+    them. The same is
+    ``vcovCR`` and ``coef_test`` of the R package clubSandwich. Of a generalised model they are z tests, which
+    need many clusters: with fewer than some 40 they reject too often. What the clusters cannot mend is a mean
+    that is wrong: the estimates are then those of the nearest such model.
 
     References
     ----------
@@ -181,23 +188,30 @@ def robust(
     >>> fit = gl.lmer("Reaction ~ Days + (1 | Subject)", gl.load("sleepstudy"))
     >>> fit.bse["Days"].round(2).item(), gl.robust(fit).table.loc["Days", "se"].round(2).item()
     (0.8, 1.55)
+
+    Counts that scatter more than Poisson ones:
+
+    >>> fit = gl.glmer("TICKS ~ YEAR + (1 | BROOD)", gl.load("grouseticks"), family="poisson")
+    >>> fit.bse["YEAR[T.96]"].round(2).item(), gl.robust(fit).table.loc["YEAR[T.96]", "se"].round(2).item()
+    (0.28, 0.27)
     """
     checked_level(level)
+    kind = ("CR2" if fit.is_linear else "CR0") if kind is None else kind
     if kind not in KINDS:
         raise ModelError(f"kind is 'CR0' or 'CR2', not {kind!r}")
-    if not fit.is_linear:
+    if kind == "CR2" and not fit.is_linear:
         raise ModelError(
-            "robust covariances are those of linear models: for a generalised one look at the fit with "
-            "gl.check, and take a family that scatters as the data do, or fit.bootstrap"
+            "CR2 adjusts the residuals of linear models, and a generalised one has no such covariance: ask "
+            "for kind='CR0', or with few clusters for fit.bootstrap"
         )
     refuse_curves(fit.groups, "a robust covariance")
     name, codes = _clusters(fit, cluster)
     largest = int(np.bincount(codes).max())
-    if largest > LARGEST:
+    if fit.is_linear and largest > LARGEST:
         raise ModelError(
             f"the largest cluster has {largest:,} rows, and {LARGEST:,} is the most: take smaller ones"
         )
-    found = sandwich(fit, codes, kind == "CR2")
+    found = sandwich(fit, codes, kind == "CR2") if fit.is_linear else score_sandwich(fit, codes)
     names = fit.params.index
     table = _rows(fit, found, np.eye(len(names)), 0.0).set_index(names)
     half = half_widths(table, level)
@@ -206,7 +220,7 @@ def robust(
     return RobustTests(table, cov, kind, name, int(codes.max()) + 1, level, fit, found)
 
 
-def _rows(fit: FittedModel, found: Sandwich, L: FloatArray, rhs: Any) -> pd.DataFrame:
+def _rows(fit: FittedModel, found: Sandwich | ScoreSandwich, L: FloatArray, rhs: Any) -> pd.DataFrame:
     estimate = L @ fit.params.to_numpy()
     se = np.sqrt(np.einsum("rp,pq,rq->r", L, found.covariance, L))
     df = found.df(L)

@@ -1,7 +1,7 @@
-r"""Sandwich covariances of the fixed effects of a linear model whose rows fall into independent clusters.
+r"""Sandwich covariances of the fixed effects of a model whose rows fall into independent clusters.
 
-With the model's covariance :math:`V_j` of the rows of cluster j, :math:`M = (X'V^{-1}X)^{-1}`, residuals
-:math:`e_j = y_j - X_j\hat\beta` and adjustment matrices :math:`A_j`,
+In a linear model, with the model's covariance :math:`V_j` of the rows of cluster j, :math:`M =
+(X'V^{-1}X)^{-1}`, residuals :math:`e_j = y_j - X_j\hat\beta` and adjustment matrices :math:`A_j`,
 
 .. math:: \hat C = M \Big[\sum_j X_j'V_j^{-1} A_j e_j e_j' A_j' V_j^{-1} X_j\Big] M.
 
@@ -14,6 +14,10 @@ under the model are
 
 and which has the degrees of freedom :math:`(\mathrm{tr}\,\Omega)^2 / \sum_{ij}\Omega_{ij}^2`.
 
+In a generalised one CR0 takes the scores :math:`s_j` of the clusters' log-likelihoods in all parameters
+together, and the inverse :math:`C` of the observed information (White 1982, *Econometrica* 50, 1-25):
+:math:`C \big[\sum_j s_j s_j'\big] C`.
+
 Bell and McCaffrey (2002), Bias reduction in standard errors for linear regression with multi-stage samples,
 *Survey Methodology* 28, 169-181; Pustejovsky and Tipton (2018), Small-sample methods for cluster-robust
 variance estimation and hypothesis testing in fixed effects models, *Journal of Business & Economic
@@ -25,13 +29,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
+from scipy.special import chdtrc, fdtrc
 
 from glmmlib.errors import ModelError
 from glmmlib.fitted import FittedModel
-from glmmlib.types import FloatArray, IntArray
+from glmmlib.likelihood.cluster_scores import cluster_scores
+from glmmlib.types import BoolArray, FloatArray, IntArray
 
 LARGEST = 5_000  # rows of one cluster: its covariance is a dense matrix
 _RANK = 1e-10  # of the largest eigenvalue, or of the model's own variance: what lies below is zero
@@ -57,6 +64,7 @@ class Sandwich:
     E: FloatArray
     G: FloatArray
     H: FloatArray
+    statistics: ClassVar[tuple[str, str]] = "t", "F"
 
     @cached_property
     def covariance(self) -> FloatArray:
@@ -68,9 +76,9 @@ class Sandwich:
         """
         return np.array([self._df_of_all(row[None]) for row in L])
 
-    def f_test(self, L: FloatArray, distance: FloatArray) -> tuple[float, float]:
-        """Return F and its denominator's degrees of freedom of all rows of L at once (HTZ: an approximate
-        Hotelling's T squared), for the distances (r,) of the estimates from H0.
+    def joint(self, L: FloatArray, distance: FloatArray) -> tuple[float, tuple[float, ...], float]:
+        """Return F, its degrees of freedom and p of all rows of L at once (HTZ: an approximate Hotelling's T
+        squared), for the distances (r,) of the estimates from H0.
         """
         q, eta = len(L), self._df_of_all(L)
         if np.isnan(eta):
@@ -85,7 +93,8 @@ class Sandwich:
                 f"the clusters tell too little for a test of {q} hypotheses at once: test fewer, or one by "
                 "one"
             )
-        return df / (eta * q) * wald, df
+        F = df / (eta * q) * wald
+        return F, (float(q), df), float(fdtrc(q, df, F))
 
     def _df_of_all(self, L: FloatArray) -> float:
         """Return the degrees of freedom of a Wishart matrix with the spread of ``L C L'``."""
@@ -110,6 +119,54 @@ class Sandwich:
         a, b = g[:, s, t], g[:, k, m]
         both = np.trace(self.M @ cross[:, :, t, m] @ self.M @ cross[:, :, k, s])
         return a @ b - a @ K[:, k, m] - b @ K[:, s, t] + both
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreSandwich:
+    """The same of a generalised model, by the scores of the clusters: z and chi-square tests.
+
+    Attributes
+    ----------
+    E : (J, p) array
+        The score of each cluster times the covariance of all parameters: ``E'E`` is the sandwich.
+    told : (p,) array of bool
+        Which fixed effects have a finite estimate.
+    """
+
+    E: FloatArray
+    told: BoolArray
+    statistics: ClassVar[tuple[str, str]] = "z", "chi2"
+
+    @cached_property
+    def covariance(self) -> FloatArray:
+        return self.E.T @ self.E
+
+    def df(self, L: FloatArray) -> FloatArray:
+        """Return infinity for each row of L (r, p); NaN where a coefficient has no finite estimate."""
+        return np.where((L[:, ~self.told] != 0.0).any(axis=1), np.nan, np.inf)
+
+    def joint(self, L: FloatArray, distance: FloatArray) -> tuple[float, tuple[float, ...], float]:
+        """Return chi-square, its degrees of freedom and p of all rows of L at once."""
+        if np.isnan(self.df(L)).any():
+            raise ModelError("the contrast holds coefficients without a finite estimate (separation)")
+        C = L @ self.covariance @ L.T
+        scale = np.sqrt(np.diag(C))
+        if np.linalg.matrix_rank(C / np.outer(scale, scale), hermitian=True, tol=_RANK) < len(L):
+            raise ModelError(
+                f"the rows of the contrast are linearly dependent, or {len(self.E)} clusters are too few for "
+                f"a test of {len(L)} hypotheses at once"
+            )
+        value = float(distance @ np.linalg.solve(C, distance))
+        return value, (float(len(L)),), float(chdtrc(len(L), value))
+
+
+def score_sandwich(fit: FittedModel, codes: IntArray) -> ScoreSandwich:
+    """Compute the sandwich of a generalised model; ``codes`` (n,) counts the clusters from 0."""
+    solution, p = fit.solution, len(fit.params)
+    E = cluster_scores(solution, codes) @ solution.joint_covariance[:, :p]
+    return ScoreSandwich(
+        np.array([solution.coordinates.beta(row) for row in E]), solution.is_estimable(np.eye(p))
+    )
 
 
 def sandwich(fit: FittedModel, codes: IntArray, adjusted: bool) -> Sandwich:

@@ -60,7 +60,7 @@ class WaldTest:
             fixed(r["statistic"], 2),
             map(p_text, r["p"]),
         ]
-        letter = "z" if self.ddf == "z" else "t"
+        letter = "t" if self._has_df else "z"
         return Table("", ("H0", "Estimate", "SE", "df", letter, "p"), tuple(zip(*columns, strict=True)))
 
     def _joint(self):
@@ -69,8 +69,13 @@ class WaldTest:
         return f"all at once: {self.kind}({df}) = {self.statistic:.2f}, p {p}"
 
     def _title(self) -> str:
-        how = DDF_TITLE.get(self.ddf, f"cluster-robust, {self.ddf}, Satterthwaite")
-        return f"Wald test ({how}{' degrees of freedom' if self.ddf != 'z' else ''})"
+        robust = f"cluster-robust, {self.ddf}{', Satterthwaite' if self._has_df else ''}"
+        how = DDF_TITLE.get(self.ddf, robust)
+        return f"Wald test ({how}{' degrees of freedom' if self._has_df else ''})"
+
+    @property
+    def _has_df(self):
+        return self.kind in ("t", "F")
 
     def __str__(self) -> str:
         lines = [self._title(), self._table().to_text()]

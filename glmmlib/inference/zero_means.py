@@ -53,7 +53,7 @@ def means_with_zeros(
     offset, level : float
     """
     family, solution = fit.family, fit.solution
-    told = ~np.isnan(L).any(axis=1)
+    told = np.array(~np.isnan(L).any(axis=1))
     told[told] = solution.is_estimable(L[told])
     kept = {name: columns[told] for name, columns in auxiliary.items()}
 

@@ -98,6 +98,12 @@ class Quadrature:
         """Return the :class:`Correction` of a Laplace deviance at its mode."""
         return _Chain(self.n_points, model, mode, Lambdas, dispersion).correction()
 
+    def log_integrals(
+        self, model: Any, mode: Any, Lambdas: Sequence[FloatArray], dispersion: Numbers | None
+    ) -> FloatArray:
+        """Return what it adds to the log-likelihood of each outermost group (J,)."""
+        return _Chain(self.n_points, model, mode, Lambdas, dispersion).log_integrals()
+
 
 class _Average:
     """Averages over points, each with its share of a sum of exponentials, which grow as points come in.
@@ -145,9 +151,15 @@ class _Chain:
         kernel = self._derivatives(mode.eta, 0).kernel
         self.at_mode[0] = self.at_mode[0] - _sums(self.factors[0], np.broadcast_to(kernel, mode.eta.shape))
 
-    def correction(self) -> Correction:
+    def _whole(self):
         with np.errstate(over="ignore", invalid="ignore"):
-            found = self._integral(len(self.factors) - 1, self.mode.eta, {})
+            return self._integral(len(self.factors) - 1, self.mode.eta, {})
+
+    def log_integrals(self) -> FloatArray:
+        return self._whole().log
+
+    def correction(self) -> Correction:
+        found = self._whole()
         values = found.values
         metric = _metric(self._path(), self._spread(values))
         parts = self._parts()

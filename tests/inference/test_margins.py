@@ -94,7 +94,9 @@ def test_changes_along_curves_are_differences_of_predictions_with_errors_of_the_
     at = gl.smooth_curve(fit, "s(m)", at=[0, 6])
     assert link["estimate"] == pytest.approx(at["estimate"].diff().iloc[1], rel=1e-9)
     mean = fit.predict(data.iloc[:1].assign(m=6), re_form="~0", kind="link", interval="confidence").iloc[0]
-    one = gl.means(fit, ["x", "m", "f"], {"x": data["x"].iloc[0], "m": 6, "f": data["f"].iloc[0]}, kind="link")
+    one = gl.means(
+        fit, ["x", "m", "f"], {"x": data["x"].iloc[0], "m": 6, "f": data["f"].iloc[0]}, kind="link"
+    )
     np.testing.assert_allclose(one.table.iloc[0][["mean", "lower", "upper"]], mean, rtol=1e-9)
 
 

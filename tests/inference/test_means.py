@@ -67,7 +67,9 @@ def test_means_with_structural_zeros_and_along_curves_are_those_of_r():
     at = gl.means(curve, "times", at={"times": [10, 25]})
     found, of_r = at.differences().table.iloc[0], wanted["curve"]["change"]
     np.testing.assert_allclose([-found["estimate"], found["se"]], list(of_r.values()), rtol=1e-5)
-    np.testing.assert_allclose(at.table.loc[25.0, ["mean", "se"]], list(wanted["curve"]["mean"].values()), rtol=1e-5)
+    np.testing.assert_allclose(
+        at.table.loc[25.0, ["mean", "se"]], list(wanted["curve"]["mean"].values()), rtol=1e-5
+    )
 
 
 def test_zeros_of_a_factor_are_in_the_grid_and_means_of_responses_are_not_subtracted():

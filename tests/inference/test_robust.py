@@ -9,6 +9,7 @@ from scipy import stats
 
 import glmmlib as gl
 from glmmlib.errors import DataError, ModelError
+from glmmlib.likelihood.cluster_scores import cluster_deviances
 from support import reference_values as reference
 
 
@@ -156,11 +157,66 @@ def test_clusters_are_named_in_several_ways_and_the_outermost_is_the_default():
         gl.robust(fit, "batch:cask")
 
 
+# --- generalised models -------------------------------------------------------------------------
+
+
+def generalised(name):
+    traps = reference.data("traps")
+    if name == "binomial":
+        formula = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
+        return gl.glmer(formula, reference.data("cbpp"), family="binomial"), None
+    if name == "zeros":
+        return gl.glmer("beetles ~ shade + (1 | site)", traps, family="negbinomial", zi="~ shade"), "site"
+    region = (pd.factorize(traps["site"], sort=True)[0] + 1) % 10
+    traps["place"] = [f"{r} {k % 4}" for r, k in zip(region, range(1, len(traps) + 1), strict=True)]
+    return gl.glmer("beetles ~ shade + (1 | site) + (1 | place)", traps, family="poisson"), region
+
+
+@pytest.mark.parametrize("name", ["binomial", "zeros", "crossed_within"])
+def test_covariance_from_scores_is_that_of_glmmtmbs_gradients(name):
+    fit, cluster = generalised(name)
+    found, wanted = gl.robust(fit, cluster), np.array(reference.extra("robust")[name]["cov"])
+    scale = np.sqrt(np.outer(np.diag(wanted), np.diag(wanted)))
+    np.testing.assert_allclose(found.cov / scale, wanted / scale, atol=1e-5)
+    test = found.wald_test(np.eye(len(wanted))[1:])
+    b = fit.params.to_numpy()[1:]
+    chi2 = b @ np.linalg.solve(wanted[1:, 1:], b)
+    one = len(b) == 1
+    assert test.kind == ("z" if one else "chi2")
+    assert (test.statistic**2 if one else test.statistic) == pytest.approx(chi2, rel=1e-4)
+    assert test.p == pytest.approx(stats.chi2.sf(chi2, len(b)), rel=1e-2)
+
+
+@pytest.mark.parametrize("formula", ["y ~ x + (1 | g)", "y ~ x + (1 | g / h)", "y ~ x + (x | g)"])
+def test_the_deviance_is_the_sum_of_the_clusters_with_quadrature_too(formula):
+    data = unbalanced().assign(y=lambda d: (d["y"] > 0).astype(int))
+    fit = gl.glmer(formula, data, family="binomial", n_agq=5)
+    problem = fit.solution.problem.precise(fit.solution.mode.u)
+    codes = data["g"].to_numpy()
+    parts = cluster_deviances(problem, fit.solution.parameters, codes)
+    assert parts.sum() == pytest.approx(fit.deviance, abs=1e-7)
+    turned = problem.with_response(data["y"].where(data["g"] != 3, 1 - data["y"]).to_numpy())
+    other = cluster_deviances(turned, fit.solution.parameters, codes)
+    assert parts[3] != pytest.approx(other[3])
+    np.testing.assert_allclose(np.delete(parts, 3), np.delete(other, 3), atol=1e-7)
+
+
+def test_too_many_hypotheses_for_the_clusters_are_refused():
+    data = unbalanced().assign(y=lambda d: (d["y"] > 0).astype(int), big=lambda d: d["g"] // 5)
+    fit = gl.glmer("y ~ x + w + o + (1 | g)", data, family="binomial")
+    assert gl.robust(fit, "big").wald_test("x").kind == "z"
+    with pytest.raises(ModelError, match="3 clusters are too few"):
+        gl.robust(fit, "big").wald_test("Intercept; x; w; o")
+
+
 def test_it_says_what_it_rests_on():
     found = gl.robust(gl.lmer("Reaction ~ Days + (1 | Subject)", gl.load("sleepstudy")), level=0.9)
     text = re.sub(r"\s+", " ", str(found))
     assert "CR2 with 18 clusters (Subject), Satterthwaite degrees of freedom" in text and "90% from" in text
     assert "cluster-robust, CR2" in str(found.wald_test("Days = 5")) and "<table" in found._repr_html_()
+    counts = gl.robust(generalised("binomial")[0])
+    assert "CR0 with 15 clusters (herd), z tests" in str(counts) and " df " not in str(counts)
+    assert "Wald test (cluster-robust, CR0)" in str(counts.wald_test("period[T.2]"))
 
 
 def test_refusals():
@@ -179,7 +235,7 @@ def test_refusals():
         (lambda: gl.robust(fit, np.r_[np.nan, np.ones(179)]), DataError, "missing in 1 rows"),
         (lambda: gl.robust(fit, "Days"), ModelError, "go across the clusters (Days)"),
         (lambda: gl.robust(crossed), ModelError, "no grouping factor"),
-        (lambda: gl.robust(counts), ModelError, "those of linear models"),
+        (lambda: gl.robust(counts, kind="CR2"), ModelError, "CR2 adjusts the residuals of linear models"),
         (lambda: gl.robust(curve), ModelError, "model with curves"),
         (lambda: gl.robust(fit).wald_test(["Days", "2*Days = 3"]), ModelError, "linearly dependent"),
     ):
