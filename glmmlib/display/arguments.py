@@ -237,6 +237,24 @@ R_SPELLINGS = {
     "subset": "rows of the data, data[...]",
 }
 
+#: Arguments of one fitting function that the other has not, and what to do.
+OTHERS = {
+    "lmer": {
+        **dict.fromkeys(
+            ("family", "link", "n_agq", "nAGQ"), "a response that is not normal is fitted by gl.glmer"
+        ),
+        **dict.fromkeys(("zi", "ziformula"), "structural zeros are those of counts, fitted by gl.glmer"),
+        **dict.fromkeys(("dispersion", "dispformula"), "residual SDs that differ are sigma='~ x' here"),
+        **dict.fromkeys(("correlation", "autocor"), "write residual='ar1(time | id)'"),
+    },
+    "glmer": {
+        **dict.fromkeys(("reml", "REML"), "generalised models are fitted by maximum likelihood"),
+        "residual": "only a linear model has residuals that can be correlated: write a random term, such as "
+        "ar1(0 + time | id)",
+        "sigma": "a dispersion that differs between rows is dispersion='~ x' here",
+    },
+}
+
 
 def checked(function: Callable[P, R]) -> Callable[P, R]:
     """Let a public function check its arguments by kind before it begins.
@@ -264,6 +282,10 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(function)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+        others = OTHERS.get(function.__name__, {})
+        for name in kwargs:
+            if name in others and name not in signature.parameters:
+                raise ModelError(f"{function.__name__} has no argument {name!r}: {others[name]}")
         foreign = [k for k in kwargs if k in R_SPELLINGS and k not in signature.parameters]
         if foreign and not takes_more:
             name, here = foreign[0], R_SPELLINGS[foreign[0]]

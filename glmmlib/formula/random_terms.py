@@ -14,6 +14,7 @@ from glmmlib.formula.smooths import check_options, is_smooth, read_random_curve
 from glmmlib.formula.summands import Summand
 from glmmlib.formula.terms import RandomTerm
 from glmmlib.formula.tokens import Token, quoted
+from glmmlib.formula.vocabulary import STRUCTURES_ELSEWHERE
 
 
 def random_terms(text: str, summand: Summand) -> list[RandomTerm]:
@@ -88,6 +89,9 @@ def _random_term(
 def _structure_word(text: str, token: Token) -> str:
     """Return the word of a covariance structure, before a bracket that holds a bar."""
     words = [word for word, structure in STRUCTURES.items() if not structure.is_curve]
+    if token.text in STRUCTURES_ELSEWHERE:
+        here = STRUCTURES_ELSEWHERE[token.text]
+        raise FormulaError(f"there is no structure {token.text!r}: {here}", text, token.start)
     if token.text not in words:
         near = did_you_mean(token.text, words)
         raise FormulaError(
@@ -120,6 +124,8 @@ def _options(
             has = f"has {' and '.join(allowed)}" if allowed else "has none"
             raise FormulaError(f"{word}() {has}, and no option {name!r}", text, piece[0].start)
         value = _literal(text, piece[2:-1])
+        if isinstance(allowed[name], bool) and not isinstance(value, bool):
+            raise FormulaError(f"{name} of {word}() is True or False, not {value!r}", text, piece[2].start)
         if value != allowed[name]:
             options[name] = value
     inner = pieces[0][:-1]

@@ -115,6 +115,7 @@ R_HABITS = {
     "exclude": "leave the column out",
     "ifelse": "write np.where(condition, yes, no)",
     "interaction": "write a:b",
+    "gp": "a field is a random term here: write exp(x | 1), or mat(x + z | 1)",
     "is.na": "write x.isna()",
     "logb": "write log(x), log2(x) or log10(x)",
     "mean": "for a centred column write center(x); for the mean itself np.mean(x)",
@@ -129,6 +130,23 @@ R_HABITS = {
     "rank": "write x.rank()",
     "relevel": "write C(x, contr.treatment('level')), or order the levels with pandas.Categorical",
     "rcs": "for a natural spline write cr(x, df=4)",
+    "s": "a smooth curve stands on its own, joined by '+': y ~ f + s(x) + (1 | g)",
     "sd": "for a standardised column write scale(x); for the SD itself np.std(x, ddof=1)",
+    "te": "a smooth surface cannot be fitted here: write s(x) + s(z), or a field exp(x + z | 1)",
     "var": "write np.var(x, ddof=1)",
+}
+R_HABITS |= dict.fromkeys(("ti", "t2"), R_HABITS["te"])
+
+# Words of covariance structures in lme4 and glmmTMB that are written otherwise here, or are not there.
+STRUCTURES_ELSEWHERE = {
+    "homcs": "write cs(0 + f | g, hom=True)",
+    "homdiag": "write diag(0 + f | g, hom=True)",
+    "hetar1": "write ar1(0 + time | g, hom=False)",
+    "toep": "it is a structure of residuals here: residual='toep(time | g)'",
+    "homtoep": "it is a structure of residuals here: residual='toep(time | g)'",
+    "ou": "write exp(time | g), whose correlation falls with the distance of any times",
+    "gau": "write mat(x + z | 1), a field nearly as smooth",
+    "rr": "a reduced rank cannot be fitted here: write us(0 + f | g), or name fewer columns",
+    "propto": "write known(1 | g, cov='A'), and known={'A': matrix}",
+    "equalto": "known(1 | g, cov='A') is a known covariance times a scale that is estimated",
 }

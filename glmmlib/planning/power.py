@@ -80,7 +80,8 @@ class Study:
         data, formula = data.assign(response=y), f"response {self.formula}"
         if any_family(self.family, self.link).is_linear:
             return lmer(formula, data, functions=self.functions)
-        return glmer(formula, data, self.family, self.link, functions=self.functions)
+        zi = None if self.truth["zi"] is None else "~ 1"
+        return glmer(formula, data, self.family, self.link, functions=self.functions, zi=zi)
 
     def draw(self, data: pd.DataFrame, n: int, rng: np.random.Generator, effect: bool) -> FloatArray:
         """Draw n responses; without the effect, the tested coefficient is zero."""
@@ -103,6 +104,7 @@ def power(
     family: str = "gaussian",
     link: str | Link | None = None,
     dispersion: float | None = None,
+    zi: float | None = None,
     covariates: Mapping[str, str | Callable[..., Any]] | None = None,
     n: int = 1000,
     alpha: float = 0.05,
@@ -126,8 +128,9 @@ def power(
         Fixed effects by coefficient name.
     test : str
         The coefficient that is tested against zero, two-sided.
-    sd, corr, sigma, family, link, dispersion
-        The other parameters, as for :func:`simulate`.
+    sd, corr, sigma, family, link, dispersion, zi
+        The other parameters, as for :func:`simulate`. With a probability of structural zeros, ``zi=0.3``, the
+        model fitted has one too, ``zi="~ 1"``; such fits are refitted one by one, which takes time.
     covariates : dict
         For each covariate ``"within"`` (standard normal, row by row), ``"between"`` (standard normal, group
         by group), ``"treatment"`` (0 or 1, half of the groups each), ``"occasion"`` (0, 1, 2, ... in each
@@ -178,7 +181,7 @@ def power(
     """
     rng = require_generator(rng)
     study = _study(
-        formula, fixef, test, sd, corr, sigma, family, link, dispersion, covariates, alpha, ddf, functions
+        formula, fixef, test, sd, corr, sigma, family, link, dispersion, zi, covariates, alpha, ddf, functions
     )
     cells = [(J, m) for J in _sizes(groups, "groups", 2) for m in _sizes(group_sizes, "group_sizes", 1)]
     if not isinstance(n, int | np.integer) or n < N_DESIGNS:
@@ -259,7 +262,7 @@ def _quiet() -> Iterator[Any]:
 
 
 def _study(
-    formula, fixef, test, sd, corr, sigma, family, link, dispersion, covariates, alpha, ddf, functions
+    formula, fixef, test, sd, corr, sigma, family, link, dispersion, zi, covariates, alpha, ddf, functions
 ):
     if not isinstance(formula, str) or "~" not in formula:
         raise ModelError(f"the formula of a study has a ~, such as '~ x + (1 | site)', not {formula!r}")
@@ -279,7 +282,7 @@ def _study(
         )
     if not 0.0 < alpha < 1.0:
         raise ModelError(f"alpha is a probability between 0 and 1, such as 0.05, not {alpha!r}")
-    truth = {"fixef": dict(fixef), "sd": sd, "corr": corr, "sigma": sigma, "dispersion": dispersion}
+    truth = {"fixef": dict(fixef), "sd": sd, "corr": corr, "sigma": sigma, "dispersion": dispersion, "zi": zi}
     drawn = {name: _covariate(name, kind) for name, kind in (covariates or {}).items()}
     return Study(right, names[0], truth, family, link, drawn, test, alpha, ddf, functions)
 

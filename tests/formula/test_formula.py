@@ -151,6 +151,9 @@ MISTAKES = [
     ("y | n ~ x", "  ^", "cbind"),
     # a bar inside a call is structure or an error
     ("y ~ log(t + 0 | g)", "    ^", "inside log() means nothing"),
+    ("y ~ x + homcs(0 + f | g)", "        ^", "write cs(0 + f | g, hom=True)"),
+    ("y ~ x + toep(0 + f | g)", "        ^", "structure of residuals"),
+    ("y ~ x + cs(0 + f | g, hom=2)", "                          ^", "hom of cs() is True or False, not 2"),
     ("y ~ x + zz(1 + x | g)", "        ^", "inside zz() means nothing"),
     ("y ~ I((x > 1) | (z > 1)) + (1 | g)", "    ^", "np.logical_or"),
     ("y ~ x + log({x | z})", "        ^", "Python's Set"),

@@ -10,6 +10,7 @@ import pytest
 
 import glmmlib as gl
 from glmmlib.errors import ModelError
+from glmmlib.planning.power import _study
 from glmmlib.replicates import parallel
 
 pytestmark = pytest.mark.filterwarnings("ignore::glmmlib.errors.GlmmlibWarning")
@@ -190,6 +191,17 @@ def test_power_and_bootstrap_on_a_dask_cluster(crossed):
         there = crossed.bootstrap(6, rng=rng()).replicates, gl.power(**study, rng=rng())
     for a, b in zip(here, there, strict=True):
         pd.testing.assert_frame_equal(a, b, check_exact=True)
+
+
+def test_a_planned_study_draws_and_fits_structural_zeros():
+    covariates = {"x": "between"}
+    options = {"fixef": {"Intercept": 1.5, "x": 0.3}, "sd": {"g": 0.3}, "family": "poisson", "zi": 0.4}
+    none = dict.fromkeys(("corr", "sigma", "link", "dispersion", "ddf", "functions"))
+    study = _study("~ x + (1 | g)", test="x", covariates=covariates, alpha=0.05, **options, **none)
+    data = study.data(30, 8, rng())
+    y = study.draw(data, 1, rng(), effect=True)[:, 0]
+    assert abs((y == 0).mean() - 0.4) < 0.12
+    assert study.fit(data, y).zi == pytest.approx(0.4, abs=0.12)
 
 
 class Terminal(io.StringIO):

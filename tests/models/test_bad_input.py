@@ -71,6 +71,35 @@ def test_unknown_function(data):
     refused(FormulaError, "cr(x, df=4)", "Reaction ~ ns(Days, 4) + (1 | Subject)", data)
 
 
+@pytest.mark.parametrize(
+    ("formula", "words"),
+    [
+        ("Reaction ~ te(Days, id) + (1 | Subject)", "a smooth surface cannot be fitted here"),
+        ("Reaction ~ ti(Days, id) + (1 | Subject)", "a smooth surface cannot be fitted here"),
+        ("Reaction ~ log(s(Days)) + (1 | Subject)", "a smooth curve stands on its own"),
+        ("s(Reaction) ~ Days + (1 | Subject)", "a smooth curve stands on its own"),
+    ],
+)
+def test_smooths_that_are_not_there(data, formula, words):
+    refused(FormulaError, words, formula, data)
+
+
+@pytest.mark.parametrize(
+    ("fit", "option", "words"),
+    [
+        (gl.lmer, {"zi": "~ 1"}, "counts, fitted by gl.glmer"),
+        (gl.lmer, {"family": "poisson"}, "fitted by gl.glmer"),
+        (gl.lmer, {"dispersion": "~ Days"}, "sigma='~ x' here"),
+        (gl.glmer, {"family": "gamma", "sigma": "~ Days"}, "dispersion='~ x' here"),
+        (gl.glmer, {"family": "gamma", "residual": "ar1(Days | Subject)"}, "only a linear model"),
+        (gl.glmer, {"family": "gamma", "REML": True}, "fitted by maximum likelihood"),
+    ],
+)
+def test_an_argument_of_the_other_function_is_answered(data, fit, option, words):
+    with pytest.raises(ModelError, match=words):
+        fit("Reaction ~ Days + (1 | Subject)", data, **option)
+
+
 def test_a_name_with_a_dot_inside_a_function(data):
     data = data.rename(columns={"Days": "test.days"})
     refused(
