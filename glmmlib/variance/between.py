@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from glmmlib.covariance.groups import refuse_curves
+from glmmlib.covariance.groups import Group
 from glmmlib.design.arrays import NewDesign
 from glmmlib.design.newdata import new_design
 from glmmlib.design.residual import refuse_residual_side
@@ -17,9 +17,8 @@ from glmmlib.display.arguments import checked
 from glmmlib.display.words import listed
 from glmmlib.errors import DataError, ModelError
 from glmmlib.fitted import FittedModel
+from glmmlib.inference.bends import curve_keys
 from glmmlib.types import ArrayLike, FloatArray, Numbers
-
-WHAT = "what compares the variance between groups with others (ICC, R squared, shrinkage)"
 
 
 @checked
@@ -159,7 +158,6 @@ class Place:
         parts: Sequence[str] = ("random",),
     ) -> Place:
         """Read `at`: it has to name every covariate of the random (or also the ``"fixed"``) terms."""
-        refuse_curves(fit.groups, WHAT)
         if at is None:
             return cls(None, (), None)
         variables = covariates(fit, parts)
@@ -195,9 +193,10 @@ class Place:
 
 
 def covariates(fit: FittedModel, parts: Sequence[str] = ("random",)) -> list[str]:
-    """Return the names of the data columns that the random (and fixed) terms read."""
-    recipe = fit.design.recipe
-    keys = [key for key in recipe.parts if key.startswith(tuple(parts))]
+    """Return the names of the data columns that the random (and fixed) terms read; curves are fixed ones."""
+    recipe, curves = fit.design.recipe, curve_keys(fit)
+    keys = [key for key in recipe.parts if key.startswith(tuple(parts)) and key not in curves]
+    keys += curves if "fixed" in parts else []
     return recipe.columns(keys, fit.design.data.columns)
 
 
@@ -222,9 +221,13 @@ def _by_name(at, variables):
 
 
 def group_positions(fit: FittedModel, group: str | None) -> Sequence[int]:
-    """Return the positions in ``fit.groups`` of one grouping factor, or of all."""
-    refuse_curves(fit.groups, WHAT)
-    names = [g.name for g in fit.groups]
+    """Return the positions in :func:`sampled` of one grouping factor, or of all."""
+    names = [g.name for g, _ in sampled(fit)]
+    if not names:
+        raise ModelError(
+            f"{fit.formula!r} has curves and no groups, so there is no variance between groups to compare: "
+            "gl.smooths(fit) tells how much curves bend"
+        )
     if group is None:
         return range(len(names))
     if group not in names:
@@ -232,16 +235,30 @@ def group_positions(fit: FittedModel, group: str | None) -> Sequence[int]:
     return [names.index(group)]
 
 
+def sampled(fit: FittedModel) -> list[tuple[Group, FloatArray]]:
+    """Return the groups whose effects are a sample, with their Lambda: all but curves."""
+    pairs = zip(fit.groups, fit.solution.Lambdas, strict=True)
+    return [(g, L) for g, L in pairs if not g.is_curve]
+
+
+def curves_in(fit: FittedModel, new: NewDesign | None = None) -> FloatArray:
+    """Return what the curves bend from their lines (n,), in the rows of the fit or in others."""
+    total = np.zeros(fit.nobs if new is None else len(new.index))
+    for g, modes in zip(fit.groups, fit.solution.modes, strict=True):
+        if g.is_curve:
+            total += modes[:, 0] @ (g.factor.Z if new is None else g.columns_of(new.random))
+    return total
+
+
 def loadings(fit: FittedModel, place: Place) -> list[FloatArray]:
     """Return ``sigma Lambda'z`` (q, ...) for each group: variances are its sums of squares over the first
     axis.
     """
     if place.rows is None:
-        columns = [g.factor.Z for g in fit.groups]
-        return [fit.scale * L.T @ Z for L, Z in zip(fit.solution.Lambdas, columns, strict=True)]
+        return [fit.scale * L.T @ g.factor.Z for g, L in sampled(fit)]
     new = new_rows(fit, place)
     found = []
-    for g, L in zip(fit.groups, fit.solution.Lambdas, strict=True):
+    for g, L in sampled(fit):
         found.append((fit.scale * L.T @ g.columns_of(new.random)).reshape(g.q, *place.shape))
     return found
 

@@ -17,7 +17,15 @@ from glmmlib.families.base import Family
 from glmmlib.fitted import FittedModel
 from glmmlib.inference.bootstrap import bootstrap_of
 from glmmlib.types import ArrayLike, AuxiliaryValue, FloatArray, Numbers
-from glmmlib.variance.between import Place, group_positions, loadings, new_rows, variances
+from glmmlib.variance.between import (
+    Place,
+    curves_in,
+    group_positions,
+    loadings,
+    new_rows,
+    sampled,
+    variances,
+)
 
 KINDS = ("adjusted", "unadjusted")
 SCALES = ("latent", "observation")
@@ -155,8 +163,9 @@ def icc(
     Notes
     -----
     It cannot be negative in this model, although observations of a group may in truth be negatively
-    correlated. With known weights the residual variance is that of an observation of weight one. An ICC that
-    is averaged over the data uses the n - 1 variance of the fixed part, as R's ``performance`` does.
+    correlated. Curves ``s(x)`` belong to the fixed part. With known weights the residual variance is that of
+    an observation of weight one. An ICC that is averaged over the data uses the n - 1 variance of the fixed
+    part, as R's ``performance`` does.
 
     References
     ----------
@@ -192,7 +201,7 @@ def icc(
     value = shares[chosen[0]] if len(chosen) == 1 else pieces.total / denominator
     if place.shape:
         return place.shaped(value, "icc")
-    names = [g.name for g in fit.groups]
+    names = [g.name for g, _ in sampled(fit)]
     return ICC(
         float(np.squeeze(value)),
         pd.Series(np.ravel(shares), names, name="icc"),
@@ -268,7 +277,7 @@ def icc_conf_int(
         found = icc(one, at, kind, group, scale)
         if isinstance(found, pd.Series):
             return found
-        several = len(one.groups) > 1 and group is None
+        several = len(found.by_group) > 1 and group is None
         return pd.Series({"ICC": found.value} | (found.by_group.to_dict() if several else {}))
 
     return bootstrap_of(fit, values, n, rng).conf_int(level)
@@ -339,7 +348,7 @@ def _where(fit, place):
     if place.rows is None:
         return (
             "averaged over the data"
-            if any(g.q > 1 or not (g.factor.Z == 1.0).all() for g in fit.groups)
+            if any(g.q > 1 or not (g.factor.Z == 1.0).all() for g, _ in sampled(fit))
             else ""
         )
     index = place.index
@@ -373,12 +382,17 @@ def _linear_predictor(fit: FittedModel, place):
     """
     beta = fit.params.to_numpy()
     offset = 0.0 if fit.design.offset is None else fit.design.offset
-    eta = (
-        fit.X @ beta + offset
-        if place.rows is None
-        else (new_rows(fit, place).X @ beta).reshape(place.shape) + np.mean(offset)
-    )
+    if place.rows is None:
+        eta = _fixed_part(fit) + offset
+    else:
+        new = new_rows(fit, place)
+        eta = (new.X @ beta + curves_in(fit, new)).reshape(place.shape) + np.mean(offset)
     return eta, [(half**2).sum(axis=0) for half in loadings(fit, place)]
+
+
+def _fixed_part(fit):
+    """Return what fixed effects and curves give each row (n,), without the offset."""
+    return fit.X @ fit.params.to_numpy() + curves_in(fit)
 
 
 def _latent(fit, place, kind):
@@ -389,7 +403,7 @@ def _latent(fit, place, kind):
         mu = fit.family.link.average(eta, sum(by_group))
         mu = mu.mean() if place.rows is None else mu
     residual = fit.family.residual_variance(mu, fit.one_auxiliary("a share of variance"))
-    fixed = np.var(fit.X @ fit.params.to_numpy(), ddof=1) if kind == "unadjusted" else 0.0
+    fixed = np.var(_fixed_part(fit), ddof=1) if kind == "unadjusted" else 0.0
     return _Pieces(between, sum(between), residual, fixed)
 
 

@@ -13,6 +13,7 @@ from glmmlib.display.arguments import checked
 from glmmlib.errors import ModelError
 from glmmlib.fitted import FittedModel
 from glmmlib.inference.bootstrap import bootstrap_of
+from glmmlib.variance.between import sampled
 from glmmlib.variance.icc import SCALES, _check_choice, _pieces
 
 
@@ -117,7 +118,7 @@ def r2(fit: FittedModel, scale: str | None = None) -> RSquared:
     (logit), 1 (probit), pi^2/6 (cloglog), log(1 + Var(y)/mu^2) (log link, mu the mean that the model implies
     for the data), otherwise by the delta method. R's ``performance`` (0.10) takes mu from an intercept-only
     model, at a random effect of zero, so its R2 of count models differs. An offset is not part of the fixed
-    variance.
+    variance; curves ``s(x)`` are.
 
     References
     ----------
@@ -151,7 +152,7 @@ def _r2(fit, scale):
     _, pieces = _pieces(fit, None, "unadjusted", scale)
     fixed, total, residual = float(pieces.fixed), float(pieces.total), float(pieces.residual)
     everything = fixed + total + residual
-    random = pd.Series([float(v) for v in pieces.between], [g.name for g in fit.groups], name="variance")
+    random = pd.Series([float(v) for v in pieces.between], [g.name for g, _ in sampled(fit)], name="variance")
 
     return RSquared(
         fixed / everything,

@@ -11,7 +11,7 @@ from glmmlib.display.arguments import checked
 from glmmlib.errors import ModelError
 from glmmlib.fitted import FittedModel
 from glmmlib.types import ArrayLike
-from glmmlib.variance.between import Place, variances
+from glmmlib.variance.between import Place, sampled, variances
 
 
 @checked
@@ -96,7 +96,7 @@ def median_odds_ratio(
 
 def _at_places(fit, at):
     place = Place.of(fit, at)
-    names = [g.name for g in fit.groups]
+    names = [g.name for g, _ in sampled(fit)]
     ratios = [_median_ratio(np.sqrt(variance)) for variance in variances(fit, place)]
     if place.shape == ():
         return pd.Series(np.ravel(ratios), names, name="median odds ratio")

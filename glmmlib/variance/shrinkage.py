@@ -14,7 +14,7 @@ from glmmlib.errors import ModelError
 from glmmlib.fitted import FittedModel
 from glmmlib.linalg import blocks
 from glmmlib.types import FloatArray
-from glmmlib.variance.between import WHAT, group_positions
+from glmmlib.variance.between import group_positions
 
 # Eigenvalues of a group's Z'WZ below this share of the largest: its own least squares has no answer.
 RANK = 1e-10
@@ -116,8 +116,8 @@ def shrinkage(fit: FittedModel, group: str | None = None) -> Shrinkage:
             "in a generalised model the conditional modes are no linear function of raw estimates, so there"
             " is no shrinkage factor; compare fit.ranef() with a fit of each group by itself"
         )
-    refuse_curves(fit.groups, WHAT)
-    refuse_residual_side(fit.design, WHAT)
+    refuse_curves(fit.groups, "shrinkage")
+    refuse_residual_side(fit.design, "shrinkage")
     if group is None and len(fit.groups) > 1:
         names = ", ".join(g.name for g in fit.groups)
         raise ModelError(

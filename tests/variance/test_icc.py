@@ -291,3 +291,40 @@ def test_a_share_that_is_no_correlation_says_so(sleep, formula, residual, words)
 def test_a_share_that_is_a_correlation_says_nothing_more(slopes):
     assert "correlation" not in repr(gl.icc(slopes))
     assert "The intraclass correlation (adjusted" in " ".join(str(gl.report(slopes)).split())
+
+
+# --- curves -------------------------------------------------------------------------------------
+
+
+def test_curves_belong_to_the_fixed_part():
+    sleep = gl.load("sleepstudy").assign(z=lambda d: np.sin(np.arange(len(d))))
+    fit = gl.lmer("Reaction ~ z + s(Days, k=8) + (z | Subject)", sleep)
+    cov, residual = fit.varcorr["Subject"].cov.to_numpy(), fit.sigma**2
+    between = np.mean([[1, z] @ cov @ [1, z] for z in sleep["z"]])
+    found = gl.icc(fit)
+    assert found.value == pytest.approx(between / (between + residual), rel=1e-9)
+    assert list(found.by_group.index) == ["Subject"]
+    at = np.array([1.0, 0.5])
+    assert gl.icc(fit, at={"z": 0.5}).value == pytest.approx(at @ cov @ at / (at @ cov @ at + residual))
+    assert gl.between_variance(fit, at={"z": 0.5}) == pytest.approx(at @ cov @ at)
+    fixed = fit.predict(re_form="~0").var()
+    whole = fixed + between + residual
+    shares = gl.r2(fit)
+    assert shares.marginal == pytest.approx(fixed / whole, rel=1e-9)
+    assert shares.conditional == pytest.approx((fixed + between) / whole, rel=1e-9)
+    with pytest.raises(ModelError, match="no groups"):
+        gl.icc(gl.lmer("Reaction ~ s(Days, k=8)", sleep))
+    with pytest.raises(ModelError, match="shrinkage is not there yet for a model with curves"):
+        gl.shrinkage(fit, "Subject")
+
+
+def test_of_counts_the_curve_moves_the_mean_of_responses():
+    rng = np.random.default_rng(4)
+    data = pd.DataFrame({"g": np.repeat(np.arange(12), 10), "x": rng.uniform(-2, 2, 120)})
+    data["y"] = rng.poisson(np.exp(1 + np.sin(2 * data["x"]) + 0.4 * rng.normal(size=12)[data["g"]]))
+    fit = gl.glmer("y ~ s(x, k=7) + (1 | g)", data, family="poisson")
+    v = fit.varcorr["g"].sd["Intercept"] ** 2
+    mean = fit.predict(re_form="marginal").mean()
+    assert gl.icc(fit).value == pytest.approx(v / (v + np.log1p(1 / mean)), rel=1e-6)
+    mu = fit.predict(pd.DataFrame({"x": [1.0]}), re_form="marginal").iloc[0]
+    assert gl.icc(fit, at={"x": 1.0}).value == pytest.approx(v / (v + np.log1p(1 / mu)), rel=1e-6)
