@@ -53,8 +53,7 @@ def means_with_zeros(
     offset, level : float
     """
     family, solution = fit.family, fit.solution
-    told = np.array(~np.isnan(L).any(axis=1))
-    told[told] = solution.is_estimable(L[told])
+    told = ~np.isnan(L).any(axis=1) & (solution.is_estimable(np.nan_to_num(L)) != 0)
     kept = {name: columns[told] for name, columns in auxiliary.items()}
 
     def log_means(at: Estimates, heights: FloatArray) -> FloatArray:

@@ -257,7 +257,7 @@ def loadings(fit: FittedModel, place: Place) -> list[FloatArray]:
     if place.rows is None:
         return [fit.scale * L.T @ g.factor.Z for g, L in sampled(fit)]
     new = new_rows(fit, place)
-    found = []
+    found: list[FloatArray] = []
     for g, L in sampled(fit):
         found.append((fit.scale * L.T @ g.columns_of(new.random)).reshape(g.q, *place.shape))
     return found
