@@ -98,8 +98,10 @@ def _warn_about_quadrature(fit, stacklevel):
     )
 
 
-VISIBLE_SHIFT = 0.1  # standard errors
-WORTH_THE_COST = 0.2  # the same, where factors are nested: a finer rule costs a power more there
+# In standard errors. An estimate that is off by d of them has a 95 % interval that covers with probability
+# Phi(1.96 - d) - Phi(-1.96 - d): 94.9 % at 0.1, 94.5 % at 0.2, 92.1 % at 0.5, 83 % at 1.
+VISIBLE_SHIFT = 0.1
+WORTH_THE_COST = 0.2  # where factors are nested, and half a point of coverage costs the rows a power more
 
 
 @dataclass(frozen=True)
