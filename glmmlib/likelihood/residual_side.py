@@ -116,6 +116,14 @@ class ResidualSide:
         sd = np.exp(log_sd)
         return Whitener(Whitening(self.blocks, R), sd if self.weights is None else sd / np.sqrt(self.weights))
 
+    def covariance(self, phi: FloatArray, whitener: Whitener, rows: IntArray) -> FloatArray:
+        """Return the covariance (m, m) of the residuals of m rows, over sigma^2."""
+        R, sd = self.structure.matrix(self.split(phi)[0]), whitener.sd[rows]
+        if self.block is None or self.position is None:
+            return np.diag(R[0, 0] * sd**2)
+        block, position = self.block[rows], self.position[rows]
+        return np.where(block[:, None] == block, R[np.ix_(position, position)], 0.0) * np.outer(sd, sd)
+
     def pull(self, phi: FloatArray, whitener: Whitener, inner: list[FloatArray]) -> FloatArray:
         """Return the derivatives in phi, for those that :meth:`Whitening.pull` takes."""
         in_R, in_log_sd = whitener.whitening.pull(inner)

@@ -138,10 +138,7 @@ class ResidualSolution(LinearSolution):
         return whitener.whitening.solve((residual / whitener.sd)[None])[0] / (whitener.sd * self.sigma**2)
 
     def error_covariance(self, rows: IntArray) -> FloatArray:
-        unit = np.zeros((len(rows), self.white.problem.n))
-        unit[np.arange(len(rows)), rows] = 1.0
-        drawn = self.correlated(unit)[:, rows]
-        return drawn.T @ drawn
+        return self.sigma**2 * self.whole.side.covariance(self.phi, self.white.whitener, rows)
 
     def correlated(self, noise: FloatArray) -> FloatArray:
         """Return independent standard normal numbers (k, n) as residuals of the model."""

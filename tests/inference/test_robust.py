@@ -111,6 +111,16 @@ def test_covariance_and_degrees_of_freedom_are_those_of_dense_matrices(name, kin
     assert test.p == pytest.approx(stats.f.sf(F, 2, df), rel=1e-5)
 
 
+@pytest.mark.parametrize("name", ["residuals", "SDs that differ"])
+def test_covariances_of_residuals_are_those_of_the_noise_that_is_drawn(name):
+    fit = FITS[name](unbalanced())
+    drawn = fit.solution.correlated(np.eye(fit.nobs))
+    rows = np.r_[7:20, 3]
+    np.testing.assert_allclose(
+        fit.solution.error_covariance(rows), (drawn.T @ drawn)[np.ix_(rows, rows)], rtol=1e-10, atol=1e-14
+    )
+
+
 # --- closed forms -------------------------------------------------------------------------------
 
 
