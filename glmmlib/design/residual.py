@@ -156,11 +156,18 @@ def learn_residual(term: ResidualTerm, rows: pd.DataFrame) -> ResidualDesign:
     if len(levels) < 2:
         raise DataError(f"{term.text} needs at least two positions in {term.column!r}, and there is one only")
     _check_once(term, grouping, levels, position, rows.index)
-    times = np.arange(len(levels), dtype=float) if is_factor else np.asarray(levels, dtype=float)
-    structure = RESIDUAL_STRUCTURES[term.word][0](len(levels), times, term.hom)
+    structure = RESIDUAL_STRUCTURES[term.word][0](len(levels), _times(levels, is_factor), term.hom)
     _check_pairs(term, grouping, levels, position, structure)
     position.flags.writeable = False
     return ResidualDesign(term, grouping, levels, position, structure)
+
+
+def _times(levels, is_factor):
+    """Return the times of the positions: their order, or numbers; what matters of dates is their steps."""
+    if is_factor:
+        return np.arange(len(levels), dtype=float)
+    is_number = pd.api.types.is_numeric_dtype(levels.dtype)
+    return np.asarray(levels if is_number else levels.astype("int64"), dtype=float)
 
 
 def _check_once(term, grouping, levels, position, index):

@@ -359,3 +359,18 @@ def test_times_that_are_no_steps_are_refused(growth):
         gl.lmer("distance ~ age", growth.assign(t=np.exp(growth["age"])), residual="ar1(t | Subject)")
     with pytest.raises(DataError, match="equally spaced"):
         gl.lmer("distance ~ age", growth[growth["age"] != 10], residual="toep(age | Subject)")
+
+
+def test_steps_of_dates_are_steps(growth):
+    """How long a step is does not matter, so dates, durations and months serve as times."""
+    years = (growth["age"] - 8).astype(int)
+    formula, residual = "distance ~ age", "ar1(t | Subject)"
+    right = gl.lmer(formula, growth.assign(t=years), residual=residual).deviance
+    months = pd.Series(pd.period_range("2020-01", periods=12, freq="M"))
+    for times in (
+        months[years].set_axis(growth.index),
+        pd.to_timedelta(years, unit="D"),
+        pd.Timestamp("2020-01-01") + pd.to_timedelta(years, unit="D"),
+    ):
+        fit = gl.lmer(formula, growth.assign(t=times), residual=residual)
+        assert fit.deviance == pytest.approx(right, abs=1e-6)
