@@ -23,6 +23,7 @@ import numpy as np
 import pandas as pd
 from fuzz_outcomes import BAD
 
+END = -1  # the number after the last trial of a part
 PARTS = {
     "models": "Random models, each put to the laws",
     "data": "Odd columns, containers and names",
@@ -61,10 +62,11 @@ def outcomes(part, quick=False, first=0, seconds=np.inf):
         try:
             tasks = importlib.import_module(f"fuzz_{part}").tasks(quick)
             for number, task in enumerate(tasks):
-                if time.monotonic() > end:
-                    return
                 if number >= first:
                     yield number, task.attempt()
+                    if time.monotonic() > end:
+                        return
+            yield END, None
         finally:
             os.chdir(here)
             sys.stdin = stdin
@@ -74,12 +76,14 @@ def pieces(part, folder, seconds):
     """Go on with a part, and return all that a folder now keeps of it."""
     file = Path(folder).resolve() / f"{part}.jsonl"
     kept = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
-    with open(file, "a") as lines:
-        for number, outcome in outcomes(part, first=kept[-1]["number"] + 1 if kept else 0, seconds=seconds):
-            kept.append({"number": number} | (vars(outcome) if outcome else {"part": part}))
-            lines.write(json.dumps(kept[-1]) + "\n")
-            lines.flush()
-    return [line for line in kept if "ending" in line]
+    first = kept[-1]["number"] + 1 if kept else 0
+    if first != END + 1:
+        with open(file, "a") as lines:
+            for number, outcome in outcomes(part, first=first, seconds=seconds):
+                kept.append({"number": number} | (vars(outcome) if outcome else {"part": part}))
+                lines.write(json.dumps(kept[-1]) + "\n")
+                lines.flush()
+    return kept
 
 
 def table(found):
@@ -111,8 +115,12 @@ def main():
         if given.kept:
             found += pieces(part, given.kept, given.seconds)
         else:
-            found += [vars(outcome) for _, outcome in outcomes(part, given.quick) if outcome]
+            found += [
+                {"number": k} | (vars(o) if o else {"part": part}) for k, o in outcomes(part, given.quick)
+            ]
     found = pd.DataFrame(found)
+    whole = set(found.loc[found["number"] == END, "part"])
+    found = found.dropna(subset="ending")
     bad = found[found["ending"].isin(BAD)]
     if given.failures:
         bad.to_csv(given.failures, index=False)
@@ -120,8 +128,10 @@ def main():
     print(text)
     for row in bad.head(40).itertuples():
         print(f"{row.ending}: {row.what} -> {row.message} ({row.place})")
-    if not given.parts and not given.quick and not np.isfinite(given.seconds):
-        Path(__file__).with_suffix(".md").write_text(PAGE.format(table=text, trials=len(found)))
+    if not given.parts and not given.quick:
+        stopped = [title.lower() for part, title in PARTS.items() if part not in whole]
+        note = f"\nStopped before the end of the list: {'; '.join(stopped)}.\n" if stopped else ""
+        Path(__file__).with_suffix(".md").write_text(PAGE.format(table=text, trials=len(found)) + note)
     return bool(len(bad))
 
 

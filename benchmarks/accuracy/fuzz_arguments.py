@@ -119,7 +119,7 @@ def fit_calls(fits):
         yield Call("ranef" + tag, fit.ranef, {}, "cond_sd:bool error_sd:bool")
         yield Call("summary" + tag, fit.summary, {}, "ddf")
         yield Call("refit" + tag, fit.refit, {"y": fit.design.y}, "y:vector")
-        yield Call("refit_many" + tag, fit.refit_many, {"Y": np.column_stack([fit.design.y] * 2)}, "Y:vector")
+        yield Call("refit_many" + tag, fit.refit_many, {"Y": np.column_stack([fit.design.y] * 2)}, "Y:responses")
         yield Call("update" + tag, fit.update, {"formula": "~ ."}, "formula data nonsense weights offset na_action")
         yield from plot_calls(tag, fit)
 
@@ -238,5 +238,6 @@ def tasks(quick=False, seconds=5.0):
             sound[call.name] = not call.valid or whole.attempt().ending == "answered"
         what = f"{call.name}({parameter}={shown(value)})"
         action = partial(call.function, **(call.valid | {parameter: value}))
-        yield Task("arguments", what, action, seconds, nonsense and sound[call.name], allowed)
+        patience = seconds if nonsense else 6 * seconds  # what is no nonsense may be long work
+        yield Task("arguments", what, action, patience, nonsense and sound[call.name], allowed)
         plt.close("all")

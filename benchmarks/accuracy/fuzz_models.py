@@ -1,14 +1,15 @@
 """Random models, each put to the laws of ``fuzz_laws``."""
 
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 import pandas as pd
 from fuzz_laws import LAWS
-from fuzz_outcomes import Task
+from fuzz_outcomes import NotHereError, Task
 
 import glmmlib as gl
+from glmmlib.errors import GlmmlibError
 
 RANDOM = [
     "(1 | g)",
@@ -127,12 +128,17 @@ def draw(seed):
 def tasks(quick=False, count=140):
     """All laws on all models; a model that is refused is not put to the laws."""
     for seed in range(0, count, 25 if quick else 1):
-        trial, kept = draw(seed), []
-        yield Task("models", f"fit, {trial}", partial(_keep, trial, kept))
-        for law in LAWS if kept else ():
+        trial = draw(seed)
+        fitted = cache(trial.fit)  # once, whichever task comes first
+        yield Task("models", f"fit, {trial}", fitted)
+        for law in LAWS:
             rng = np.random.default_rng([11, seed])
-            yield Task("models", f"{law.__name__}, {trial}", partial(law, trial, kept[0], rng))
+            yield Task("models", f"{law.__name__}, {trial}", partial(_put_to, law, trial, fitted, rng))
 
 
-def _keep(trial, kept):
-    kept.append(trial.fit())
+def _put_to(law, trial, fitted, rng):
+    try:
+        fit = fitted()
+    except GlmmlibError:
+        raise NotHereError from None
+    law(trial, fit, rng)

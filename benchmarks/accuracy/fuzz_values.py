@@ -51,6 +51,7 @@ KINDS = {
     "column": Kind(["no such", "", 3, -1, nan, True, ["x", "no"], [], Stranger(), {}, ("x", "y", "z"), np.ones(3), 1.5, "x + 1", b"x"]),
     "data": Kind([None, "data", 3, [], [1, 2], {}, np.ones((3, 2)), pd.DataFrame(), Stranger(), nan, {"q": [1]}], [pd.Series([1, 2], name="x")]),
     "vector": Kind(["no such", [], [1, 2], ["a"] * 60, np.full(60, nan), np.full(60, inf), np.ones((60, 2)), {}, Stranger(), nan, [[1], [2, 3]]]),
+    "responses": Kind(["no such", [], [1, 2], ["a"] * 60, np.full(60, nan), np.full(60, inf), {}, Stranger(), nan, [[1], [2, 3]]], [np.ones((60, 2))]),
     "weights": Kind(["no such", -1, 0, [], [1, 2], ["a"] * 60, np.full(60, nan), -np.ones(60), np.zeros(60), np.ones((60, 2)), {}, Stranger(), nan, inf, True]),
     "formula": Kind([None, 3, "", " ", "~", "y", "y ~", "~ x", [], ["y ~ x"], Stranger(), b"y ~ x + (1 | g)", "y ~ x + (1 | g", "y ~ x + (1 | nog)", "y ~ nox + (1 | g)", "noy ~ x + (1 | g)", "y = x + (1 | g)", True, nan, {}]),
     "number": Kind(["1", "big", nan, inf, -inf, [], [1, 2], {}, Stranger(), 1j, np.ones(3)], [True]),
