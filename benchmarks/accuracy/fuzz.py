@@ -32,7 +32,7 @@ PARTS = {
 }
 PAGE = """# Odd models, data, formulas and arguments
 
-Made by `python benchmarks/accuracy/fuzz.py`, which tries what people do, {trials:,} times. Random models of twelve families and links
+Made by `python benchmarks/accuracy/fuzz.py`, which tries what people do, {trials:,} times. Random models
 (model k is drawn by `numpy.random.default_rng([7, k])`) are put to laws: another order of rows, other labels, trials in
 pieces, other units and origins, weights as repeated rows, refitted, updated, pickled, predicted, a larger model. Odd columns,
 containers, names, formulas and arguments, which are lists and not drawn, must end in an answer or in one sentence, in bounded time, and nonsense
