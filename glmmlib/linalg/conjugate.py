@@ -6,7 +6,8 @@ The largest factor is eliminated in blocks, as in :mod:`glmmlib.linalg.pls`; wha
 
 is never formed: with A and N the products of the other factors with each other and with the first, a product
 with S costs two passes over the cells where levels meet. The diagonal blocks of S are known exactly and serve
-as preconditioner: 6 to 16 steps give nine digits where factors are crossed at random.
+as preconditioner: 6 to 16 steps give nine digits where factors are crossed at random. Beside a factor of few
+levels they are not enough (:mod:`glmmlib.linalg.balancing`).
 
 Vectors are (m, r): the columns of the factors after each other, effect by effect as everywhere, r at once.
 """
@@ -15,11 +16,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import copy
+from functools import cached_property
 
 import numpy as np
 from scipy import sparse
 
 from glmmlib.linalg import blocks
+from glmmlib.linalg.balancing import Balancing, small_factors
 from glmmlib.linalg.crossing import Structure
 from glmmlib.linalg.pls import CrossProducts
 from glmmlib.types import FloatArray, IntArray
@@ -188,7 +191,15 @@ class CrossedSystem:
         numpy.linalg.LinAlgError
             If 1,000 steps are not enough.
         """
-        return self._conjugate_gradients(B, tolerance)[0]
+        return self._conjugate_gradients(B, tolerance, self._balanced)[0]
+
+    @cached_property
+    def _balanced(self):
+        small = small_factors(self.products.place)
+        return Balancing(self.times, self._by_blocks, self.products.m, small) if small else self._by_blocks
+
+    def _by_blocks(self, V):
+        return self.products.by_block(self.Dinv, V)
 
     def log_determinants(self, z: FloatArray, tolerance: float = 1e-4) -> FloatArray:
         """Return estimates (k,) of ``log |H|`` without X, one for each probe z (m, k) of signs.
@@ -209,7 +220,8 @@ class CrossedSystem:
         the determinants then are not known: NaN.
         """
         start = self.products.by_block(self.D, z)
-        found, lengths, ratios = self._conjugate_gradients(start, tolerance, near)
+        precondition = self._by_blocks if near is None else self._balanced
+        found, lengths, ratios = self._conjugate_gradients(start, tolerance, precondition, near)
         if near is not None:
             return self.products.by_block(self.Dinv, start), found, np.full(z.shape[1], np.nan)
         determinants = self.log_det_blocks + np.array(
@@ -217,14 +229,14 @@ class CrossedSystem:
         )
         return self.products.by_block(self.Dinv, start), found, determinants
 
-    def _conjugate_gradients(self, B, tolerance, near=None):
+    def _conjugate_gradients(self, B, tolerance, precondition, near=None):
         X, R = np.zeros_like(B), B.copy()
-        Z = self.products.by_block(self.Dinv, R)
+        Z = precondition(R)
         size = np.einsum("mr,mr->r", R, Z)
         enough = tolerance**2 * size
         if near is not None:
             X, R = near.copy(), B - self.times(near)
-            Z = self.products.by_block(self.Dinv, R)
+            Z = precondition(R)
             size = np.einsum("mr,mr->r", R, Z)
         P = Z.copy()
         lengths, ratios = [], []
@@ -236,7 +248,7 @@ class CrossedSystem:
                 length = np.where(size > 0, size / np.einsum("mr,mr->r", P, SP), 0.0)
             X += length * P
             R -= length * SP
-            Z = self.products.by_block(self.Dinv, R)
+            Z = precondition(R)
             new = np.einsum("mr,mr->r", R, Z)
             with np.errstate(invalid="ignore", divide="ignore"):
                 ratio = np.where(size > 0, new / size, 0.0)
