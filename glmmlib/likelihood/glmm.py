@@ -256,7 +256,7 @@ class LaplaceDeviance:
             while True:
                 candidate = [x + length * s for x, s in zip(u, step, strict=True)]
                 new, new_eta, new_d = self.valued(beta, Lambdas, candidate, dispersion)
-                highest = value + (SURE if is_sure else 1e-12 * abs(value))
+                highest = value + max(SURE if is_sure else 0.0, 1e-12 * abs(value))
                 if new <= highest or length < 1e-10:
                     break
                 length *= 0.5

@@ -157,8 +157,11 @@ class LaplaceSolution(Solution):
 
     @property
     def rough_covariance(self) -> FloatArray:
-        """The same from the Hessian that the search for the estimates ended with, where there is one."""
-        return self.joint_covariance if self._hessian is None else twice_inverse(self._hessian)
+        """The same from the Hessian that the search for the estimates ended with, where there is one that is
+        no rounding: weights of billions leave little else of what changes from step to step.
+        """
+        rough = None if self._hessian is None else twice_inverse(self._hessian)
+        return self.joint_covariance if rough is None or (np.diag(rough) < 0.0).any() else rough
 
     def _steps(self) -> FloatArray:
         """Widths (k,) of differences: small beside standard errors, large beside rounding."""

@@ -80,3 +80,27 @@ def test_large_counts_and_many_trials(mean, family, sd):
         many = fit.refit_many(table[["y"]].to_numpy(float))
     compare(model, fit, 0.01, (family, mean))
     np.testing.assert_allclose(many.bse.iloc[0], fit.bse, rtol=0.01)
+
+
+@pytest.mark.parametrize("family", ["poisson", "truncated_poisson", "zi", "binomial"])
+@pytest.mark.parametrize("size", [1e8, 1e9])
+def test_counts_that_tell_each_group_exactly(family, size):
+    """Eight levels that are known exactly are eight numbers: the intercept has the error SD / sqrt(8)."""
+    for seed in range(2):
+        rng = np.random.default_rng(seed)
+        g, x = np.repeat(np.arange(8), 6), rng.normal(size=48)
+        eta = 0.3 * x + rng.normal(0, 0.5, 8)[g]
+        data = {"x": x, "g": g.astype(str), "y": rng.poisson(size * np.exp(eta)).astype(float)}
+        question = {"family": family}
+        if family == "zi":
+            data["y"][::7] = 0.0
+            question = {"family": "poisson", "zi": "~ 1"}
+        if family == "binomial":
+            data["y"] = rng.binomial(int(size), 1 / (1 + np.exp(-eta))).astype(float)
+            data["rest"] = size - data["y"]
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            fit = gl.glmer(
+                "cbind(y, rest) ~ x + (1 | g)" if "rest" in data else "y ~ x + (1 | g)", data, **question
+            )
+        np.testing.assert_allclose(fit.bse["Intercept"], fit.theta.iloc[0] / np.sqrt(8), rtol=0.01)
