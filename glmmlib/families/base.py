@@ -31,8 +31,8 @@ class Family(MeanRange, ResponseMean, ResidualVariance, ABC):
     """A response distribution with a link.
 
     A family sets ``link``, ``name``, ``title``, ``links``, ``support``, ``law`` and gives the methods that
-    are abstract here. If it has ``auxiliary``, it also gives :meth:`dispersion_derivatives` and
-    :meth:`start_auxiliary`. The rest has defaults, for responses whose mean is the inverse link of eta.
+    are abstract here. If it has ``auxiliary``, it also gives ``dispersion_derivatives`` and
+    ``start_auxiliary``. The rest has defaults, for responses whose mean is the inverse link of eta.
 
     `mu` always is that inverse link. Where the mean of a response is something else, as for a log-normal one
     with the mean of its log as mu, set ``is_mean_of_link = False`` (and ``mean_needs_auxiliary``) and give
