@@ -17,7 +17,7 @@ from pathlib import Path
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from book.blank import steps, write_blank
+from book.blank import write_blank
 from book.charts import VEGALITE
 from book.contents import ROOT, lessons, markdown, read, title
 from book.install import install_cell
@@ -147,9 +147,7 @@ def write_copies(folder: Path) -> list[Path]:
         if live_cells(read(path)):
             written.append(folder / path.name)
             written[-1].write_text(serialise(code_along(path)), encoding="utf-8")
-        if steps(markdown(path)):
-            written.append(write_blank(path, folder))
-    return written
+    return [*written, write_blank(lessons()[-1], folder)]
 
 
 def main() -> None:

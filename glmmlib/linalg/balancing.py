@@ -6,7 +6,9 @@ along them. They are known beforehand, :math:`W = (E, D^{-1}SE)` with the column
 the blocks D of S: on them the system is solved as it is, and the blocks get the rest (Mandel 1993,
 *Communications in Numerical Methods in Engineering* 9(3)),
 
-.. math:: P = Q + (I - QS)\,D^{-1}(I - SQ), \qquad Q = W(W'SW)^{-1}W'.
+.. math::
+
+    P = Q + (I - QS)\,D^{-1}(I - SQ), \qquad Q = W(W'SW)^{-1}W'.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ A visit goes through `SCENES`: wide and light, dark, on a phone, opened again. E
 check that fails is named and does not stop the others. A new check is one function of the visit.
 """
 
+import json
 import re
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -125,19 +126,19 @@ def light_and_wide_again(visit):
 
 
 def opened_again_dark_on_a_phone(visit):
-    """What a browser writes may come after a reload: the choice of a theme is there before the page's first
-    script, and a page that came before the reader's answers is opened once more when they are there.
+    """What a browser keeps may come after a reload: the choice of a theme and the reader's answers are there
+    before the page's first script.
     """
-    page, kept = visit.page, "localStorage['mixed-models-course']"
-    answers = page.evaluate(kept)
-    page.add_init_script('for (const name of ["mode", "theme"]) localStorage.setItem(name, "dark");')
+    page, key = visit.page, "mixed-models-course"
+    stored = {"mode": "dark", "theme": "dark"}
+    if (answers := page.evaluate("key => localStorage.getItem(key)", key)) is not None:
+        stored[key] = answers
+    page.add_init_script(
+        f"for (const [k, v] of Object.entries({json.dumps(stored)})) localStorage.setItem(k, v);"
+    )
     page.set_viewport_size({"width": PHONE, "height": 900})
     page.reload()
     settle(page)
-    if page.evaluate(kept) != answers:
-        page.wait_for_function(f"answers => {kept} === answers", arg=answers)
-        page.reload()
-        settle(page)
 
 
 # --- Checks ---

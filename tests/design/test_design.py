@@ -328,6 +328,7 @@ TRANSFORMS = [
 
 @pytest.mark.parametrize("term", TRANSFORMS)
 def test_new_data_reuse_what_the_fit_learned(data, term):
+    data = pd.concat([data, data], ignore_index=True)  # more rows than variances and correlations
     design = build_design(f"y ~ {term} + (0 + {term} | g)", data)
     some = data.iloc[[7, 2]].drop(columns="y")
     new = new_design(design, some)

@@ -352,14 +352,8 @@ def hot(data):
 
 
 REFUSED = {
-    "icc": gl.icc,
-    "r2": gl.r2,
     "shrinkage": gl.shrinkage,
-    "between variance": gl.between_variance,
-    "slopes": lambda fit: gl.slopes(fit, "Days"),
     "robust": gl.robust,
-    "cross-validation": gl.cross_validate,
-    "means": lambda fit: gl.means(fit, "Days", at={"Days": [0, 5]}),
     "exact test": gl.exact_rlrt,
 }
 

@@ -202,8 +202,6 @@ def test_what_a_fit_refuses(fit, one, traps):
             function(fit)
     with pytest.raises(ModelError, match="kind='conditional'"):
         fit.predict(interval="confidence")
-    with pytest.raises(ModelError, match="kind='conditional'"):
-        gl.means(fit, "shade", at={"shade": 0})
     with pytest.raises(ModelError, match="no interval"):
         fit.predict(kind="zero", interval="confidence")
     with pytest.raises(ModelError, match="the model has none"):
