@@ -204,9 +204,4 @@ def _moves_of_modes(problem, mode, Lambdas):
             side[p + f] = -s[0]
         sides[f][p + f] += factor.sums(mode.score)[0]
     found = mode.factorisation.solve_columns(sides[0].T, np.concatenate(sides[1:], axis=1).T)
-    return [x.reshape(f.n_levels, -1).T for x, f in zip(_split(mode, *found), factors, strict=True)]
-
-
-def _split(mode, first, rest):
-    products = mode.factorisation.products
-    return [first, *(rest[products.place[f]] for f in products.rest)]
+    return [x[0].T for x in mode.factorisation.by_factor(*found)]

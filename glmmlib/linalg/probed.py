@@ -151,9 +151,12 @@ class ProbedFactorisation:
 
     def by_factor(self, first: FloatArray, rest: FloatArray) -> list[FloatArray]:
         """Return solutions as (q, J) for each factor; as (q, J, r) where there are several."""
+        return [x[:, :, 0] if x.shape[2] == 1 else x for x in self._columns(first, rest)]
+
+    def _columns(self, first, rest):
+        """Return columns of the first factor and of the others as (q, J, r) for each factor."""
         flat = [first, *(rest[self.products.place[f]] for f in self.products.rest)]
-        found = [x.reshape(f.q, f.n_levels, -1) for x, f in zip(flat, self.structure.factors, strict=True)]
-        return [x[:, :, 0] if x.shape[2] == 1 else x for x in found]
+        return [x.reshape(f.q, f.n_levels, -1) for x, f in zip(flat, self.structure.factors, strict=True)]
 
     # -- by probes -----------------------------------------------------------------------------------------
 
@@ -185,12 +188,7 @@ class ProbedFactorisation:
         estimate of ``v' H^-1 v`` less what is known exactly.
         """
         a, c, _ = self._probed
-        pair = []
-        for x in (a, c):
-            flat = [self.system.first(x), *(x[self.products.place[f]] for f in self.products.rest)]
-            factors = self.structure.factors
-            pair.append([y.reshape(f.q, f.n_levels, -1) for y, f in zip(flat, factors, strict=True)])
-        return pair[0], pair[1]
+        return self._columns(self.system.first(a), a), self._columns(self.system.first(c), c)
 
     def inverse(self, with_X: bool = False) -> Inverse:
         """Return the entries of the inverse of the random-effects part, as estimated."""
