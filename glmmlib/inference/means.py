@@ -27,8 +27,8 @@ from glmmlib.errors import ModelError
 from glmmlib.fitted import FittedModel
 from glmmlib.inference.bends import Bends, curve_keys, grid_bends
 from glmmlib.inference.contrasts import DDF_TITLE, check_ddf, half_widths
+from glmmlib.inference.joint_means import grid_auxiliary, joint_means
 from glmmlib.inference.reference_grid import grid_rows, reference_grid
-from glmmlib.inference.zero_means import grid_auxiliary, means_with_zeros
 from glmmlib.types import FloatArray
 
 ADJUSTMENTS = {
@@ -264,7 +264,7 @@ def means(
     offset = 0.0 if fit.design.offset is None else float(fit.design.offset.mean())
     if with_zeros:
         zeros = {key: _averages(columns, rows) for key, columns in grid_auxiliary(fit.design, grid).items()}
-        table = means_with_zeros(fit, bends, L, D, zeros, offset, level)
+        table = joint_means(fit, bends, L, D, zeros, offset, level)
     else:
         table = _estimates(fit, bends, L, D, offset, kind, level, ddf)
     table = table.set_index(index)

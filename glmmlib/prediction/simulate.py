@@ -14,6 +14,7 @@ from glmmlib.families.base import Family
 from glmmlib.families.links import Link
 from glmmlib.families.registry import any_family, zero_inflated
 from glmmlib.fitted import FittedModel
+from glmmlib.prediction.given import by_name, fixed_effects
 from glmmlib.types import ArrayLike, AuxiliaryValue, FloatArray
 
 
@@ -102,7 +103,7 @@ def simulate(
     rng = require_generator(rng)
     text = f"response {formula}" if isinstance(formula, str) and formula.lstrip().startswith("~") else formula
     design = build_design(text, data, weights, offset, na_action="raise", response=False, functions=functions)
-    beta = _fixed_effects(fixef, design.coef_names)
+    beta = fixed_effects(fixef, design.coef_names)
     groups = arrange(design.random)[0]
     refuse_curves(groups, "a response drawn from parameters alone")
     roots = _covariance_roots(groups, sd or {}, corr or {})
@@ -222,38 +223,6 @@ def _response_name(text, design):
     return None if text.startswith("response ~") else design.response_name
 
 
-def _fixed_effects(fixef: Mapping[str, float] | ArrayLike, names: Sequence[str]) -> FloatArray:
-    return _by_name(fixef, names, "fixef", "coefficient")
-
-
-def _by_name(values, names, what, kind):
-    """Return one number for each name, from a dict or Series by name, or from a sequence in their order."""
-    if isinstance(values, pd.Series):
-        values = values.to_dict()
-    if isinstance(values, Mapping):
-        unknown = [name for name in values if name not in names]
-        missing = [name for name in names if name not in values]
-        if unknown or missing:
-            found = (
-                f"names no {kind} of the model: {listed(unknown)}" if unknown else f"lacks {listed(missing)}"
-            )
-            raise ModelError(f"{what} {found}; it needs {listed(names, len(names)) or 'nothing'}")
-        values = [values[name] for name in names]
-    try:
-        array = np.asarray(values, dtype=float)
-    except (TypeError, ValueError):
-        raise ModelError(f"{what} must be numbers, one for each {kind}, not {values!r}") from None
-    if array.ndim == 0 and len(names) == 1:
-        array = array[None]
-    if array.shape != (len(names),):
-        raise ModelError(
-            f"{what} has {array.size} values, but the model has {len(names)}: {listed(names, len(names))}"
-        )
-    if not np.isfinite(array).all():
-        raise ModelError(f"{what} holds a value that is missing or infinite: {values!r}")
-    return array
-
-
 def _covariance_roots(groups, sd, corr):
     names = [g.name for g in groups]
     for given, what in ((sd, "sd"), (corr, "corr")):
@@ -279,7 +248,7 @@ def _root(group, sd, corr):
     """Return a (q, q) matrix R with ``R R'`` the covariance; an SD of zero and a correlation of one are
     allowed.
     """
-    sds = _by_name(sd, group.columns, f"sd[{group.name!r}]", "random effect")
+    sds = by_name(sd, group.columns, f"sd[{group.name!r}]", "random effect")
     if (sds < 0).any():
         raise ModelError(
             f"sd[{group.name!r}] holds the negative value {sds.min():g}: an SD is zero or positive"

@@ -30,7 +30,7 @@ def grid_auxiliary(design: Design, grid: pd.DataFrame) -> dict[str, FloatArray]:
     return {part.name: stack(matrices[part.key], grid.index).T for part in design.auxiliary}
 
 
-def means_with_zeros(
+def joint_means(
     fit: FittedModel,
     bends: Bends,
     L: FloatArray,
