@@ -97,7 +97,7 @@ class Design:
     trials : (n,) array or None
         For ``cbind(a, b)`` the trials a + b.
     response_levels : tuple or None
-        For a binary factor as response, what 0 and 1 stand for.
+        For a binary factor as response, what 0 and 1 stand for; for ordered categories, these in their order.
     X : (n, p) array
         Fixed-effects columns, in Fortran order (``X.T`` is C-contiguous).
     coef_names : tuple of str

@@ -33,6 +33,7 @@ from glmmlib.design.identifiability import (
 )
 from glmmlib.design.matrices import read_parts, response_arrays, stack, summed_offset, term_columns
 from glmmlib.design.named import NamedColumns
+from glmmlib.design.ordered import ordered_response, response_column
 from glmmlib.design.recipe import Recipe, learn
 from glmmlib.design.residual import check_blocks, learn_residual, read_residual
 from glmmlib.design.smooths import by_level, learn_curve
@@ -52,6 +53,7 @@ def build_design(
     *,
     response: bool = True,
     binary: bool = False,
+    ordered: bool = False,
     functions: Mapping[str, Callable] | None = None,
     auxiliary: Mapping[str, str] | None = None,
     known: Mapping[str, pd.DataFrame] | None = None,
@@ -75,6 +77,8 @@ def build_design(
         False leaves the left-hand side unread (to simulate a response that does not exist yet).
     binary : bool
         True takes a factor of two levels as a response, as R does: the first is 0, the second 1.
+    ordered : bool
+        True takes a response of ordered categories, and holds their scores.
     functions : dict of str to callable, optional
         The caller's own functions, by the names that the formula calls.
     auxiliary : dict of str to str, optional
@@ -125,9 +129,7 @@ def build_design(
     with explained(missing, len(data)):
         learned = _learn(formula, named, response, rows, functions)
     y, trials, response_levels = (
-        response_arrays(learned.formula, learned.source(named.response, rows), rows.index, binary)
-        if response
-        else (None, None, None)
+        _response(learned, named.response, rows, binary, ordered) if response else (None, None, None)
     )
     if trials is not None and not trials.all():  # such rows tell nothing
         told = np.arange(len(data))[keep][trials > 0]
@@ -138,6 +140,7 @@ def build_design(
             offset if isinstance(offset, str) or given_offset is None else given_offset[trials > 0],
             na_action,
             binary=binary,
+            ordered=ordered,
             functions=functions,
             auxiliary=auxiliary,
             known=known,
@@ -185,6 +188,17 @@ def build_design(
         known=known,
         residual=blocks,
     )
+
+
+def _response(learned, name, rows, binary, ordered):
+    """Return the response, its trials, and the levels of a factor."""
+    if ordered and name is not None:
+        y, levels = ordered_response(response_column(rows, name), name)
+        return y, None, levels
+    y, trials, levels = response_arrays(learned.formula, learned.source(name, rows), rows.index, binary)
+    if ordered and trials is None:
+        y, levels = ordered_response(pd.Series(y), learned.formula.response)
+    return y, trials, levels
 
 
 def _check_name_of_curves(formula, functions):

@@ -17,6 +17,7 @@ from glmmlib.display.words import hint, joined
 from glmmlib.errors import ModelError
 from glmmlib.families.auxiliary import Auxiliary
 from glmmlib.families.averages import mixture_quantile
+from glmmlib.families.categories import Categories
 from glmmlib.families.densities import Derivatives, DispersionDerivatives
 from glmmlib.families.links import Link
 from glmmlib.families.means import ResponseMean
@@ -27,7 +28,7 @@ from glmmlib.types import AuxiliaryValue, FloatArray, Numbers
 
 
 @dataclass(frozen=True)
-class Family(MeanRange, ResponseMean, ResidualVariance, ABC):
+class Family(MeanRange, ResponseMean, ResidualVariance, Categories, ABC):
     """A response distribution with a link.
 
     A family sets ``link``, ``name``, ``title``, ``links``, ``support``, ``law`` and gives the methods that
@@ -100,6 +101,12 @@ class Family(MeanRange, ResponseMean, ResidualVariance, ABC):
         The family of responses that are no structural zeros.
     is_mean_of_link : bool
         Is the inverse link of the linear predictor the mean of a response?
+    levels : tuple
+        The categories of an ordered response in their order; empty for numbers.
+    needs_intercept : bool
+        Does the model lack a parameter without the constant column?
+    errors_of_mean_need_auxiliary : bool
+        Has an interval for the mean of a response to hold the errors of the auxiliary parameters?
     has_structural_zeros : bool
         Can a response be zero because it could not be anything else?
     no_shares : str
@@ -124,6 +131,7 @@ class Family(MeanRange, ResponseMean, ResidualVariance, ABC):
     auxiliary: ClassVar[tuple[Auxiliary, ...]] = ()
     weights_scatter: ClassVar[bool] = False
     is_linear: ClassVar[bool] = False
+    needs_intercept: ClassVar[bool] = False
     is_log_concave: ClassVar[bool] = True
     ratios: ClassVar[dict[type[Link], str]] = {}
     limits: ClassVar[dict[str, str]] = {}

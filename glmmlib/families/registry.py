@@ -14,6 +14,8 @@ family             links (the first is the default)  variance of one response   
 ``"beta"``         logit                             mu (1 - mu) / (1 + phi)      w times the log-density
 ``"betabinomial"`` logit                             that of the binomial, times  w = n, the trials
                                                      1 + (n - 1) / (1 + phi)
+``"ordinal"``      logit                             that of the categories'      w times the log-density
+                                                     scores
 =================  ================================  ===========================  ==========================
 
 ``dispersion`` is k for the negative binomial (R's theta, Hilbe's 1 / alpha; large k is nearly Poisson), and
@@ -23,6 +25,7 @@ binomial and the beta-binomial family the response `y` is the number of successe
 trials, and mu the probability; ``weights=None`` stands for ones and, for 0/1 data, is the fast path. Of
 ``"truncated_poisson"`` and ``"truncated_negbinomial"``, counts that are never zero, mu and k are those of the
 counts before truncation.
+For ``"ordinal"`` mu is the probability of a category above the first.
 Counts can have structural zeros too (`zero_inflated`); truncated ones then are a hurdle model.
 
 References
@@ -47,6 +50,7 @@ from glmmlib.families.gaussian import Gaussian
 from glmmlib.families.hurdle import HurdleNegativeBinomial, HurdlePoisson
 from glmmlib.families.links import Link
 from glmmlib.families.negbinomial1 import NegativeBinomial1
+from glmmlib.families.ordinal import Ordinal
 from glmmlib.families.truncated import TruncatedNegativeBinomial, TruncatedPoisson
 from glmmlib.families.zero_inflated import (
     ZeroInflated,
@@ -58,7 +62,17 @@ from glmmlib.families.zero_inflated import (
 TRUNCATED = (TruncatedPoisson, TruncatedNegativeBinomial)
 FAMILIES = {
     cls.name: cls
-    for cls in (Binomial, Poisson, NegativeBinomial, NegativeBinomial1, Gamma, Beta, *TRUNCATED, BetaBinomial)
+    for cls in (
+        Binomial,
+        Poisson,
+        NegativeBinomial,
+        NegativeBinomial1,
+        Gamma,
+        Beta,
+        *TRUNCATED,
+        BetaBinomial,
+        Ordinal,
+    )
 }  # those of glmer
 ZERO_INFLATED = {
     cls.counts: cls
@@ -75,6 +89,7 @@ ALL_FAMILIES = {Gaussian.name: Gaussian} | FAMILIES | {cls.name: cls for cls in 
 # What other software calls them; named in the message, not accepted in silence.
 _ELSEWHERE = {"bernoulli": "binomial", "logistic": "binomial", "count": "poisson", "nb": "negbinomial"}
 _ELSEWHERE |= dict.fromkeys(("betabin", "bb", "betabinomialfamily"), "betabinomial")
+_ELSEWHERE |= dict.fromkeys(("cumulative", "cumulativelogit", "clm", "clmm", "polr", "ocat"), "ordinal")
 _ELSEWHERE |= {"nbinom1": "negbinomial1", "nb1": "negbinomial1"}
 _ELSEWHERE |= dict.fromkeys(("truncatednbinom2", "truncatednbinom1"), "truncated_negbinomial")
 _ELSEWHERE |= {"nbinom2": "negbinomial", "nb2": "negbinomial", "negativebinomial": "negbinomial"}

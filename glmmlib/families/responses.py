@@ -1,6 +1,7 @@
 """Checks of a response before a fit: what a family can take, or one sentence that says why it cannot."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -172,6 +173,45 @@ def check_shares(y: FloatArray, name: str = "response", labels: Sequence[Any] | 
         "model them apart",
     )
     return y
+
+
+def check_categories(
+    y: FloatArray, levels: Sequence[Any], name: str = "response", labels: Sequence[Any] | None = None
+) -> FloatArray:
+    """Scores of ordered categories, as floats.
+
+    Raises
+    ------
+    DataError
+        For numbers that are no category's, and where there is but one category.
+    """
+    y = _numbers(y, name, labels)
+    if len(levels) < 2:
+        raise DataError(
+            f"An ordinal response has two categories or more, but {name!r} has "
+            f"{f'only {levels[0]!r}' if levels else 'none'}: there is nothing to tell apart."
+        )
+    _refuse(
+        ~np.isin(y, scores_of(levels)),
+        y,
+        labels,
+        f"The categories of {name!r} are {', '.join(f'{s:g}' for s in scores_of(levels))}, but it holds",
+        "give numbers of the categories that the model was fitted to",
+    )
+    return y
+
+
+def scores_of(levels: Sequence[Any]) -> list[float]:
+    """Return the number of each category: itself where all are whole numbers that rise, else 1, 2, ...
+
+    >>> scores_of((0, 2, 5)), scores_of(("low", "high"))
+    ([0.0, 2.0, 5.0], [1.0, 2.0])
+    """
+    if all(isinstance(level, int | float | np.number) for level in levels):
+        own = [float(level) for level in levels]
+        if all(score.is_integer() for score in own) and all(a < b for a, b in pairwise(own)):
+            return own
+    return [float(k) for k in range(1, len(levels) + 1)]
 
 
 def check_weights(

@@ -24,12 +24,15 @@ class Support:
         Are the responses whole numbers?
     in_trials : bool
         Is the response a number of successes, and `upper` times the trials the largest?
+    is_ordered : bool
+        Is the response one of several categories in an order, and a number its score?
     """
 
     lower: float = -np.inf
     upper: float = np.inf
     is_discrete: bool = False
     in_trials: bool = False
+    is_ordered: bool = False
 
     def smallest(self, reached: Callable[..., Any], n: int, trials: FloatArray | None = None) -> FloatArray:
         """Return the smallest responses at which `reached` is true, to the precision of a float.
@@ -63,7 +66,7 @@ class Support:
 
     def _smallest_whole(self, reached: Callable[..., Any], n: int, trials: FloatArray | None) -> FloatArray:
         high = np.ones(n) if trials is None else np.array(np.broadcast_to(trials, (n,)), float)
-        low = np.full(n, -1.0)
+        low = np.full(n, min(self.lower, 0.0) - 1.0)
         with np.errstate(over="ignore", invalid="ignore"):
             while not (self.in_trials or (done := reached(high) | np.isinf(high)).all()):
                 low, high = np.where(done, low, high), np.where(done, high, _next(high))

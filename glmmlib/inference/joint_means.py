@@ -1,18 +1,20 @@
-r"""Marginal means of responses with structural zeros: what a table of means needs beside the counts.
+r"""Marginal means that depend on auxiliary parameters too: counts with structural zeros, ordered categories.
 
-.. math:: \mu = (1 - \pi)\,\mu_c,
+.. math:: \mu = (1 - \pi)\,\mu_c \quad\text{or}\quad \mu = \textstyle\sum_k s_k P(y = k),
 
-:math:`\mu_c` the mean of the counts. Both linear predictors are averaged over a grid, each on its own scale;
-the standard error of :math:`\log\mu` is by the delta method, from the joint covariance of all parameters.
+:math:`\mu_c` the mean of the counts, :math:`s_k` the scores. Linear predictors are averaged over a grid, each
+on its own scale; the standard error is by the delta method, from the joint covariance of all parameters, of
+:math:`\log\mu`, or of the logit of its place in a range with two ends.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.special import ndtri
+from scipy.special import expit, logit, ndtri
 
 from glmmlib.design.arrays import Design
 from glmmlib.design.matrices import stack
@@ -53,25 +55,44 @@ def joint_means(
     offset, level : float
     """
     family, solution = fit.family, fit.solution
+    scale = _Scale(family.support.lower, family.support.upper)
     told = ~np.isnan(L).any(axis=1) & (solution.is_estimable(np.nan_to_num(L)) != 0)
     kept = {name: columns[told] for name, columns in auxiliary.items()}
 
-    def log_means(at: Estimates, heights: FloatArray) -> FloatArray:
+    def scaled_means(at: Estimates, heights: FloatArray) -> FloatArray:
         eta = L[told] @ at.beta + D[told] @ heights + offset
         own = solution.predictors.values_at(at.auxiliary, kept, len(eta))
-        return np.log(family.mean(eta, own))
+        return scale.of(family.mean(eta, own))
 
     best = solution.estimates
-    G = gradients(fit, lambda at: log_means(at, bends.at(at.beta)))
-    B = bend_gradients(lambda heights: log_means(best, heights), bends)
+    G = gradients(fit, lambda at: scaled_means(at, bends.at(at.beta)))
+    B = bend_gradients(lambda heights: scaled_means(best, heights), bends)
     variance = np.einsum("rk,kl,rl->r", G, solution.free_cov, G)
     se = np.sqrt(variance + np.einsum("rk,kl,rl->r", B, bends.cov, B))
-    log, half = log_means(best, bends.heights), ndtri(0.5 + 0.5 * level) * se
+    middle, half = scaled_means(best, bends.heights), ndtri(0.5 + 0.5 * level) * se
     columns = {
-        "mean": np.exp(log),
-        "se": np.exp(log) * se,
-        "df": np.full(len(log), np.inf),
-        "lower": np.exp(log - half),
-        "upper": np.exp(log + half),
+        "mean": scale.back(middle),
+        "se": scale.slope(middle) * se,
+        "df": np.full(len(middle), np.inf),
+        "lower": scale.back(middle - half),
+        "upper": scale.back(middle + half),
     }
     return pd.DataFrame(columns, np.flatnonzero(told)).reindex(range(len(L)))
+
+
+@dataclass(frozen=True)
+class _Scale:
+    """The line on which a mean has a symmetric interval: its log, or the logit of its place in a range."""
+
+    low: float
+    high: float
+
+    def of(self, mean: FloatArray) -> FloatArray:
+        return logit((mean - self.low) / (self.high - self.low)) if np.isfinite(self.high) else np.log(mean)
+
+    def back(self, at: FloatArray) -> FloatArray:
+        return self.low + (self.high - self.low) * expit(at) if np.isfinite(self.high) else np.exp(at)
+
+    def slope(self, at: FloatArray) -> FloatArray:
+        inside = (self.high - self.low) * expit(at) * expit(-at) if np.isfinite(self.high) else np.exp(at)
+        return np.asarray(inside)

@@ -249,8 +249,11 @@ def means(
         raise ModelError(f"kind is 'response', 'link' or 'conditional', not {kind!r}")
     checked_level(level)
     ddf = check_ddf(fit, ddf)
-    with_zeros = kind == "response" and fit.family.has_structural_zeros
-    own = [part.key for part in fit.design.auxiliary] if with_zeros else []
+    of_zeros = fit.family.has_structural_zeros
+    jointly = fit.family.errors_of_mean_need_auxiliary and (
+        kind == "response" or (kind == "conditional" and not of_zeros)
+    )
+    own = [part.key for part in fit.design.auxiliary] if jointly else []
     grid, averaged = reference_grid(fit, by, at, [*curve_keys(fit), *own])
     bends = Bends.of(fit)
     X, Z = grid_rows(fit.design, grid), grid_bends(fit, bends, grid).T
@@ -262,7 +265,7 @@ def means(
     index = pd.MultiIndex.from_tuples([k if isinstance(k, tuple) else (k,) for k in order], names=keys)
     index = index.get_level_values(0) if len(keys) == 1 else index
     offset = 0.0 if fit.design.offset is None else float(fit.design.offset.mean())
-    if with_zeros:
+    if jointly:
         zeros = {key: _averages(columns, rows) for key, columns in grid_auxiliary(fit.design, grid).items()}
         table = joint_means(fit, bends, L, D, zeros, offset, level)
     else:
@@ -275,7 +278,7 @@ def means(
         what = (
             f"averaged on the {scale} scale, then transformed" if kind != "link" else f"on the {scale} scale"
         )
-        if with_zeros:
+        if jointly and of_zeros:
             what = (
                 f"counts averaged on the {scale} scale, structural zeros on the logit scale, then transformed"
             )

@@ -16,6 +16,7 @@ from glmmlib.design.arguments import new_response
 from glmmlib.design.arrays import Design
 from glmmlib.design.auxiliary import is_constant
 from glmmlib.design.build import build_design
+from glmmlib.design.ordered import scores_like
 from glmmlib.design.rank import independent_rows
 from glmmlib.display.arguments import checked
 from glmmlib.display.words import listed, sentence
@@ -24,6 +25,7 @@ from glmmlib.families.base import Family
 from glmmlib.families.links import Link
 from glmmlib.families.registry import any_family, zero_inflated
 from glmmlib.families.registry import family as find_family
+from glmmlib.inference.thresholds import thresholds
 from glmmlib.likelihood.glmm import ExactFitError, LaplaceDeviance, RangeError, SaddleError, SaturatedError
 from glmmlib.likelihood.glmm_iterative import is_iterative, why_not_iterative
 from glmmlib.likelihood.glmm_minimise import minimise_deviance
@@ -168,6 +170,7 @@ def glmer(
         offset,
         na_action,
         binary=chosen.support.in_trials,
+        ordered=chosen.support.is_ordered,
         functions=functions,
         auxiliary=_auxiliary_formulas(chosen, dispersion=dispersion, zi=zi),
         known=known,
@@ -178,7 +181,9 @@ def glmer(
             "a generalised"
             " linear model with statsmodels"
         )
+    chosen = chosen.with_levels(design.response_levels)
     _checked(chosen, design)
+    _check_intercept(chosen, design)
     groups, theta_names = arrange(design.random)
     check_covariances(groups)
     if chosen.support.in_trials:
@@ -212,6 +217,15 @@ def _checked(family, design):
     if told is not None:
         _check_columns(design, told)
     return y, prior
+
+
+def _check_intercept(family, design):
+    """Refuse a model without the constant column whose coefficient the family needs."""
+    if family.needs_intercept and "Intercept" not in design.coef_names:
+        raise ModelError(
+            f"the intercept of an {family.title} model is minus its first threshold, and without it the "
+            f"thresholds lack their place: leave 0 (or -1) out of {design.formula.text!r}"
+        )
 
 
 def _check_columns(design, told):
@@ -354,6 +368,9 @@ class GeneralizedMixedModelFit(MixedModelFit):
         each row where it has a formula.
     zi : float, Series (nobs,) or None
         Probability of a structural zero, where the model has them; one for each row where it has a formula.
+    thresholds : DataFrame or None
+        Of an ordinal model: the thresholds between neighbouring categories (R's ``clmm``, ``polr``), with
+        ``estimate`` and ``se``; rows such as ``"low|middle"``.
     n_agq : int
         Quadrature points; 1 is Laplace's approximation.
     linear_predictor : Series (nobs,)
@@ -388,9 +405,12 @@ class GeneralizedMixedModelFit(MixedModelFit):
         """What a summary says of the distribution and of the integral: pairs of a name and a text."""
         found = [("Family", f"{self.family.name}, {self.family.link.name} link")]
         levels = self.design.response_levels
-        if levels is not None:
+        if self.family.levels:
+            found.append(("Categories", " < ".join(map(str, self.family.levels))))
+        elif levels is not None:
             found.append(("Event", f"{self.design.response_name} is {levels[1]!r} (not {levels[0]!r})"))
-        found += [(sentence(a.title), f"{value:.5g}") for a, value in self.named_auxiliary()]
+        if self.thresholds is None:
+            found += [(sentence(a.title), f"{value:.5g}") for a, value in self.named_auxiliary()]
         found += [(sentence(a.title), f"{text}, {a.link.name} link") for a, text in self.modelled_auxiliary()]
         how = f"adaptive Gauss-Hermite quadrature, {self.n_agq} points"
         return (*found, ("Integral", "Laplace approximation" if self.n_agq == 1 else how))
@@ -413,6 +433,11 @@ class GeneralizedMixedModelFit(MixedModelFit):
     def zi(self) -> float | pd.Series | None:
         values = self.auxiliary_values.get("zi")
         return values if values is None or not np.ndim(values) else self._series(values, "zi")
+
+    @handed_out
+    def thresholds(self) -> pd.DataFrame | None:
+        """Thresholds between ordered categories, with their standard errors."""
+        return thresholds(self)
 
     @cached_property
     def singular_terms(self) -> tuple[str, ...]:
@@ -440,13 +465,14 @@ class GeneralizedMixedModelFit(MixedModelFit):
     @classmethod
     def _read_design(cls, question: Mapping[str, Any], formula: str, **rows: Any) -> Design:
         family = any_family(question["family"], question["link"])
-        return build_design(formula, binary=family.support.in_trials, auxiliary=question["auxiliary"], **rows)
+        own = {"binary": family.support.in_trials, "ordered": family.support.is_ordered}
+        return build_design(formula, auxiliary=question["auxiliary"], **own, **rows)
 
     @classmethod
     def _restored(
         cls, question: Mapping[str, Any], design: Design, y: FloatArray | None, state: Mapping[str, Any]
     ) -> GeneralizedMixedModelFit:
-        family = any_family(question["family"], question["link"])
+        family = any_family(question["family"], question["link"]).with_levels(design.response_levels)
         groups, theta_names = arrange(design.random)
         quadrature = _quadrature(question["n_agq"], groups)
         problem = _problem(family, design, groups, quadrature, question.get("exact"))
@@ -464,7 +490,7 @@ class GeneralizedMixedModelFit(MixedModelFit):
         ----------
         y : (nobs,) array, or Series with the index of the rows
             As ``fit.simulate`` returns it: successes for a ``cbind`` response, proportions for one with
-            weights.
+            weights, categories for an ordinal one.
         warn : bool
             Warn of what makes the estimates doubtful?
 
@@ -487,7 +513,7 @@ class GeneralizedMixedModelFit(MixedModelFit):
         >>> fit.refit(cbpp["incidence"]).deviance == fit.deviance
         True
         """
-        y = new_response(y, self.design.data)
+        y = new_response(scores_like(y, self.family.levels) if self.family.levels else y, self.design.data)
         response, prior = _checked(self.family, replace(self.design, y=y))
         fit = self.with_solution(_solution(self.solution.problem.with_response(response, prior)), y)
         if warn:

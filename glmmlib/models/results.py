@@ -110,6 +110,7 @@ class MixedModelFit(AuxiliaryParameters, ABC):
         What tests rest on and is dear to compute, kept from its first use on.
     """
 
+    thresholds: pd.DataFrame | None = None
     is_refit = False  # is the response that of refit(), not that of the data?
 
     def __init__(self, design: Design, theta_names: Sequence[str], solution: Solution) -> None:

@@ -65,7 +65,7 @@ def summary(fit: FittedModel, ddf: str | None = None) -> Summary:
     has_spread = fit.ngroups or fit.varcorr.residual_components
     random = [_random_effects(fit)] if has_spread else []
     fixed_effects = [_fixed_effects(fit, ddf)] if len(fit.params) else []
-    tables = (*random, *curves, *fixed_effects, *_auxiliary_tables(fit))
+    tables = (*random, *curves, *fixed_effects, *_threshold_tables(fit), *_auxiliary_tables(fit))
     return Summary(fit.title, _facts(fit), tables, tuple(_notes(fit)))
 
 
@@ -146,6 +146,15 @@ def _correlation(value) -> str:
 def _fixed_effects(fit, ddf):
     how = "z tests" if ddf == "z" else f"t tests, {DDF_TITLE[ddf]} degrees of freedom"
     return _coefficients(f"Fixed effects ({how})", coef_tests(fit, ddf), ddf)
+
+
+def _threshold_tables(fit):
+    """Yield the table of the thresholds between ordered categories, where there are any."""
+    found = fit.thresholds
+    if found is not None:
+        columns = (list(found.index), aligned(found["estimate"], found["se"]), aligned(found["se"]))
+        title = "Thresholds (the first is minus the intercept)"
+        yield Table(title, ("", "Estimate", "SE"), tuple(zip(*columns, strict=True)))
 
 
 def _auxiliary_tables(fit):

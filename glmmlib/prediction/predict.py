@@ -26,9 +26,11 @@ from glmmlib.formula.parser import random_only
 from glmmlib.formula.terms import RandomTerm
 from glmmlib.prediction.error_variance import Effects, linear_variance
 from glmmlib.prediction.new_observation import response_ends
+from glmmlib.prediction.probabilities import check_categories, probabilities
 from glmmlib.types import ArrayLike, BoolArray, FloatArray
 
-KINDS = ("response", "link", "conditional", "zero")
+OF_AUXILIARY = ("zero", "probabilities")
+KINDS = ("response", "link", "conditional", *OF_AUXILIARY)
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,10 +71,13 @@ def predict(
         group), or those named, such as ``"~(1 | Subject)"``, which of a term ``(Days | Subject)`` takes the
         intercepts alone. ``"marginal"`` averages the mean response over the normal distribution of all random
         effects; for an identity link that equals ``"~0"``.
-    kind : {"response", "link", "conditional", "zero"}
+    kind : {"response", "link", "conditional", "zero", "probabilities"}
         The scale. ``"conditional"`` is the mean of a response that is no structural zero; it is the mean
         response, unless zeros are added to the counts (``zi=``): then it is the mean of the counts
-        themselves. ``"zero"`` is the probability of a structural zero.
+        themselves. ``"zero"`` is the probability of a structural zero. Of an ordinal model
+        ``"probabilities"`` is a table with a column for each category, ``"link"`` the logit of a category
+        above the first, and the mean response that of the scores: the categories themselves if they are whole
+        numbers, else 1, 2, ...
     allow_new_levels : bool
         Predict for groups that the fit has not seen, with random effects of 0. That is the mean over new
         groups in a linear model; with another link it is the typical new group, and ``re_form="marginal"`` is
@@ -93,10 +98,10 @@ def predict(
     Returns
     -------
     Series or DataFrame
-        With the index of `newdata`; a row with a missing value is NaN, and so is, with a warning, a mean that
-        the data do not tell, or whose linear predictor lies outside the range of the link. With an interval
-        the columns are ``estimate``, ``lower`` and ``upper``, and ``.attrs["holds"]`` lists the uncertainties
-        that they hold.
+        With the index of `newdata`; probabilities have a column for each category. A row with a missing value
+        is NaN, and so is, with a warning, a mean that the data do not tell, or whose linear predictor lies
+        outside the range of the link. With an interval the columns are ``estimate``, ``lower`` and ``upper``,
+        and ``.attrs["holds"]`` lists the uncertainties that they hold.
 
     Raises
     ------
@@ -126,6 +131,7 @@ def predict(
     """
     _check_options(kind, interval, level)
     _check_zeros(fit.family, kind, interval)
+    check_categories(fit.family, kind, interval)
     used = chosen_effects(fit, re_form)
     link = fit.family.link
     is_marginal = re_form == "marginal" and not link.is_straight
@@ -136,7 +142,7 @@ def predict(
         refuse_split_groups(fit, used, re_form)
     has_noise = is_prediction and (kind == "response" or link.is_straight)
     family = fit.family if kind == "response" else fit.family.counted
-    needs_own = has_noise or kind == "zero" or (kind != "link" and family.mean_needs_auxiliary)
+    needs_own = has_noise or kind in OF_AUXILIARY or (kind != "link" and family.mean_needs_auxiliary)
     needs_open = is_marginal or is_prediction
     rows = rows_to_predict(fit, newdata, used, needs_open, allow_new_levels, offset, needs_own)
     if kind == "zero":
@@ -144,6 +150,8 @@ def predict(
     own = weights_of_rows(fit, newdata, weights, rows.complete) if is_prediction else None
     eta = _linear_predictor(fit, rows)
     unknown = _open_variance(fit, rows)
+    if kind == "probabilities":
+        return probabilities(fit.family, rows, eta, unknown if is_marginal else None)
 
     known = rows.auxiliary
     if kind == "conditional":
@@ -228,7 +236,8 @@ def _effect_names(design: Design, group: Group, term: RandomTerm) -> list[str]:
 
 def _check_options(kind: str, interval: str | None, level: float) -> None:
     if kind not in KINDS:
-        raise ModelError(f"kind is 'response', 'link', 'conditional' or 'zero', not {kind!r}")
+        known = ", ".join(map(repr, KINDS[:-1]))
+        raise ModelError(f"kind is {known} or {KINDS[-1]!r}, not {kind!r}")
     if interval not in (None, "confidence", "prediction"):
         raise ModelError(f"interval is None, 'confidence' or 'prediction', not {interval!r}")
     checked_level(level)

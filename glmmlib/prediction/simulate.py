@@ -14,7 +14,7 @@ from glmmlib.families.base import Family
 from glmmlib.families.links import Link
 from glmmlib.families.registry import any_family, zero_inflated
 from glmmlib.fitted import FittedModel
-from glmmlib.prediction.given import by_name, fixed_effects
+from glmmlib.prediction.given import by_name, fixed_effects, from_thresholds, series_of
 from glmmlib.types import ArrayLike, AuxiliaryValue, FloatArray
 
 
@@ -30,6 +30,7 @@ def simulate(
     link: str | Link | None = None,
     dispersion: float | None = None,
     zi: float | None = None,
+    thresholds: ArrayLike | None = None,
     weights: str | ArrayLike | None = None,
     offset: str | ArrayLike | None = None,
     n: int | None = None,
@@ -65,6 +66,9 @@ def simulate(
         k of ``"negbinomial"``, phi of ``"gamma"``.
     zi : float, optional
         Of counts: the probability of a structural zero, as in :func:`glmer`.
+    thresholds : sequence of float, optional
+        Of ``"ordinal"``: the K - 1 thresholds between its categories, in rising order. They stand in the
+        place of the intercept, which `fixef` then leaves out. The categories are 1, 2, ..., K.
     weights : column name or array, optional
         Known precisions; for ``"binomial"`` the number of trials. A response ``cbind(successes, failures)``
         has those of the data.
@@ -103,11 +107,14 @@ def simulate(
     rng = require_generator(rng)
     text = f"response {formula}" if isinstance(formula, str) and formula.lstrip().startswith("~") else formula
     design = build_design(text, data, weights, offset, na_action="raise", response=False, functions=functions)
-    beta = fixed_effects(fixef, design.coef_names)
+    chosen, auxiliary = _checked_family(family, link, sigma=sigma, dispersion=dispersion, zi=zi)
+    if chosen.needs_intercept or thresholds is not None:
+        chosen, beta, auxiliary = from_thresholds(chosen, thresholds, fixef, design.coef_names)
+    else:
+        beta = fixed_effects(fixef, design.coef_names)
     groups = arrange(design.random)[0]
     refuse_curves(groups, "a response drawn from parameters alone")
     roots = _covariance_roots(groups, sd or {}, corr or {})
-    chosen, auxiliary = _checked_family(family, link, sigma=sigma, dispersion=dispersion, zi=zi)
     eta = design.X @ beta if design.offset is None else design.X @ beta + design.offset
     eta = eta[:, None] + random_part(groups, roots, 1 if n is None else checked_count(n), rng, design.nobs)
     as_proportions = not hasattr(design.formula.response, "successes")
@@ -115,7 +122,7 @@ def simulate(
     if prior is None and not as_proportions:
         prior = _trials(text, data, offset, functions)
     y = draw_responses(eta, rng, chosen, prior, auxiliary, as_proportions)
-    return pd.Series(y[:, 0], design.index, name=_response_name(text, design)) if n is None else y
+    return series_of(y, design.index, _response_name(text, design), chosen) if n is None else y
 
 
 def _trials(text, data, offset, functions):
@@ -154,7 +161,7 @@ def simulate_fit(
     else:
         as_proportions = fit.design.trials is None
         y = draw_responses(eta, rng, fit.family, fit.observations[1], fit.auxiliary, as_proportions)
-    return pd.Series(y[:, 0], fit.design.index, name=fit.design.response_name) if n is None else y
+    return series_of(y, fit.design.index, fit.design.response_name, fit.family) if n is None else y
 
 
 def random_part(
@@ -301,7 +308,7 @@ def _checked_family(family, link, **given):
     """Return the family and its auxiliary parameters; refuse those that are missing or too many."""
     chosen = any_family(family, link)
     chosen = chosen if given["zi"] is None else zero_inflated(chosen)
-    wanted = {auxiliary.name: auxiliary for auxiliary in chosen.auxiliary}
+    wanted = {} if chosen.levels else {auxiliary.name: auxiliary for auxiliary in chosen.auxiliary}
     for what, value in given.items():
         if value is None and what not in wanted:
             continue

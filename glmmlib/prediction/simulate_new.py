@@ -12,6 +12,7 @@ from glmmlib.design.newdata import new_design
 from glmmlib.display.words import counted
 from glmmlib.errors import DataError, ModelError
 from glmmlib.fitted import FittedModel
+from glmmlib.prediction.given import series_of
 from glmmlib.prediction.predict import weights_of_rows
 from glmmlib.prediction.simulate import checked_count, draw_responses, require_generator, simulate_fit
 from glmmlib.types import FloatArray
@@ -35,7 +36,7 @@ def simulate_rows(
     y, index = _new_rows(
         fit, newdata, 1 if n is None else checked_count(n), rng, conditional, weights, offset
     )
-    return pd.Series(y[:, 0], index, name=fit.design.response_name) if n is None else y
+    return series_of(y, index, fit.design.response_name, fit.family) if n is None else y
 
 
 def _new_rows(fit, newdata, n, rng, conditional, weights, offset):

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.special import ndtri
 
 from glmmlib.comparison.anova import anova
 from glmmlib.display.tables import Table, fixed, p_text
@@ -129,7 +130,14 @@ def fixed_effects_table(numbers: Numbers) -> Table:
 
 
 def auxiliary_tables(fit: FittedModel, numbers: Numbers) -> Iterator[Table]:
-    """Yield a table of the coefficients of each parameter that has a formula."""
+    """Yield a table of thresholds, and of the coefficients of each parameter that has a formula."""
+    if fit.thresholds is not None:
+        t = fit.thresholds
+        half = ndtri(0.5 + 0.5 * numbers.level) * t["se"]
+        cells = [t.index, _column(t["estimate"], t["se"]), _column(t["se"], t["se"])]
+        cells.append(_interval_column(t["estimate"] - half, t["estimate"] + half, t["se"]))
+        header = ("", "Estimate", "SE", f"{numbers.percent} CI")
+        yield Table("Thresholds", header, tuple(zip(*cells, strict=True)))
     for own, _ in fit.modelled_auxiliary():
         t = numbers.auxiliary[own.name]
         cells = [t.index, _column(t["estimate"], t["se"]), _column(t["se"], t["se"])]

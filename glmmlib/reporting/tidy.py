@@ -62,9 +62,9 @@ def tidy(
     Returns
     -------
     DataFrame
-        ``effect``, ``component`` (only where a parameter such as the dispersion has a formula:
-        ``"conditional"`` for the mean's part, or the parameter's name), ``group``, ``level`` (with
-        ``"ran_vals"``), ``term``, ``estimate``, ``std_error``,
+        ``effect``, ``component`` (only where a parameter such as the dispersion has a formula, or the model
+        has thresholds: ``"conditional"`` for the mean's part, or the parameter's name), ``group``, ``level``
+        (with ``"ran_vals"``), ``term``, ``estimate``, ``std_error``,
         ``statistic``, ``df`` (linear models) and ``p_value``. What an estimate has not is NaN: an SD has no
         useful standard error. Terms of random effects are ``"sd__Days"``, ``"cor__Intercept.Days"`` and
         ``"sd__Observation"`` (sigma). Conditional modes have normal intervals. ``attrs["notes"]`` holds the
@@ -94,7 +94,7 @@ def tidy(
         raise ModelError(f"there are no effects {unknown[0]!r}; there are {', '.join(map(repr, EFFECTS))}")
     make = {"fixed": _fixed, "ran_pars": _parameters, "ran_vals": _modes}
     table = pd.concat([make[name](fit) for name in wanted], ignore_index=True)
-    if fit.auxiliary_formulas:
+    if "component" in table:
         table["component"] = table.get("component", pd.Series(dtype=object)).fillna("conditional")
     if not conf_int and (method != "wald" or options):
         raise ModelError("method= and its options are for intervals: ask for conf_int=True")
@@ -114,7 +114,14 @@ def _fixed(fit: FittedModel) -> pd.DataFrame:
     table = _coefficients(coef_tests(fit), fit.bse)
     names = [own.name for own in fit.design.auxiliary]
     others = [_of_predictor(fit, name) for name in names]
+    others += [] if fit.thresholds is None else [_of_thresholds(fit.thresholds)]
     return pd.concat([table, *others], ignore_index=True) if others else table
+
+
+def _of_thresholds(found):
+    names = [f"threshold {name}" for name in found.index]
+    table = {"effect": "fixed", "term": names, "estimate": found["estimate"], "std_error": found["se"]}
+    return pd.DataFrame(table).assign(component="thresholds", group=None, _parameter=names)
 
 
 def _of_predictor(fit, name):
@@ -155,7 +162,8 @@ def _parameters(fit: FittedModel) -> pd.DataFrame:
                 of = kind.replace("rho", f"rho {c.label}") if name == "Residual" else None
                 parameter = of or f"{kind} {prefixed(name, c.label)}"
                 rows.append((name, f"{kind}__{c.label}", value, parameter))
-    rows += [("Residual", a.term, value, a.name) for a, value in fit.named_auxiliary()]
+    if fit.thresholds is None:
+        rows += [("Residual", a.term, value, a.name) for a, value in fit.named_auxiliary()]
     return _frame("ran_pars", rows, ["group", "term", "estimate", "_parameter"])
 
 

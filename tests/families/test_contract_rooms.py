@@ -65,7 +65,7 @@ def test_predictions_and_their_intervals(name, link, new):
         own = {} if new is None or interval == "confidence" else {"weights": of.trials_of(new)}
         band = refused(of.fit.predict, new, interval=interval, **options, **own)
         if band is None:
-            assert of.family.has_structural_zeros and interval == "confidence"
+            assert of.family.errors_of_mean_need_auxiliary and interval == "confidence"
             continue
         assert in_range(of, band.to_numpy()) and (band["lower"] < band["upper"]).all()
         if interval == "confidence":
@@ -200,7 +200,8 @@ def test_likelihood_ratios_and_aic(name, link):
 def test_tables_and_texts(name, link):
     of = case(name, link)
     tidy = gl.tidy(of.fit, conf_int=True)
-    assert len(tidy) == 4 + len(of.family.auxiliary)
+    shown = of.family.auxiliary if of.fit.thresholds is None else of.fit.thresholds
+    assert len(tidy) == 4 + len(shown)
     glance, augment = gl.glance(of.fit), gl.augment(of.fit)
     assert glance["nobs"].iloc[0] == len(augment) == 320 and np.isfinite(augment["_pearson"]).all()
     text = gl.report(of.fit).text

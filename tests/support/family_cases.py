@@ -48,6 +48,8 @@ class Case:
         is_share = np.array([np.isfinite(auxiliary.range[1]) for auxiliary in self.family.auxiliary])
         upper = self.family.support.upper
         wanted = 0.25 if self.trials else 0.15 if upper == 1 else 0.7 * self.mean
+        if self.family.support.is_ordered:
+            wanted = 0.3 * (upper - self.family.support.lower)
         candidates = [np.where(is_share, 0.25, value) for value in np.geomspace(0.05, 50.0, 61)]
         candidates = candidates if is_share.size > 1 else [float(value[0]) for value in candidates]
         variances = [self.family.variance(self.mean, self.trials, value) for value in candidates]
@@ -62,7 +64,8 @@ class Case:
     def with_auxiliary(self, k, tau):
         """The auxiliary parameter, the k-th of several moved to tau on its link."""
         value = self.family.auxiliary[k].link.inverse(tau)
-        return value if np.ndim(self.auxiliary) == 0 else np.where(np.arange(2) == k, value, self.auxiliary)
+        own = self.auxiliary
+        return value if np.ndim(own) == 0 else np.where(np.arange(len(own)) == k, value, own)
 
     @property
     def named_auxiliary(self):
@@ -106,7 +109,11 @@ class Case:
     @property
     def truth(self):
         fixef = {"Intercept": self.eta, "x": 0.6 * self.spread, "f[T.b]": -0.4 * self.spread}
-        return {"fixef": fixef, "sd": {"g": self.spread}, **self.named_auxiliary}
+        others = self.named_auxiliary
+        if thresholds := self.family.thresholds(fixef["Intercept"], self.auxiliary):
+            del fixef["Intercept"]
+            others = {"thresholds": list(thresholds.values())}
+        return {"fixef": fixef, "sd": {"g": self.spread}, **others}
 
     @property
     def data(self):
@@ -136,4 +143,5 @@ class Case:
 @cache
 def case(name, link):
     chosen = ALL_FAMILIES[name]
-    return Case(chosen(next(candidate for candidate in chosen.links if candidate.name == link)))
+    found = chosen(next(candidate for candidate in chosen.links if candidate.name == link))
+    return Case(found.with_levels(found.example_levels))

@@ -1,0 +1,35 @@
+"""Thresholds of ordinal models on the scale of the linear predictor, with their errors."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from glmmlib.fitted import FittedGeneralizedModel
+from glmmlib.inference.expected import gradients
+from glmmlib.likelihood.solution import Estimates
+from glmmlib.types import FloatArray
+
+
+def thresholds(fit: FittedGeneralizedModel) -> pd.DataFrame | None:
+    """Return the thresholds between ordered categories; None for a family that has none.
+
+    The first is minus the intercept, the others follow it by the widths of the categories between; standard
+    errors are by the delta method, from the joint covariance of all parameters.
+    """
+    family, predictors = fit.family, fit.solution.predictors
+    if not family.levels:
+        return None
+    place = fit.design.coef_names.index("Intercept")
+
+    def at(estimates: Estimates) -> dict[str, float]:
+        own = predictors.values_at(estimates.auxiliary, {}, 1)
+        return family.thresholds(float(estimates.beta[place]), own if np.ndim(own) == 0 else own[0])
+
+    def values(estimates: Estimates) -> FloatArray:
+        return np.array(list(at(estimates).values()))
+
+    G = gradients(fit, values)
+    found = at(fit.solution.estimates)
+    se = np.sqrt(np.maximum(np.einsum("rk,kl,rl->r", G, fit.solution.free_cov, G), 0.0))
+    return pd.DataFrame({"estimate": list(found.values()), "se": se}, pd.Index(list(found)))
