@@ -78,8 +78,9 @@ def posterior(
     Raises
     ------
     ModelError
-        For a prior that cannot be read or is improper, for models with a residual side, structural zeros, a
-        dispersion formula, curves or structured covariances, and where khat stays above 0.7.
+        For a prior that cannot be read or is improper, for models with a residual side, structural zeros,
+        ordered categories, a dispersion formula, curves or structured covariances, and where khat stays above
+        0.7.
 
     Notes
     -----
@@ -130,6 +131,8 @@ def _refuse_what_is_not_there(fit: FittedModel) -> None:
     family, predictors = fit.family, fit.solution.predictors
     if family.has_structural_zeros:
         raise ModelError("gl.posterior is not there yet for a model with structural zeros (zi=)")
+    if family.levels:
+        raise ModelError("gl.posterior is not there yet for an ordinal model: thresholds have no priors")
     if not predictors.is_single:
         raise ModelError(
             "gl.posterior is not there yet for a model whose dispersion has a formula of its own, or that "

@@ -27,7 +27,7 @@ from glmmlib.families.support import Support
 from glmmlib.families.weighting import over, times, weighted
 from glmmlib.types import AuxiliaryValue, FloatArray, IntArray, Numbers
 
-_FAR = 700.0  # exp(700) is near the largest float
+_FAR = 37.0  # of a linear predictor whose mu rounds to 0 or 1
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,7 @@ class Ordinal(Family):
         "An odds ratio is that of a response above any one category rather than in it or below: the model "
         "takes it to be the same for each (proportional odds)."
     )
+    lowest = ""
     noise = "distribution over the categories"
     remedy = "thresholds that differ between groups of rows, which need a model for each"
 
@@ -115,6 +116,19 @@ class Ordinal(Family):
 
     def counts_zeros(self, weights: FloatArray | None = None) -> bool:
         return False
+
+    def separating_rows(
+        self, X: FloatArray, y: FloatArray, weights: FloatArray | None = None
+    ) -> tuple[FloatArray, FloatArray]:
+        """A response lies above the threshold below it, and below the one above: a row for each."""
+        number = self._number(y)
+        from_cut = -np.eye(len(self.levels))[:, 2:]  # by how much a threshold is nearer than the first
+        above, below = number > 0, number < len(self.levels) - 1
+        rows = [
+            np.hstack([X[above], from_cut[number[above]]]),
+            np.hstack([X[below], from_cut[number[below] + 1]]),
+        ]
+        return np.vstack(rows), np.repeat([1.0, -1.0], [above.sum(), below.sum()])
 
     def all_alike(self, sign: int) -> str:
         return f"all responses are {self.levels[-1 if sign > 0 else 0]!r}"

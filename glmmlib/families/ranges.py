@@ -81,6 +81,15 @@ class MeanRange:
             np.where(high & (share >= self.support.upper), 1.0, 0.0),
         )
 
+    def separating_rows(
+        self, X: FloatArray, y: FloatArray, weights: FloatArray | None = None
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return rows (m, k), and the direction in which each likes its linear predictor to go: -1, 1, or 0.
+
+        The first columns are those of X; others stand for parameters that go to infinity with a coefficient.
+        """
+        return X, self.extreme(y, weights)
+
     def tells_of_mean(self, y: FloatArray) -> BoolArray | None:
         """Which responses tell something of their linear predictor; None where all do."""
         return None

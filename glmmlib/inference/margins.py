@@ -255,7 +255,7 @@ def _check_ratio(fit, change, kind):
             "a ratio is one of expected responses, and kind='link' has none: ask for a difference"
         )
     low, high = fit.family.location_range
-    if change == "odds ratio" and (low, high) != (0.0, 1.0):
+    if change == "odds ratio" and ((low, high) != (0.0, 1.0) or not fit.family.is_mean_of_link):
         raise ModelError(
             f"an odds ratio compares probabilities, and means of the {fit.family.name} family are none: ask "
             "for change='difference' or 'ratio'"

@@ -32,4 +32,9 @@ def thresholds(fit: FittedGeneralizedModel) -> pd.DataFrame | None:
     G = gradients(fit, values)
     found = at(fit.solution.estimates)
     se = np.sqrt(np.maximum(np.einsum("rk,kl,rl->r", G, fit.solution.free_cov, G), 0.0))
+    if fit.separation is not None:
+        K, p = len(found), len(fit.params)
+        L = np.hstack([np.zeros((K, p)), np.eye(K)[:, 1:]])
+        L[:, place] = -1.0
+        se = np.where(fit.separation.moves(L), np.inf, se)
     return pd.DataFrame({"estimate": list(found.values()), "se": se}, pd.Index(list(found)))

@@ -32,7 +32,7 @@ def why_not_iterative(problem: LaplaceDeviance) -> str:
     if problem.quadrature is not None:
         return "quadrature is exact"
     if problem.family.has_dispersion:
-        return f"the {problem.family.name} family has a dispersion to be estimated beside the mean"
+        return f"the {problem.family.name} family has parameters to be estimated beside the mean"
     if not problem.family.is_log_concave or problem.family.limited_range:
         return (
             f"the likelihood of the {problem.family.name} family with this link is not log-concave everywhere"

@@ -4,7 +4,7 @@ If some direction :math:`\delta` has :math:`x_i'\delta \ge 0` in every row with 
 in every row with only failures, and :math:`= 0` in mixed rows, moving the fixed effects along it never lowers
 the likelihood, and the maximum lies at infinity (Albert and Anderson 1984, *Biometrika* 71(1)). For counts
 with a log link the same holds with rows of zeros and of positive counts: a level whose counts are all zero
-has a log mean of minus infinity.
+has a log mean of minus infinity. Ordered categories are split at each of their thresholds.
 
 Linear programmes find such directions, or prove that there are none. In the limit the rows that such a
 direction moves fit perfectly and add nothing to the likelihood: what can be estimated, and how well, is what
@@ -42,6 +42,9 @@ class Separation:
         Where all responses are alike: which they are, in words.
     directions : (p, d) array
         Basis of the directions in which the remaining rows tell nothing of the fixed effects.
+    joint : (k, d) array
+        The same with the further parameters that go to infinity with them, as the family's
+        ``separating_rows`` have them.
     """
 
     coefficients: tuple
@@ -49,6 +52,7 @@ class Separation:
     lowest: str
     constant: str = ""
     directions: FloatArray = field(default_factory=lambda: np.zeros((0, 0)), repr=False, compare=False)
+    joint: FloatArray = field(default_factory=lambda: np.zeros((0, 0)), repr=False, compare=False)
 
     def named(self, names: Sequence[str]) -> Separation:
         """Return the same with the names of the columns of X in the place of positions.
@@ -75,8 +79,8 @@ class Separation:
 
         Parameters
         ----------
-        L : (r, p) array
-            One combination a row.
+        L : (r, p) or (r, k) array
+            One combination a row, of the fixed effects or of all parameters that may go to infinity.
 
         Returns
         -------
@@ -88,7 +92,8 @@ class Separation:
         >>> found.moves([[1.0, 0.0], [1.0, 2.0]]).tolist()
         [False, True]
         """
-        return _moved(np.asarray(L, dtype=float), self.directions)
+        L = np.asarray(L, dtype=float)
+        return _moved(L, self.directions if L.shape[1] == len(self.directions) else self.joint)
 
     def __str__(self) -> str:
         if self.constant:
@@ -142,7 +147,8 @@ def find_separation(
         everything = np.eye(X.shape[1])
         positions = tuple(range(X.shape[1]))
         return Separation(positions, True, lowest, family.all_alike(sign[0]), everything)
-    rows = np.unique(np.column_stack([X, sign]), axis=0)
+    p = X.shape[1]
+    rows = np.unique(np.column_stack(family.separating_rows(X, y, weights)), axis=0)
     scale = np.maximum(np.abs(rows[:, :-1]).max(axis=0), 1e-300)
     scaled, sign = rows[:, :-1] / scale, rows[:, -1]
     delta = _direction(scaled, sign)
@@ -150,8 +156,12 @@ def find_separation(
         return None
     remaining = np.abs(scaled @ delta) <= _TOLERANCE
     basis = _null_space(scaled[remaining])
-    moving = tuple(np.flatnonzero(np.abs(basis).max(axis=1) > 1e-6).tolist())
-    return Separation(moving, not remaining.any(), lowest, directions=basis / scale[:, None])
+    moving = tuple(np.flatnonzero(np.abs(basis[:p]).max(axis=1) > 1e-6).tolist())
+    if not moving:
+        return None
+    joint = basis / scale[:, None]
+    directions = joint if len(joint) == p else _range(joint[:p])
+    return Separation(moving, not remaining.any(), lowest, directions=directions, joint=joint)
 
 
 def _direction(X, sign):
@@ -192,6 +202,12 @@ def _null_space(X):
     rank = int((values > _RANK * max(values[0], 1e-300)).sum())
     basis = np.linalg.qr(rows[rank:].T / size[:, None])[0]
     return np.where(np.abs(basis) < _RANK, 0.0, basis)
+
+
+def _range(D):
+    """Return an orthonormal basis (p, d) of the space that the columns of D (p, m) span."""
+    basis, values, _ = np.linalg.svd(D, full_matrices=False)
+    return basis[:, values > 1e-6 * values[0]]
 
 
 def _moved(L, directions):

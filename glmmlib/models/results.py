@@ -532,7 +532,8 @@ class MixedModelFit(AuxiliaryParameters, ABC):
         -------
         Series or array
             One response with the index of the rows, or for given `n` an array (rows, n), such as
-            ``fit.refit_many`` takes.
+            ``fit.refit_many`` takes. Ordered categories with names are a categorical, in an array their
+            numbers 1, 2, ...
 
         Raises
         ------

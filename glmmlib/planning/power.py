@@ -282,6 +282,11 @@ def _study(
         )
     if not 0.0 < alpha < 1.0:
         raise ModelError(f"alpha is a probability between 0 and 1, such as 0.05, not {alpha!r}")
+    if any_family(family, link).support.is_ordered:
+        raise ModelError(
+            "gl.power does not plan ordinal responses, which need thresholds: draw them with "
+            "gl.simulate(..., thresholds=[...]) and fit them with gl.glmer"
+        )
     truth = {"fixef": dict(fixef), "sd": sd, "corr": corr, "sigma": sigma, "dispersion": dispersion, "zi": zi}
     drawn = {name: _covariate(name, kind) for name, kind in (covariates or {}).items()}
     return Study(right, names[0], truth, family, link, drawn, test, alpha, ddf, functions)

@@ -67,8 +67,8 @@ def tidy(
         (with ``"ran_vals"``), ``term``, ``estimate``, ``std_error``,
         ``statistic``, ``df`` (linear models) and ``p_value``. What an estimate has not is NaN: an SD has no
         useful standard error. Terms of random effects are ``"sd__Days"``, ``"cor__Intercept.Days"`` and
-        ``"sd__Observation"`` (sigma). Conditional modes have normal intervals. ``attrs["notes"]`` holds the
-        notes of the intervals.
+        ``"sd__Observation"`` (sigma). Conditional modes and thresholds have normal intervals.
+        ``attrs["notes"]`` holds the notes of the intervals.
 
     Raises
     ------
@@ -189,6 +189,8 @@ def _frame(effect: str, rows: Sequence[tuple[str, str, float, str]], columns: Se
 
 def _add_normal_intervals(table: pd.DataFrame, level: float) -> None:
     modes = table["effect"] == "ran_vals"
+    if "component" in table:
+        modes |= table["component"] == "thresholds"
     if not modes.any():
         return
     half = -quantile(0.5 * (1.0 - level), np.inf) * table.loc[modes, "std_error"]
