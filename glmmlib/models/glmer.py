@@ -71,13 +71,18 @@ def glmer(
     formula : str
         As for :func:`lmer`; a binomial response is 0/1, a proportion with ``weights``, or ``cbind(successes,
         failures)``; a beta-binomial one is not 0/1. Rows without a trial tell nothing: they are left out and
-        counted.
+        counted. An ordinal one is an ordered ``pd.Categorical`` with a row in each category, or whole
+        numbers, in their own order.
     data : DataFrame
     family : {"binomial", "betabinomial", "poisson", "negbinomial", "negbinomial1", "gamma", "beta"}
-        Or one of counts that are never zero: ``"truncated_poisson"``, ``"truncated_negbinomial"``.
+        Or one of counts that are never zero: ``"truncated_poisson"``, ``"truncated_negbinomial"``. Or
+        ``"ordinal"``, the cumulative logit model of ordered categories, P(y <= k) = logistic(theta_k - eta)
+        as R's ``clmm`` and ``polr``. Its intercept is minus the first threshold and has to stay in the
+        formula; ``fit.thresholds`` has all of them.
     link : str, optional
         Binomial: logit, probit, cloglog. Poisson: log, sqrt, identity. Negative binomials and
-        truncated families: log. Gamma: log, inverse. Beta and beta-binomial: logit. The first is the default.
+        truncated families: log. Gamma: log, inverse. Beta, beta-binomial, ordinal: logit. The first is the
+        default.
     n_agq : int
         Points of adaptive Gauss-Hermite quadrature for each random effect; 1 is Laplace's approximation. More
         than one needs one grouping factor, or a chain of nested ones such as ``(1 | town / school)``, with
@@ -158,6 +163,18 @@ def glmer(
     >>> fit = gl.glmer("TICKS ~ YEAR + (1 | BROOD)", ticks, family="truncated_poisson", zi="~ YEAR")
     >>> fit.auxiliary_params.round(2).to_dict()
     {'zi Intercept': -0.33, 'zi YEAR[T.96]': -2.24, 'zi YEAR[T.97]': 0.34}
+
+    Ratings in ordered categories:
+
+    >>> import numpy as np, pandas as pd
+    >>> tasting = pd.DataFrame({"judge": np.repeat(np.arange(30), 6), "warm": np.tile([0, 1], 90)})
+    >>> tasting["rating"] = gl.simulate("~ warm + (1 | judge)", tasting, family="ordinal", fixef={"warm": 2},
+    ...                                 thresholds=[-1, 0.5, 2], sd={"judge": 1}, rng=1)
+    >>> fit = gl.glmer("rating ~ warm + (1 | judge)", tasting, family="ordinal")
+    >>> fit.thresholds["estimate"].round(2).to_dict()
+    {'1|2': -1.13, '2|3': 0.65, '3|4': 2.15}
+    >>> fit.predict({"warm": [0, 1]}, kind="probabilities", re_form="~0").round(2).to_numpy().tolist()
+    [[0.25, 0.41, 0.24, 0.1], [0.03, 0.12, 0.29, 0.56]]
     """
     if exact is not None and not isinstance(exact, bool | np.bool_):
         raise ModelError(f"exact is True, False or None, not {exact!r}: by default the size decides")

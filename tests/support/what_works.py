@@ -45,6 +45,7 @@ KINDS: dict[str, Callable[[], Any]] = {
         "beetles ~ shade + (1 | region / site)", _regions(), family="poisson", n_agq=2
     ),
     "`zi=`": lambda: gl.glmer("beetles ~ shade + (1 | site)", _traps(), family="poisson", zi="~ 1"),
+    "ordinal": lambda: gl.glmer("rating ~ x + (1 | judge)", _wine(), family="ordinal"),
     "`dispersion=`": lambda: gl.glmer(
         "beetles ~ shade + (1 | site)", _traps(), family="negbinomial", dispersion="~ shade"
     ),
@@ -56,6 +57,12 @@ def _crossed():
     data = gl.load("Penicillin").rename(columns={"diameter": "y"})
     return data[data["plate"].isin(sorted(data["plate"].unique())[:8])].assign(
         x=lambda d: rng.normal(size=len(d))
+    )
+
+
+def _wine():
+    return reference.data("wine").assign(
+        rating=lambda d: d["rating"].astype(int), x=lambda d: (d["temp"] == "warm") * 1.0
     )
 
 
