@@ -91,7 +91,8 @@ class Ordinal(Family):
         """From the score of the first category to that of the last."""
         if not self.levels:
             return Support(is_discrete=True, is_ordered=True)
-        return Support(*self.scores[[0, -1]].tolist(), is_discrete=True, is_ordered=True)
+        low, high = (float(self.scores[end]) for end in (0, -1))
+        return Support(low, high, is_discrete=True, is_ordered=True)
 
     @property
     def location_range(self) -> tuple[float, float]:

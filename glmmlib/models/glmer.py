@@ -482,8 +482,10 @@ class GeneralizedMixedModelFit(MixedModelFit):
     @classmethod
     def _read_design(cls, question: Mapping[str, Any], formula: str, **rows: Any) -> Design:
         family = any_family(question["family"], question["link"])
-        own = {"binary": family.support.in_trials, "ordered": family.support.is_ordered}
-        return build_design(formula, auxiliary=question["auxiliary"], **own, **rows)
+        support, auxiliary = family.support, question["auxiliary"]
+        return build_design(
+            formula, binary=support.in_trials, ordered=support.is_ordered, auxiliary=auxiliary, **rows
+        )
 
     @classmethod
     def _restored(

@@ -20,7 +20,7 @@ def fixed_effects(fixef: Mapping[str, float] | ArrayLike, names: Sequence[str]) 
     return by_name(fixef, names, "fixef", "coefficient")
 
 
-def by_name(values, names, what, kind):
+def by_name(values: Any, names: Sequence[str], what: str, kind: str) -> FloatArray:
     """Return one number for each name, from a dict or Series by name, or from a sequence in their order."""
     if isinstance(values, pd.Series):
         values = values.to_dict()

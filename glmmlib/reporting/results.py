@@ -132,12 +132,7 @@ def fixed_effects_table(numbers: Numbers) -> Table:
 def auxiliary_tables(fit: FittedModel, numbers: Numbers) -> Iterator[Table]:
     """Yield a table of thresholds, and of the coefficients of each parameter that has a formula."""
     if fit.thresholds is not None:
-        t = fit.thresholds
-        half = ndtri(0.5 + 0.5 * numbers.level) * t["se"]
-        cells = [t.index, _column(t["estimate"], t["se"]), _column(t["se"], t["se"])]
-        cells.append(_interval_column(t["estimate"] - half, t["estimate"] + half, t["se"]))
-        header = ("", "Estimate", "SE", f"{numbers.percent} CI")
-        yield Table("Thresholds", header, tuple(zip(*cells, strict=True)))
+        yield _threshold_table(fit.thresholds, numbers)
     for own, _ in fit.modelled_auxiliary():
         t = numbers.auxiliary[own.name]
         cells = [t.index, _column(t["estimate"], t["se"]), _column(t["se"], t["se"])]
@@ -145,6 +140,14 @@ def auxiliary_tables(fit: FittedModel, numbers: Numbers) -> Iterator[Table]:
         header = ("", "Estimate", "SE", f"{numbers.percent} CI", "z", "p")
         title = f"{own.title[0].upper()}{own.title[1:]} {own.symbol}, {own.link.name} scale"
         yield Table(title, header, tuple(zip(*cells, map(p_text, t["p"]), strict=True)))
+
+
+def _threshold_table(t, numbers):
+    half = ndtri(0.5 + 0.5 * numbers.level) * t["se"]
+    cells = [t.index, _column(t["estimate"], t["se"]), _column(t["se"], t["se"])]
+    cells.append(_interval_column(t["estimate"] - half, t["estimate"] + half, t["se"]))
+    header = ("", "Estimate", "SE", f"{numbers.percent} CI")
+    return Table("Thresholds", header, tuple(zip(*cells, strict=True)))
 
 
 def random_effects_table(numbers: Numbers) -> Table:
