@@ -25,7 +25,7 @@ import pytest
 from scipy.special import logsumexp
 
 import glmmlib as gl
-from glmmlib.families.registry import FAMILIES, family
+from glmmlib.families.registry import FAMILIES
 from glmmlib.likelihood.glmm import LaplaceDeviance
 from glmmlib.likelihood.quadrature import Quadrature
 from support import structures
@@ -48,7 +48,7 @@ def model(name, pair, quadrature=None, weights=False, offset=False):
     """
     drawn = structures.problem(name, offset=offset)
     rng = np.random.default_rng(7)
-    fam = family(*pair)
+    fam = case(*pair).family
     n, k = len(drawn.y), len(drawn.theta)
     theta = np.where(np.abs(drawn.theta) < 0.15, 0.2, 0.6 * drawn.theta)
     X, scale = drawn.X * [1.0, 0.3], 1.0
@@ -66,14 +66,14 @@ def model(name, pair, quadrature=None, weights=False, offset=False):
     y = fam.draw(np.maximum(eta, 0.2) if fam.limited_range else eta, w, dispersion, rng)
     deviance = LaplaceDeviance(fam, y, X, drawn.groups, w, own, quadrature)
     deviance.pirls_tolerance = 1e-15
-    tail = [] if dispersion is None else [np.log(1.3 * dispersion)]
+    tail = [] if dispersion is None else np.log(1.3 * np.atleast_1d(dispersion))
     theta = theta + 0.02 * rng.normal(size=k)
     return deviance, np.concatenate([deviance.R @ (1.05 * beta), np.empty(k), tail]), theta
 
 
 def at(deviance, x, theta):
     """Put theta into the parameters in the order of the deviance."""
-    return deviance.join(x[: deviance.p], theta, *x[deviance.p + len(theta) :])
+    return deviance.join(x[: deviance.p], theta, x[deviance.p + len(theta) :])
 
 
 def check_gradient(deviance, x):
@@ -135,7 +135,8 @@ def dense_laplace(problem, deviance, x, theta):
         offset = np.empty(n)
         offset[deviance.rows] = deviance.offset
     fixed = problem.X * [1.0, 0.3] @ np.linalg.solve(deviance.R, x[: deviance.p]) + offset
-    dispersion = float(np.exp(x[-1])) if fam.has_dispersion else None
+    tau = deviance.tau(x)
+    dispersion = None if tau.size == 0 else float(np.exp(tau[0])) if tau.size == 1 else np.exp(tau)
     V = problem.Z @ problem.Lambda(theta)
     u = np.zeros(V.shape[1])
 
@@ -217,6 +218,7 @@ def exact_log_likelihood(problem, x):
     factor = problem.structure.factors[0]
     fixed = problem.linear_predictor(beta, [L], [np.zeros((factor.q, factor.n_levels))])
     modes = problem.mode(beta, [L], dispersion).u[0]
+    dispersion = dispersion if np.ndim(dispersion) == 0 else dispersion[0]  # alike in all rows
     total = 0.0
     for j in range(factor.n_levels):
         rows = factor.codes == j

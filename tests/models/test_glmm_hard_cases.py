@@ -15,7 +15,8 @@ from glmmlib.families.registry import FAMILIES, family
 from glmmlib.likelihood.optimise import minimise
 from support.family_cases import case
 
-PAIRS = [(name, link.name) for name, chosen in FAMILIES.items() for link in chosen.links]
+NUMBERS = {name: chosen for name, chosen in FAMILIES.items() if chosen.example_levels is None}
+PAIRS = [(name, link.name) for name, chosen in NUMBERS.items() for link in chosen.links]
 LOG_PAIRS = [pair for pair in PAIRS if not family(*pair).limited_range]
 DISPERSION = {name: case(name, chosen.links[0].name).auxiliary for name, chosen in FAMILIES.items()}
 DISPERSION |= {"negbinomial": 2.0, "gamma": 0.3}
