@@ -42,7 +42,8 @@ FAMILY = {
     "hurdle_traps_both": {"family": "truncated_negbinomial", "zi": "~ shade"},
 }
 with_auxiliary = pytest.mark.parametrize(
-    "name, link", [(name, link) for name, link in CASES if name in FAMILIES and FAMILIES[name].auxiliary]
+    "name, link",
+    [c for c in CASES if c[0] in FAMILIES and "dispersion" in [a.name for a in case(*c).family.auxiliary]],
 )
 EPIL = "y ~ base + trt + (1 | subject)"
 
