@@ -357,7 +357,7 @@ REFUSED = {
     "the fit has Subject": {"re_form": "~(1 | Day)"},
     "the random effect 'Reaction' of Subject": {"re_form": "~(Reaction | Subject)"},
     "takes all random effects of Subject": {"re_form": "~(1 | Subject)", "interval": "prediction"},
-    "kind is 'response', 'link', 'conditional' or 'zero'": {"kind": "mean"},
+    "kind is 'response', 'link', 'conditional', 'zero' or 'probabilities'": {"kind": "mean"},
     "interval is None, 'confidence' or 'prediction'": {"interval": True},
     "level is a probability": {"level": 95},
     "'Days' is not a column of the new data": {"newdata": {"Subject": ["308"]}},
