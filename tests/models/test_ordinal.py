@@ -34,7 +34,9 @@ def two():
 
 
 def test_the_published_fit_of_the_wine_data(fit):
-    """R's ordinal 2019, vignette of clmm2: Laplace, log-likelihood -81.57."""
+    """Christensen, vignettes of R's ordinal: Laplace, log-likelihood -81.57 and the estimates. The standard errors
+    and the last decimals are our own, kept as they are.
+    """
     assert fit.llf == pytest.approx(-81.56541, abs=2e-5)
     assert fit.params.iloc[1:].to_list() == pytest.approx([3.0630, 1.8349], abs=1e-4)
     assert fit.bse.iloc[1:].to_list() == pytest.approx([0.5954, 0.5125], abs=2e-4)
