@@ -34,8 +34,8 @@ def two():
 
 
 def test_the_published_fit_of_the_wine_data(fit):
-    """Christensen, vignettes of R's ordinal: Laplace, log-likelihood -81.57 and the estimates. The standard errors
-    and the last decimals are our own, kept as they are.
+    """Christensen, vignettes of R's ordinal: Laplace, log-likelihood -81.57, and the estimates. The
+    standard errors and the last decimals are our own, kept as they are.
     """
     assert fit.llf == pytest.approx(-81.56541, abs=2e-5)
     assert fit.params.iloc[1:].to_list() == pytest.approx([3.0630, 1.8349], abs=1e-4)
