@@ -162,10 +162,12 @@ class Ordinal(Family):
         return -float(values[0]), None if widths.size == 0 else widths[0] if widths.size == 1 else widths
 
     def probabilities(self, eta: FloatArray, dispersion: AuxiliaryValue = None) -> FloatArray:
-        cuts = self._cuts(dispersion)
-        lower, upper = cuts[..., :-1], cuts[..., 1:]
-        e = np.asarray(eta, float)[..., None]
-        return np.exp(_kernel(lower - e, upper - e))
+        return np.exp(_kernel(*self._all_ends(eta, dispersion)))
+
+    def _all_ends(self, eta, dispersion):
+        """Return the ends (..., K) of all categories, counted from the linear predictor."""
+        from_eta = self._cuts(dispersion) - np.asarray(eta, float)[..., None]
+        return from_eta[..., :-1], from_eta[..., 1:]
 
     def average_probabilities(
         self, eta: FloatArray, variance: FloatArray, dispersion: AuxiliaryValue = None
@@ -229,8 +231,7 @@ class Ordinal(Family):
     def fisher(
         self, eta: FloatArray, weights: FloatArray | None = None, dispersion: AuxiliaryValue = None
     ) -> FloatArray:
-        cuts, e = self._cuts(dispersion), np.asarray(eta, float)[..., None]
-        lower, upper = cuts[..., :-1] - e, cuts[..., 1:] - e
+        lower, upper = self._all_ends(eta, dispersion)
         told = np.exp(_kernel(lower, upper)) * (expit(lower) - expit(-upper)) ** 2
         return times(told.sum(axis=-1), weights)
 

@@ -14,11 +14,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.special import expit, logit, ndtri
+from scipy.special import ndtri
 
 from glmmlib.design.arrays import Design
 from glmmlib.design.matrices import stack
 from glmmlib.design.newdata import new_matrices
+from glmmlib.families.links import Link, Log, Logit
+from glmmlib.families.support import Support
 from glmmlib.fitted import FittedModel
 from glmmlib.inference.bends import Bends
 from glmmlib.inference.expected import bend_gradients, gradients
@@ -55,14 +57,14 @@ def joint_means(
     offset, level : float
     """
     family, solution = fit.family, fit.solution
-    scale = _Scale(family.support.lower, family.support.upper)
+    scale = _Scale.of(family.support)
     told = ~np.isnan(L).any(axis=1) & (solution.is_estimable(np.nan_to_num(L)) != 0)
     kept = {name: columns[told] for name, columns in auxiliary.items()}
 
     def scaled_means(at: Estimates, heights: FloatArray) -> FloatArray:
         eta = L[told] @ at.beta + D[told] @ heights + offset
         own = solution.predictors.values_at(at.auxiliary, kept, len(eta))
-        return scale.of(family.mean(eta, own))
+        return scale.place(family.mean(eta, own))
 
     best = solution.estimates
     G = gradients(fit, lambda at: scaled_means(at, bends.at(at.beta)))
@@ -84,15 +86,20 @@ def joint_means(
 class _Scale:
     """The line on which a mean has a symmetric interval: its log, or the logit of its place in a range."""
 
-    low: float
-    high: float
+    link: Link
+    low: float = 0.0
+    width: float = 1.0
 
-    def of(self, mean: FloatArray) -> FloatArray:
-        return logit((mean - self.low) / (self.high - self.low)) if np.isfinite(self.high) else np.log(mean)
+    @classmethod
+    def of(cls, support: Support) -> _Scale:
+        two_ends = np.isfinite(support.upper)
+        return cls(Logit(), support.lower, support.upper - support.lower) if two_ends else cls(Log())
+
+    def place(self, mean: FloatArray) -> FloatArray:
+        return self.link.link((mean - self.low) / self.width)
 
     def back(self, at: FloatArray) -> FloatArray:
-        return self.low + (self.high - self.low) * expit(at) if np.isfinite(self.high) else np.exp(at)
+        return self.low + self.width * self.link.inverse(at)
 
     def slope(self, at: FloatArray) -> FloatArray:
-        inside = (self.high - self.low) * expit(at) * expit(-at) if np.isfinite(self.high) else np.exp(at)
-        return np.asarray(inside)
+        return self.width * self.link.derivative(at)

@@ -266,8 +266,8 @@ def means(
     index = index.get_level_values(0) if len(keys) == 1 else index
     offset = 0.0 if fit.design.offset is None else float(fit.design.offset.mean())
     if jointly:
-        zeros = {key: _averages(columns, rows) for key, columns in grid_auxiliary(fit.design, grid).items()}
-        table = joint_means(fit, bends, L, D, zeros, offset, level)
+        others = {key: _averages(columns, rows) for key, columns in grid_auxiliary(fit.design, grid).items()}
+        table = joint_means(fit, bends, L, D, others, offset, level)
     else:
         table = _estimates(fit, bends, L, D, offset, kind, level, ddf)
     table = table.set_index(index)
