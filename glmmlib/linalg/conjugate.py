@@ -52,6 +52,8 @@ class CrossedProducts:
         """Return the rows and the columns of the entries of ``C[f, h]``."""
         cells, own, other = self.structure.cells[f, h], self.structure.factors[f], self.structure.factors[h]
         start = self.place[f].start if f else 0
+        if own.q == other.q == 1 and not start and not self.place[h].start:
+            return cells.first, cells.second
         row = start + own.n_levels * np.arange(own.q)[:, None, None] + cells.first
         column = self.place[h].start + other.n_levels * np.arange(other.q)[None, :, None] + cells.second
         row, column = np.broadcast_arrays(row, column)
@@ -102,13 +104,15 @@ class Pattern:
         shape: tuple[int, int],
     ) -> None:
         self.pairs, self.shape = pairs, shape
-        rows, columns = (np.concatenate(arrays) for arrays in zip(*places, strict=True))
+        rows, columns = (x[0] if len(x) == 1 else np.concatenate(x) for x in zip(*places, strict=True))
         index = np.int32 if max(*shape, rows.size) < 2**31 else np.int64
-        number = np.arange(rows.size, dtype=float)  # exact up to 2^53
-        found = sparse.coo_array((number, (rows.astype(index), columns.astype(index))), shape=shape).tocsr()
-        order = found.data.astype(index)
-        self._order = None if np.array_equal(order, np.arange(order.size)) else order
-        self._indices, self._indptr = found.indices, found.indptr
+        rows, columns = rows.astype(index, copy=False), columns.astype(index, copy=False)
+        self._order = None
+        if np.any(rows[1:] < rows[:-1]):  # cells of one pair without slopes are sorted as they come
+            self._order = np.lexsort((columns, rows)).astype(index)
+            rows, columns = rows[self._order], columns[self._order]
+        ends = np.searchsorted(rows, np.arange(shape[0], dtype=index), side="right")
+        self._indices, self._indptr = columns, np.append(0, ends).astype(index)
 
     def filled(self, C: dict) -> sparse.csr_array:
         """Return the matrix with the entries ``C[f, h]`` (q_f, q_h, cells)."""

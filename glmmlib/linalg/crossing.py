@@ -103,18 +103,24 @@ class Cells:
 def observed_cells(f: Factor, h: Factor) -> Cells:
     """Return the cells of two factors, found by one sort of (cell, row) packed into a single integer."""
     n = f.codes.size
-    key = f.codes.astype(np.int64) * h.n_levels + h.codes
+    key = f.codes.astype(np.int64)
+    key *= h.n_levels
+    key += h.codes
     if f.n_levels * h.n_levels * n < 2**62:
-        packed = key * n + np.arange(n)
-        packed.sort()
-        row, key = packed % n, packed // n
+        key *= n
+        key += np.arange(n)
+        key.sort()
+        row = np.empty(n, dtype=np.int32 if n < 2**31 else np.int64)
+        np.divmod(key, n, out=(key, row), casting="same_kind")
     else:
         row = np.argsort(key, kind="stable")
         key = key[row]
     is_new = np.ones(n, dtype=bool)
-    is_new[1:] = key[1:] != key[:-1]
+    np.not_equal(key[1:], key[:-1], out=is_new[1:])
+    number = np.cumsum(is_new, dtype=np.int32)
+    number -= 1
     slot = np.empty(n, dtype=np.int32)
-    slot[row] = np.cumsum(is_new) - 1
+    slot[row] = number
     key = key[is_new]
     return Cells((key // h.n_levels).astype(np.int32), (key % h.n_levels).astype(np.int32), slot, h.n_levels)
 
