@@ -20,6 +20,7 @@ from glmmlib.linalg.pls import Factorisation
 from glmmlib.types import FloatArray
 
 CHUNK_NUMBERS = 2_000_000  # of the right-hand sides that are solved at once
+CHUNK_LEVELS = 1 << 15  # of the only factor: what is computed of them stays in a processor's cache
 
 
 def block_sums(factorisation: Factorisation, with_X: bool) -> list[FloatArray]:
@@ -37,12 +38,17 @@ def block_sums(factorisation: Factorisation, with_X: bool) -> list[FloatArray]:
 
 def _alone(factorisation, p):
     """Return the sum for the only factor there is."""
-    C = factorisation.C[0]
-    if not p:
-        return _eliminated(C, np.zeros_like(C))
-    root, _ = lapack.dtrtri(factorisation.L, lower=1)
-    rows = blocks.right(factorisation.TX[0], root.T)
-    return _eliminated(C, blocks.multiply_transpose(rows, rows))
+    C, TX = factorisation.C[0], factorisation.TX[0] if p else None
+    root = lapack.dtrtri(factorisation.L, lower=1)[0] if p else None
+    total = np.zeros(C.shape[:2])
+    for first in range(0, C.shape[2], CHUNK_LEVELS):
+        levels = slice(first, first + CHUNK_LEVELS)
+        inner = np.zeros_like(C[:, :, levels])
+        if p:
+            rows = blocks.right(TX[:, :, levels], root.T)
+            inner = blocks.multiply_transpose(rows, rows)
+        total += _eliminated(C[:, :, levels], inner)
+    return total
 
 
 def _by_substitution(factorisation, p):
