@@ -244,15 +244,20 @@ class MixedModelFit(AuxiliaryParameters, ABC):
         >>> fit.cov_params().loc["Days"].round(2).to_dict()
         {'Intercept': -1.45, 'Days': 2.39}
         """
+        names = self._names
+        return pd.DataFrame(self._beta_cov(), names, names)
+
+    def _beta_cov(self) -> FloatArray:
         covariance = np.array(self.solution.beta_cov)
         lost = np.flatnonzero(~self.solution.is_estimable(np.eye(len(covariance))))
-        covariance[lost], covariance[:, lost], covariance[lost, lost] = np.nan, np.nan, np.inf
-        return pd.DataFrame(covariance, self._names, self._names)
+        if lost.size:
+            covariance[lost], covariance[:, lost], covariance[lost, lost] = np.nan, np.nan, np.inf
+        return covariance
 
     @handed_out
     def bse(self) -> pd.Series:
         """Standard errors of the fixed effects; infinite for a coefficient without a finite estimate."""
-        return pd.Series(np.sqrt(np.diag(self.cov_params())), self._names, name="se")
+        return pd.Series(np.sqrt(np.diag(self._beta_cov())), self._names, name="se")
 
     @property
     def tvalues(self) -> pd.Series:
