@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.linalg import solve_triangular
 
 from glmmlib.covariance.groups import Group
+from glmmlib.linalg.triangular import solve_triangular
 from glmmlib.types import FloatArray
 
 
@@ -63,7 +63,7 @@ class Coordinates:
         """Return ``R'^-1 X'`` (p, n): rows of X, or contrasts (n, p), in the orthonormal columns."""
         if not len(self.R):
             return X.T
-        return solve_triangular(self.R, X.T, trans=1, check_finite=False)
+        return solve_triangular(self.R, X.T, trans=True)
 
     def beta(self, beta: FloatArray) -> FloatArray:
         """Return the user's coefficients (p,) for those of the orthonormal columns."""

@@ -8,7 +8,6 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from scipy.linalg import solve_triangular
 
 from glmmlib.families.gaussian import Gaussian
 from glmmlib.likelihood.lmm import Point, ProfiledDeviance
@@ -16,6 +15,7 @@ from glmmlib.likelihood.predictors import AuxiliaryPredictors
 from glmmlib.likelihood.solution import GIVEN, Convergence, Estimates, Solution
 from glmmlib.likelihood.variance_moves import Moves
 from glmmlib.linalg.pls import Factorisation
+from glmmlib.linalg.triangular import solve_triangular
 from glmmlib.types import FloatArray, IntArray
 
 

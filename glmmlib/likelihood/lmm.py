@@ -26,7 +26,6 @@ from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
-from scipy.linalg import solve_triangular
 
 from glmmlib.covariance.factors import smallest_singular_value
 from glmmlib.covariance.groups import Group
@@ -37,6 +36,7 @@ from glmmlib.linalg.block_sums import block_sums
 from glmmlib.linalg.conditioning import triangular_factor
 from glmmlib.linalg.crossing import Structure
 from glmmlib.linalg.pls import Factorisation, cross_products, log_det_gradient
+from glmmlib.linalg.triangular import solve_triangular
 from glmmlib.types import FloatArray, Numbers
 
 EXACT_MEAN = 1e-13  # residual SD over that of the response: below this the fixed effects leave only rounding
@@ -140,11 +140,7 @@ class ProfiledDeviance:
         self.beta_ols = solve_triangular(R[:p, :p], R[:p, p]) / scale if p else np.zeros(0)
 
         def columns(rows: slice) -> FloatArray:
-            Q = (
-                solve_triangular(self.R, X[rows].T, trans=1, check_finite=False)
-                if p
-                else np.zeros((0, len(X[rows])))
-            )
+            Q = solve_triangular(self.R, X[rows].T, trans=True) if p else np.zeros((0, len(X[rows])))
             return np.concatenate([Q, (response(rows) - X[rows] @ self.beta_ols)[None]])
 
         cross = cross_products(self.structure, columns, p + 1, weights)
@@ -194,13 +190,13 @@ class ProfiledDeviance:
         other.y, total = y, residual @ (w * residual)
         other.beta_ols = np.zeros(self.p)
         for _ in range(2 if self.p else 0):
-            Xy = solve_triangular(self.R, X.T @ (w * residual), trans=1)
+            Xy = solve_triangular(self.R, X.T @ (w * residual), trans=True)
             step = solve_triangular(self.R, Xy)
             other.beta_ols = other.beta_ols + step
             residual = residual - X @ step
         other.rounding = self.least_square(total, other.beta_ols)
         weighted = w * residual
-        other.Xy = solve_triangular(self.R, X.T @ weighted, trans=1) if self.p else np.zeros(0)
+        other.Xy = solve_triangular(self.R, X.T @ weighted, trans=True) if self.p else np.zeros(0)
         other.yy = residual @ weighted
         other.Zy = [f.to_standard.T @ f.sums(weighted) for f in self.structure.factors]
         return other

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import sparse
-from scipy.linalg import solve_triangular
 
 from glmmlib.likelihood.lmm import ProfiledDeviance
+from glmmlib.linalg.triangular import solve_triangular
 from glmmlib.types import FloatArray
 
 LOST = 1e-30  # of a column's sum of squares within a group: below this the columns before it hold all
@@ -43,7 +43,7 @@ class ReducedDesign:
         self.root = None if problem.weights is None else np.sqrt(problem.weights)
         self.codes, self.J, self.q, self.p = factor.codes, factor.n_levels, factor.q, problem.p
         self.K, self.Q = self._orthonormal(self._weighted(factor.columns()))
-        X = solve_triangular(problem.R, problem.X.T, trans=1) if self.p else np.zeros((0, problem.n))
+        X = solve_triangular(problem.R, problem.X.T, trans=True) if self.p else np.zeros((0, problem.n))
         self.X = self._weighted(X)
         self.cX, within = np.zeros((self.q, self.p, self.J)), np.empty_like(self.X)
         for k, x in enumerate(self.X):

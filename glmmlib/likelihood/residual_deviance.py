@@ -22,12 +22,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy.linalg import solve_triangular
 
 from glmmlib.covariance.groups import Group
 from glmmlib.likelihood.lmm import Point, ProfiledDeviance
 from glmmlib.likelihood.residual_side import ResidualSide, Whitener, inner_matrices
 from glmmlib.linalg.pls import CrossProducts, Inverse, cross_products
+from glmmlib.linalg.triangular import solve_triangular
 from glmmlib.types import FloatArray
 
 
@@ -74,7 +74,7 @@ class ResidualDeviance:
         self.side, self.reml = side, reml
         self.n_phi, self.n_theta = side.n_parameters, self.plain.n_theta
         R = self.plain.R
-        self.Q = solve_triangular(R, X.T, trans=1, check_finite=False) if len(R) else np.zeros((0, len(y)))
+        self.Q = solve_triangular(R, X.T, trans=True) if len(R) else np.zeros((0, len(y)))
         self._set_response()
 
     def _set_response(self) -> None:

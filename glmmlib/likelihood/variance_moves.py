@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.linalg import solve_triangular
 
 from glmmlib.covariance.tangent import Tangent
 from glmmlib.likelihood.lmm import Point, ProfiledDeviance
+from glmmlib.linalg.triangular import solve_triangular
 from glmmlib.types import FloatArray
 
 _STEP = 1e-4  # half-width of the differences, relative to the (standardised) column of Lambda

@@ -13,10 +13,11 @@ inverse take. Where Lambda is nearly singular the bracket loses its digits; see
 from __future__ import annotations
 
 import numpy as np
-from scipy.linalg import lapack, solve_triangular
+from scipy.linalg import lapack
 
 from glmmlib.linalg import blocks
 from glmmlib.linalg.pls import Factorisation
+from glmmlib.linalg.triangular import solve_triangular
 from glmmlib.types import FloatArray
 
 CHUNK_NUMBERS = 2_000_000  # of the right-hand sides that are solved at once
@@ -62,7 +63,7 @@ def _by_substitution(factorisation, p):
     for first in range(0, J, step):
         levels = slice(first, min(first + step, J))
         rows = _rows(factorisation, p, levels)
-        root = solve_triangular(L, rows.reshape(-1, size).T, lower=True, check_finite=False)
+        root = solve_triangular(L, rows.reshape(-1, size).T, lower=True)
         root = root.reshape(size, q, -1)
         for a in range(q):
             for b in range(a + 1):

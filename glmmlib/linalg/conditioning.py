@@ -13,9 +13,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from scipy.linalg import solve_triangular
 
 from glmmlib.linalg.crossing import CHUNK_ROWS
+from glmmlib.linalg.triangular import solve_triangular
 from glmmlib.types import FloatArray
 
 

@@ -26,10 +26,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.linalg import lapack, solve_triangular
+from scipy.linalg import lapack
 
 from glmmlib.linalg import blocks
 from glmmlib.linalg.crossing import Structure, rows_at_once
+from glmmlib.linalg.triangular import solve_triangular
 from glmmlib.types import FloatArray
 
 
@@ -264,9 +265,9 @@ class Factorisation:
                 dense[:m] -= st.dense_cells[f].transpose_times(self.values[f], tf)[:, 0]
             dense[m:] -= np.einsum("axj,aj->x", self.TX[f], tf[:, 0])
         if len(dense):
-            td = solve_triangular(self.L, dense, lower=True, check_finite=False)
+            td = solve_triangular(self.L, dense, lower=True)
             quadratic += td @ td
-            dense = solve_triangular(self.L, td, lower=True, trans=1, check_finite=False)
+            dense = solve_triangular(self.L, td, lower=True, trans=True)
         return self._back_substitute(t, dense), dense[m:], quadratic
 
     def draw(self, rng: np.random.Generator) -> tuple[list[FloatArray], FloatArray, float]:
@@ -277,7 +278,7 @@ class Factorisation:
         dense = rng.standard_normal(len(self.L))
         quadratic = sum(float(np.vdot(x, x)) for x in (*t, dense))
         if len(dense):
-            dense = solve_triangular(self.L, dense, lower=True, trans=1, check_finite=False)
+            dense = solve_triangular(self.L, dense, lower=True, trans=True)
         return self._back_substitute(t, dense), dense[self.structure.m :], quadratic
 
     def _back_substitute(self, t, dense):

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.linalg import solve_triangular
 
+from glmmlib.linalg.triangular import solve_triangular
 from glmmlib.types import FloatArray, IntArray
 
 EMPTY = 1e-12  # of a column's length: below this the sample says nothing of it that those before do not
@@ -91,7 +91,7 @@ class Summing:
     def __init__(self, sample: FloatArray, q: int) -> None:
         k = len(sample)
         self.root = _root(sample)
-        self._map = solve_triangular(self.root, np.eye(k), trans=1)
+        self._map = solve_triangular(self.root, np.eye(k), trans=True)
         self.n, self.n_levels = 0, 0
         self._rest = np.zeros((k - q, k - q))  # products of the columns that are not those of Z
         self._by_level = np.zeros((q, k, 0))

@@ -13,11 +13,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import solve_triangular
 
 from glmmlib.fitted import FittedModel
 from glmmlib.linalg.crossing import CHUNK_ROWS
 from glmmlib.linalg.pls import Factorisation
+from glmmlib.linalg.triangular import solve_triangular
 from glmmlib.types import BoolArray, FloatArray, IntArray
 
 

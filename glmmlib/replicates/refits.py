@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.linalg import solve_triangular
 from scipy.special import ndtr, stdtr
 
 from glmmlib.covariance.groups import places_of, values_of
@@ -28,6 +27,7 @@ from glmmlib.likelihood.lmm_reduced import ReducedDesign
 from glmmlib.likelihood.separation import SUSPECT
 from glmmlib.likelihood.solution import Convergence, Estimates
 from glmmlib.linalg.resources import keep_memory, one_blas_thread
+from glmmlib.linalg.triangular import solve_triangular
 from glmmlib.replicates.parallel import in_parallel, pieces, progress
 from glmmlib.types import FloatArray
 

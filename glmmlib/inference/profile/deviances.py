@@ -21,7 +21,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy.linalg import solve_triangular
 
 from glmmlib.covariance.coordinates import Free, HeldBlock
 from glmmlib.covariance.groups import places_of, values_of
@@ -29,6 +28,7 @@ from glmmlib.families.links import Link
 from glmmlib.fitted import FittedGeneralizedModel, FittedModel
 from glmmlib.likelihood.glmm import RangeError
 from glmmlib.likelihood.optimise import gradient_hessian, minimise
+from glmmlib.linalg.triangular import solve_triangular
 from glmmlib.types import FloatArray
 
 NEAR_ZERO = 0.05  # a relative SD below this may sit at the stationary point zero
@@ -51,7 +51,7 @@ class LinearDeviance:
         if coefficient is not None:
             self.origin = self.problem.beta_ols[coefficient]
             unit = np.eye(self.problem.p)[coefficient]
-            self.a = solve_triangular(self.problem.R, unit, trans=1)
+            self.a = solve_triangular(self.problem.R, unit, trans=True)
         self.holds_coefficient = coefficient is not None
 
     def evaluate(self, factors: Sequence[FloatArray], rest: FloatArray, value: float) -> tuple[float, Any]:
@@ -110,7 +110,7 @@ class GeneralisedDeviance:
         p = problem.p
         a = np.zeros(p + problem.predictors.size)
         if coefficient < p:
-            a[:p] = solve_triangular(problem.R, np.eye(p)[coefficient], trans=1)
+            a[:p] = solve_triangular(problem.R, np.eye(p)[coefficient], trans=True)
         else:
             a[p:] = problem.predictors.to_user[coefficient - p]
         return a
