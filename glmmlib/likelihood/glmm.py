@@ -316,8 +316,8 @@ class LaplaceDeviance:
             raise RangeError
         return u, value, eta, d
 
-    def _keep(self, mode, parameters):
-        """The search for the next mode begins at this one."""
+    def keep(self, mode: Mode, parameters: FloatArray) -> None:
+        """The search for the next mode begins at this one, that of these parameters."""
         self._last, self._anchor = mode.u, (mode, parameters)
 
     def _predicted(
@@ -481,7 +481,7 @@ class LaplaceDeviance:
         """An accepted point's mode is where the next search for a mode begins."""
         if self.predictors.is_exact(self.tau(parameters)):
             raise ExactFitError
-        self._keep(mode, parameters)
+        self.keep(mode, parameters)
         return gradient
 
     def gradient(self, parameters: FloatArray) -> FloatArray:

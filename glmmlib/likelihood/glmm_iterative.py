@@ -95,7 +95,7 @@ def solve_gradient(problem: LaplaceDeviance, tolerance: float, begun: Found | No
         n_evaluations += 1
         last[:] = []  # before the next one: it holds the products at every cell
         last[:] = [problem.evaluate(x)]
-        problem._keep(last[0][2], x)
+        problem.keep(last[0][2], x)
         return last[0][1]
 
     if begun is None:
@@ -128,7 +128,7 @@ def near(
     other = copy(problem)
     other.factorise = problem.factorise.with_tolerance(DIFFERENCE_TOLERANCE)
     _, gradient, mode = other.evaluate(parameters)
-    other._keep(mode, parameters)
+    other.keep(mode, parameters)
     other.factorise = mode.factorisation.probes.near(mode.factorisation)
     return gradient, other.gradient
 

@@ -171,7 +171,7 @@ def _polish(problem, optimum):
     value, gradient, mode = problem.evaluate(x)
     evaluations, hessian, decrement, shift = optimum.n_evaluations + 1, None, np.inf, np.inf
     for _ in range(20):
-        problem._keep(mode, x)
+        problem.keep(mode, x)
         if shift > 0.05:
             hessian = _hessian(problem, x, gradient, np.sqrt(np.maximum(np.diag(H), 1e-12)))
             evaluations += len(x)

@@ -144,7 +144,9 @@ class LaplaceSolution(Solution):
 
     def _differences(self) -> FloatArray:
         """Return the Hessian (k, k) of -2 log L from differences of its gradient."""
-        return gradient_hessian(self.problem.precise(self.mode.u).gradient, self.parameters, self._steps())
+        precise = self.problem.precise(self.mode.u)
+        precise.keep(self.mode, self.parameters)
+        return gradient_hessian(precise.gradient, self.parameters, self._steps())
 
     def runs_off(self) -> BoolArray:
         """Mark the coefficients (r,) of auxiliary parameters that run off to the end of their range.
