@@ -141,7 +141,7 @@ class LaplaceDeviance:
         self.pirls_tolerance = PIRLS_TOLERANCE
         self.factorise: Any = Factorisation  # or what answers the same questions without a dense matrix
         self.begins_with_every = 1  # row, or with each second, third ...: where the search begins
-        self._last: list[FloatArray] = [np.zeros((f.q, f.n_levels)) for f in self.structure.factors]
+        self.nearest_mode: list[FloatArray] = [np.zeros((f.q, f.n_levels)) for f in self.structure.factors]
         self._anchor = None
         self._set_constant()
 
@@ -156,7 +156,7 @@ class LaplaceDeviance:
         other = copy(self)
         other.y = np.asarray(y, float)[self.rows]
         other.weights = None if weights is None else np.asarray(weights, float)[self.rows]
-        other._last, other._anchor = [np.zeros_like(u) for u in self._last], None
+        other.nearest_mode, other._anchor = [np.zeros_like(u) for u in self.nearest_mode], None
         other._set_constant()
         return other
 
@@ -180,7 +180,7 @@ class LaplaceDeviance:
 
     def begin_at(self, u: list[FloatArray]) -> None:
         """Look for the next mode from u on."""
-        self._last = u
+        self.nearest_mode = u
 
     # -- parameters ------------------------------------------------------------------------------------
 
@@ -308,7 +308,8 @@ class LaplaceDeviance:
         u = self._predicted(beta, Lambdas, dispersion)
         value, eta, d = self.valued(beta, Lambdas, u, dispersion)
         if self._anchor is None or not value < self._anchor[0].penalised + LONG_STEP:
-            for other in (self._last, [np.zeros_like(x) for x in u]):
+            zero = [np.zeros_like(x) for x in u]
+            for other in (zero,) if u is self.nearest_mode else (self.nearest_mode, zero):
                 other_value, other_eta, other_d = self.valued(beta, Lambdas, other, dispersion)
                 if other_value < value:
                     u, value, eta, d = other, other_value, other_eta, other_d
@@ -318,7 +319,7 @@ class LaplaceDeviance:
 
     def keep(self, mode: Mode, parameters: FloatArray) -> None:
         """The search for the next mode begins at this one, that of these parameters."""
-        self._last, self._anchor = mode.u, (mode, parameters)
+        self.nearest_mode, self._anchor = mode.u, (mode, parameters)
 
     def _predicted(
         self, beta: FloatArray, Lambdas: Sequence[FloatArray], dispersion: Numbers | None
@@ -326,7 +327,7 @@ class LaplaceDeviance:
         """Return the last mode kept, moved along with the parameters to the first order: saves half the
         Newton steps.
         """
-        u = self._last
+        u = self.nearest_mode
         if self._anchor is None or self._anchor[0].u is not u:
             return u
         mode, parameters = self._anchor

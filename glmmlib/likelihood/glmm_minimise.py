@@ -56,8 +56,9 @@ def minimise_deviance(problem: LaplaceDeviance) -> tuple[Optimum, FloatArray]:
 
 def _lowest(problem: LaplaceDeviance, optimum: Optimum, hessian: FloatArray) -> tuple[Optimum, FloatArray]:
     """Look for a lower minimum where a variance ends near zero, which is always a stationary point, and where
-    few levels hold what there is to know.
+    few levels hold what there is to know. The search for the mode of the lowest one begins at its own.
     """
+    u = problem.nearest_mode
     for start in _other_starts(problem, optimum):
         try:
             x, H = parameters_at(problem, start.theta[0])
@@ -69,10 +70,10 @@ def _lowest(problem: LaplaceDeviance, optimum: Optimum, hessian: FloatArray) -> 
             if again.value < optimum.value - 1e-4:
                 again, other_hessian = _local_minimum(problem, again.x, again.inverse_hessian)
                 if again.value < optimum.value:
-                    optimum, hessian = again, other_hessian
+                    optimum, hessian, u = again, other_hessian, problem.nearest_mode
         except (np.linalg.LinAlgError, RangeError, ExactFitError):
             continue
-    problem._last = [np.zeros_like(u) for u in problem._last]
+    problem.begin_at(u)
     return optimum, hessian
 
 
@@ -94,7 +95,8 @@ def _bowl(optimum, hessian):
 
 def _other_starts(problem, optimum):
     def information():
-        return [np.einsum("aaj->aj", A)[:, None] for A in problem.evaluate(optimum.x)[2].cross.A]
+        cross = problem.mode(*problem.split(optimum.x)).cross
+        return [np.einsum("aaj->aj", A)[:, None] for A in cross.A]
 
     theta, value, has_dispersion = (
         problem.theta(optimum.x),

@@ -20,7 +20,7 @@ def first_parameters(problem: LaplaceDeviance) -> tuple[FloatArray, FloatArray]:
             x, H = _start(problem, shrink)
             problem.evaluate(x)
         except (np.linalg.LinAlgError, RangeError):
-            problem._last = [np.zeros_like(u) for u in problem._last]
+            problem.nearest_mode = [np.zeros_like(u) for u in problem.nearest_mode]
             continue
         return x, H
     raise RangeError
@@ -44,13 +44,13 @@ def _start(problem: LaplaceDeviance, shrink: float = 1.0) -> tuple[FloatArray, F
     beta, tau = _glm(problem)
     variances = _moments(problem, beta, problem.predictors.values(tau))
     theta = problem.covariance.start([shrink**2 * v for v in variances])
-    return _joint_steps(problem, beta, theta, tau, problem._last)
+    return _joint_steps(problem, beta, theta, tau, problem.nearest_mode)
 
 
 def parameters_at(problem: LaplaceDeviance, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return parameters with the given theta, and a guess of the inverse Hessian there."""
     beta, tau = _glm(problem)
-    return _joint_steps(problem, beta, theta, tau, [np.zeros_like(u) for u in problem._last])
+    return _joint_steps(problem, beta, theta, tau, [np.zeros_like(u) for u in problem.nearest_mode])
 
 
 def _joint_steps(problem, beta, theta, tau, u):
@@ -72,7 +72,7 @@ def _joint_steps(problem, beta, theta, tau, u):
             length *= 0.5
         if gain < 1e-2 * problem.begins_with_every:
             break
-    problem._last = u
+    problem.nearest_mode = u
     return _with_curvature(problem, beta, theta, tau, factorisation)
 
 
@@ -150,7 +150,7 @@ def _rows_to_begin_with(problem):
 
 def _moments(problem, beta, dispersion):
     """Variances from the spread of the scores' sums: without random effects ``Var(Z_j'r) = Z_j'WZ_j``."""
-    zero = [np.zeros_like(x) for x in problem._last]
+    zero = [np.zeros_like(x) for x in problem.nearest_mode]
     eta = problem.linear_predictor(beta, _unit_factors(problem), zero)
     d = problem.family.derivatives(problem.y, eta, problem.weights, dispersion, order=2)
     A = problem.cross_products(

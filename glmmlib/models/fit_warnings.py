@@ -130,6 +130,7 @@ def quadrature_shift(fit: FittedGeneralizedModel, n_points: int | None = None) -
         return None
     finer = copy(solution.problem)
     finer.quadrature = Quadrature(n_points)
+    finer.keep(solution.mode, solution.parameters)
     gradient = finer.gradient(solution.parameters)
     found = shift_of(fit, gradient, n_points)
     if found.size < VISIBLE_SHIFT:

@@ -186,7 +186,7 @@ def test_a_vague_tolerance_costs_the_value_nothing():
     deviance, x, theta = model("two crossed, slopes", ("binomial", "logit"))
     x = at(deviance, x, theta)
     exact = deviance.evaluate(x)[0]
-    deviance.pirls_tolerance, deviance._last = 1e-3, [np.zeros_like(u) for u in deviance._last]
+    deviance.pirls_tolerance, deviance.nearest_mode = 1e-3, [np.zeros_like(u) for u in deviance.nearest_mode]
     assert deviance.evaluate(x)[0] == pytest.approx(exact, abs=1e-4)
 
 
