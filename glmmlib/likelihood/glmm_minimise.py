@@ -186,7 +186,7 @@ def _polish(problem, optimum):
             break
         step, length, found = -inverse @ gradient, 1.0, None
         while length > 1e-4 and found is None:
-            found = _evaluated(problem, x + length * step, value + 1e-10 * abs(value))
+            found = _evaluated(problem, x + length * step, value + _rounding(value, mode))
             evaluations += 1
             length = length if found is not None else 0.25 * length
         if found is None:
@@ -212,6 +212,11 @@ def _polish(problem, optimum):
         path=path,
     )
     return polished, hessian
+
+
+def _rounding(value, mode):
+    """Return by how much a value may rise without a meaning: counts of billions are sums of large numbers."""
+    return 1e-10 * abs(value) + 4.0 * np.finfo(float).eps * abs(mode.penalised)
 
 
 def _evaluated(problem, x, highest):
