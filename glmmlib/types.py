@@ -1,16 +1,11 @@
 """Names for the types of arrays, as they stand in signatures; shapes are said in docstrings."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-else:
-    Axes = Any  # Matplotlib is not loaded before the first picture
-
-__all__ = ["ArrayLike", "AuxiliaryValue", "Axes", "BoolArray", "FloatArray", "IntArray", "Numbers"]
+__all__ = ["ArrayLike", "AuxiliaryValue", "BoolArray", "FloatArray", "IntArray", "Numbers"]
 
 FloatArray = NDArray[np.floating[Any]]
 IntArray = NDArray[np.integer[Any]]

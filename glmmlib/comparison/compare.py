@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -182,7 +183,7 @@ def _mixed(fit):
     return _Entry(fit.model_text, fit.family, fit.design.y, fit.n_parameters, fit.llf, fit.reml)
 
 
-def _conditional(fit: FittedModel, aic: float) -> float:
+def _conditional(fit: Any, aic: float) -> float:
     if isinstance(fit, MixedModelFit):
         return conditional_aic(fit).value if fit.is_linear and not fit.has_residual_side else np.nan
     return aic if type(fit.model).__name__ == "OLS" else np.nan

@@ -20,8 +20,8 @@ from glmmlib.display.tables import Table, shortened
 from glmmlib.display.words import WIDTH
 from glmmlib.errors import GlmmlibError, ModelError
 from glmmlib.fitted import FittedModel
+from glmmlib.plots._axes import Axes
 from glmmlib.prediction.simulate import require_generator
-from glmmlib.types import Axes
 
 MIN_REFITS = 99
 

@@ -12,12 +12,12 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
 
 from glmmlib._version import __version__
-from glmmlib.design.arrays import frozen
+from glmmlib.design.arrays import Design, frozen
 from glmmlib.display.arguments import check_file
 from glmmlib.display.words import listed
 from glmmlib.errors import ModelError
@@ -25,11 +25,29 @@ from glmmlib.fitted import FittedModel
 from glmmlib.linalg.resources import one_blas_thread
 from glmmlib.storage.archive import from_bytes, to_bytes
 from glmmlib.storage.frames import packed_frame, unpacked_frame
+from glmmlib.types import FloatArray
 
 SAME = 1e-6  # of the SD of the linear predictor: read again by other versions it differs by rounding alone
 
 
-def save(fit: FittedModel, path: str | os.PathLike) -> None:
+class Kept(FittedModel, Protocol):
+    """A fit that says what was asked, and is made again from question, design and answer."""
+
+    def _question(self) -> dict[str, Any]: ...
+
+    @classmethod
+    def _read_design(cls, question: Mapping[str, Any], formula: str, **rows: Any) -> Design: ...
+
+    @classmethod
+    def _restored(
+        cls, question: Mapping[str, Any], design: Design, y: FloatArray | None, state: Mapping[str, Any]
+    ) -> Self: ...
+
+
+SomeFit = TypeVar("SomeFit", bound=Kept)
+
+
+def save(fit: Kept, path: str | os.PathLike) -> None:
     """Write a fit to a file; see :meth:`glmmlib.models.results.MixedModelFit.save`."""
     check_file("path", path)
     data = to_bytes(content(fit))
@@ -43,7 +61,7 @@ def save(fit: FittedModel, path: str | os.PathLike) -> None:
     Path(path).write_bytes(data)
 
 
-def content(fit: FittedModel) -> dict[str, Any]:
+def content(fit: Kept) -> dict[str, Any]:
     """Return what the file of a fit holds."""
     design = fit.design
     return {
@@ -66,8 +84,8 @@ def content(fit: FittedModel) -> dict[str, Any]:
 
 
 def restored(
-    kind: type[FittedModel], found: Mapping[str, Any], functions: Mapping[str, Callable] | None
-) -> FittedModel | None:
+    kind: type[SomeFit], found: Mapping[str, Any], functions: Mapping[str, Callable] | None
+) -> SomeFit | None:
     """Return the fit that a file holds; None where formula and rows, read again, say something else.
 
     Raises

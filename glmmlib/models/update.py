@@ -1,7 +1,8 @@
 """``fit.update``: the same model with changes."""
 
 import inspect
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol
 
 import pandas as pd
 
@@ -12,9 +13,13 @@ from glmmlib.fitted import FittedModel
 from glmmlib.formula.update import changed_formula
 
 
-def update(
-    fit: FittedModel, formula: str | None = None, data: pd.DataFrame | None = None, **changes: Any
-) -> FittedModel:
+class Remade(FittedModel, Protocol):
+    """A fit that knows the call that made it."""
+
+    def _call(self) -> tuple[Callable[..., Any], dict[str, Any]]: ...
+
+
+def update(fit: Remade, formula: str | None = None, data: pd.DataFrame | None = None, **changes: Any) -> Any:
     """Fit a changed model; see :meth:`glmmlib.models.results.MixedModelFit.update`."""
     fitter, arguments = fit._call()
     _check_options(fitter, changes)

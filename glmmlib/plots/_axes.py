@@ -1,11 +1,16 @@
 """Where a picture is drawn."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from glmmlib.display.arguments import check_axes
 from glmmlib.errors import ModelError
 from glmmlib.palette import group_colours
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+else:
+    Axes = Any  # Matplotlib is not loaded before the first picture
 
 
 def axes(ax: Any = None) -> Any:

@@ -6,9 +6,8 @@ from scipy.special import ndtri
 from glmmlib.display.arguments import checked
 from glmmlib.fitted import FittedModel
 from glmmlib.palette import MODEL, POOLED
-from glmmlib.plots._axes import axes
+from glmmlib.plots._axes import Axes, axes
 from glmmlib.plots._effects import one_effect
-from glmmlib.types import Axes
 
 
 @checked

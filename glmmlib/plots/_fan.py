@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 
 from glmmlib.palette import DATA, GROUPS, TRUTH
-from glmmlib.plots._axes import axes
+from glmmlib.plots._axes import Axes, axes
 from glmmlib.theory.deviations import deviations
-from glmmlib.types import Axes
 
 GREEN = GROUPS[5]
 

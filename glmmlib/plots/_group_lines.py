@@ -11,8 +11,8 @@ from glmmlib.display.arguments import checked
 from glmmlib.errors import ModelError
 from glmmlib.fitted import FittedModel
 from glmmlib.palette import DATA, MODEL
-from glmmlib.plots._axes import axes, highlighted
-from glmmlib.types import Axes, FloatArray
+from glmmlib.plots._axes import Axes, axes, highlighted
+from glmmlib.types import FloatArray
 
 
 @checked

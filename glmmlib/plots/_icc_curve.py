@@ -9,8 +9,8 @@ from glmmlib.display.arguments import checked
 from glmmlib.fitted import FittedModel
 from glmmlib.palette import MODEL
 from glmmlib.plots._along import along
-from glmmlib.plots._axes import axes
-from glmmlib.types import ArrayLike, Axes
+from glmmlib.plots._axes import Axes, axes
+from glmmlib.types import ArrayLike
 from glmmlib.variance.icc import icc, icc_conf_int
 
 

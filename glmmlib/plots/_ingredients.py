@@ -11,8 +11,8 @@ from glmmlib.errors import ModelError
 from glmmlib.families.support import Support
 from glmmlib.fitted import FittedModel
 from glmmlib.palette import DATA, MODEL, TRUTH
+from glmmlib.plots._axes import Axes
 from glmmlib.plots._group_lines import group_lines
-from glmmlib.types import Axes
 
 BARS = 0.999  # of the probability is shown
 WIDTH = 3.2  # SDs on either side of the middle of the random effects

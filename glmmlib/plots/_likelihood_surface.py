@@ -14,8 +14,8 @@ from glmmlib.likelihood.lmm_start import first_theta
 from glmmlib.likelihood.optimise import minimise
 from glmmlib.linalg.resources import one_blas_thread
 from glmmlib.palette import POOLED
-from glmmlib.plots._axes import axes
-from glmmlib.types import Axes, FloatArray
+from glmmlib.plots._axes import Axes, axes
+from glmmlib.types import FloatArray
 
 LEVELS = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0)  # contour lines: how far the deviance is above its minimum
 REACH = 8.0  # the picture ends about where the deviance has risen by this much

@@ -9,8 +9,7 @@ import pandas as pd
 from glmmlib.display.arguments import check_columns, checked
 from glmmlib.errors import DataError
 from glmmlib.palette import DATA
-from glmmlib.plots._axes import axes, highlighted
-from glmmlib.types import Axes
+from glmmlib.plots._axes import Axes, axes, highlighted
 
 
 @checked

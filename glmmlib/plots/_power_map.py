@@ -6,8 +6,7 @@ import pandas as pd
 from glmmlib.display.arguments import checked
 from glmmlib.errors import ModelError
 from glmmlib.palette import POOLED
-from glmmlib.plots._axes import axes
-from glmmlib.types import Axes
+from glmmlib.plots._axes import Axes, axes
 
 _WORDS = {
     "power": "power",

@@ -11,7 +11,8 @@ from scipy.special import betaincinv
 from glmmlib.display.words import listed
 from glmmlib.errors import DataError, ModelError
 from glmmlib.palette import DATA, MODEL, POOLED
-from glmmlib.types import Axes, FloatArray
+from glmmlib.plots._axes import Axes
+from glmmlib.types import FloatArray
 from glmmlib.variance.between import covariates
 
 QUARTILES = (0.25, 0.5, 0.75)

@@ -8,8 +8,7 @@ import pandas as pd
 from glmmlib.covariance.groups import Group
 from glmmlib.errors import ModelError
 from glmmlib.palette import DATA, POOLED
-from glmmlib.plots._axes import axes
-from glmmlib.types import Axes
+from glmmlib.plots._axes import Axes, axes
 
 
 def residuals_by_group(residuals: Sequence[float], groups: Sequence[Group], ax: Axes | None = None) -> Axes:

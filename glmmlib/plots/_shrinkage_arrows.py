@@ -5,9 +5,8 @@ import numpy as np
 from glmmlib.display.arguments import checked
 from glmmlib.fitted import FittedModel
 from glmmlib.palette import DATA, MODEL, POOLED
-from glmmlib.plots._axes import axes
+from glmmlib.plots._axes import Axes, axes
 from glmmlib.plots._effects import one_effect
-from glmmlib.types import Axes
 from glmmlib.variance.shrinkage import shrinkage
 
 

@@ -7,8 +7,8 @@ from glmmlib.errors import ModelError
 from glmmlib.fitted import FittedModel
 from glmmlib.inference.contrasts import half_widths, single_tests
 from glmmlib.palette import DATA, MODEL
-from glmmlib.plots._axes import axes
-from glmmlib.types import ArrayLike, Axes
+from glmmlib.plots._axes import Axes, axes
+from glmmlib.types import ArrayLike
 
 
 @checked

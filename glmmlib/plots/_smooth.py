@@ -3,8 +3,8 @@
 from glmmlib.fitted import FittedModel
 from glmmlib.inference.smooths import smooth_curve
 from glmmlib.palette import DATA, MODEL
-from glmmlib.plots._axes import axes
-from glmmlib.types import ArrayLike, Axes
+from glmmlib.plots._axes import Axes, axes
+from glmmlib.types import ArrayLike
 
 BAND, DOTS = 0.2, 0.5
 

@@ -3,9 +3,8 @@
 import numpy as np
 
 from glmmlib.palette import POOLED
-from glmmlib.plots._axes import axes
+from glmmlib.plots._axes import Axes, axes
 from glmmlib.theory.type_one_rate import NOMINAL, type_one_rate
-from glmmlib.types import Axes
 
 
 def type_one_curve(icc: float, group_size: int, n_groups: int, ax: Axes | None = None) -> Axes:

@@ -18,8 +18,6 @@ FILES = {
     for path in sorted((ROOT / "glmmlib").rglob("*.py"))
 }
 
-FITTED = "glmmlib/fitted.py"
-
 #: What takes longer to import than a fit takes, and is needed now and then only.
 SLOW = (
     "altair",
@@ -170,7 +168,7 @@ SOUND = {
     circles: {
         "glmmlib/models/a.py": "from glmmlib.models.b import x",
         "glmmlib/models/b.py": "import numpy, glmmlib.fitted",
-        FITTED: "if TYPE_CHECKING:\n    from glmmlib.models.a import Fit\nelse:\n    Fit = object",
+        "glmmlib/fitted.py": "from glmmlib.types import Fit",
     },
     names_of_families: {"glmmlib/models/a.py": "print(f'{family.name}, {family.link.name} link', 'poisson')"},
     absent_families: {"glmmlib/models/a.py": "fit.family == other.family or weights is None"},
@@ -245,19 +243,12 @@ def lint_imports(folder):
 
 def parsed(files):
     """Paths with syntax trees, which nobody changes."""
-    return [(path, tree_of(path, source)) for path, source in files.items()]
+    return [(path, tree_of(source)) for path, source in files.items()]
 
 
 @cache
-def tree_of(path, source):
-    """Without what the one module that names the class of a fit imports for type checkers alone."""
-    tree = ast.parse(source)
-    return WithoutTypeChecking().visit(tree) if path == FITTED else tree
-
-
-class WithoutTypeChecking(ast.NodeTransformer):
-    def visit_If(self, node):
-        return node.orelse if ast.unparse(node.test) == "TYPE_CHECKING" else node
+def tree_of(source):
+    return ast.parse(source)
 
 
 def public_functions(body):
