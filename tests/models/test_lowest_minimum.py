@@ -193,7 +193,16 @@ def test_a_count_s_dispersion_may_vanish():
     assert np.isfinite(gl.glmer("k ~ x + (1 | g)", table, "negbinomial").deviance)
 
 
-def test_a_fit_that_runs_off_is_refused_in_words():
-    """Nearly all successes and a cloglog link: the estimates end where the mode cannot be computed."""
+def test_a_fit_that_runs_off_is_warned_of():
+    """Nearly all successes and a cloglog link: the SDs run to infinity."""
+    fit, caught = generalised(1460).fit()
+    assert "ConvergenceWarning" in caught
+    assert fit.deviance == pytest.approx(4.87413, abs=1e-4)
+
+
+@pytest.mark.parametrize("units", [800.0, 1e6])
+def test_a_predictor_out_of_range_is_refused_in_words(units):
+    rng = np.random.default_rng(1)
+    table = pd.DataFrame({"g": np.repeat(np.arange(6), 5), "x": rng.normal(size=30), "y": rng.poisson(2, 30)})
     with pytest.raises(ModelError, match="runs out of the range"):
-        generalised(1460).fit()
+        gl.glmer("y ~ x + (1 | g)", table, "poisson", offset=np.where(np.arange(30) == 3, units, 0.0))
