@@ -170,6 +170,29 @@ def doors_open_by_keyboard(visit):
     settle(visit.page)
 
 
+def solutions_open_by_keyboard(visit):
+    """They stay open as doors do: a solution's code is read too."""
+    solutions = visit.page.locator("div.solution").all()
+    assert solutions
+    for solution in solutions:
+        content = solution.locator("section").first
+        assert not content.is_visible()
+        solution.locator("button.toggle-button").focus()
+        visit.page.keyboard.press("Enter")
+        assert content.is_visible()
+
+
+def nothing_stays_folded(visit):
+    """Neither the code of a picture nor a quiz: a rule sees only what is shown."""
+    if visit.page.evaluate(FOLDED):
+        open_all(visit.page)
+    assert visit.page.evaluate(FOLDED) == []
+
+
+FOLDED = """() => [...document.querySelectorAll("article details:not([open]), article .toggle-button-hidden")]
+  .map((e) => e.outerHTML.slice(0, 120))"""
+
+
 def link_to_a_place_behind_a_door_opens_it(visit):
     door = visit.page.locator("details.door:has(.door-content [id])").first
     place = door.locator(".door-content [id]").first.get_attribute("id")
@@ -389,17 +412,6 @@ def quiz_shows_the_last_answers_again(visit):
         assert len(form.locator(".quiz-answer").inner_text()) > 20
 
 
-def solutions_open_by_keyboard(visit):
-    solutions = visit.page.locator("div.solution").all()
-    assert solutions
-    for solution in solutions:
-        content = solution.locator("section").first
-        assert not content.is_visible()
-        solution.locator("button.toggle-button").focus()
-        visit.page.keyboard.press("Enter")
-        assert content.is_visible()
-
-
 def asked_for_files_only_and_wrote_no_error(visit):
     assert not visit.wrong
 
@@ -409,6 +421,8 @@ SCENES = {
         theme_is_light,
         fits,
         doors_open_by_keyboard,
+        solutions_open_by_keyboard,
+        nothing_stays_folded,
         sliders_move_by_keyboard_and_show_the_numbers_of_the_library,
         meets_the_rules_of_accessibility,
         meets_the_rules_of_colour,
@@ -423,7 +437,6 @@ SCENES = {
         charts_have_their_first_colours,
         equations_are_typeset,
         quiz_answers_at_once_with_the_reason_and_is_kept_in_one_place,
-        solutions_open_by_keyboard,
         code_fits_a_desk,
     ],
     opened_again_dark_on_a_phone: [
