@@ -27,9 +27,23 @@ def chapters(root: Path = ROOT) -> list[Path]:
     return [path for path in notebooks(root) if re.match(r"\d\d_", path.name)]
 
 
+def name_of(path: Path) -> str:
+    """The name of a notebook, without the number of its chapter.
+
+    >>> [name_of(Path(name)) for name in ("chapters/05_icc.ipynb", "chapters/capstone.ipynb")]
+    ['icc', 'capstone']
+    """
+    return re.sub(r"^\d\d_", "", path.stem)
+
+
+def heading_of(path: Path) -> str:
+    """The title of a notebook, after the number of its chapter, if it has one."""
+    return " ".join([*re.findall(r"^\d\d(?=_)", path.stem), title(path)])
+
+
 def number_of(name: str, root: Path = ROOT) -> str:
     """The number of the chapter of this name: its file's name begins with it, and nothing else holds it."""
-    return next(path.stem[:2] for path in chapters(root) if path.stem[3:] == name)
+    return next(path.stem[:2] for path in chapters(root) if name_of(path) == name)
 
 
 def lessons(root: Path = ROOT) -> list[Path]:

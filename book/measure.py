@@ -24,7 +24,7 @@ from nbformat import NotebookNode
 from sphinx.util.docutils import SphinxDirective
 
 from book.charts import VEGALITE
-from book.contents import chapters, lessons, read, title
+from book.contents import chapters, heading_of, lessons, read
 from book.doors import END, KINDS
 
 WORDS_A_MINUTE, LINES_A_MINUTE, FIGURE_MINUTES, QUESTION_MINUTES = 200, 7, 0.5, 1 / 3
@@ -201,7 +201,7 @@ def rows() -> list[tuple[str, ...]]:
     for path in chapters():
         m = measure(read(path))
         figures = (m.words, m.cells, m.lines, m.figures, m.doors, round(m.minutes))
-        found.append((f"{path.stem[:2]} {title(path)}", *map(str, figures)))
+        found.append((heading_of(path), *map(str, figures)))
     return found
 
 

@@ -21,7 +21,7 @@ from tempfile import TemporaryDirectory
 import nbformat
 from nbclient import NotebookClient
 
-from book.contents import ROOT, chapters, read
+from book.contents import ROOT, chapters, name_of, read
 
 KEPT = ROOT / "tests" / "reference" / "r_tabs"
 ITEM = re.compile(r"^:::\{tab-item\} ([^\n]+)\n(.*?)^:::$", re.MULTILINE | re.DOTALL)
@@ -50,7 +50,7 @@ class Tab:
 
     @property
     def name(self) -> str:
-        return self.path.stem[3:]
+        return name_of(self.path)
 
     @property
     def code(self) -> str:

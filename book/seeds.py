@@ -25,7 +25,7 @@ from nbformat import NotebookNode
 from scipy import stats
 from sphinx.util.docutils import SphinxDirective
 
-from book.contents import chapters, read, title
+from book.contents import heading_of, lessons, name_of, read
 from book.measure import plain_table
 
 TABLE = Path(__file__).parent / "seeds.csv"
@@ -111,7 +111,7 @@ def rows_of(path: Path) -> list[Row]:
     found = []
     for cell, others in zip(cells, runs, strict=True):
         if any(other != printed(cell) for other in others):
-            found.append(Row(path.stem[3:], cell.id, printed(cell), *others))
+            found.append(Row(name_of(path), cell.id, printed(cell), *others))
     return found
 
 
@@ -163,7 +163,7 @@ def table_rows(rows: list[Row]) -> list[tuple[str, ...]]:
     by_chapter: dict[str, list[float]] = {}
     for row in rows:
         by_chapter.setdefault(row.chapter, []).extend(p for p, _ in row.p_values())
-    named = {f"{path.stem[:2]} {title(path)}": by_chapter.get(path.stem[3:]) for path in chapters()}
+    named = {heading_of(path): by_chapter.get(name_of(path)) for path in lessons()}
     named["all"] = [p for values in by_chapter.values() for p in values]
     return [
         (name, str(len(p)), str(sum(value < 0.05 for value in p)), f"p = {min(p):.3f}" if p else "")
@@ -176,7 +176,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("notebooks", nargs="*", type=Path)
     for path in parser.parse_args().notebooks:
-        others = [row for row in read_table() if row.chapter != path.stem[3:]]
+        others = [row for row in read_table() if row.chapter != name_of(path)]
         write_table(sorted([*others, *rows_of(path)], key=lambda row: row.chapter))
         print(f"{path.stem}: done", flush=True)
     print(summary(read_table()))

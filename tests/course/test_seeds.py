@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from book.contents import chapters, read
+from book.contents import lessons, name_of, read
 from book.seeds import STOPPED, Row, p_value, printed, read_table, reseeded, table_rows
 
 ROWS = read_table()
@@ -10,8 +10,8 @@ ROWS = read_table()
 
 def test_the_stored_numbers_of_the_table_are_those_of_the_chapters():
     today = {
-        (path.stem[3:], cell.id): printed(cell)
-        for path in chapters()
+        (name_of(path), cell.id): printed(cell)
+        for path in lessons()
         for cell in read(path).cells
         if cell.cell_type == "code"
     }
