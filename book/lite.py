@@ -81,7 +81,8 @@ def missing(target: Path) -> list[str]:
     held = [name for wheel in wheels if wheel.exists() for name in ZipFile(wheel).namelist()]
     files = ["lab/index.html", *(f"files/chapters/{path.name}" for path in notebooks())]
     absent = [name for name in files if not (target / name).exists()]
-    return absent + [name for name in ("glmmlib/lmer.py", "glmmlib/data/birds.csv") if name not in held]
+    modules = [str(path.relative_to(ROOT)) for path in sorted((ROOT / "glmmlib").rglob("*.py"))]
+    return absent + [name for name in (*modules, "glmmlib/data/birds.csv") if name not in held]
 
 
 def main() -> None:
