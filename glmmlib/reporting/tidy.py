@@ -93,7 +93,8 @@ def tidy(
     if unknown := [name for name in wanted if name not in EFFECTS]:
         raise ModelError(f"there are no effects {unknown[0]!r}; there are {', '.join(map(repr, EFFECTS))}")
     make = {"fixed": _fixed, "ran_pars": _parameters, "ran_vals": _modes}
-    table = pd.concat([make[name](fit) for name in wanted], ignore_index=True)
+    tables = [make[name](fit) for name in wanted]
+    table = pd.concat([t for t in tables if len(t)] or tables[:1], ignore_index=True)
     if "component" in table:
         table["component"] = table.get("component", pd.Series(dtype=object)).fillna("conditional")
     if not conf_int and (method != "wald" or options):

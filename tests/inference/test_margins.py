@@ -335,7 +335,7 @@ def test_separation_and_columns_left_out_are_told():
         (lambda x: pd.to_timedelta(x.abs(), unit="D"), "is a time"),
         (lambda x: pd.cut(x, 3), "is categorical"),
         (lambda x: x.map(lambda v: [v]), "a list in a cell"),
-        (lambda x: x.astype(object).map(lambda v: 10**400), "beyond 1.8e308"),
+        (lambda x: pd.Series([10**400] * len(x), x.index, dtype=object), "beyond 1.8e308"),
         (lambda x: x.astype(object).where(x.index != 3, pd.NaT), "lack a value"),
     ],
 )
