@@ -336,7 +336,9 @@ def test_what_needs_the_other_rows_is_refused_for_new_ones(data, text):
 
 @pytest.mark.parametrize("value", [10**400, -(10**400)])
 def test_numbers_beyond_floats_are_told(value):
-    d = pd.DataFrame({"y": np.arange(8.0) ** 2, "x": pd.Series([value, *range(7)], dtype=object), "g": list("aabbccdd")})
+    d = pd.DataFrame(
+        {"y": np.arange(8.0) ** 2, "x": pd.Series([value, *range(7)], dtype=object), "g": list("aabbccdd")}
+    )
     with pytest.raises(DataError, match="beyond 1.8e308"):
         gl.lmer("y ~ x + (1 | g)", d)
 
