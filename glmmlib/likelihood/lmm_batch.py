@@ -16,13 +16,14 @@ which give the exact gradient and Hessian. Groups with equal :math:`K_j` may be 
 without a change of G, so they are replaced by the few combinations of them that :math:`X` reaches and a root
 of what y has beyond.
 
-A symmetric (q, q) matrix is held as its s = q (q + 1) / 2 entries on and below the diagonal.  Arrays are
-(replicate, entries, group).
+So are the contributions of a level: with :math:`g_j = K_jP_je_j` of the residuals, :math:`D_j =
+K_jP_jc_{Xj}` and :math:`E_j = [g_j\;D_j]`, all that T does to a quadratic form is :math:`-E_j'\,dT\,E_j`.
+
+Arrays are (replicate, rows, columns, group).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
 
@@ -40,8 +41,8 @@ FEW_GROUPS = 30  # so few, and one response: nothing to gain from classes of equ
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """The criterion of each replicate with its first and second derivatives in theta; ``dr2`` and ``dT`` are
-    those of r2 and of Lambda Lambda'.
+    """The criterion of each replicate with its first and second derivatives in theta; ``dr2`` and ``dXX``
+    are those of r2 and, their sign turned, of XX.
     """
 
     value: np.ndarray
@@ -51,7 +52,7 @@ class State:
     XX: np.ndarray
     r2: np.ndarray
     dr2: np.ndarray
-    dT: np.ndarray
+    dXX: np.ndarray
 
 
 def suits(structure: Structure, covariance: CovarianceParameters) -> bool:
@@ -78,21 +79,22 @@ class LinearBatch:
         self.K, self.count, self.cX, self.cy = _rotated(design.K, design.cX, responses.cy)
         self.RX, self.ty, self.rest, self.yy = design.RX, responses.ty, responses.rest, responses.yy
         self._to_unit_length()
-        self.pairs = [(a, b) for a in range(self.q) for b in range(a + 1)]
-        self.twice = np.array(
-            [1.0 if a == b else 2.0 for a, b in self.pairs]
-        )  # an entry off the diagonal stands for two
-        self.full = np.zeros((self.q, self.q), dtype=int)
-        for i, (a, b) in enumerate(self.pairs):
-            self.full[a, b] = self.full[b, a] = i
-        self.c_XX = self._products_with_X()
+        rows, columns = np.tril_indices(self.q)
+        self.lower = rows * self.q + columns  # where the s entries of a symmetric matrix stand in its q^2
+        self.full = np.empty((self.q, self.q), dtype=int)
+        self.full[rows, columns] = self.full[columns, rows] = np.arange(len(rows))
+        q, G = self.q, len(self.count)
+        self.rows_of_X = self.cX.swapaxes(1, 2).reshape(q * G, self.p)
+        self.KX = np.concatenate([self.K.swapaxes(0, 1), self.cX], axis=1)
+        self.c_XX = np.einsum("axj,byj->abjxy", self.cX, self.cX).reshape(q * q * G, self.p**2)
         self.XX0 = self.RX.T @ self.RX
         self.directions = problem.covariance.directions()
+        self.pairs_of_directions = np.einsum("kab,lcb->klac", self.directions, self.directions)
 
     @property
     def numbers(self) -> int:
         """The size of the largest temporary array, for each replicate."""
-        return len(self.pairs) ** 2 * len(self.count)
+        return max(len(self.lower) ** 2, self.q * (1 + self.p)) * len(self.count)
 
     def _to_unit_length(self) -> None:
         """Give every response a sum of squares of one, so that neither it nor its square leaves the
@@ -101,12 +103,6 @@ class LinearBatch:
         scale = np.sqrt(np.where(self.yy > 0, self.yy, 1.0))
         self.cy, self.ty = self.cy / scale[:, None, None], self.ty / scale[:, None]
         self.rest = self.rest / scale / scale
-
-    def _products_with_X(self) -> FloatArray:
-        """Return the symmetric part in X of ``c_Xj c_Xj'``: (s G, p p)."""
-        full = np.einsum("axj,byj->abjxy", self.cX, self.cX)
-        C = np.stack([0.5 * (full[a, b] + full[b, a]) for a, b in self.pairs])
-        return C.reshape(len(self.pairs) * len(self.count), self.p**2)
 
     def subset(self, which: IntArray | slice) -> LinearBatch:
         """Return the same object for some of the models, or for one several times."""
@@ -154,24 +150,23 @@ class LinearBatch:
     def _scan(self, theta: FloatArray) -> FloatArray:
         (R, q, G), S, p = self.cy.shape, len(theta), self.p
         P, log_det = self._inverses(self.Lambda(theta))
-        P_lower = (self._lower(P) * self.twice[:, None]).reshape(S, -1)
-        cycy = np.stack([self.cy[:, a] * self.cy[:, b] for a, b in self.pairs], axis=1).reshape(R, -1)
-        r2 = (self.rest + np.einsum("rk,rk->r", self.ty, self.ty))[:, None] + cycy @ P_lower.T
+        cycy = np.einsum("rag,rbg->abgr", self.cy, self.cy).reshape(q * q * G, R)
+        r2 = self.rest + np.einsum("rk,rk->r", self.ty, self.ty) + P.reshape(S, -1) @ cycy
         value = log_det + self.constant
         if p:
-            XX = self.XX0 + (P_lower @ self.c_XX).reshape(S, p, p)
-            PcX = np.stack([sum(P[a][b][:, None] * self.cX[b] for b in range(q)) for a in range(q)], axis=1)
-            Xy = self.cy.reshape(R, -1) @ PcX.swapaxes(2, 3).reshape(S, q * G, p) + self.ty @ self.RX
-            r2 -= np.einsum("srx,sxr->rs", Xy, np.linalg.solve(XX, Xy.swapaxes(1, 2)))
+            PcX = np.einsum("sabg,bxg->sxag", P, self.cX).reshape(S * p, q * G)
+            Xy = (PcX @ self.cy.reshape(R, -1).T).reshape(S, p, R) + (self.ty @ self.RX).T
+            explained, log_det_X = _explained(self._XX(P), Xy)
+            r2 -= explained
             if self.reml:
-                value = value + np.linalg.slogdet(XX)[1]
-        return value + self.df * (1.0 + np.log(2.0 * np.pi * r2 / self.df) + np.log(self.yy)[:, None])
+                value = value + log_det_X
+        return value + self.df * (1.0 + np.log(2.0 * np.pi * r2.T / self.df) + np.log(self.yy)[:, None])
 
     def value(self, theta: FloatArray) -> FloatArray:
         """Return the criterion of all models at theta (R, k), infinite where there is none."""
         with np.errstate(invalid="ignore", divide="ignore"):
             P, log_det = self._inverses(self.Lambda(theta))
-            XX, _, _, r2, _ = self._generalised_least_squares(P)
+            XX, _, _, r2, _, _ = self._generalised_least_squares(P)
             value = self._criterion(log_det, XX, r2)
         return np.where(np.isfinite(value), value, np.inf)
 
@@ -183,47 +178,40 @@ class LinearBatch:
 
     def state(self, theta: FloatArray) -> State:
         """Evaluate criterion, gradient and Hessian of all models at theta (R, k)."""
-        q = range(self.q)
         L = self.Lambda(theta)
         P, log_det = self._inverses(L)
-        KP = self._times_K(P)
-        N = self._lower([[sum(KP[a][c] * self.K[b, c] for c in range(b + 1)) for b in q] for a in q])
-        XX, XX_inverse, beta, r2, e = self._generalised_least_squares(P)
+        XX, XX_inverse, beta, r2, _, Pe = self._generalised_least_squares(P)
         value = self._criterion(log_det, XX, r2)
+        R, q, p = len(theta), self.q, self.p
 
-        # g_j = K_j P_j e_j carries the derivatives of the quadratic forms with respect to T: dr2 = - sum_j
-        # g_j' dT g_j
-        g = np.stack([sum(KP[a][c] * e[:, c] for c in q) for a in q], axis=1)
-        scale = (self.df / r2)[:, None]
-        S_v = self._lower(g @ g.swapaxes(1, 2))
-        f_T = N @ self.count - scale * S_v
-        pull = scale[:, :, None] * np.stack([g[:, a] * g[:, b] for a, b in self.pairs], axis=1)
-        if self.reml and self.p:
-            maps = self._congruences(KP)
-            C_F = (XX_inverse.reshape(len(theta), -1) @ self.c_XX.T).reshape(N.shape)
-            S_F = np.einsum("rstg,rtg->rsg", maps, C_F)
-            f_T = f_T - S_F.sum(axis=2)
-            pull += S_F
+        N_and_D = np.einsum("rabg,bmg->ramg", np.einsum("acg,rcbg->rabg", self.K, P), self.KX)
+        N, E = N_and_D[:, :, :q], np.empty((R, q, 1 + p, len(self.count)))
+        E[:, :, 0], E[:, :, 1:] = np.einsum("acg,rcg->rag", self.K, Pe), N_and_D[:, :, q:]
+        weight = np.zeros((R, 1 + p, 1 + p))
+        weight[:, 0, 0], weight[:, 1:, 1:] = self.df / r2, XX_inverse
+        m = 1 + p if self.reml else 1
+        pull = np.einsum("ramg,rbmg->rabg", weight[:, None, :m, :m] @ E[:, :, :m], E[:, :, :m])
+        f_T = N @ self.count - pull.sum(axis=3)
+
         # chain rule: T = Lambda Lambda'
         dT = np.einsum("kab,rcb->rkac", self.directions, L)
         dT = dT + dT.swapaxes(2, 3)
-        f_T = f_T[:, self.full]
         gradient = np.einsum("rkab,rab->rk", dT, f_T)
-        DD = np.einsum("kab,lcb->klac", self.directions, self.directions)
-        hessian = 2.0 * np.einsum("klac,rac->rkl", DD, f_T) + self._curvature(dT, N, pull)
-        dr2 = -np.einsum("rkab,rab->rk", dT, S_v[:, self.full])
-        hessian -= (self.df / r2**2)[:, None, None] * dr2[:, :, None] * dr2[:, None, :]
-        if self.p:
-            dXv = -self._along(dT, self._pulled_X(KP, g))
-            hessian -= 2.0 * scale[:, :, None] * (dXv @ XX_inverse @ dXv.swapaxes(1, 2))
-            if self.reml:
-                dF = XX_inverse[:, None] @ self._along(dT, self._pulled_XX(maps))
-                hessian -= np.einsum("rkxz,rlzx->rkl", dF, dF)
-        return State(value, gradient, 0.5 * (hessian + hessian.swapaxes(1, 2)), beta, XX, r2, dr2, dT)
+        flat = E.reshape(R, q * (1 + p), -1)
+        EE = (flat @ flat.swapaxes(1, 2)).reshape(R, q, 1 + p, q, 1 + p).swapaxes(2, 3)
+        moved = dT.reshape(R, -1, q * q) @ EE.reshape(R, q * q, (1 + p) ** 2)
+        moved = moved.reshape(R, -1, 1 + p, 1 + p)
+        share = weight[:, None] @ moved
+        share[:, :, 0, 0] /= np.sqrt(self.df)
+        if not self.reml:
+            share[:, :, 1:, 1:] = 0.0
+        hessian = 2.0 * np.einsum("klac,rac->rkl", self.pairs_of_directions, f_T)
+        hessian += self._curvature(dT, N, pull) - _traces(share)
+        hessian = 0.5 * (hessian + hessian.swapaxes(1, 2))
+        return State(value, gradient, hessian, beta, XX, r2, -moved[:, :, 0, 0], moved[:, :, 1:, 1:])
 
     def _inverses(self, L):
-        """Return ``P_j = (I + K_j'TK_j)^-1`` as rows of (R, G) arrays, and the sum of their ``-log |P_j|``
-        (R,).
+        """Return ``P_j = (I + K_j'TK_j)^-1`` (R, q, q, G), and the sum of their ``-log |P_j|`` (R,).
 
         The determinant of two effects is a sum of squares (Cauchy and Binet).
         """
@@ -231,84 +219,44 @@ class LinearBatch:
         F = (L.swapaxes(1, 2) @ self.K.reshape(q, -1)).reshape(R, q, q, -1)  # Lambda'K_j
         if q == 1:
             det = 1.0 + F[:, 0, 0] ** 2
-            P = [[1.0 / det]]
+            P = (1.0 / det)[:, None, None]
         elif q == 2:
             one, two = 1.0 + F[:, 0, 0] ** 2 + F[:, 1, 0] ** 2, 1.0 + F[:, 0, 1] ** 2 + F[:, 1, 1] ** 2
             between = F[:, 0, 0] * F[:, 0, 1] + F[:, 1, 0] * F[:, 1, 1]
             det = one + two - 1.0 + (F[:, 0, 0] * F[:, 1, 1] - F[:, 0, 1] * F[:, 1, 0]) ** 2
-            off = -between / det
-            P = [[two / det, off], [off, one / det]]
+            P = np.empty(F.shape)
+            P[:, 0, 0], P[:, 1, 1] = two / det, one / det
+            P[:, 0, 1] = P[:, 1, 0] = -between / det
         else:
             blocks = np.einsum("rcag,rcbg->rgab", F, F) + np.eye(q)
             det = np.linalg.det(blocks)
-            inverse = np.moveaxis(np.linalg.inv(blocks), 1, 3)
-            P = [[inverse[:, a, b] for b in range(q)] for a in range(q)]
+            P = np.ascontiguousarray(np.moveaxis(np.linalg.inv(blocks), 1, 3))
         with np.errstate(invalid="ignore", divide="ignore"):
             return P, np.log(det) @ self.count
 
-    def _generalised_least_squares(
-        self, P: Sequence[list[FloatArray]]
-    ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]:
-        """Return X'V^-1X and its inverse, beta, the residual sum of squares, and ``e_j = c_yj - c_Xj
-        beta``.
+    def _XX(self, P: FloatArray) -> FloatArray:
+        """Return ``X'V^-1X`` (R, p, p)."""
+        return self.XX0 + (P.reshape(len(P), -1) @ self.c_XX).reshape(len(P), self.p, self.p)
+
+    def _generalised_least_squares(self, P: FloatArray) -> tuple[FloatArray, ...]:
+        """Return X'V^-1X and its inverse, beta, the residual sum of squares, ``e_j = c_yj - c_Xj beta``, and
+        ``P_j e_j``.
         """
-        q, p, R = self.q, self.p, len(self.yy)
-        XX = self.XX0 + ((self._lower(P) * self.twice[:, None]).reshape(R, -1) @ self.c_XX).reshape(R, p, p)
-        Pcy = np.stack([sum(P[a][b] * self.cy[:, b] for b in range(q)) for a in range(q)], axis=1)
-        cX = self.cX.swapaxes(1, 2).reshape(self.cy[0].size, p)
-        Xy = Pcy.reshape(R, -1) @ cX + self.ty @ self.RX
-        XX_inverse = np.linalg.inv(XX) if p else XX
+        XX, Pcy = self._XX(P), np.einsum("rabg,rbg->rag", P, self.cy)
+        Xy = Pcy.reshape(len(P), -1) @ self.rows_of_X + self.ty @ self.RX
+        XX_inverse = np.linalg.inv(XX) if self.p else XX
         beta = np.einsum("rxy,ry->rx", XX_inverse, Xy)
-        e = self.cy - (beta @ cX.T).reshape(self.cy.shape)
+        e = self.cy - (beta @ self.rows_of_X.T).reshape(self.cy.shape)
         within = self.ty - beta @ self.RX.T
-        Pe = np.stack([sum(P[a][b] * e[:, b] for b in range(q)) for a in range(q)], axis=1)
-        r2 = self.rest + np.einsum("rk,rk->r", within, within) + np.einsum("raj,raj->r", Pe, e)
-        return XX, XX_inverse, beta, r2, e
-
-    def _times_K(self, P: Sequence[list[FloatArray]]) -> list[list[FloatArray]]:
-        """Return ``K_j P_j``, as rows of (R, G) arrays."""
-        q = range(self.q)
-        return [[sum(self.K[a, c] * P[c][b] for c in range(a + 1)) for b in q] for a in q]
-
-    def _lower(self, M: FloatArray | Sequence[list[FloatArray]]) -> FloatArray:
-        """Return the entries on and below the diagonal of symmetric matrices: (R, s) or (R, s, G)."""
-        if isinstance(M, np.ndarray):
-            return np.stack([M[:, a, b] for a, b in self.pairs], axis=1)
-        return np.stack([M[a][b] for a, b in self.pairs], axis=1)
-
-    def _congruences(self, M: Sequence[list[FloatArray]]) -> FloatArray:
-        """Return the maps ``C -> M_j C M_j'`` of symmetric matrices: (R, s, s, G)."""
-
-        def entry(a: int, b: int, c: int, d: int) -> FloatArray:
-            product = M[a][c] * M[b][d]
-            return product if c == d else product + M[a][d] * M[b][c]
-
-        return np.stack(
-            [np.stack([entry(*ab, *cd) for cd in self.pairs], axis=1) for ab in self.pairs], axis=1
-        )
-
-    def _pulled_X(self, KP: Sequence[list[FloatArray]], g: FloatArray) -> FloatArray:
-        """Return the symmetric part of ``sum_j K_j P_j c_Xj g_j'``: (R, s, p)."""
-        R, s, q = len(g), len(self.pairs), self.q
-        P = np.stack(
-            [0.5 * (KP[a][c] * g[:, b] + KP[b][c] * g[:, a]) for a, b in self.pairs for c in range(q)], axis=1
-        )
-        return (P.reshape(R * s, -1) @ self.cX.swapaxes(1, 2).reshape(-1, self.p)).reshape(R, s, self.p)
-
-    def _pulled_XX(self, maps: FloatArray) -> FloatArray:
-        """Return ``sum_j K_j P_j c_Xj c_Xj' P_j K_j'``: (R, s, p, p)."""
-        R, s = maps.shape[:2]
-        return (maps.reshape(R * s, -1) @ self.c_XX).reshape(R, s, self.p, self.p)
-
-    def _along(self, dT: FloatArray, S: FloatArray) -> FloatArray:
-        """Return ``<dT_k, S>`` for each entry k of theta; S holds (R, s, ...)."""
-        lower = np.stack([dT[:, :, a, b] for a, b in self.pairs], axis=2) * self.twice
-        return np.einsum("rks,rs...->rk...", lower, S)
+        Pe = np.einsum("rabg,rbg->rag", P, e)
+        r2 = self.rest + np.einsum("rk,rk->r", within, within) + np.einsum("rag,rag->r", Pe, e)
+        return XX, XX_inverse, beta, r2, e, Pe
 
     def _curvature(self, dT: FloatArray, N: FloatArray, pull: FloatArray) -> FloatArray:
         """``- tr(N E1 N E2)`` of the log-determinants and ``2 <E1 N E2, pull>`` of the quadratic forms,
         summed over groups.
         """
+        N, pull = (M.reshape(len(M), -1, M.shape[3])[:, self.lower] for M in (N, pull))
         NN = ((N * self.count) @ N.swapaxes(1, 2))[:, self.full][:, :, :, self.full]
         NP = (N @ pull.swapaxes(1, 2))[:, self.full][:, :, :, self.full]
         # tr(N E1 N E2) = N_ab E1_bc N_cd E2_da, and 2 E1_ab N_bc E2_cd P_da: E1's indices first, then E2's
@@ -323,10 +271,9 @@ class LinearBatch:
         """
         state, k = self.state(theta), theta.shape[1]
         s2 = state.r2 / self.df
-        S_XX = self._pulled_XX(self._congruences(self._times_K(self._inverses(self.Lambda(theta))[0])))
         w = np.linalg.solve(state.XX, np.broadcast_to(contrasts.T, (len(theta), *contrasts.T.shape)))
         c = np.einsum("cx,rxc->rc", contrasts, w)
-        dc = np.einsum("rmxy,rxc,ryc->rmc", self._along(state.dT, S_XX), w, w, optimize=True)
+        dc = np.einsum("rmxy,rxc,ryc->rmc", state.dXX, w, w, optimize=True)
         full = np.zeros((len(theta), k + 1, k + 1))  # Hessian of -2 log L in (theta, log sigma^2)
         cross = -state.dr2 / s2[:, None]
         full[:, :k, :k] = state.hessian + np.einsum("rk,rl->rkl", cross, cross) / self.df
@@ -337,6 +284,27 @@ class LinearBatch:
         inverse = np.linalg.pinv(full * scale[:, :, None] * scale[:, None, :], rcond=1e-10, hermitian=True)
         gradient = gradient * scale[:, :, None]
         return c**2 / np.einsum("rmc,rml,rlc->rc", gradient, inverse, gradient, optimize=True)
+
+
+def _traces(M: FloatArray) -> FloatArray:
+    """Return the traces of all ``M_k M_l`` (R, k, k), for M (R, k, m, m)."""
+    R, k = M.shape[:2]
+    return M.reshape(R, k, -1) @ M.swapaxes(2, 3).reshape(R, k, -1).swapaxes(1, 2)
+
+
+def _explained(A: FloatArray, b: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the diagonals of ``b'A^-1b`` (S, R), and ``log |A|`` (S,), for A (S, p, p) and b (S, p, R)."""
+    if b.shape[2] > 1:
+        return np.einsum("sxr,sxr->sr", b, np.linalg.solve(A, b)), np.linalg.slogdet(A)[1]
+    # so small systems are eliminated side by side: LAPACK's calls would take longer
+    M = np.ascontiguousarray(np.moveaxis(np.concatenate([A, b], axis=2), 0, 2))
+    explained: FloatArray = np.zeros(len(A))
+    log_det: FloatArray = np.zeros(len(A))
+    for k in range(len(M)):
+        pivot = M[k, k]
+        explained, log_det = explained + M[k, -1] ** 2 / pivot, log_det + np.log(pivot)
+        M[k + 1 :, k + 1 :] -= (M[k + 1 :, k] / pivot)[:, None] * M[k, k + 1 :]
+    return explained[:, None], log_det
 
 
 # --- groups with equal matrices -------------------------------------------------------------------
@@ -359,7 +327,7 @@ def _rotated(K, cX, cy):
     parts = [(K[:, :, alone], np.ones(alone.size), cX[:, :, alone], cy[:, :, alone])]
     for k in np.flatnonzero(size > q):
         parts.append(_rotated_class(*(M[..., of_class == k] for M in (K, cX, cy))))
-    return tuple(np.concatenate(arrays, axis=-1) for arrays in zip(*parts, strict=True))
+    return tuple(np.ascontiguousarray(np.concatenate(some, axis=-1)) for some in zip(*parts, strict=True))
 
 
 def _rotated_class(K, cX, cy):
