@@ -40,7 +40,7 @@ class FormulaError(GlmmlibError):
     def __str__(self) -> str:
         if not self.text:
             return self.message
-        lines = [self.message, "    " + self.text]
+        lines = [self.message, "    " + "".join(" " if c.isspace() else c for c in self.text)]
         if self.position is not None:
             lines.append("    " + " " * self.position + "^")
         return "\n".join(lines)

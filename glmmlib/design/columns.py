@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from glmmlib.design.levels import check_cells, factor_of
-from glmmlib.display.words import listed
+from glmmlib.display.words import listed, meant
 from glmmlib.errors import DataError
 
 _NUMBERS = {"integer", "floating", "mixed-integer-float", "decimal"}
@@ -22,13 +22,14 @@ _TIMES = {"date", "datetime", "datetime64", "time", "timedelta", "timedelta64", 
 
 
 def require(name: str, columns: pd.Index, where: str = "the data") -> str:
-    """Return the column that `name` names; otherwise say which name is nearest.
+    """Return the column that `name` names, in backticks or without; otherwise say which name is nearest.
 
     Raises
     ------
     DataError
         When there is none, or more than one.
     """
+    name = meant(name, columns)
     if name in columns:
         if np.ndim(columns.get_loc(name)) or isinstance(columns.get_loc(name), slice):
             raise DataError(f"{where} have more than one column '{name}': rename or drop the others")

@@ -9,8 +9,7 @@ from glmmlib.design.newdata import fit_columns
 from glmmlib.design.recipe import columns_of, learn
 from glmmlib.design.variables import Variable
 from glmmlib.formula.algebra import Factor, Term, read_terms
-from glmmlib.formula.expressions import read_expression
-from glmmlib.formula.tokens import quoted
+from glmmlib.formula.expressions import in_expression, read_expression
 
 
 def effect_names(design: Design, lhs: str) -> tuple[str, ...]:
@@ -45,6 +44,6 @@ def sum_to_zero(design: Design) -> tuple[np.ndarray, dict[str, slice]]:
 
 
 def _recoded(factor: Factor) -> Factor:
-    text = quoted(factor.text) if factor.expression is None else factor.text
+    text = in_expression(factor.text) if factor.expression is None else factor.text
     expression = read_expression(f"C({text}, contr.sum)")
     return Factor(expression.text, expression)

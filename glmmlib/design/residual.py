@@ -17,8 +17,13 @@ from glmmlib.design.grouping import Grouping
 from glmmlib.design.levels import codes_in, factor_of, text_of
 from glmmlib.display.words import did_you_mean, listed
 from glmmlib.errors import DataError, FormulaError, ModelError
+from glmmlib.formula.tokens import plain_name
 
-_TERM = re.compile(r"\s*(\w+)\s*\((?P<left>[^|]+)\|(?P<right>[^|,]+)(?:,\s*hom\s*=\s*(?P<hom>\w+)\s*)?\)\s*")
+_NAME = r"\s*(?:`[^`]+`|[^`|:,()]+)\s*"
+_TERM = re.compile(
+    rf"\s*(\w+)\s*\((?:\s*0\s*\+)?(?P<left>{_NAME})\|(?P<right>{_NAME}(?::{_NAME})*)"
+    r"(?:,\s*hom\s*=\s*(?P<hom>\w+)\s*)?\)\s*"
+)
 _LOGICAL = {"True": True, "TRUE": True, "False": False, "FALSE": False}
 
 
@@ -120,7 +125,7 @@ def read_residual(text: str) -> ResidualTerm:
     found = _TERM.fullmatch(text)
     if found is None:
         raise FormulaError(f"residual={text!r} is not understood: {how}")
-    word, left = found[1], found["left"].strip().removeprefix("0 +").strip()
+    word = found[1]
     if word not in RESIDUAL_STRUCTURES:
         near = did_you_mean(word, list(RESIDUAL_STRUCTURES))
         raise FormulaError(f"residual={text!r} names no residual structure{near}: {how}")
@@ -131,12 +136,11 @@ def read_residual(text: str) -> ResidualTerm:
         if found["hom"] not in _LOGICAL:
             raise FormulaError(f"residual={text!r}: hom is True or False, not {found['hom']}")
         hom = _LOGICAL[found["hom"]]
-    groups = tuple(_bare(name) for name in found["right"].split(":"))
-    return ResidualTerm(text.strip(), word, _bare(left), groups, hom)
-
-
-def _bare(name: str) -> str:
-    return name.strip().strip("`")
+    (column,), groups = (
+        tuple(plain_name(name) or name.strip() for name in re.findall(_NAME, found[side]))
+        for side in ("left", "right")
+    )
+    return ResidualTerm(text.strip(), word, column, groups, hom)
 
 
 def learn_residual(term: ResidualTerm, rows: pd.DataFrame) -> ResidualDesign:

@@ -8,6 +8,7 @@ depend on how the basis is written.  Wood (2017), *Generalized Additive Models*,
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -16,7 +17,9 @@ import numpy as np
 import pandas as pd
 
 from glmmlib.design.effects import Effects
+from glmmlib.design.plain import shown_as
 from glmmlib.errors import DataError, ModelError
+from glmmlib.formula.algebra import Factor
 from glmmlib.formula.smooths import FEWEST, HAS_LINE
 from glmmlib.formula.terms import MixedFormula, RandomTerm
 from glmmlib.formula.tokens import plain_name
@@ -66,13 +69,12 @@ class CurveEffects(Effects):
 def learn_curve(term: RandomTerm, names: tuple[str, ...], matrix: np.ndarray) -> CurveEffects:
     """Choose the knots of a curve and turn its bends; ``matrix`` (1 + k, n) holds x, then what it goes by."""
     options, x = dict(term.options), matrix[0]
-    if "[" in names[0] or ("by" not in options and len(matrix) != 1):
+    if "[" in re.sub("`[^`]*`", "", names[0]) or ("by" not in options and len(matrix) != 1):
         raise ModelError(
             f"{term.text} smooths one column of numbers, and that is a factor or several columns: "
             "put a factor in the formula as it is"
         )
-    by = term.goes_by
-    share = names.index(by) if by else 0
+    share = _share(options, names)
     weight = matrix[share] if share else np.ones(len(x))
     has_line = HAS_LINE[str(options.get("bs", "cr"))]
     spline = CubicSpline.over(_knots(term, options, x), is_cyclic=not has_line)
@@ -87,11 +89,16 @@ def learn_curve(term: RandomTerm, names: tuple[str, ...], matrix: np.ndarray) ->
         spline=spline,
         line=line,
         has_line=has_line,
-        line_name=f"{names[0]}:{by}" if by else names[0],
+        line_name=f"{names[0]}:{names[share]}" if term.goes_by else names[0],
         distinct=np.unique(x[here]),
         middle=float(x[here].mean()),
         share=share,
     )
+
+
+def _share(options, names):
+    """Return the column by which a curve goes: that of its level, or the numbers; 0 for none."""
+    return names.index(options["level"]) if "level" in options else len(names) - 1
 
 
 def split_from_line(
@@ -123,7 +130,8 @@ def _curves_of(term, levels):
     name = by and (plain_name(by) or by)
     if not by or levels[name] is None:
         return [term]
-    return [replace(term, options=(*term.options, ("level", f"{by}[{level}]"))) for level in levels[name]]
+    column = shown_as(Factor(name))
+    return [replace(term, options=(*term.options, ("level", f"{column}[{level}]"))) for level in levels[name]]
 
 
 def straight(x: np.ndarray, has_line: bool) -> np.ndarray:

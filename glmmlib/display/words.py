@@ -3,6 +3,7 @@
 import difflib
 import textwrap
 from collections.abc import Collection, Sequence
+from typing import Any
 
 WIDTH = 80
 
@@ -54,6 +55,19 @@ def did_you_mean(name: object, names: Collection[str]) -> str:
     return (
         hint(difflib.get_close_matches(str(name), list(names), n=1)) or f" (they are {listed(list(names))})"
     )
+
+
+def meant(name: Any, names: Collection[Any]) -> Any:
+    """Return the one of the names that `name` spells, with or without backticks; `name` itself for none.
+
+    >>> meant("`my x`", ["my x", "g"]), meant("a:b", ["`a:b`"]), meant("z", ["x"])
+    ('my x', '`a:b`', 'z')
+    """
+    if not isinstance(name, str) or name in names:
+        return name
+    bare = name.replace("`", "")
+    same = [other for other in names if isinstance(other, str) and other.replace("`", "") == bare]
+    return same[0] if len(same) == 1 else name
 
 
 def sentence(text: str) -> str:

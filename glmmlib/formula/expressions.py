@@ -26,6 +26,7 @@ _LARGEST = 1e300  # of a number that a formula spells out
 _MANY = 1000  # the highest degree or number of knots
 _SYNTAX_WORDS = {"and", "or", "not", "in", "is", "if", "else", "for", "lambda", "await", "async", "yield"}
 _CONSTANTS = {"True", "False", "None"}
+_TAKEN = _SYNTAX_WORDS | _CONSTANTS | {*known.VALUES, *known.PATSY_CONTRASTS, *known.NAMESPACES}
 _PIECE = re.compile(r"`([^`]+)`|(\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*')|((?<![\w.])[^\W\d]\w*)")
 
 
@@ -97,7 +98,7 @@ def _python_names(text: str) -> tuple[str, dict[str, str]]:
         )
         if string is not None or not (backticked is not None or is_odd):
             return match.group()
-        return others.setdefault(original, f"{prefix}{len(others)}")
+        return f" {others.setdefault(original, f'{prefix}{len(others)}')} "
 
     changed = _PIECE.sub(spelt, text)
     return changed, {other: original for original, other in others.items()}
@@ -126,8 +127,18 @@ def _short(text: str) -> str:
 def _unparsed(tree: ast.expr, originals: dict[str, str]) -> str:
     text = ast.unparse(tree)
     for other, original in originals.items():
-        text = re.sub(rf"\b{other}\b", original if original.isidentifier() else f"`{original}`", text)
+        text = re.sub(rf"\b{other}\b", lambda _, name=original: in_expression(name), text)
     return text
+
+
+def in_expression(name: str) -> str:
+    """Return a column name as an expression spells it: in backticks where Python reads something else.
+
+    >>> in_expression("Days"), in_expression("x.1"), in_expression("lambda")
+    ('Days', '`x.1`', '`lambda`')
+    """
+    is_plain = name.isidentifier() and not name.startswith("__") and name not in _TAKEN
+    return name if is_plain else f"`{name}`"
 
 
 @dataclass

@@ -115,12 +115,14 @@ def random_only(text: str) -> tuple[RandomTerm, ...]:
 
 
 def flat(text: str) -> str:
-    """Put the formula on one line; every character keeps its position."""
+    """Put the formula on one line, names in backticks aside; every character keeps its position."""
     if not isinstance(text, str):
         raise FormulaError(
             f"a formula is text, such as 'y ~ x + (1 | g)'; this is of type {type(text).__name__}"
         )
-    return re.sub(r"\s", " ", text).rstrip()
+    return re.sub(
+        r"`[^`]*`|\s", lambda piece: " " if piece.group().isspace() else piece.group(), text
+    ).rstrip()
 
 
 # --- sorting the summands -----------------------------------------------------------------------

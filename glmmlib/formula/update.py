@@ -48,7 +48,9 @@ def changed_formula(old: MixedFormula, text: str) -> str:
         piece = summand.spelt(text)
         if piece == "." and not summand.is_minus:
             fixed.append(("+", old.fixed))
-            random += [term.text for term in old.random]
+            random += dict.fromkeys(
+                term.text for term in old.random
+            )  # a curve for each level is written once
             offsets += [f"offset({expression})" for expression in old.offsets]
         elif summand.is_minus and (summand.has_bar or summand.has_smooth):
             for term in random_only(piece):

@@ -13,7 +13,7 @@ import pandas as pd
 from glmmlib.design.arrays import Design
 from glmmlib.design.columns import require
 from glmmlib.design.frames import missing_rows
-from glmmlib.display.words import listed
+from glmmlib.display.words import listed, meant
 from glmmlib.errors import ModelError
 from glmmlib.fitted import FittedModel
 from glmmlib.inference.reference_grid import levels_of, variable, variable_hint
@@ -112,6 +112,7 @@ def _asked(fit, wanted, names):
         raise ModelError(f"variables is a name, a list of names, or a dict by name, not {wanted!r}")
     if not how:
         raise ModelError("there is no variable whose change could be looked at")
+    how = {meant(name, names): what for name, what in how.items()}
     for name in how:
         if name not in names:
             raise ModelError(f"{name!r} is not a variable of the model{variable_hint(str(name), names, fit)}")

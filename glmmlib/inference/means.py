@@ -257,7 +257,7 @@ def means(
     grid, averaged = reference_grid(fit, by, at, [*curve_keys(fit), *own])
     bends = Bends.of(fit)
     X, Z = grid_rows(fit.design, grid), grid_bends(fit, bends, grid).T
-    keys = [by] if isinstance(by, str) else list(by)
+    keys = list(grid.columns[: 1 if isinstance(by, str) else len(by)])
     groups = grid.groupby(keys, sort=False, observed=True).indices
     order = sorted(groups, key=lambda k: groups[k][0])
     rows = [groups[k] for k in order]

@@ -11,7 +11,7 @@ from glmmlib.design.arrays import Design
 from glmmlib.design.columns import clean, is_categorical
 from glmmlib.design.matrices import stack
 from glmmlib.design.newdata import estimable_rows, new_matrices
-from glmmlib.display.words import did_you_mean, listed
+from glmmlib.display.words import did_you_mean, listed, meant
 from glmmlib.errors import ModelError
 from glmmlib.fitted import FittedModel
 from glmmlib.types import FloatArray
@@ -28,10 +28,11 @@ def reference_grid(
     design = fit.design
     recipe = design.recipe
     names = recipe.columns(["fixed", *parts], design.data.columns)
-    keys = [by] if isinstance(by, str) else list(by)
+    keys = [meant(name, names) for name in ([by] if isinstance(by, str) else by)]
     at = {} if at is None else at
     if not isinstance(at, Mapping):
         raise ModelError(f"at is a dict of variables and their values, such as {{'x': 5}}, not {at!r}")
+    at = {meant(name, names): value for name, value in at.items()}
     for name in [*keys, *at]:
         if name not in names:
             raise ModelError(

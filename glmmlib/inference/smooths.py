@@ -15,7 +15,7 @@ import pandas as pd
 from scipy.special import ndtri
 
 from glmmlib.display.arguments import checked_level
-from glmmlib.display.words import listed
+from glmmlib.display.words import listed, meant
 from glmmlib.errors import DataError, ModelError
 from glmmlib.fitted import FittedModel
 from glmmlib.prediction.error_variance import Effects, linear_variance
@@ -72,7 +72,7 @@ def smooth_curve(
     fit : MixedModelFit
         With smooth curves.
     name : str, optional
-        Which, such as ``"s(x)"``, if there are several.
+        Which, such as ``"s(x)"`` or the column ``"x"``, if there are several.
     at : array, optional
         Values of the column of the curve; by default 200 over the range of the data. Beyond it the curve goes
         on as a straight line (a cyclic one repeats itself).
@@ -151,6 +151,8 @@ def _one(fit, name):
     names = [g.name for g in curves.values()]
     if name is None and len(names) == 1:
         name = names[0]
+    of_column = [g.name for g in curves.values() if meant(name, [g.terms[0].smoothed]) == g.terms[0].smoothed]
+    name = of_column[0] if len(of_column) == 1 else meant(name, names)
     if name not in names:
         found = "it has several" if name is None else f"{name!r} is none of them"
         raise ModelError(f"name one of the curves of this fit ({listed(names)}): {found}")

@@ -14,7 +14,7 @@ import pandas as pd
 
 from glmmlib.display.arguments import checked
 from glmmlib.display.tables import Table, aligned, fixed, p_text
-from glmmlib.display.words import did_you_mean
+from glmmlib.display.words import did_you_mean, meant
 from glmmlib.errors import ModelError
 from glmmlib.fitted import FittedModel
 from glmmlib.inference.contrasts import DDF_TITLE, check_ddf, joint_test, single_tests
@@ -151,8 +151,9 @@ def wald_test(fit: FittedModel, contrast: Any, ddf: str | None = None) -> WaldTe
 def contrast_matrix(fit: FittedModel, contrast: Any) -> tuple[FloatArray, FloatArray]:
     """Return L (r, p) and the right-hand sides (r,) of a contrast in any of its spellings."""
     names = list(fit.params.index)
-    if isinstance(contrast, str) and contrast not in names and contrast in fit.design.term_slices:
-        L = np.eye(len(names))[fit.design.term_slices[contrast]]
+    term = meant(contrast, list(fit.design.term_slices))
+    if isinstance(contrast, str) and contrast not in names and term in fit.design.term_slices:
+        L = np.eye(len(names))[fit.design.term_slices[term]]
         if not len(L):
             raise ModelError(
                 f"no column of the term {contrast!r} could be estimated: all of them were aliased"
@@ -162,7 +163,8 @@ def contrast_matrix(fit: FittedModel, contrast: Any) -> tuple[FloatArray, FloatA
         contrast = [part for part in contrast.split(";") if part.strip()]
     if isinstance(contrast, Mapping):
         L = np.zeros((1, len(names)))
-        for name, weight in contrast.items():
+        for given, weight in contrast.items():
+            name = meant(given, names)
             if not isinstance(weight, numbers.Real) or not np.isfinite(float(weight)):
                 raise ModelError(f"the weight of {name!r} in a contrast is a finite number, not {weight!r}")
             L[0, _position(name, names)] = weight
@@ -206,12 +208,7 @@ def _linear_form(text: str, names: Sequence[str]) -> FloatArray:
 def _mark(text, names):
     """Replace every coefficient, longest name first, by a plain variable; complain about what is left."""
     ordered = sorted(range(len(names)), key=lambda i: -len(names[i]))
-    spelt = [
-        (r"(?<!\w)" if names[i][0].isalnum() else "")
-        + re.escape(names[i])
-        + (r"(?![\w\[:])" if names[i][-1].isalnum() else "(?!:)")
-        for i in ordered
-    ]
+    spelt = [f"{_bare(names[i])}|{_in_backticks(names[i])}" for i in ordered]
     number = r"(?<!\w)\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+"
     token = re.compile(
         "|".join(
@@ -229,6 +226,23 @@ def _mark(text, names):
         out += match.group() if kind in ("num", "op") else f" c{kind[1:]} "
         at = match.end()
     return out
+
+
+def _bare(name):
+    """Return a pattern for a coefficient as it is printed, and no part of a longer name."""
+    before = r"(?<!\w)" if name[0].isalnum() else ""
+    return before + re.escape(name) + (r"(?![\w\[:])" if name[-1].isalnum() else "(?!:)")
+
+
+def _in_backticks(name):
+    """Return a pattern for it as a formula spells it: ```my f`[T.b]:x``, or all of it in backticks."""
+    factors = re.findall(r"((?:`[^`]*`|[^`:\[])+)((?:\[[^\]]*\])?)(:?)", name)
+    spelt = "".join(
+        (re.escape(base) if base[0] == "`" else f"(?:{re.escape(base)}|`{re.escape(base)}`)")
+        + re.escape(level + colon)
+        for base, level, colon in factors
+    )
+    return f"(?:`{re.escape(name)}`|{spelt})(?![\\w\\[:])"
 
 
 def _evaluate(node, size):

@@ -20,6 +20,8 @@ from glmmlib.likelihood.optimise import Optimum, minimise
 from glmmlib.likelihood.saturation import is_saturated
 from glmmlib.types import FloatArray
 
+SHRINKS = (1.0, 0.3, 0.1, 0.01)  # of the first SDs, until there is a value
+EVALUATIONS = 80  # of a search from another start: far up a slope each step may take many
 FLAT = 1e-2  # the least eigenvalue of a Hessian scaled to a diagonal of one that makes a bowl
 
 
@@ -42,7 +44,7 @@ def minimise_deviance(problem: LaplaceDeviance) -> tuple[Optimum, FloatArray]:
     """
     if problem.predictors.may_be_exact and is_saturated(problem.structure, problem.Q.T):
         raise SaturatedError
-    optimum, hessian = _local_minimum(problem, *_first_parameters(problem))
+    optimum, hessian = _first_minimum(problem)
     optimum, hessian = _lowest(problem, optimum, hessian)
     snapped = _snap(problem, optimum)
     if not np.array_equal(snapped.x, optimum.x):  # standard errors are those of the point that is reported
@@ -63,16 +65,22 @@ def _lowest(problem: LaplaceDeviance, optimum: Optimum, hessian: FloatArray) -> 
         try:
             x, H = parameters_at(problem, start.theta[0])
             x[: problem.p] += start.shift[0] * problem.level
-            if not np.isfinite(problem.objective(x)[0]):
-                continue
             is_known = _bowl(optimum, hessian)
-            again = minimise(problem.objective, x, H, tolerance=1e-3, max_iterations=STEPS, is_known=is_known)
+            again = minimise(
+                problem.objective,
+                x,
+                H,
+                tolerance=1e-3,
+                max_iterations=STEPS,
+                max_evaluations=EVALUATIONS,
+                is_known=is_known,
+            )
             if again.value < optimum.value - 1e-4:
                 again, other_hessian = _local_minimum(problem, again.x, again.inverse_hessian)
                 if again.value < optimum.value:
                     optimum, hessian, u = again, other_hessian, problem.nearest_mode
         except (np.linalg.LinAlgError, RangeError, ExactFitError):
-            continue
+            problem.pirls_tolerance = PIRLS_TOLERANCE
     problem.begin_at(u)
     return optimum, hessian
 
@@ -136,12 +144,29 @@ def _local_minimum(problem: LaplaceDeviance, x: FloatArray, H: FloatArray) -> tu
     return optimum, hessian
 
 
-def _first_parameters(problem):
+def _first_minimum(problem):
+    """Descend from the first start at which there is a value: variances may have to be small."""
+    for shrink in SHRINKS:
+        try:
+            return _local_minimum(problem, *_first_parameters(problem, shrink))
+        except (np.linalg.LinAlgError, RangeError):
+            if shrink == SHRINKS[-1]:
+                raise
+        _begin_again(problem)
+    raise AssertionError("the last start returns or raises")
+
+
+def _begin_again(problem):
+    problem.begin_at([np.zeros_like(u) for u in problem.nearest_mode])
+    problem._anchor, problem.pirls_tolerance = None, PIRLS_TOLERANCE
+
+
+def _first_parameters(problem, shrink):
     """Return where to begin, and a guess of the inverse Hessian there.
 
     Where a covariance parameter may have several optima, that is the lowest to which its first values lead.
     """
-    x, H = first_parameters(problem)
+    x, H = first_parameters(problem, shrink)
     others = list(other_parameters(problem, x))
     if not others:
         return x, H
@@ -227,7 +252,7 @@ def _evaluated(problem, x, highest):
         found = problem.evaluate(x)
     except (np.linalg.LinAlgError, RangeError):
         return None
-    return found if found[0] <= highest else None
+    return found if found[0] <= highest and np.isfinite(found[1]).all() else None
 
 
 def _hessian(problem: LaplaceDeviance, x: FloatArray, gradient: FloatArray, scale: FloatArray) -> FloatArray:
@@ -239,7 +264,8 @@ def _hessian(problem: LaplaceDeviance, x: FloatArray, gradient: FloatArray, scal
             shifted[i] += h
             try:
                 H[i] = (problem.gradient(shifted) - gradient) / h
-                break
+                if np.isfinite(H[i]).all():
+                    break
             except (np.linalg.LinAlgError, RangeError):
                 H[i] = np.nan
     return 0.5 * (H + H.T)

@@ -9,21 +9,16 @@ from glmmlib.likelihood.glmm import LaplaceDeviance, RangeError
 from glmmlib.types import FloatArray
 
 
-def first_parameters(problem: LaplaceDeviance) -> tuple[FloatArray, FloatArray]:
-    """Return a start at which there is a value: with a link of limited range the variances may have to be
-    small.
+def first_parameters(problem: LaplaceDeviance, shrink: float = 1.0) -> tuple[FloatArray, FloatArray]:
+    """Return first parameters, SDs shrunk by a factor, and a guess of the inverse Hessian there.
+
+    A generalised linear model without random effects, variances by the method of moments from its scores,
+    then some steps of PIRLS for beta and u together, whose Schur complement tells the curvature in beta.
     """
-    if not problem.family.limited_range:
-        return _start(problem)
-    for shrink in (1.0, 0.3, 0.1, 0.01):
-        try:
-            x, H = _start(problem, shrink)
-            problem.evaluate(x)
-        except (np.linalg.LinAlgError, RangeError):
-            problem.nearest_mode = [np.zeros_like(u) for u in problem.nearest_mode]
-            continue
-        return x, H
-    raise RangeError
+    beta, tau = _glm(problem)
+    variances = _moments(problem, beta, problem.predictors.values(tau))
+    theta = problem.covariance.start([shrink**2 * v for v in variances])
+    return _joint_steps(problem, beta, theta, tau, problem.nearest_mode)
 
 
 def other_parameters(problem: Any, x: FloatArray) -> Iterator[FloatArray]:
@@ -33,18 +28,6 @@ def other_parameters(problem: Any, x: FloatArray) -> Iterator[FloatArray]:
         other = x.copy()
         problem.theta(other)[:] = theta
         yield other
-
-
-def _start(problem: LaplaceDeviance, shrink: float = 1.0) -> tuple[FloatArray, FloatArray]:
-    """Return first parameters and a guess of the inverse Hessian there.
-
-    A generalised linear model without random effects, variances by the method of moments from its scores,
-    then some steps of PIRLS for beta and u together, whose Schur complement tells the curvature in beta.
-    """
-    beta, tau = _glm(problem)
-    variances = _moments(problem, beta, problem.predictors.values(tau))
-    theta = problem.covariance.start([shrink**2 * v for v in variances])
-    return _joint_steps(problem, beta, theta, tau, problem.nearest_mode)
 
 
 def parameters_at(problem: LaplaceDeviance, theta: FloatArray) -> tuple[FloatArray, FloatArray]:

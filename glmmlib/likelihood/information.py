@@ -27,7 +27,12 @@ def twice_inverse(hessian: FloatArray) -> FloatArray:
 
 
 def covariance_held_at_ends(hessian: FloatArray, r: int) -> FloatArray:
-    """Covariance (k, k) of parameters; those of the last r that run off are held for the others."""
+    """Covariance (k, k) of parameters; those of the last r that run off are held for the others.
+
+    So far off may one be that its numbers overflow, or that nothing depends on it: its variance is then zero.
+    """
+    lost = (np.arange(len(hessian)) >= len(hessian) - r) & ~np.isfinite(np.diag(hessian))
+    hessian = np.where(lost | lost[:, None], 0.0, hessian)
     covariance = twice_inverse(hessian)
     off = np.append(np.zeros(len(hessian) - r, dtype=bool), runs_off(covariance, r))
     if off.any():
@@ -38,9 +43,9 @@ def covariance_held_at_ends(hessian: FloatArray, r: int) -> FloatArray:
 
 
 def runs_off(covariance: FloatArray, r: int) -> BoolArray:
-    """Mark those of the last r parameters that have no finite estimate."""
-    variances = np.abs(np.diag(covariance))
-    return np.sqrt(variances[len(variances) - r :]) >= FLAT
+    """Mark those of the last r parameters that have no finite estimate: their errors are huge, or untold."""
+    errors = np.sqrt(np.abs(np.diag(covariance)[len(covariance) - r :]))
+    return (errors >= FLAT) | (errors == 0.0)
 
 
 def stays(hessian: FloatArray, r: int) -> bool:

@@ -111,10 +111,17 @@ class LaplaceSolution(Solution):
 
     @cached_property
     def auxiliary_cov(self) -> FloatArray:
-        """Covariance (r, r) of the auxiliary parameters' coefficients, on the scale of their links."""
+        """Covariance (r, r) of the auxiliary parameters' coefficients, on the scale of their links.
+
+        Infinite are the variances of those that the data do not tell.
+        """
         r, T = self.predictors.size, self.predictors.to_user
         k = len(self.parameters)
-        return T @ self.joint_covariance[k - r :, k - r :] @ T.T
+        standard = self.joint_covariance[k - r :, k - r :]
+        covariance = T @ standard @ T.T
+        untold = (T[:, np.diag(standard) == 0.0] != 0.0).any(axis=1)
+        covariance[untold, untold] = np.inf
+        return covariance
 
     @cached_property
     def mode(self) -> Mode:
@@ -144,9 +151,10 @@ class LaplaceSolution(Solution):
 
     def _differences(self) -> FloatArray:
         """Return the Hessian (k, k) of -2 log L from differences of its gradient."""
-        precise = self.problem.precise(self.mode.u)
-        precise.keep(self.mode, self.parameters)
-        return gradient_hessian(precise.gradient, self.parameters, self._steps())
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            precise = self.problem.precise(self.mode.u)
+            precise.keep(self.mode, self.parameters)
+            return gradient_hessian(precise.gradient, self.parameters, self._steps())
 
     def runs_off(self) -> BoolArray:
         """Mark the coefficients (r,) of auxiliary parameters that run off to the end of their range.

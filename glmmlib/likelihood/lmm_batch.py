@@ -31,6 +31,7 @@ import numpy as np
 
 from glmmlib.covariance.parameters import CovarianceParameters
 from glmmlib.likelihood.lmm_reduced import ReducedDesign, ReducedResponses
+from glmmlib.linalg.conditioning import inverses
 from glmmlib.linalg.crossing import Structure
 from glmmlib.types import FloatArray, IntArray
 
@@ -230,7 +231,7 @@ class LinearBatch:
         else:
             blocks = np.einsum("rcag,rcbg->rgab", F, F) + np.eye(q)
             det = np.linalg.det(blocks)
-            P = np.ascontiguousarray(np.moveaxis(np.linalg.inv(blocks), 1, 3))
+            P = np.ascontiguousarray(np.moveaxis(inverses(blocks), 1, 3))
         with np.errstate(invalid="ignore", divide="ignore"):
             return P, np.log(det) @ self.count
 
@@ -244,7 +245,7 @@ class LinearBatch:
         """
         XX, Pcy = self._XX(P), np.einsum("rabg,rbg->rag", P, self.cy)
         Xy = Pcy.reshape(len(P), -1) @ self.rows_of_X + self.ty @ self.RX
-        XX_inverse = np.linalg.inv(XX) if self.p else XX
+        XX_inverse = inverses(XX) if self.p else XX
         beta = np.einsum("rxy,ry->rx", XX_inverse, Xy)
         e = self.cy - (beta @ self.rows_of_X.T).reshape(self.cy.shape)
         within = self.ty - beta @ self.RX.T
@@ -295,7 +296,7 @@ def _traces(M: FloatArray) -> FloatArray:
 def _explained(A: FloatArray, b: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return the diagonals of ``b'A^-1b`` (S, R), and ``log |A|`` (S,), for A (S, p, p) and b (S, p, R)."""
     if b.shape[2] > 1:
-        return np.einsum("sxr,sxr->sr", b, np.linalg.solve(A, b)), np.linalg.slogdet(A)[1]
+        return np.einsum("sxr,sxr->sr", b, inverses(A) @ b), np.linalg.slogdet(A)[1]
     # so small systems are eliminated side by side: LAPACK's calls would take longer
     M = np.ascontiguousarray(np.moveaxis(np.concatenate([A, b], axis=2), 0, 2))
     explained: FloatArray = np.zeros(len(A))

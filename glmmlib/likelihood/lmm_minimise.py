@@ -7,6 +7,7 @@ stationary point.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -36,7 +37,12 @@ MOST_STARTS, MOST_LOOKED_AT = 5, 20
 LOOSE = 1e-9  # of the criterion: two ways to compute it agree better, where neither has lost its digits
 NO_RESIDUAL = (
     "the random effects reproduce the response: without residual variation the likelihood has "
-    "no maximum; is the response constant within groups, or has each group too few rows?"
+    "no maximum; is the response constant within groups, or among the effects of a random term, or has each "
+    "group too few rows?"
+)
+NO_START = (
+    "the likelihood has no value that the search for its maximum could begin with: columns of very different "
+    "sizes, or nearly the same ones, leave no digits, so centre and scale them"
 )
 
 
@@ -188,13 +194,14 @@ def _low_places(problem: ProfiledDeviance, scan: Callable[..., FloatArray]) -> l
 
 def _from_several(problem: ProfiledDeviance, starts: Sequence[FloatArray], n_evaluations: int = 0) -> Optimum:
     """Return the lowest of the optima that the method of moments and some other places lead to."""
-    optima = [_descend(problem, *start, 1e-10) for start in first_thetas(problem)]
+    optima = []
+    with suppress(np.linalg.LinAlgError):  # where there is no value
+        optima += [_descend(problem, *start, 1e-10) for start in first_thetas(problem)]
     for theta in starts:
-        try:
-            H = curvature_guess(problem, theta)
-        except np.linalg.LinAlgError:
-            continue
-        optima.append(_descend(problem, theta, H, 1e-10))
+        with suppress(np.linalg.LinAlgError):
+            optima.append(_descend(problem, theta, curvature_guess(problem, theta), 1e-10))
+    if not optima:
+        raise ModelError(NO_START)
     return _away_from_zero(problem, _lowest(optima, n_evaluations))
 
 

@@ -61,9 +61,10 @@ def minimise_all(batch: LinearBatch) -> Solutions:
     Solutions
         ``converged`` is False where the caller should fit that model by itself.
     """
-    model, theta = _starts(batch)
-    found = _lowest(_descend(batch.subset(model), theta, model), model)
-    _snap(batch, found)
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):  # what has no value is left out
+        model, theta = _starts(batch)
+        found = _lowest(_descend(batch.subset(model), theta, model), model)
+        _snap(batch, found)
     root = np.sqrt(batch.yy)
     return replace(found, beta=found.beta * root[:, None], r2=found.r2 * batch.yy)
 
@@ -144,7 +145,9 @@ def _descend(batch: LinearBatch, theta: FloatArray, model: IntArray) -> Solution
     )
     lowest = np.full(model.max(initial=0) + 1, np.inf)
     np.minimum.at(lowest, model, found.value)
-    active, stalled = np.arange(R), np.zeros(R, int)
+    active = np.flatnonzero(_has_value(state))
+    theta, radius, state, batch = theta[active], radius[active], _take(state, active), batch.subset(active)
+    stalled = np.zeros(active.size, int)
     for _ in range(MAX_ITERATIONS):
         step, decrement, is_convex = _newton_step(state, radius)
         done = (decrement < TOLERANCE) & is_convex
@@ -161,10 +164,8 @@ def _descend(batch: LinearBatch, theta: FloatArray, model: IntArray) -> Solution
         candidate = theta + step
         new = batch.state(candidate)
         found.evaluations[active] += 1
-        with np.errstate(invalid="ignore"):
-            better = new.value <= state.value + 1e-12 * np.abs(state.value)
-        with np.errstate(invalid="ignore"):
-            stalled = np.where(new.value < state.value - 1e-9, 0, stalled + 1)
+        better = _has_value(new) & (new.value <= state.value + 1e-12 * np.abs(state.value))
+        stalled = np.where(new.value < state.value - 1e-9, 0, stalled + 1)
         length = np.linalg.norm(step, axis=1)
         radius = np.where(better, np.maximum(radius, 2.0 * length), 0.25 * length)
         theta = np.where(better[:, None], candidate, theta)
@@ -172,6 +173,12 @@ def _descend(batch: LinearBatch, theta: FloatArray, model: IntArray) -> Solution
         np.minimum.at(lowest, model[active], state.value)
     _store(found, active, theta, state, np.ones(active.size, bool), np.zeros(active.size, bool))
     return found
+
+
+def _has_value(state: State) -> BoolArray:
+    """Where there is a criterion with a slope and a curvature: not where a matrix is singular."""
+    slopes = np.isfinite(state.gradient).all(axis=1) & np.isfinite(state.hessian).all(axis=(1, 2))
+    return np.isfinite(state.value) & slopes
 
 
 def _joins_another(model: IntArray, theta: FloatArray, is_convex: BoolArray) -> BoolArray:

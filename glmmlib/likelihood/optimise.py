@@ -38,6 +38,7 @@ def minimise(
     *,
     tolerance: float = 1e-7,
     max_iterations: int = 500,
+    max_evaluations: int = 100_000,
     rectify: Callable[..., Any] = lambda x: x,
     is_known: Callable[[FloatArray, float], bool] = lambda x, value: False,
 ) -> Optimum:
@@ -47,12 +48,14 @@ def minimise(
     ----------
     objective : callable
         ``objective(x)`` returns the value and a function that gives the gradient there; so a rejected step
-        costs no gradient.  A value that is not finite is a rejected step.
+        costs no gradient.  A value or a gradient that is not finite is a rejected step.
     x0 : (k,) array
     inverse_hessian : (k, k) array
         First guess; it sets the length of the first step.
     tolerance : float
         Stop when ``g' H^-1 g`` is below it twice in a row, or once below a hundredth of it.
+    max_iterations, max_evaluations : int
+        After so many the search is given up where it is.
     rectify : callable
         Maps a point to an equivalent one (the sign of a column of Lambda is arbitrary).
     is_known : callable
@@ -62,14 +65,21 @@ def minimise(
     -------
     Optimum
 
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        If there is no value at ``x0``: another start may have one.
+
     Notes
     -----
     Nocedal and Wright (2006), *Numerical Optimization*, chapter 6.
     """
     x, H = np.array(x0, dtype=float), np.array(inverse_hessian, dtype=float)
     value, get_gradient = objective(x)
-    gradient = get_gradient()
-    del get_gradient  # it holds the whole factorisation of its point, as `found` does below
+    gradient = get_gradient() if np.isfinite(value) else np.full(len(x), np.nan)
+    if not np.isfinite(gradient).all():
+        raise np.linalg.LinAlgError("the search begins where the objective has no value")
+    del get_gradient  # it holds the whole factorisation of its point
     n_evaluations, path, calm = 1, [(x.copy(), value)], 0
     message = f"no convergence in {max_iterations} iterations"
     converged = False
@@ -95,11 +105,13 @@ def minimise(
             else:
                 message = "no step lowers the objective although the gradient is not zero"
             break
-        x_new, value_new, gradient_new = found[0], found[1], found[2]()
-        del found
+        x_new, value_new, gradient_new, _ = found
         H = bfgs_update(H, x_new - x, gradient_new - gradient)
         x, value, gradient = x_new, value_new, gradient_new
         path.append((x.copy(), value))
+        if n_evaluations >= max_evaluations:
+            message = f"no convergence in {n_evaluations} evaluations"
+            break
         if is_known(x, value):
             message = "on the way to a minimum found before"
             break
@@ -115,7 +127,9 @@ def _backtrack(objective, x, value, step, slope):
         candidate = x + length * step
         new, get_gradient = objective(candidate)
         if np.isfinite(new) and new <= value + 1e-4 * length * slope + noise:
-            return candidate, new, get_gradient, trial
+            gradient = get_gradient()
+            if np.isfinite(gradient).all():
+                return candidate, new, gradient, trial
         shrink = 0.1
         if np.isfinite(new):
             curvature = new - value - length * slope

@@ -10,6 +10,7 @@ too.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,22 @@ def triangular_factor(columns: Callable[..., Any], n: int) -> FloatArray:
     if len(R) < k:
         R = np.concatenate([R, np.zeros((k - len(R), k))])
     return R * np.where(np.diag(R) < 0, -1.0, 1.0)[:, None]
+
+
+def inverses(matrices: FloatArray) -> FloatArray:
+    """Return the inverses of matrices (m, k, k), NaN for those that are singular.
+
+    >>> inverses(np.array([[[2.0]], [[0.0]]])).ravel()
+    array([0.5, nan])
+    """
+    try:
+        return np.linalg.inv(matrices)
+    except np.linalg.LinAlgError:
+        found = np.full_like(matrices, np.nan)
+        for one, matrix in zip(found, matrices, strict=True):
+            with suppress(np.linalg.LinAlgError):
+                one[:] = np.linalg.inv(matrix)
+        return found
 
 
 def standardising_map(Z: FloatArray, invariance: str, weights: FloatArray | None = None) -> FloatArray:

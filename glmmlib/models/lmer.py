@@ -254,7 +254,9 @@ def _solution(problem: ProfiledDeviance) -> LinearSolution:
     if problem.is_iterative:
         return solve_iteratively(problem)
     with problem.remembering(), patience(problem.structure, problem.p, FACTORISATIONS):
-        optimum = minimise_deviance(problem)
+        # where there is no value the search goes on from elsewhere
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            optimum = minimise_deviance(problem)
         return LinearSolution(problem, optimum.x, Convergence.of(optimum))
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 
 from glmmlib.covariance.groups import refuse_curves
 from glmmlib.display.arguments import checked
+from glmmlib.display.words import meant
 from glmmlib.errors import ModelError
 from glmmlib.fitted import FittedModel
 from glmmlib.palette import DATA, MODEL
@@ -72,6 +73,7 @@ def group_lines(
     """
     ax = axes(ax)
     inverse = _inverse(fit, kind)
+    x = meant(x, list(fit.params.index))
     coefficients = _coefficients(fit, x, group)
     column = fit.X[:, list(fit.params.index).index(x)]
     grid = np.linspace(column.min(), column.max(), 2 if inverse is _same else 101)

@@ -3,6 +3,7 @@
 import numpy as np
 
 from glmmlib.display.arguments import checked, checked_level
+from glmmlib.display.words import meant
 from glmmlib.errors import ModelError
 from glmmlib.fitted import FittedModel
 from glmmlib.inference.contrasts import half_widths, single_tests
@@ -57,6 +58,7 @@ def simple_effect(
     """
     checked_level(level)
     names = list(fit.params.index)
+    effect, product = meant(effect, names), meant(product, names)
     if unknown := [name for name in (effect, product) if not isinstance(name, str) or name not in names]:
         raise ModelError(f"the fit has no coefficient {unknown[0]!r}; there are {', '.join(names)}")
     ax = axes(ax)

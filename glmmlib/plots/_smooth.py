@@ -23,7 +23,7 @@ def smooth(
     fit : MixedModelFit
         With smooth curves.
     name : str, optional
-        Which, such as ``"s(x)"``, if there are several.
+        Which, such as ``"s(x)"`` or the column ``"x"``, if there are several.
     level : float
         Of the intervals.
     at : array, optional
