@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from glmmlib.families.densities import Derivatives
-from glmmlib.likelihood.glmm import MODE_FOUND, LaplaceDeviance
+from glmmlib.likelihood.glmm import MODE_FOUND, SURE, LaplaceDeviance, Mode
 from glmmlib.linalg import blocks
 from glmmlib.types import BoolArray, FloatArray, IntArray, Numbers
 
@@ -105,16 +105,19 @@ class LaplaceBatch:
     # -- parameters and rows ---------------------------------------------------------------------------
 
     def split(self, x: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray | None]:
-        """Return beta (R, p), Lambda (R, q, q) and the dispersion (R, 1), or None, of parameters (R, P)."""
+        """Return beta (R, p), Lambda (R, q, q) and what the family has beside the mean, (R, 1) or (R, n), of
+        parameters (R, P).
+        """
         (L,) = self.covariance.factors(self.theta(x))
-        return x[:, : self.p], L, np.exp(x[:, -1:]) if self.family.has_dispersion else None
+        gamma = x[:, self.p + self.covariance.size :]
+        return x[:, : self.p], L, self.problem.predictors.values_of_many(gamma)
 
     def theta(self, x: FloatArray) -> FloatArray:
         return x[:, self.p : self.p + self.covariance.size]
 
     def join(self, beta: FloatArray, theta: FloatArray, tau: FloatArray | None = None) -> FloatArray:
-        """Return beta, theta and the logarithm of the dispersion in one array; or the gradients in them."""
-        return np.concatenate([beta, theta] + ([] if tau is None else [tau[:, None]]), axis=1)
+        """Return beta, theta and the auxiliary coefficients in one array; or the gradients in them."""
+        return np.concatenate([beta, theta] + ([] if tau is None else [tau.reshape(len(tau), -1)]), axis=1)
 
     def by_group(self, values: FloatArray) -> FloatArray:
         """Return the sums over each group: (R, n) to (R, J)."""
@@ -169,7 +172,7 @@ class LaplaceBatch:
         """
         beta, L, dispersion = self.split(x)
         fixed, trial = self.fixed_part(beta), u
-        active, batch, found = np.arange(len(x)), self, None
+        active, batch, found, last = np.arange(len(x)), self, None, np.full(len(x), np.inf)
         search = _Search.begin(u)
         for iteration in range(MAX_PIRLS):
             eta = fixed + batch.row_effects(left(L, trial))
@@ -183,7 +186,10 @@ class LaplaceBatch:
             decrement = np.einsum("arj,arj->rj", newton, gradient)
             ended = search.judge(trial, value, newton, decrement, iteration)
             left_over = decrement.sum(axis=1)
-            done = ended & ~(left_over >= tolerance) | search.is_stuck | (iteration == MAX_PIRLS - 1)
+            is_calm = (left_over < SURE) & (left_over > 0.5 * last)  # to the precision of the score
+            done = ended & ~((left_over >= tolerance) & ~is_calm)
+            done |= search.is_stuck | (iteration == MAX_PIRLS - 1)
+            last = left_over
             if found is None or done.any():
                 total = value.sum(axis=1)
                 is_mode = ended & (left_over < MODE_FOUND * (1.0 + 1e-9 * np.abs(total)))
@@ -196,7 +202,7 @@ class LaplaceBatch:
                 keep = ~done
                 active, batch, L, fixed = active[keep], batch.subset(keep), L[keep], fixed[keep]
                 dispersion = None if dispersion is None else dispersion[keep]
-                search = search.subset(keep)
+                search, last = search.subset(keep), last[keep]
             trial = search.next_trial()
         return found
 
@@ -227,22 +233,36 @@ class LaplaceBatch:
             G += 2.0 * np.einsum("acrj,cbrj->rab", AL, H_inverse)
             tau = None if dispersion is None else self._gradient_tau(m, leverage, V_kappa, dispersion)
             gradient = self.join(a @ self.Q.T, self.covariance.pullback(self.theta(x), [G]), tau)
-            slopes = self._slopes(m, L, Z_score, x.shape[1])
+            slopes = self._slopes(m, L, Z_score, dispersion)
         value = np.where(np.isfinite(value) & np.isfinite(gradient).all(axis=1), value, np.inf)
         return Points(value, gradient, m.u, slopes)
 
-    def _slopes(self, m: Modes, L: FloatArray, Z_score: FloatArray, n_parameters: int) -> FloatArray:
-        """Return the derivatives of the modes in beta and theta (zero for tau), implicitly."""
-        slopes, Lt = np.zeros((n_parameters, *m.u.shape)), L.swapaxes(1, 2)
-        for k, column in enumerate(self.Q):
-            slopes[k] = solve(m.C, -left(Lt, self.Z_products(m.weight * column)))
-        for k, D in enumerate(self.directions):
+    def _slopes(self, m: Modes, L: FloatArray, Z_score: FloatArray, dispersion: Numbers | None) -> FloatArray:
+        """Return the derivatives of the modes in all parameters, implicitly."""
+        Lt = L.swapaxes(1, 2)
+        changes = [-left(Lt, self.Z_products(m.weight * column)) for column in self.Q]
+        for D in self.directions:
             change = np.zeros_like(m.u)
             for a, b in np.argwhere(D):
                 change -= D[a, b] * left(Lt, m.A[:, a] * m.u[b])
                 change[b] += D[a, b] * Z_score[a]
-            slopes[self.p + k] = solve(m.C, change)
-        return slopes
+            changes.append(change)
+        if dispersion is not None:
+            d = self.family.dispersion_derivatives(self.Y, m.eta, self.weights, dispersion)
+            moved = self.problem.predictors.along(d.score)
+            changes += [left(Lt, self.Z_products(rows)) for rows in moved]
+        return np.stack([solve(m.C, change) for change in changes])
+
+    def follow(self, mode: Mode, x: FloatArray, points: FloatArray) -> FloatArray:
+        """Return where the modes (q, R, J) at points (R, P) should be, from that of a single fit at x."""
+        one = self.subset(slice(0, 1))
+        _, L, dispersion = one.split(x[None])
+        (u,), (A,), (C,) = mode.u, mode.cross.A, mode.factorisation.C
+        score, weight, eta = mode.score[None], mode.weight[None], mode.eta[None]
+        none = np.empty(0)  # of what the slopes do not ask for
+        m = Modes(u[:, None], score, weight, none, eta, none, none, A[:, :, None], C[:, :, None])
+        slopes = one._slopes(m, L, one.Z_products(score), dispersion)
+        return m.u + np.einsum("rk,kqj->qrj", points - x, slopes[:, :, 0])
 
     def _leverage(self, K):
         total = 0.0
@@ -261,7 +281,9 @@ class LaplaceBatch:
 
     def _gradient_tau(self, m, leverage, V_kappa, dispersion):
         d = self.family.dispersion_derivatives(self.Y, m.eta, self.weights, dispersion)
-        return (-2.0 * d.logpdf + leverage * d.weight + V_kappa * d.score).sum(axis=1)
+        # by columns: each is (R, n), or (R, n, parameters)
+        rowwise = (leverage.T * d.weight.T + V_kappa.T * d.score.T - 2.0 * d.logpdf.T).T
+        return np.stack([rows.sum(axis=1) for rows in self.problem.predictors.along(rowwise)], axis=1)
 
 
 @dataclass(eq=False)

@@ -14,6 +14,7 @@ from glmmlib.likelihood.glmm import (
     RangeError,
     SaturatedError,
 )
+from glmmlib.likelihood.glmm_differences import forward_hessian
 from glmmlib.likelihood.glmm_search import STEPS, other_starts
 from glmmlib.likelihood.glmm_start import first_parameters, other_parameters, parameters_at
 from glmmlib.likelihood.optimise import Optimum, minimise
@@ -50,7 +51,8 @@ def minimise_deviance(problem: LaplaceDeviance) -> tuple[Optimum, FloatArray]:
     if not np.array_equal(snapped.x, optimum.x):  # standard errors are those of the point that is reported
         scale = np.sqrt(np.maximum(np.diag(optimum.inverse_hessian), 1e-12))
         problem.pirls_tolerance = POLISH_TOLERANCE
-        hessian = _hessian(problem, snapped.x, problem.gradient(snapped.x), scale)
+        _, gradient, mode = problem.evaluate(snapped.x)
+        hessian = forward_hessian(problem, snapped.x, gradient, mode, scale)
         problem.pirls_tolerance = PIRLS_TOLERANCE
     problem._anchor = None  # nothing large is kept
     return snapped, hessian
@@ -200,7 +202,7 @@ def _polish(problem, optimum):
     for _ in range(20):
         problem.keep(mode, x)
         if shift > 0.05:
-            hessian = _hessian(problem, x, gradient, np.sqrt(np.maximum(np.diag(H), 1e-12)))
+            hessian = forward_hessian(problem, x, gradient, mode, np.sqrt(np.maximum(np.diag(H), 1e-12)))
             evaluations += len(x)
             values, vectors = np.linalg.eigh(_scaled_hessian(hessian, H))
             scale = np.sqrt(np.maximum(np.diag(H), 1e-12))
@@ -253,22 +255,6 @@ def _evaluated(problem, x, highest):
     except (np.linalg.LinAlgError, RangeError):
         return None
     return found if found[0] <= highest and np.isfinite(found[1]).all() else None
-
-
-def _hessian(problem: LaplaceDeviance, x: FloatArray, gradient: FloatArray, scale: FloatArray) -> FloatArray:
-    """Return the Hessian of -2 log L from forward differences of its exact gradient."""
-    H = np.empty((len(x), len(x)))
-    for i, s in enumerate(scale):
-        for h in (5e-4 * s, -5e-4 * s, 1e-5 * s):
-            shifted = x.copy()
-            shifted[i] += h
-            try:
-                H[i] = (problem.gradient(shifted) - gradient) / h
-                if np.isfinite(H[i]).all():
-                    break
-            except (np.linalg.LinAlgError, RangeError):
-                H[i] = np.nan
-    return 0.5 * (H + H.T)
 
 
 def _scaled_hessian(hessian: FloatArray, inverse: FloatArray) -> FloatArray:

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from glmmlib.likelihood.glmm import POLISH_TOLERANCE, LaplaceDeviance, Mode
+from glmmlib.likelihood.glmm_differences import central_hessian
 from glmmlib.likelihood.information import complement, covariance_held_at_ends, runs_off, stays, twice_inverse
-from glmmlib.likelihood.optimise import gradient_hessian
 from glmmlib.likelihood.predictors import AuxiliaryPredictors
 from glmmlib.likelihood.separation import Separation, find_separation
 from glmmlib.likelihood.solution import GIVEN, Convergence, Estimates, Solution
@@ -152,9 +152,7 @@ class LaplaceSolution(Solution):
     def _differences(self) -> FloatArray:
         """Return the Hessian (k, k) of -2 log L from differences of its gradient."""
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-            precise = self.problem.precise(self.mode.u)
-            precise.keep(self.mode, self.parameters)
-            return gradient_hessian(precise.gradient, self.parameters, self._steps())
+            return central_hessian(self.problem, self.parameters, self.mode, self._steps())
 
     def runs_off(self) -> BoolArray:
         """Mark the coefficients (r,) of auxiliary parameters that run off to the end of their range.

@@ -67,6 +67,10 @@ class AuxiliaryPredictor:
         """Return the parameter: a number, or (n,) numbers, for coefficients of the orthonormal columns."""
         return self.auxiliary.link.inverse(gamma[0] if self.D is None else gamma @ self.Q)
 
+    def values_of_many(self, gamma: FloatArray) -> Any:
+        """Return it for R replicates, (R, 1) or (R, n), of coefficients (R, r)."""
+        return self.auxiliary.link.inverse(gamma if self.D is None else gamma @ self.Q)
+
     def values_at(self, gamma: FloatArray, D: Any = None) -> Any:
         """Return it in rows D (m, r), for the user's coefficients."""
         return self.auxiliary.link.inverse(gamma[0] if self.D is None else D @ gamma)
@@ -152,6 +156,23 @@ class AuxiliaryPredictors:
         """Return the derivatives in gamma, for those in each row's tau, (n,) or (n, number of parameters)."""
         columns = [rowwise] if len(self.parts) == 1 else list(rowwise.T)
         return np.concatenate([p.pull(column) for p, column in zip(self.parts, columns, strict=True)])
+
+    # -- at coefficients (R, size) of many replicates ----------------------------------------------------
+
+    def values_of_many(self, gamma: FloatArray) -> Any:
+        """Return the parameters, (R, 1) or (R, n), with one more axis for several; None for none."""
+        found = [p.values_of_many(gamma[:, place]) for p, place in self._placed()]
+        if len(found) <= 1:
+            return found[0] if found else None
+        return np.stack(np.broadcast_arrays(*found), axis=-1)
+
+    def along(self, rowwise: FloatArray) -> Iterator[FloatArray]:
+        """Yield what each coefficient adds row by row (R, n), for what each row's tau adds, (R, n) or (R, n,
+        number of parameters).
+        """
+        columns = [rowwise] if len(self.parts) == 1 else np.moveaxis(rowwise, -1, 0)
+        for part, column in zip(self.parts, columns, strict=True):
+            yield from [column] if part.D is None else (column * q for q in part.Q)
 
     @property
     def may_be_exact(self) -> bool:
