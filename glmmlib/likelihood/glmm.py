@@ -142,7 +142,7 @@ class LaplaceDeviance:
         self.factorise: Any = Factorisation  # or what answers the same questions without a dense matrix
         self.begins_with_every = 1  # row, or with each second, third ...: where the search begins
         self.nearest_mode: list[FloatArray] = [np.zeros((f.q, f.n_levels)) for f in self.structure.factors]
-        self._anchor = None
+        self._anchor: tuple[Mode, FloatArray] | None = None
         self._set_constant()
 
     def _set_constant(self) -> None:
