@@ -53,9 +53,9 @@ class Candidates:
         """
         order = np.argsort(values, axis=1)[:, : 3 * most]
         seen, place = np.unique(order, return_inverse=True)
-        beside = np.empty((len(values), len(seen)))
-        for column, near in zip(beside.T, self._near(seen), strict=True):
-            column[:] = values[:, near].min(axis=1)
+        which, near = np.nonzero(self._near(seen))
+        begins = np.searchsorted(which, np.arange(len(seen)))  # each is a neighbour of itself
+        beside = np.stack([np.minimum.reduceat(row[near], begins) for row in values])
         found = np.take_along_axis(values, order, axis=1)
         is_low = np.isfinite(found) & (
             found <= np.take_along_axis(beside, place.reshape(order.shape), axis=1)
@@ -186,11 +186,18 @@ def _ranges(block: Block, information: FloatArray) -> Iterator[Any]:
     rows = information[list(block.columns)]
     for a in rows if _n_sizes(block.structure) == len(rows) else [rows.mean(axis=0)]:
         a = a[a > 0]
-        yield ((BELOW / np.sqrt(a.max()), BEYOND / np.sqrt(np.quantile(a, 0.05))) if a.size else (0.1, 1.0))
+        yield ((BELOW / np.sqrt(a.max()), BEYOND / np.sqrt(_low(a))) if a.size else (0.1, 1.0))
+
+
+def _low(values: FloatArray) -> float:
+    """Return the quantile of a twentieth."""
+    ordered, place = np.sort(values), 0.05 * (len(values) - 1)
+    return float(np.interp(place, np.arange(len(ordered)), ordered))
 
 
 def _grid(low, high, step):
-    return np.geomspace(low, high, 1 + int(np.ceil(np.log(high / low) / np.log(step))))
+    n = int(np.ceil(np.log(high / low) / np.log(step)))
+    return low * (high / low) ** (np.arange(n + 1) / n)
 
 
 # Which sizes go together does not depend on the data, and is the same for many fits. ``shapes`` holds of each

@@ -80,10 +80,6 @@ class LinearBatch:
         self.K, self.count, self.cX, self.cy = _rotated(design.K, design.cX, responses.cy)
         self.RX, self.ty, self.rest, self.yy = design.RX, responses.ty, responses.rest, responses.yy
         self._to_unit_length()
-        rows, columns = np.tril_indices(self.q)
-        self.lower = rows * self.q + columns  # where the s entries of a symmetric matrix stand in its q^2
-        self.full = np.empty((self.q, self.q), dtype=int)
-        self.full[rows, columns] = self.full[columns, rows] = np.arange(len(rows))
         q, G = self.q, len(self.count)
         self.rows_of_X = self.cX.swapaxes(1, 2).reshape(q * G, self.p)
         self.KX = np.concatenate([self.K.swapaxes(0, 1), self.cX], axis=1)
@@ -95,7 +91,7 @@ class LinearBatch:
     @property
     def numbers(self) -> int:
         """The size of the largest temporary array, for each replicate."""
-        return max(len(self.lower) ** 2, self.q * (1 + self.p)) * len(self.count)
+        return max(self.q**4, self.q * (1 + self.p)) * len(self.count)
 
     def _to_unit_length(self) -> None:
         """Give every response a sum of squares of one, so that neither it nor its square leaves the
@@ -151,12 +147,13 @@ class LinearBatch:
     def _scan(self, theta: FloatArray) -> FloatArray:
         (R, q, G), S, p = self.cy.shape, len(theta), self.p
         P, log_det = self._inverses(self.Lambda(theta))
+        flat = P.reshape(S, q * q * G)
         cycy = np.einsum("rag,rbg->abgr", self.cy, self.cy).reshape(q * q * G, R)
-        r2 = self.rest + np.einsum("rk,rk->r", self.ty, self.ty) + P.reshape(S, -1) @ cycy
+        r2 = self.rest + np.einsum("rk,rk->r", self.ty, self.ty) + flat @ cycy
         value = log_det + self.constant
         if p:
-            PcX = np.einsum("sabg,bxg->sxag", P, self.cX).reshape(S * p, q * G)
-            Xy = (PcX @ self.cy.reshape(R, -1).T).reshape(S, p, R) + (self.ty @ self.RX).T
+            cXcy = np.einsum("axg,rbg->abgxr", self.cX, self.cy).reshape(q * q * G, p * R)
+            Xy = (flat @ cXcy).reshape(S, p, R) + (self.ty @ self.RX).T
             explained, log_det_X = _explained(self._XX(P), Xy)
             r2 -= explained
             if self.reml:
@@ -217,7 +214,7 @@ class LinearBatch:
         The determinant of two effects is a sum of squares (Cauchy and Binet).
         """
         q, R = self.q, len(L)
-        F = (L.swapaxes(1, 2) @ self.K.reshape(q, -1)).reshape(R, q, q, -1)  # Lambda'K_j
+        F = (L.swapaxes(1, 2).reshape(R * q, q) @ self.K.reshape(q, -1)).reshape(R, q, q, -1)  # Lambda'K_j
         if q == 1:
             det = 1.0 + F[:, 0, 0] ** 2
             P = (1.0 / det)[:, None, None]
@@ -257,13 +254,13 @@ class LinearBatch:
         """``- tr(N E1 N E2)`` of the log-determinants and ``2 <E1 N E2, pull>`` of the quadratic forms,
         summed over groups.
         """
-        N, pull = (M.reshape(len(M), -1, M.shape[3])[:, self.lower] for M in (N, pull))
-        NN = ((N * self.count) @ N.swapaxes(1, 2))[:, self.full][:, :, :, self.full]
-        NP = (N @ pull.swapaxes(1, 2))[:, self.full][:, :, :, self.full]
-        # tr(N E1 N E2) = N_ab E1_bc N_cd E2_da, and 2 E1_ab N_bc E2_cd P_da: E1's indices first, then E2's
-        both = 2.0 * NP.transpose(0, 4, 1, 2, 3) - NN.transpose(0, 2, 3, 4, 1)
-        half = np.einsum("rkab,rabcd->rkcd", dT, both)
-        return np.einsum("rkcd,rlcd->rkl", half, dT)
+        R, k, q = dT.shape[:3]
+        first = (2.0 * pull - self.count * N).reshape(R, q * q, -1)
+        both = first @ N.reshape(R, q * q, -1).swapaxes(1, 2)
+        # tr(P E1 N E2) = P_ab E1_bc N_cd E2_da: E1's indices first, then E2's
+        both = both.reshape(R, q, q, q, q).transpose(0, 2, 3, 4, 1).reshape(R, q * q, q * q)
+        flat = dT.reshape(R, k, q * q)
+        return flat @ both @ flat.swapaxes(1, 2)
 
     def satterthwaite(self, theta: FloatArray, contrasts: FloatArray) -> FloatArray:
         """Return the Satterthwaite degrees of freedom (R, c) of linear combinations of beta.

@@ -119,10 +119,11 @@ def _by_newton(problem: ProfiledDeviance) -> Optimum:
 
 
 def _inverse(hessian: FloatArray) -> FloatArray:
-    scale = 1.0 / np.sqrt(np.maximum(np.abs(np.diag(hessian)), 1e-300))
-    return np.linalg.pinv(hessian * np.outer(scale, scale), rcond=1e-10, hermitian=True) * np.outer(
-        scale, scale
-    )
+    scale = 1.0 / np.sqrt(np.maximum(np.abs(hessian.diagonal()), 1e-300))
+    values, vectors = np.linalg.eigh(hessian * np.outer(scale, scale))
+    is_felt = np.abs(values) > 1e-10 * np.abs(values).max()
+    vectors = scale[:, None] * vectors[:, is_felt]
+    return (vectors / values[is_felt]) @ vectors.T
 
 
 # -- several factors, or many groups -----------------------------------------------------------------

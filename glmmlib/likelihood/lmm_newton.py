@@ -130,7 +130,7 @@ def _descend(batch: LinearBatch, theta: FloatArray, model: IntArray) -> Solution
     up.
     """
     R = len(theta)
-    radius = np.maximum(1.0, np.linalg.norm(theta, axis=1))
+    radius = np.maximum(1.0, _lengths(theta))
     state = batch.state(theta)
     found = Solutions(
         theta.copy(),
@@ -166,7 +166,7 @@ def _descend(batch: LinearBatch, theta: FloatArray, model: IntArray) -> Solution
         found.evaluations[active] += 1
         better = _has_value(new) & (new.value <= state.value + 1e-12 * np.abs(state.value))
         stalled = np.where(new.value < state.value - 1e-9, 0, stalled + 1)
-        length = np.linalg.norm(step, axis=1)
+        length = _lengths(step)
         radius = np.where(better, np.maximum(radius, 2.0 * length), 0.25 * length)
         theta = np.where(better[:, None], candidate, theta)
         state = _choose(better, new, state)
@@ -202,9 +202,13 @@ def _newton_step(state: State, radius: FloatArray) -> tuple[FloatArray, FloatArr
     projected = np.einsum("rak,ra->rk", vectors, scale * state.gradient)
     size = np.maximum(np.abs(values), 1e-10 * np.abs(values).max(axis=1, keepdims=True))
     step = -scale * np.einsum("rak,rk->ra", vectors, projected / size)
-    length = np.linalg.norm(step, axis=1)
+    length = _lengths(step)
     step *= np.minimum(1.0, radius / np.maximum(length, 1e-300))[:, None]
     return step, (projected**2 / size).sum(axis=1), values[:, 0] > -1e-6 * np.abs(values[:, -1])
+
+
+def _lengths(vectors: FloatArray) -> FloatArray:
+    return np.sqrt(np.einsum("rk,rk->r", vectors, vectors))
 
 
 def _fields(state: State) -> list[FloatArray]:
@@ -216,6 +220,8 @@ def _take(state: State, keep: BoolArray) -> State:
 
 
 def _choose(which: BoolArray, new: State, old: State) -> State:
+    if which.all():
+        return new
     pairs = zip(_fields(new), _fields(old), strict=True)
     return State(*(np.where(which.reshape(-1, *[1] * (a.ndim - 1)), a, b) for a, b in pairs))
 
