@@ -269,6 +269,38 @@ def test_an_interval_without_an_end_is_open():
     assert "the interval is open" in table.attrs["notes"][0]
 
 
+# What each of these has beside Poisson or binomial responses runs off where these are what the data say.
+RUN_OFF = [
+    ("negbinomial", {}, "poisson", "dispersion", "upper"),
+    ("negbinomial1", {}, "poisson", "dispersion", "lower"),
+    ("poisson", {"zi": "~ 1"}, "poisson", "zi", "lower"),
+    ("negbinomial", {"zi": "~ 1"}, "poisson", "zi", "lower"),
+    ("betabinomial", {}, "binomial", "dispersion", "upper"),
+]
+
+
+@pytest.mark.parametrize(("family", "options", "simple", "name", "side"), RUN_OFF)
+def test_a_parameter_that_has_run_off_leaves_the_others_their_intervals(family, options, simple, name, side):
+    rng = np.random.default_rng(7)
+    d = pd.DataFrame({"g": rng.integers(0, 12, 240), "x": rng.standard_normal(240), "N": 8})
+    eta = 0.3 * d["x"] + 0.4 * rng.standard_normal(12)[d["g"]]
+    d["c"], d["k"] = rng.poisson(np.exp(0.3 + eta)), rng.binomial(8, 1.0 / (1.0 + np.exp(-eta)))
+    formula = "cbind(k, N - k) ~ x + (1 | g)" if simple == "binomial" else "c ~ x + (1 | g)"
+    with pytest.warns(SingularFitWarning):
+        fit = gl.glmer(formula, d, family, **options)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = fit.conf_int(method="profile")
+        expected = gl.glmer(formula, d, simple).conf_int(method="profile")
+    np.testing.assert_allclose(found.loc[expected.index], expected, atol=2e-4)
+    interval = found.loc[name]
+    assert interval[side] == (np.inf if side == "upper" else 0.0)
+    other = interval["lower" if side == "upper" else "upper"]
+    held = next(h for h in held_parameters(fit)[0] if h.name == name)
+    least = held.solve(float(other), held.start, np.eye(len(held.start)))
+    assert least.deviance - fit.deviance == pytest.approx(ndtri(0.975) ** 2, abs=2e-3)
+
+
 # --- the object ---------------------------------------------------------------------------------
 
 

@@ -147,7 +147,7 @@ def _walk(held, side, z, centre, tangent):
     """Return the points (value, zeta, slope, minimum) on one side, and how the curve ends there."""
     limit = held.lower if side < 0 else held.upper
     value, zeta, slope, minimum = centre
-    d0, inverse, points, n_flat = minimum.deviance, minimum.inverse_hessian, [], 0
+    d0, inverse, points, n_flat, last = minimum.deviance, minimum.inverse_hessian, [], 0, 0.0
     if value == limit:
         return points, "boundary"
     typical = STEP / slope if slope > 0 else 0.2 * held.unit
@@ -159,17 +159,20 @@ def _walk(held, side, z, centre, tangent):
         found = held.solve(new, minimum.x + tangent * (new - value), inverse)
         if found is None:
             found = held.solve(new, minimum.x, inverse)
+        # towards an end of the range every decade may tell more than the one before
+        least = 1e-3 * min(typical, abs(limit - value))
         if found is None or not np.isfinite(found.deviance):
-            if step < 1e-3 * typical:
+            if step < least:
                 return points, "level"
-            step *= 0.25
+            step = 0.9 * abs(limit - value) if new == limit else 0.25 * step
             continue
         new_zeta, slope = signed_root(found, held.estimate, d0)
-        if abs(new_zeta - zeta) > 3.0 * STEP and new != limit and step > 1e-3 * typical:
+        if abs(new_zeta - zeta) > 3.0 * STEP and new != limit and step > least:
             step *= 0.4
             continue
         tangent, inverse = (found.x - minimum.x) / (new - value), found.inverse_hessian
-        n_flat = n_flat + 1 if abs(new_zeta - zeta) < FLAT else 0
+        is_flat = abs(new_zeta - zeta) < FLAT and abs(new - value) >= last
+        n_flat = n_flat + 1 if is_flat else 0
         last, value, zeta, minimum = abs(new - value), new, new_zeta, found
         points.append((value, zeta, slope, minimum))
         if side * zeta >= z:

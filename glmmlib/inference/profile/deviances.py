@@ -32,6 +32,10 @@ from glmmlib.linalg.triangular import solve_triangular
 from glmmlib.types import FloatArray
 
 NEAR_ZERO = 0.05  # a relative SD below this may sit at the stationary point zero
+NEAR_END = (
+    8.0  # an auxiliary parameter farther out, on the scale of its link, may have lost sight of its minimum
+)
+BEYOND = 25.0  # of that scale, where a parameter has run off: the deviance no longer depends on it
 TOLERANCE = 1e-9  # of the deviance at the minimum over the free parameters
 
 
@@ -47,7 +51,7 @@ class LinearDeviance:
 
     def __init__(self, fit: FittedModel, coefficient: int | None = None) -> None:
         self.problem, self.sigma = fit.solution.problem, fit.sigma
-        self.theta, self.rest = fit.solution.standard_theta, np.zeros(1)
+        self.theta, self.rest, self.taus = fit.solution.standard_theta, np.zeros(1), np.zeros(0, dtype=int)
         if coefficient is not None:
             self.origin = self.problem.beta_ols[coefficient]
             unit = np.eye(self.problem.p)[coefficient]
@@ -85,7 +89,8 @@ class GeneralisedDeviance:
     the auxiliary parameters.
 
     If ``coefficient`` is given, a fixed effect by its position or an auxiliary one by its own counted from
-    the last fixed effect on, ``rest`` holds their coordinates across the direction that is held.
+    the last fixed effect on, ``rest`` holds their coordinates across the direction that is held; ``taus``
+    are the positions there of auxiliary parameters with one value, on the scale of their links.
     """
 
     def __init__(self, fit: FittedGeneralizedModel, coefficient: int | None = None) -> None:
@@ -100,6 +105,8 @@ class GeneralisedDeviance:
             self.along = a / (a @ a)
             self.across = _across(a)
         self.rest = self.across.T @ free
+        single = np.concatenate([np.zeros(problem.p, dtype=bool), ~problem.predictors.is_modelled])
+        self.taus = np.flatnonzero(single @ self.across)
         # a grid of points in two dimensions is that of the triangular factor; everything else is the same in
         # any basis
         self.needs_triangle = [problem.quadrature is not None and len(L) == 2 for L in factors]
@@ -124,6 +131,9 @@ class GeneralisedDeviance:
         free = self.across @ rest + self.along * value
         auxiliary = problem.predictors.values(free[problem.p :])
         deviance, (g_beta, G, g_tau), mode = problem.evaluate_at(free[: problem.p], factors, auxiliary)
+        slopes = np.concatenate([g_beta, g_tau])
+        if not np.isfinite(slopes).all():  # a parameter has left the floating-point numbers
+            raise RangeError("an auxiliary parameter runs out of the range of floating-point numbers")
 
         def derivatives():
             problem.begin_at(mode.u)
@@ -131,7 +141,6 @@ class GeneralisedDeviance:
                 _turn_back(L, triangle, g) if turn else g
                 for L, triangle, g, turn in zip(given, factors, G, self.needs_triangle, strict=True)
             ]
-            slopes = np.concatenate([g_beta, g_tau])
             return turned, self.across.T @ slopes, self.along @ slopes
 
         return deviance, derivatives
@@ -215,12 +224,16 @@ class Held:
         self.link = link
         rest = deviance.rest if scale is None else deviance.rest[:-1]
         self.start = np.concatenate([coordinates.start, rest])
+        self.taus = len(coordinates.start) + deviance.taus
+        self.farthest = np.maximum(BEYOND, np.abs(self.start[self.taus]))
 
     def objective(self, x: FloatArray, value: float) -> tuple[float, Any]:
         """Return the deviance at free coordinates x, and a function giving its derivatives in x and in the
         value.
         """
-        n = len(self.coordinates.start)
+        n, x, ran_off = len(self.coordinates.start), x.copy(), np.zeros(len(x), dtype=bool)
+        ran_off[self.taus] = np.abs(x[self.taus]) > self.farthest
+        x[self.taus] = np.clip(x[self.taus], -self.farthest, self.farthest)
         rest = x[n:] if self.scale is None else np.append(x[n:], np.log(value / self.scale))
         held = value if self.link is None else float(self.link.link(value))
         try:
@@ -235,7 +248,7 @@ class Held:
                 g_rest, g_value = g_rest[:-1], g_rest[-1] / value
             if self.link is not None:
                 g_value = g_value / float(self.link.derivative(held))
-            return np.concatenate([g_factors, g_rest]), float(g_held + g_value)
+            return np.where(ran_off, 0.0, np.concatenate([g_factors, g_rest])), float(g_held + g_value)
 
         return deviance, gradient
 
@@ -262,10 +275,13 @@ class Held:
         """Minimise over the free parameters; returns a :class:`Minimum`, or None where the deviance has no
         value.
 
-        An SD of zero is a stationary point: where one is near it, larger ones are tried.
+        An SD of zero is a stationary point: where one is near it, larger ones are tried. So are nearer
+        values of an auxiliary parameter that has run off, where the deviance is flat.
         """
 
         slopes, evaluated = {}, {}
+        x = x.copy()
+        x[self.taus] = np.clip(x[self.taus], -self.farthest, self.farthest)
 
         def objective(point: FloatArray) -> tuple[float, Any]:
             key = point.tobytes()
@@ -293,10 +309,17 @@ class Held:
     def _raised(self, x: FloatArray) -> Iterator[Any]:
         for i in self.coordinates.sizes:
             if abs(x[i]) < NEAR_ZERO:
-                for size in (0.02, 0.1, 0.3, 1.0):
-                    point = x.copy()
-                    point[i] = size
-                    yield point
+                yield from (_with(x, i, size) for size in (0.02, 0.1, 0.3, 1.0))
+        for i in self.taus:
+            if abs(x[i]) > NEAR_END:
+                end = np.sign(x[i]) * min(abs(x[i]), BEYOND)
+                yield from (_with(x, i, share * end) for share in (0.75, 0.5, 0.25))
+
+
+def _with(x: FloatArray, i: int, value: float) -> FloatArray:
+    changed = x.copy()
+    changed[i] = value
+    return changed
 
 
 def held_parameters(fit: FittedModel) -> tuple[list[Held], list[Any]]:
