@@ -64,10 +64,24 @@ def check_count(name: str, value: Any) -> None:
         raise ModelError(f"{name} is a whole number, not {_shown(value)}")
 
 
+def check_number(name: str, value: Any) -> None:
+    """Refuse what is no finite number."""
+    if not _is_finite(value):
+        raise ModelError(f"{name} is a number, not {_shown(value)}")
+
+
+def _is_finite(value):
+    if not isinstance(value, numbers.Real) or isinstance(value, bool | np.bool_):
+        return False
+    try:
+        return bool(np.isfinite(float(value)))
+    except OverflowError:
+        return False
+
+
 def check_positive(name: str, value: Any) -> None:
     """Refuse what is no finite number above 0."""
-    is_real = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not is_real or not np.isfinite(value) or value <= 0:
+    if not _is_finite(value) or value <= 0:
         raise ModelError(f"{name} is a number above 0, not {_shown(value)}")
 
 

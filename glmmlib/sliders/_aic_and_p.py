@@ -8,7 +8,7 @@ import numpy as np
 from scipy.special import chdtrc
 
 from glmmlib.palette import DATA, MODEL, POOLED, TRUTH
-from glmmlib.sliders._slider import Slider, altair, finish, row_of_data, slider, written
+from glmmlib.sliders._slider import Slider, altair, finish, row_of_data, slider, started, written
 from glmmlib.types import FloatArray, Numbers
 
 LOWEST, HIGHEST = -12, 10  # of the axis of the difference
@@ -83,6 +83,7 @@ DESCRIPTION = (
 )
 
 
+@started
 def chart(delta: float = 0.0, extra: int = 1) -> Slider:
     """The p-value of the likelihood-ratio test that belongs to a difference of AIC.
 

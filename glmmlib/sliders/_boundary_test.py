@@ -9,7 +9,7 @@ from scipy.optimize import brentq
 from scipy.stats import beta, chi2
 
 from glmmlib.palette import MODEL, POOLED, TRUTH
-from glmmlib.sliders._slider import Slider, altair, finish, row_of_data, slider, written
+from glmmlib.sliders._slider import Slider, altair, finish, row_of_data, slider, started, written
 from glmmlib.types import FloatArray, Numbers
 
 LARGEST = 8.0  # of the horizontal axis
@@ -155,6 +155,7 @@ DESCRIPTION = (
 )
 
 
+@started
 def chart(groups: int = 20, size: int = 5) -> Slider:
     """The null distribution of the test that a variance is zero, against chi-square and the 50:50 mixture.
 

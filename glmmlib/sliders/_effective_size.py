@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from glmmlib.palette import DATA, MODEL, POOLED
-from glmmlib.sliders._slider import Slider, altair, finish, row_of_data, slider, written
+from glmmlib.sliders._slider import Slider, altair, finish, row_of_data, slider, started, written
 from glmmlib.types import FloatArray, Numbers
 
 LARGEST, HIGHEST, TOP_OF_DIAGONAL = 40, 26, 15  # of the axes, and where the line of independent pupils stops
@@ -85,6 +85,7 @@ DESCRIPTION = (
 )
 
 
+@started
 def chart(sd_group: float = 6.2, sd_residual: float = 8.8, size: int = 18) -> Slider:
     """The intra-class correlation, the design effect, and how many independent members a group is worth.
 

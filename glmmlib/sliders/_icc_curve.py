@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from glmmlib.palette import DATA, MODEL
-from glmmlib.sliders._slider import Slider, altair, finish, row_of_data, slider, written
+from glmmlib.sliders._slider import Slider, altair, finish, row_of_data, slider, started, written
 from glmmlib.types import ArrayLike, FloatArray
 
 LOW, ORIGIN, HIGH = 10.0, 15.0, 20.0
@@ -88,6 +88,7 @@ DESCRIPTION = (
 )
 
 
+@started
 def chart(
     sd_intercept: float = 0.23, sd_slope: float = 0.06, corr: float = 0.54, sigma: float = 0.32
 ) -> Slider:

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.special import expit
 
 from glmmlib.palette import DATA, MODEL, TRUTH
-from glmmlib.sliders._slider import Slider, altair, finish, row_of_data, slider, written
+from glmmlib.sliders._slider import Slider, altair, finish, row_of_data, slider, started, written
 from glmmlib.types import Numbers
 
 FAR = 6.0  # log-odds, to either side
@@ -80,6 +80,7 @@ DESCRIPTION = (
 )
 
 
+@started
 def chart(start: float = -0.5, change: float = 1.0) -> Slider:
     """One step in log-odds, wherever it starts: what it does to the probability, to the odds, and to their
     ratio.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from glmmlib.palette import GROUPS, MODEL, TRUTH
-from glmmlib.sliders._slider import Slider, altair, finish, row_of_data, slider, written
+from glmmlib.sliders._slider import Slider, altair, finish, row_of_data, slider, started, written
 from glmmlib.theory.ml_and_reml import maxima
 
 ML = GROUPS[2]
@@ -52,6 +52,7 @@ DESCRIPTION = (
 )
 
 
+@started
 def chart(groups: int = 6, size: int = 5, ratio: float = 1.0) -> Slider:
     """The likelihood of ML and of REML for the SD between groups, as the number of groups changes.
 

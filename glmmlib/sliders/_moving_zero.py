@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from glmmlib.errors import ModelError
 from glmmlib.palette import DATA, MODEL, TRUTH
-from glmmlib.sliders._slider import Slider, altair, finish, row_of_data, slider, written
+from glmmlib.sliders._slider import Slider, altair, finish, row_of_data, slider, started, written
 from glmmlib.theory.deviations import deviations
 from glmmlib.types import ArrayLike, FloatArray
 
+WIDEST = 100.0  # SD
 SITES, LOW, HIGH = 12, 0.0, 25.0
 ORIGIN, INTERCEPT, SLOPE = 15.0, 0.607, 0.068
 
@@ -86,6 +88,7 @@ DESCRIPTION = (
 )
 
 
+@started
 def chart(
     zero: float = 15.0, sd: tuple[float, float] = (0.226, 0.0613), corr: float = 0.542, sigma: float = 0.323
 ) -> Slider:
@@ -113,6 +116,8 @@ def chart(
     >>> sliders.moving_zero(zero=10)
     Slider(description=...)
     """
+    if not 0.0 < min(*sd, sigma) <= max(*sd, sigma) < WIDEST or not abs(corr) < 1.0:
+        raise ModelError(f"SDs lie between 0 and {WIDEST:g}, and their correlation between -1 and 1")
     alt = altair()
     control = slider("zero", "Zero of x (°C) ", zero, LOW, HIGH, 0.5)
     a0, a1 = deviations(sd, corr, SITES)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from glmmlib.palette import DATA, MODEL, POOLED, TRUTH
-from glmmlib.sliders._slider import Slider, altair, finish, row_of_data, slider
+from glmmlib.sliders._slider import Slider, altair, finish, row_of_data, slider, started
 from glmmlib.types import FloatArray, Numbers
 
 LARGEST = 25  # count on the axis
@@ -79,6 +79,7 @@ DESCRIPTION = (
 )
 
 
+@started
 def chart(mean: float = 3.0, k: float = 5.3) -> Slider:
     """Counts that scatter more than Poisson counts: the negative binomial, its variance and its share of
     zeros.

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from glmmlib.palette import GROUPS, MODEL, group_colours
-from glmmlib.sliders._slider import Slider, altair, finish, row_of_data, slider
+from glmmlib.sliders._slider import Slider, altair, finish, row_of_data, slider, started
 from glmmlib.types import FloatArray
 
 SITES, PLOTS = 6, 8
@@ -94,6 +94,7 @@ DESCRIPTION = (
 )
 
 
+@started
 def chart(sd_group: float = 0.21, sd_residual: float = 0.36) -> Slider:
     """Six sites drawn from a random-intercept model: what its two SDs do to lines, points and their
     correlation.

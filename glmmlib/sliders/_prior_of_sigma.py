@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from glmmlib.palette import DATA, MODEL, TRUTH
-from glmmlib.sliders._slider import Slider, altair, finish, row_of_data, slider
+from glmmlib.sliders._slider import Slider, altair, finish, row_of_data, slider, started
 from glmmlib.types import FloatArray
 
 #: The grid of sigma_a on which both Python and the chart add up the posterior.
@@ -100,6 +100,7 @@ DESCRIPTION = (
 )
 
 
+@started
 def chart(groups: int = 5, scale: float = 1.0, best: float = 0.0) -> Slider:
     """The posterior of the SD between groups, as its prior and the number of groups change.
 

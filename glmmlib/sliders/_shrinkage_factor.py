@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from glmmlib.palette import DATA, MODEL
-from glmmlib.sliders._slider import Slider, altair, finish, row_of_data, slider, written
+from glmmlib.sliders._slider import Slider, altair, finish, row_of_data, slider, started, written
 from glmmlib.types import FloatArray, Numbers
 
 LARGEST = 40  # of the axis
@@ -72,6 +72,7 @@ DESCRIPTION = (
 )
 
 
+@started
 def chart(sd_group: float = 6.2, sd_residual: float = 8.8, size: int = 3) -> Slider:
     """How much of its distance from the typical group a group keeps: the shrinkage factor.
 

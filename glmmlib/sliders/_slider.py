@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
+import inspect
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from types import ModuleType
-from typing import Any
+from typing import Any, ParamSpec
 
+import numpy as np
+
+from glmmlib.display.arguments import check_number
+from glmmlib.errors import ModelError
 from glmmlib.palette import POOLED
 
 MIME = "application/vnd.vegalite.v5+json"
+P = ParamSpec("P")
+TINY = 1e-9  # no step of a slider, and squared no number to divide by
 WIDTH = 560  # pixels, in JupyterLab
 
 
@@ -84,8 +92,38 @@ def grammar_of_addresses_when_asked() -> Iterator[None]:
             del sys.modules[ADDRESSES]
 
 
+def started(chart: Callable[P, Slider]) -> Callable[P, Slider]:
+    """Let a chart check that the values at which its sliders start are numbers."""
+    signature = inspect.signature(chart)
+
+    @functools.wraps(chart)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> Slider:
+        for name, value in signature.bind(*args, **kwargs).arguments.items():
+            if not str(signature.parameters[name].annotation).startswith("tuple"):
+                check_number(name, value)
+            elif not isinstance(value, list | tuple | np.ndarray) or len(value) != 2:
+                raise ModelError(f"{name} is a pair of numbers, such as (1.0, 0.5)")
+            else:
+                for one in value:
+                    check_number(f"each of {name}", one)
+        return chart(*args, **kwargs)
+
+    return wrapper
+
+
 def slider(name: str, label: str, value: float, low: float, high: float, step: float) -> Any:
-    """An Altair parameter with a range input: `name` in formulas, `label` beside the input."""
+    """An Altair parameter with a range input: `name` in formulas, `label` beside the input.
+
+    Raises
+    ------
+    ModelError
+        For a start beyond its ends.
+    """
+    if not low <= value <= high or 0.0 < abs(value) < TINY:
+        raise ModelError(
+            f"the slider {label.strip()!r} goes from {low:g} to {high:g} in steps of {step:g}: it cannot "
+            f"start at {value:g}"
+        )
     alt = altair()
     return alt.param(name=name, value=value, bind=alt.binding_range(min=low, max=high, step=step, name=label))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from glmmlib.palette import DATA, MODEL, POOLED
-from glmmlib.sliders._slider import Slider, altair, finish, row_of_data, slider
+from glmmlib.sliders._slider import Slider, altair, finish, row_of_data, slider, started
 from glmmlib.types import Numbers
 
 
@@ -79,6 +79,7 @@ DESCRIPTION = (
 )
 
 
+@started
 def chart(between: float = 0.4, icc: float = 0.3, group_size: int = 4, slope_between: float = 0.28) -> Slider:
     """The slope of a random-intercept model as a blend of the slopes within and between groups.
 

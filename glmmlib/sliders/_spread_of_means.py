@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from glmmlib.palette import DATA, MODEL, TRUTH
-from glmmlib.sliders._slider import Slider, altair, finish, row_of_data, slider, written
+from glmmlib.sliders._slider import Slider, altair, finish, row_of_data, slider, started, written
 from glmmlib.types import FloatArray, Numbers
 
 LARGEST, HIGHEST = 40, 18  # of the axes
@@ -71,6 +71,7 @@ DESCRIPTION = (
 )
 
 
+@started
 def chart(sd_group: float = 6.0, sd_residual: float = 9.0, size: int = 5) -> Slider:
     """How widely group means scatter, raw and partially pooled, beside the SD of the groups themselves.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from glmmlib.palette import GROUPS, MODEL, POOLED
-from glmmlib.sliders._slider import Slider, altair, finish, row_of_data, slider, written
+from glmmlib.sliders._slider import Slider, altair, finish, row_of_data, slider, started, written
 from glmmlib.theory.study_precision import study_precision
 
 FEWEST, MOST, HIGHEST = 3, 60, 0.6  # of the axes
@@ -49,6 +49,7 @@ DESCRIPTION = (
 )
 
 
+@started
 def chart(groups: int = 20, size: int = 6, sd_group: float = 0.7, sd_slope: float = 0.3) -> Slider:
     """How well a planned study would know the mean, the mean slope and the SD of the slopes.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from glmmlib.palette import MODEL, POOLED
-from glmmlib.sliders._slider import Slider, altair, finish, row_of_data, slider
+from glmmlib.sliders._slider import Slider, altair, finish, row_of_data, slider, started
 from glmmlib.theory.type_one_rate import NOMINAL, type_one_rate
 
 
@@ -29,6 +29,7 @@ DESCRIPTION = (
 )
 
 
+@started
 def chart(between: float = 0.5, icc: float = 0.3, group_size: int = 24, n_groups: int = 15) -> Slider:
     """Type I error rate of the pooled slope test, from a predictor within groups to one between groups.
 

@@ -9,7 +9,7 @@ from scipy.special import expit, ndtri
 
 from glmmlib.families.links import Logit
 from glmmlib.palette import DATA, MODEL, POOLED, TRUTH
-from glmmlib.sliders._slider import Slider, altair, finish, row_of_data, slider
+from glmmlib.sliders._slider import Slider, altair, finish, row_of_data, slider, started
 from glmmlib.types import ArrayLike, FloatArray
 
 LOW, HIGH, ZERO, AT = 0.1, 2.5, 1.3, 2.3
@@ -72,6 +72,7 @@ DESCRIPTION = (
 )
 
 
+@started
 def chart(sd: float = 1.5, slope: float = 1.0) -> Slider:
     """The probability of a typical group and the average over groups, as groups come to differ more.
 
