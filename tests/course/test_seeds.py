@@ -1,9 +1,19 @@
 """The table of seeds belongs to today's chapters, and its program sees what it should."""
 
 import numpy as np
+from nbformat.v4 import new_code_cell, new_notebook
 
 from book.contents import lessons, name_of, read
-from book.seeds import STOPPED, Row, p_value, printed, read_table, reseeded, table_rows
+from book.seeds import (
+    STOPPED,
+    Row,
+    p_value,
+    printed,
+    read_table,
+    reseeded,
+    table_rows,
+    with_other_seeds,
+)
 
 ROWS = read_table()
 
@@ -22,6 +32,17 @@ def test_the_stored_numbers_of_the_table_are_those_of_the_chapters():
 def test_every_way_to_write_a_seed_is_another_one():
     source = "rng = np.random.default_rng(2)\ngl.check(fit, rng=1)\nmodel.fit(seed=3)\nx = default_rng(k)"
     assert reseeded(source, 10) == source.replace("(2)", "(12)").replace("=1)", "=11)").replace("=3)", "=13)")
+
+
+def test_a_data_set_keeps_its_seed():
+    source = "rng = np.random.default_rng(2)"
+    cells = [new_code_cell(source), new_code_cell(source, metadata={"tags": ["data", "live"]})]
+    kept = with_other_seeds(new_notebook(cells=cells), 10).cells
+    assert [cell.source for cell in kept] == ["rng = np.random.default_rng(12)", source]
+
+
+def test_no_check_stops_under_other_seeds():
+    assert not [(row.chapter, row.cell) for row in ROWS if row.is_check]
 
 
 def test_a_number_chosen_from_many_is_found_and_one_taken_as_it_comes_is_not():
