@@ -209,7 +209,7 @@ def _group(
         parts.append((position, slice(here.start, here.stop)))
         start = here.stop
     Z = designs[0].Z if len(designs) == 1 else np.concatenate([d.Z for d in designs])
-    to_standard = block_diag(*[b.to_standard for b in blocks])
+    to_standard = blocks[0].to_standard if len(blocks) == 1 else block_diag(*[b.to_standard for b in blocks])
     factor = Factor(name, designs[0].codes, Z, len(designs[0].levels), to_standard)
     terms = tuple(d.term for d in designs)
     covariance = BlockDiagonal(start, tuple(blocks))

@@ -34,6 +34,7 @@ from glmmlib.design.identifiability import (
 from glmmlib.design.matrices import read_parts, response_arrays, stack, summed_offset, term_columns
 from glmmlib.design.named import NamedColumns
 from glmmlib.design.ordered import ordered_response, response_column
+from glmmlib.design.plain import Matrix
 from glmmlib.design.recipe import Recipe, learn
 from glmmlib.design.residual import check_blocks, learn_residual, read_residual
 from glmmlib.design.smooths import by_level, learn_curve
@@ -216,7 +217,7 @@ class _Learned:
     columns: Mapping[str, pd.Series]
     variables: Mapping[str, Variable]
     recipe: Recipe
-    matrices: dict[str, pd.DataFrame]
+    matrices: dict[str, Matrix]
 
     @property
     def names(self) -> tuple[str, ...]:

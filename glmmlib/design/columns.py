@@ -31,7 +31,8 @@ def require(name: str, columns: pd.Index, where: str = "the data") -> str:
     """
     name = meant(name, columns)
     if name in columns:
-        if np.ndim(columns.get_loc(name)) or isinstance(columns.get_loc(name), slice):
+        place = columns.get_loc(name)
+        if np.ndim(place) or isinstance(place, slice):
             raise DataError(f"{where} have more than one column '{name}': rename or drop the others")
         return name
     names = [column for column in columns if isinstance(column, str)]
@@ -61,6 +62,8 @@ def clean(data: pd.DataFrame, name: str, *, where: str = "the data") -> pd.Serie
     dtype, what = column.dtype, f"column '{name}' of {where}"
     if isinstance(dtype, pd.CategoricalDtype):
         return factor_of(column, what)
+    if dtype in (np.float64, np.int64):  # as most are
+        return _finite(column, what)
     if pd.api.types.is_complex_dtype(dtype):
         raise DataError(f"column '{name}' holds complex numbers: take their real part or their modulus")
     if pd.api.types.is_bool_dtype(dtype):

@@ -98,11 +98,19 @@ def missing_rows(data: pd.DataFrame, names: Sequence[str]) -> tuple[np.ndarray |
     """Return the mask of rows with a missing value (None if there is none), and how many by column."""
     mask, counts = None, {}
     for name in names:
-        missing = data[name].isna().to_numpy()
-        if missing.any():
+        missing = _missing(data[name])
+        if missing is not None and missing.any():
             counts[name] = int(missing.sum())
             mask = missing if mask is None else mask | missing
     return mask, counts
+
+
+def _missing(column: pd.Series) -> np.ndarray | None:
+    """Return where a column misses a value, None for a type that always has one."""
+    kind = column.dtype.kind if isinstance(column.dtype, np.dtype) else ""
+    if kind in ("b", "i", "u"):
+        return None
+    return np.isnan(column.to_numpy()) if kind == "f" else column.isna().to_numpy()
 
 
 def complete_rows(
@@ -139,7 +147,7 @@ def _owned(data: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
     Where pandas copies on write, a write through the frame is no danger, but one into an array that the frame
     was made of is: the columns in use are copied. Elsewhere all are.
     """
-    if not _copies_on_write():
+    if not _copies_on_write() or len(set(names)) == data.shape[1]:
         return data.copy(deep=True)
     own = data.copy(deep=False)
     for name in dict.fromkeys(names):

@@ -10,6 +10,7 @@ import pandas as pd
 
 from glmmlib.design.arrays import frozen
 from glmmlib.design.columns import check_finite, is_categorical
+from glmmlib.design.plain import Matrix
 from glmmlib.design.recipe import Parts
 from glmmlib.display.words import listed
 from glmmlib.errors import DataError
@@ -41,7 +42,7 @@ def _one(text: str) -> tuple[Term, ...]:
     return (Term((Factor(expression.text, expression),)),)
 
 
-def stack(matrix: pd.DataFrame, index: pd.Index) -> np.ndarray:
+def stack(matrix: Matrix, index: pd.Index) -> np.ndarray:
     """Copy the columns of a model matrix into the rows of a (p, n) array, and check them."""
     rows = np.empty((matrix.shape[1], len(index)))
     for row, (name, column) in zip(rows, matrix.items(), strict=True):
@@ -51,7 +52,7 @@ def stack(matrix: pd.DataFrame, index: pd.Index) -> np.ndarray:
 
 
 def term_columns(
-    matrix: pd.DataFrame, x: np.ndarray, names: Sequence[str], index: pd.Index
+    matrix: Matrix, x: np.ndarray, names: Sequence[str], index: pd.Index
 ) -> tuple[tuple[str, ...], np.ndarray]:
     """Return the names and the (q, n) array of a left-hand side, as a view of X where X holds them."""
     columns = tuple(matrix.columns)
@@ -112,7 +113,7 @@ def response_arrays(
     return y, trials, None
 
 
-def _one_number(matrix: pd.DataFrame, what: str, index: pd.Index) -> np.ndarray:
+def _one_number(matrix: Matrix, what: str, index: pd.Index) -> np.ndarray:
     if matrix.shape[1] != 1:
         raise DataError(
             f"{what} must be one number per row, but it has {matrix.shape[1]} columns: code text as numbers"

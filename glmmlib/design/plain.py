@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,31 @@ from glmmlib.design.variables import Variable
 from glmmlib.formula.algebra import Factor, Term
 
 Plain = dict[str, str | None]
+
+
+@dataclass(frozen=True, eq=False)
+class PlainMatrix:
+    """A model matrix whose columns are those of the data, not copied; it is read like a data frame, which
+    would take longer to make than a small fit to draw its sums.
+    """
+
+    columns: tuple[str, ...]
+    values: tuple[np.ndarray, ...]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return len(self.values[0]), len(self.values)
+
+    def items(self) -> Iterator[tuple[str, np.ndarray]]:
+        """Yield each column with its name."""
+        return zip(self.columns, self.values, strict=True)
+
+    def to_numpy(self, dtype: type = float) -> np.ndarray:
+        """Return the (n, p) array."""
+        return np.array(self.values, dtype=dtype).T
+
+
+Matrix = pd.DataFrame | PlainMatrix
 
 
 def shown_as(factor: Factor) -> str:
@@ -47,8 +73,8 @@ def plain_columns(terms: Sequence[Term], variables: Mapping[str, Variable]) -> P
     return found if len(found) == len(terms) > 0 else None
 
 
-def plain_matrix(plain: Plain, columns: Mapping[str, pd.Series], index: pd.Index) -> pd.DataFrame:
-    """Return the model matrix of a plain part; columns are not copied."""
-    one = np.broadcast_to(np.float64(1.0), len(index))
-    values = {label: one if name is None else columns[name].to_numpy() for label, name in plain.items()}
-    return pd.DataFrame(values, index=index, copy=False)
+def plain_matrix(plain: Plain, columns: Mapping[str, pd.Series], n: int) -> PlainMatrix:
+    """Return the model matrix of a plain part, for n rows."""
+    one = np.broadcast_to(np.float64(1.0), n)
+    values = tuple(one if name is None else columns[name].to_numpy() for name in plain.values())
+    return PlainMatrix(tuple(plain), values)

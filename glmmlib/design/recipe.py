@@ -29,7 +29,7 @@ from joblib import wrap_non_picklable_objects
 from glmmlib.design.columns import require
 from glmmlib.design.functions import KEPT, MEANINGS, NUMBER, check_called
 from glmmlib.design.materialiser import Materialiser
-from glmmlib.design.plain import Plain, plain_columns, plain_matrix, shown_as
+from glmmlib.design.plain import Matrix, Plain, plain_columns, plain_matrix, shown_as
 from glmmlib.design.variables import AS_IS, Variable
 from glmmlib.errors import DataError
 from glmmlib.formula import vocabulary as known
@@ -119,11 +119,11 @@ class Recipe:
 
     def matrices(
         self, keys: Iterable[str], columns: Mapping[str, pd.Series], index: pd.Index
-    ) -> dict[str, pd.DataFrame]:
+    ) -> dict[str, Matrix]:
         """Compute parts from the columns of new rows (or of the fit's)."""
         plain = {key: self.plain[key] for key in keys if key in self.plain}
         specs = {key: self.specs[key] for key in keys if key in self.specs}
-        return _plainly(plain, columns, index) | _computed(self, specs, columns, index)
+        return {**_plainly(plain, columns, index), **_computed(self, specs, columns, index)}
 
     def columns_of_factor(self, factor: Factor) -> list[str]:
         """List the columns that one factor reads."""
@@ -180,7 +180,7 @@ def learn(
     columns: Mapping[str, pd.Series],
     index: pd.Index,
     functions: Mapping[str, Callable],
-) -> tuple[Recipe, dict[str, pd.DataFrame]]:
+) -> tuple[Recipe, dict[str, Matrix]]:
     """Compute the model matrices of the fit's data, and remember how.
 
     Raises
@@ -207,13 +207,13 @@ def learn(
     recipe = Recipe(parts, variables, functions, writer.aliases, writer.shown, {}, plain)
     computed = _computed(recipe, specs, columns, index)
     recipe.specs.update({key: matrix.model_spec for key, matrix in computed.items()})
-    return recipe, _plainly(plain, columns, index) | computed
+    return recipe, {**_plainly(plain, columns, index), **computed}
 
 
 def _plainly(
     plain: Mapping[str, Plain], columns: Mapping[str, pd.Series], index: pd.Index
-) -> dict[str, pd.DataFrame]:
-    return {key: plain_matrix(of_part, columns, index) for key, of_part in plain.items()}
+) -> dict[str, Matrix]:
+    return {key: plain_matrix(of_part, columns, len(index)) for key, of_part in plain.items()}
 
 
 def _is_number(key: str) -> bool:

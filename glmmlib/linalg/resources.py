@@ -113,10 +113,12 @@ def check_memory(chain: Sequence[Any], crossed: Sequence[Any], p: int, available
     ------
     ModelError
     """
+    if not crossed:
+        return
     m = sum(f.n_columns for f in crossed) + p
     needed = COPIES * 8 * m * m
     available = free_memory() if available is None else available
-    if not crossed or available is None or needed < available:
+    if available is None or needed < available:
         return
     names = " and ".join(f"{f.name!r} ({f.n_levels:,} levels)" for f in (chain[0], *crossed))
     raise ModelError(

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 import glmmlib as gl
-from glmmlib.design.frames import as_frame
+from glmmlib.design.frames import as_frame, missing_rows
 from glmmlib.errors import DataError
 
 FORMULA = "y ~ x + (1 | g)"
@@ -100,3 +100,37 @@ def test_columns_of_other_rows_are_not_aligned_in_silence(data):
     shuffled = {"y": data.y, "x": data.x.sample(frac=1, random_state=1), "g": data.g}
     with pytest.raises(DataError, match="'y' and 'x' have different indexes"):
         gl.lmer(FORMULA, shuffled)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.array([1.0, np.nan, 3.0], dtype=np.float32),
+        np.array([1.0, np.nan, 3.0], dtype=complex),
+        pd.array([1, None, 3], dtype="Int64"),
+        pd.array([True, None, False], dtype="boolean"),
+        pd.Categorical(["a", None, "b"]),
+        np.array(["a", None, "b"], dtype=object),
+        pd.array(["a", None, "b"], dtype="str"),
+        pd.to_datetime(["2020-01-01", None, "2020-01-03"]),
+        pd.to_timedelta([1, None, 3], unit="D"),
+    ],
+    ids=lambda values: str(values.dtype),
+)
+def test_a_missing_value_of_any_type_is_found(values):
+    frame = pd.DataFrame({"v": values, "whole": [1, 2, 3], "flag": [True, False, True]})
+    mask, counts = missing_rows(frame, ["whole", "v", "flag"])
+    assert mask.tolist() == [False, True, False] and counts == {"v": 1}
+    assert missing_rows(frame, ["whole", "flag"]) == (None, {})
+
+
+@pytest.mark.parametrize("others", [[], ["never used"]])
+def test_a_fit_keeps_its_rows_when_the_arrays_of_the_frame_change(data, others):
+    arrays = {name: data[name].to_numpy().copy() for name in ("y", "x", "g")}
+    given = pd.DataFrame(arrays | dict.fromkeys(others, 1.0), copy=False)
+    fit = gl.lmer(FORMULA, given)
+    expected = fit.resid.copy(), fit.design.data["x"].to_numpy().copy()
+    for name in ("y", "x"):
+        arrays[name][:] = 0.0
+    np.testing.assert_array_equal(fit.resid, expected[0])
+    np.testing.assert_array_equal(fit.design.data["x"], expected[1])

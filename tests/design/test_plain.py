@@ -48,4 +48,5 @@ def test_the_same_arrays_with_and_without_the_engine(formula, is_plain, monkeypa
     columns = {name: DATA[name].iloc[:5] for name in found.recipe.variables}
     if "f" not in columns:
         again = [d.recipe.matrices(["fixed"], columns, DATA.index[:5])["fixed"] for d in (found, expected)]
-        np.testing.assert_array_equal(*(np.asarray(m, dtype=float) for m in again))
+        np.testing.assert_array_equal(*(m.to_numpy(dtype=float) for m in again))
+        assert again[0].shape == again[1].shape and list(again[0].columns) == list(again[1].columns)
