@@ -158,9 +158,25 @@ def binomial(y: FloatArray, eta: FloatArray, n: FloatArray | None, link: str, or
         sign = 2 * y - 1  # log F(eta) for a success, log F(-eta) for a failure
         terms = _SYMMETRIC[link](sign * eta, order)
         return _derivatives([term * sign if k % 2 else term for k, term in enumerate(terms)])
-    success, failure = _sides(eta, link, order)
     lost = (1 if n is None else n) - y
+    if link == "logit":
+        return _binomial_logit(y, lost, eta, order)
+    success, failure = _sides(eta, link, order)
     return _derivatives([y * s + lost * f for s, f in zip(success, failure, strict=True)])
+
+
+def _binomial_logit(y: FloatArray, lost: FloatArray, eta: FloatArray, order: int) -> Derivatives:
+    """y successes and lost failures: one exponential, of -|eta|, serves both sides to full accuracy."""
+    far = np.minimum(np.abs(eta), _FAR)
+    e = np.exp(-far)
+    is_up, larger = eta > 0, 1 / (1 + e)
+    kernel = y * np.minimum(eta, 0) - lost * np.maximum(eta, 0) - (y + lost) * np.log1p(e)
+    if order == 0:
+        return Derivatives(kernel)
+    smaller = e * larger
+    p, q = np.where(is_up, larger, smaller), np.where(is_up, smaller, larger)
+    weight = (y + lost) * (p * q)
+    return Derivatives(kernel, *(y * q - lost * p, weight, weight * (q - p))[:order])
 
 
 def binomial_fisher(eta: FloatArray, link: str) -> FloatArray:

@@ -80,6 +80,7 @@ class Mode:
     eta: np.ndarray
     score: np.ndarray
     weight: np.ndarray
+    dweight: np.ndarray
     cross: Any
     factorisation: Any
     penalised: float  # -2 sum of kernels + |u|^2
@@ -270,7 +271,7 @@ class LaplaceDeviance:
             raise RangeError
         if not is_observed:
             raise SaddleError
-        return Mode(u, eta, d.score, d.weight, cross, factorisation, value, gradient, decrement)
+        return Mode(u, eta, d.score, d.weight, d.dweight, cross, factorisation, value, gradient, decrement)
 
     def curvature(
         self,
@@ -361,7 +362,7 @@ class LaplaceDeviance:
         Lambdas: Sequence[FloatArray],
         u: Sequence[FloatArray],
         dispersion: Numbers | None,
-        order: int = 2,
+        order: int = 3,
     ) -> tuple[float, FloatArray, Derivatives]:
         """Return what PIRLS minimises, infinite where it has no value, with the linear predictor and the
         derivatives of the log-density there.
@@ -394,7 +395,6 @@ class LaplaceDeviance:
         """
         mode = self.mode(beta, Lambdas, dispersion)
         inverse = mode.factorisation.inverse()
-        third = self.family.derivatives(self.y, mode.eta, self.weights, dispersion, order=3).dweight
         value = mode.penalised + mode.factorisation.log_det_Z + self.constants(dispersion)
         if self.quadrature is None:
             correction = None
@@ -404,7 +404,7 @@ class LaplaceDeviance:
             inverse = _moved(inverse, correction)
             value += correction.value
         leverage = self._leverage(inverse, Lambdas)
-        c = leverage * third
+        c = leverage * mode.dweight
         pull = self.by_level(c, Lambdas)
         if correction is not None:
             pull = [x + more for x, more in zip(pull, correction.pull, strict=True)]

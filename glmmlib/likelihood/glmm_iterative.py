@@ -144,7 +144,6 @@ def gradient_covariance(problem: LaplaceDeviance, parameters: FloatArray, mode: 
     if factorisation.probes.is_exact:
         return np.zeros((len(parameters), len(parameters)))
     _, Lambdas, _ = problem.split(parameters)
-    third = problem.family.derivatives(problem.y, mode.eta, problem.weights, None, order=3).dweight
     factors, k = problem.structure.factors, factorisation.probes.number
     moves = _moves_of_modes(problem, mode, Lambdas)
     in_beta, in_theta = np.zeros((problem.p, k)), np.zeros((len(factors), k))
@@ -163,7 +162,7 @@ def gradient_covariance(problem: LaplaceDeviance, parameters: FloatArray, mode: 
             eta_moves[problem.p + f] = factor.Z[0][rows] * u[0][factor.codes[rows]]
         for s, move, factor in zip(scale, moves, factors, strict=True):
             eta_moves += s * move[:, factor.codes[rows]]
-        moved = (third[rows] * eta_moves) @ h
+        moved = (mode.dweight[rows] * eta_moves) @ h
         in_beta += moved[: problem.p]
         in_theta += moved[problem.p :]
         for f, factor in enumerate(factors):

@@ -39,7 +39,7 @@ def parameters_at(problem: LaplaceDeviance, theta: FloatArray) -> tuple[FloatArr
 def _joint_steps(problem, beta, theta, tau, u):
     """Steps of PIRLS for beta and u together."""
     Lambdas, dispersion = problem.covariance.factors(theta), problem.predictors.values(tau)
-    value, eta, d = problem.valued(beta, Lambdas, u, dispersion)
+    value, eta, d = problem.valued(beta, Lambdas, u, dispersion, order=2)
     for _ in range(4):
         _, factorisation, _ = problem.curvature(d.weight, eta, Lambdas, dispersion, with_X=True)
         rhs = [s - x for s, x in zip(problem.by_level(d.score, Lambdas), u, strict=True)]
@@ -48,7 +48,7 @@ def _joint_steps(problem, beta, theta, tau, u):
         while length > 1e-4:
             trial_u = [x + length * s for x, s in zip(u, du, strict=True)]
             trial_beta = beta + length * dbeta
-            trial, trial_eta, trial_d = problem.valued(trial_beta, Lambdas, trial_u, dispersion)
+            trial, trial_eta, trial_d = problem.valued(trial_beta, Lambdas, trial_u, dispersion, order=2)
             if trial <= value:
                 u, beta, value, eta, d = trial_u, trial_beta, trial, trial_eta, trial_d
                 break

@@ -61,13 +61,36 @@ class Factor:
         """Is Z one column of ones, with which nothing need be multiplied?"""
         return self.q == 1 and bool((self.Z == 1.0).all())
 
+    @cached_property
+    def starts(self) -> IntArray | None:
+        """The first row of each level (J,), where rows are sorted by level and every level has one."""
+        steps, last = np.diff(self.codes), self.n_levels - 1
+        if self.codes[0] != 0 or self.codes[-1] != last or not ((steps == 0) | (steps == 1)).all():
+            return None
+        return np.flatnonzero(np.append(True, steps))
+
+    def by_level(self, values: FloatArray, first: int = 0) -> FloatArray:
+        """Return the sum of values over the rows of each level (J,); they are those of the rows from
+        ``first`` on.
+        """
+        codes = self.codes[first : first + values.size]
+        if self.starts is None:
+            return np.bincount(codes, values, minlength=self.n_levels)
+        low, high = codes[0], codes[-1] + 1
+        sums = np.add.reduceat(values, np.maximum(self.starts[low:high] - first, 0))  # of neighbours
+        if sums.size == self.n_levels:
+            return sums
+        total = np.zeros(self.n_levels)
+        total[low:high] = sums
+        return total
+
     def sums(self, values: FloatArray) -> FloatArray:
         """Return ``Z'values`` (q, J), Z as it is stored, for values (n,)."""
         if self.n_levels == 1:
             return (self.Z @ values)[:, None]
         if self.is_intercept:
-            return np.stack([np.bincount(self.codes, values, minlength=self.n_levels)])
-        return np.stack([np.bincount(self.codes, z * values, minlength=self.n_levels) for z in self.Z])
+            return self.by_level(values)[None]
+        return np.stack([self.by_level(z * values) for z in self.Z])
 
     def columns(self, rows: slice = slice(None)) -> FloatArray:
         """Return the standardised columns ``(q, rows)``."""

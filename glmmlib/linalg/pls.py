@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -74,22 +75,26 @@ def cross_products(
         XX += (X if w is None else X * w) @ X.T
         for k, f in enumerate(factors):
             wZ = Z[k] if w is None else Z[k] * w
-            codes = f.codes[rows]
-            _add_products(A[k], codes, wZ, Z[k], symmetric=True)
-            _add_products(ZX[k], codes, wZ, X)
+            by_level = partial(f.by_level, first=first)
+            _add_products(A[k], by_level, wZ, Z[k], symmetric=True)
+            _add_products(ZX[k], by_level, wZ, X)
             for h in range(k + 1, len(factors)):
-                _add_products(C[k, h], structure.cells[k, h].slot[rows], wZ, Z[h])
+                cells = structure.cells[k, h]
+                _add_products(C[k, h], _sums_at(cells.slot[rows], cells.size), wZ, Z[h])
     return CrossProducts(A, C, ZX, XX)
 
 
-def _add_products(total, index, left, right, symmetric=False):
-    size = total.shape[2]
-    if size == 1:
+def _sums_at(index, size):
+    return lambda values: np.bincount(index, values, minlength=size)
+
+
+def _add_products(total, sums, left, right, symmetric=False):
+    if total.shape[2] == 1:
         total[:, :, 0] += left @ right.T
         return
     for a in range(left.shape[0]):
         for b in range(a + 1 if symmetric else right.shape[0]):
-            total[a, b] += np.bincount(index, left[a] * right[b], minlength=size)
+            total[a, b] += sums(left[a] * right[b])
             if symmetric and b < a:
                 total[b, a] = total[a, b]
 
