@@ -64,10 +64,10 @@ class Factor:
     @cached_property
     def starts(self) -> IntArray | None:
         """The first row of each level (J,), where rows are sorted by level and every level has one."""
-        steps, last = np.diff(self.codes), self.n_levels - 1
-        if self.codes[0] != 0 or self.codes[-1] != last or not ((steps == 0) | (steps == 1)).all():
+        if self.codes[0] != 0 or self.codes[-1] != self.n_levels - 1:
             return None
-        return np.flatnonzero(np.append(True, steps))
+        steps = np.diff(self.codes)
+        return np.flatnonzero(np.append(True, steps)) if ((steps == 0) | (steps == 1)).all() else None
 
     def by_level(self, values: FloatArray, first: int = 0) -> FloatArray:
         """Return the sum of values over the rows of each level (J,); they are those of the rows from
