@@ -375,25 +375,29 @@ class LaplaceDeviance:
 
     # -- value and gradient ----------------------------------------------------------------------------
 
-    def evaluate(self, parameters: FloatArray) -> tuple[float, FloatArray, Mode]:
-        """Return -2 log L, its gradient, and the :class:`Mode`.
+    def evaluate(self, parameters: FloatArray, mode: Mode | None = None) -> tuple[float, FloatArray, Mode]:
+        """Return -2 log L, its gradient, and the :class:`Mode`, which may be known already.
 
         Raises
         ------
         numpy.linalg.LinAlgError, RangeError
             Where the parameters allow no value.
         """
-        value, (grad_beta, G, grad_tau), mode = self.evaluate_at(*self.split(parameters))
+        value, (grad_beta, G, grad_tau), mode = self.evaluate_at(*self.split(parameters), mode)
         grad_theta = self.covariance.pullback(self.theta(parameters), G)
         return value, self.join(grad_beta, grad_theta, grad_tau), mode
 
     def evaluate_at(
-        self, beta: FloatArray, Lambdas: Sequence[FloatArray], dispersion: Numbers | None
+        self,
+        beta: FloatArray,
+        Lambdas: Sequence[FloatArray],
+        dispersion: Numbers | None,
+        mode: Mode | None = None,
     ) -> tuple[float, tuple[FloatArray, list[FloatArray], FloatArray], Mode]:
         """Return -2 log L, its derivatives in beta, in each Lambda (q, q) and in tau, and the
         :class:`Mode`, for any factors.
         """
-        mode = self.mode(beta, Lambdas, dispersion)
+        mode = self.mode(beta, Lambdas, dispersion) if mode is None else mode
         inverse = mode.factorisation.inverse()
         value = mode.penalised + mode.factorisation.log_det_Z + self.constants(dispersion)
         if self.quadrature is None:

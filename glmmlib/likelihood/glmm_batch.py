@@ -208,8 +208,12 @@ class LaplaceBatch:
 
     # -- value and gradient ----------------------------------------------------------------------------
 
-    def evaluate(self, x: FloatArray, u: FloatArray, tolerance: float = ROUGH) -> Points:
-        """Return the :class:`Points` at parameters x (R, P), the modes searched from u (q, R, J)."""
+    def evaluate(
+        self, x: FloatArray, u: FloatArray, tolerance: float = ROUGH, with_slopes: bool = True
+    ) -> Points:
+        """Return the :class:`Points` at parameters x (R, P), the modes searched from u (q, R, J); without
+        slopes for those from which nothing is followed.
+        """
         _, L, dispersion = self.split(x)
         with np.errstate(invalid="ignore", divide="ignore"):
             m = self.modes(x, u, tolerance)
@@ -233,7 +237,7 @@ class LaplaceBatch:
             G += 2.0 * np.einsum("acrj,cbrj->rab", AL, H_inverse)
             tau = None if dispersion is None else self._gradient_tau(m, leverage, V_kappa, dispersion)
             gradient = self.join(a @ self.Q.T, self.covariance.pullback(self.theta(x), [G]), tau)
-            slopes = self._slopes(m, L, Z_score, dispersion)
+            slopes = self._slopes(m, L, Z_score, dispersion) if with_slopes else np.empty(0)
         value = np.where(np.isfinite(value) & np.isfinite(gradient).all(axis=1), value, np.inf)
         return Points(value, gradient, m.u, slopes)
 

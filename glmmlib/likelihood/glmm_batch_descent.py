@@ -153,7 +153,7 @@ def _hessian(
     for i in range(x.shape[1]):
         shift = np.zeros_like(x)
         shift[:, i] = 1e-3 * scale[:, i]
-        new = replicates.evaluate(x + shift, point.follow(here, shift), TIGHT)
+        new = replicates.evaluate(x + shift, point.follow(here, shift), TIGHT, with_slopes=False)
         rows.append((new.gradient - point.gradient[here]) / shift[:, i : i + 1])
     H = np.stack(rows, axis=1)
     return 0.5 * (H + H.swapaxes(1, 2))

@@ -103,5 +103,5 @@ def _can_share(problem):
 
 def _together(problem, x, mode, points):
     batch = LaplaceBatch(problem, np.broadcast_to(problem.y, (len(points), problem.n)))
-    found = batch.evaluate(points, batch.follow(mode, x, points), TIGHT)
+    found = batch.evaluate(points, batch.follow(mode, x, points), TIGHT, with_slopes=False)
     return np.where(np.isfinite(found.value)[:, None], found.gradient, np.nan)

@@ -8,6 +8,8 @@ import numpy as np
 from glmmlib.likelihood.glmm import LaplaceDeviance, RangeError
 from glmmlib.types import FloatArray
 
+GLM_LENGTHS = tuple(0.5**k for k in range(10))  # of Fisher scoring's steps
+
 
 def first_parameters(problem: LaplaceDeviance, shrink: float = 1.0) -> tuple[FloatArray, FloatArray]:
     """Return first parameters, SDs shrunk by a factor, and a guess of the inverse Hessian there.
@@ -90,26 +92,28 @@ def _glm(problem):
     w = family.fisher(eta, weights, dispersion)
     beta = np.linalg.lstsq((Q * w) @ Q.T, (Q * w) @ (eta - offset), rcond=None)[0]
 
-    def value_of(beta):
+    def at(beta):
+        eta = beta @ Q + offset
         with np.errstate(over="ignore", invalid="ignore"):
-            kernel = family.derivatives(y, beta @ Q + offset, weights, dispersion, order=0).kernel
-            value = -2.0 * kernel.sum()
-        return value if np.isfinite(value) else np.inf
+            d = family.derivatives(y, eta, weights, dispersion, order=1)
+            value = -2.0 * d.kernel.sum()
+        return (value if np.isfinite(value) else np.inf), eta, d.score
 
-    value = value_of(beta)
+    value, eta, score = at(beta)
     for _ in range(25):
         if not np.isfinite(value):
             break
-        eta = beta @ Q + offset
-        d = family.derivatives(y, eta, weights, dispersion, order=1)
         w = family.fisher(eta, weights, dispersion)
-        step = np.linalg.lstsq((Q * w) @ Q.T, Q @ d.score, rcond=None)[0]
-        length = 1.0
-        while length > 1e-3 and not value_of(beta + length * step) <= value:
-            length *= 0.5
-        beta = beta + (length if length > 1e-3 else 0.0) * step
-        value, previous = value_of(beta), value
-        if previous - value < 1e-3:
+        step = np.linalg.lstsq((Q * w) @ Q.T, Q @ score, rcond=None)[0]
+        for length in GLM_LENGTHS:
+            found = at(beta + length * step)
+            if found[0] <= value:
+                break
+        else:
+            break
+        gain = value - found[0]
+        beta, (value, eta, score) = beta + length * step, found
+        if gain < 1e-3:
             break
     if not np.isfinite(value):
         raise RangeError

@@ -131,7 +131,7 @@ def quadrature_shift(fit: FittedGeneralizedModel, n_points: int | None = None) -
     finer = copy(solution.problem)
     finer.quadrature = Quadrature(n_points)
     finer.keep(solution.mode, solution.parameters)
-    gradient = finer.gradient(solution.parameters)
+    gradient = finer.evaluate(solution.parameters, solution.mode)[1]
     found = shift_of(fit, gradient, n_points)
     if found.size < VISIBLE_SHIFT:
         return found
