@@ -180,6 +180,8 @@ class Factorisation:
         """Return the matrix of the crossed factors and X, lower triangle, before the chain is eliminated."""
         st, m = self.structure, self.structure.m
         S = np.zeros((m + self.p, m + self.p))
+        if not S.size:
+            return S
         S[m:, m:] = XX
         for f in st.crossed:
             q, J, own = st.factors[f].q, st.factors[f].n_levels, st.dense_columns(f)
@@ -216,8 +218,9 @@ class Factorisation:
             self.values[f] = values
             S[:m, :m] -= dense.gram(values)
             S[m:, :m] -= dense.transpose_times(values, TX).T
-        flat = TX.swapaxes(0, 1).reshape(self.p, TX.shape[0] * TX.shape[2])  # -1 fails where p = 0
-        S[m:, m:] -= flat @ flat.T
+        if self.p:
+            flat = TX.swapaxes(0, 1).reshape(self.p, -1)
+            S[m:, m:] -= flat @ flat.T
         M[f] = E[f] = None  # large, and no longer needed
 
     def _dense_values(self, f: int) -> FloatArray:
@@ -232,9 +235,9 @@ class Factorisation:
                 raise np.linalg.LinAlgError("the penalised least squares matrix is not positive definite")
         else:
             self.L = S
-        diagonal = np.log(np.diag(self.L))
-        self.log_det_Z = sum(map(blocks.log_determinant, self.C)) + 2.0 * diagonal[:m].sum()
-        self.log_det_X = 2.0 * diagonal[m:].sum()
+        diagonal = 2.0 * np.log(np.diag(self.L))
+        self.log_det_Z = sum(map(blocks.log_determinant, self.C)) + diagonal[:m].sum()
+        self.log_det_X = diagonal[m:].sum()
         if not np.isfinite(self.log_det_Z):
             raise np.linalg.LinAlgError(
                 "a block of the penalised least squares matrix is not positive definite"
@@ -268,7 +271,8 @@ class Factorisation:
                 rhs[h] = rhs[h] - blocks.sum_by(st.parent(f, h), update, st.factors[h].n_levels)
             if m:
                 dense[:m] -= st.dense_cells[f].transpose_times(self.values[f], tf)[:, 0]
-            dense[m:] -= np.einsum("axj,aj->x", self.TX[f], tf[:, 0])
+            if self.p:
+                dense[m:] -= np.einsum("axj,aj->x", self.TX[f], tf[:, 0])
         if len(dense):
             td = solve_triangular(self.L, dense, lower=True)
             quadratic += td @ td
@@ -293,11 +297,13 @@ class Factorisation:
             q, J = st.factors[f].q, st.factors[f].n_levels
             u[f] = dense[st.dense_columns(f)].reshape(q, J)
         for f in reversed(st.chain):
-            rest = t[f][:, 0] - np.einsum("axj,x->aj", self.TX[f], dense[m:])
+            rest = t[f][:, 0]
+            if self.p:
+                rest = rest - np.einsum("axj,x->aj", self.TX[f], dense[m:])
             for h in range(f + 1, st.n_chain):
-                rest -= np.einsum("abj,bj->aj", self.T[f, h], u[h][:, st.parent(f, h)])
+                rest = rest - np.einsum("abj,bj->aj", self.T[f, h], u[h][:, st.parent(f, h)])
             if m:
-                rest -= st.dense_cells[f].times_columns(self.values[f], dense[:m, None])[:, 0]
+                rest = rest - st.dense_cells[f].times_columns(self.values[f], dense[:m, None])[:, 0]
             u[f] = blocks.solve_upper(self.C[f], rest[:, None, :])[:, 0]
         return u
 
