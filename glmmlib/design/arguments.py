@@ -86,6 +86,8 @@ def new_responses(Y: Any, n: int) -> np.ndarray:
         raise DataError(
             f"Y has shape {Y.shape}; it needs {n} rows, one for each row of the fit, and a column a response"
         )
+    if not Y.shape[1]:
+        raise DataError(f"Y has shape {Y.shape}, and so no response: give a column for each")
     if not np.isfinite(Y).all():
         raise DataError(
             f"{int((~np.isfinite(Y)).any(axis=0).sum())} of the {Y.shape[1]} responses hold missing or "

@@ -385,6 +385,10 @@ class Family(MeanRange, ResponseMean, ResidualVariance, Categories, ABC):
         """The family of responses that are no structural zeros: this one, unless it has such zeros."""
         return self
 
+    def absent(self, y: FloatArray) -> list[Any]:
+        """List the ordered categories that a response does not hold; their ends have no estimate."""
+        return []
+
     def as_arguments(self) -> dict[str, Any]:
         """What ``glmer`` is to be given for this family."""
         return {"family": self}

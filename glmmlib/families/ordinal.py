@@ -153,6 +153,10 @@ class Ordinal(Family):
         """Return which category a score is, from 0 on."""
         return np.searchsorted(self.scores, np.asarray(y, float))
 
+    def absent(self, y: FloatArray) -> list[Any]:
+        held = np.isin(self.scores, y)
+        return [level for level, is_held in zip(self.levels, held, strict=True) if not is_held]
+
     def thresholds(self, intercept: float, dispersion: AuxiliaryValue = None) -> dict[str, float]:
         names = [f"{a}|{b}" for a, b in zip(self.levels[:-1], self.levels[1:], strict=True)]
         return dict(zip(names, (self._cuts(dispersion)[..., 1:-1] - intercept).tolist(), strict=True))

@@ -32,6 +32,9 @@ def thresholds(fit: FittedGeneralizedModel) -> pd.DataFrame | None:
     G = gradients(fit, values)
     found = at(fit.solution.estimates)
     se = np.sqrt(np.maximum(np.einsum("rk,kl,rl->r", G, fit.solution.free_cov, G), 0.0))
+    held = np.array([level not in family.absent(fit.solution.observations[0]) for level in family.levels])
+    se[np.cumsum(held)[:-1] == 0] = np.inf  # no response is below this threshold, ...
+    se[np.cumsum(held[::-1])[::-1][1:] == 0] = np.inf  # ... or above it
     if fit.separation is not None:
         K, p = len(found), len(fit.params)
         L = np.hstack([np.zeros((K, p)), np.eye(K)[:, 1:]])

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
+from glmmlib.display.words import listed
 from glmmlib.errors import (
     ConvergenceWarning,
     QuadratureWarning,
@@ -40,6 +43,28 @@ def warn_about(fit: FittedModel, stacklevel: int = 3) -> None:
         )
 
 
+def warn_about_categories(fit: FittedGeneralizedModel, Y: FloatArray, stacklevel: int = 3) -> None:
+    """Warn of responses (n, R) of which some lack a category."""
+    absent = [found for y in Y.T if (found := fit.family.absent(y))]
+    if absent:
+        levels = list(dict.fromkeys(level for found in absent for level in found))
+        warnings.warn(
+            f"{fit.formula!r}: {len(absent)} of {Y.shape[1]} responses have no row {in_category(levels)}, so "
+            "their thresholds beside it are infinite, or equal; all else is as without it.",
+            SeparationWarning,
+            stacklevel=stacklevel,
+        )
+
+
+def in_category(levels: Sequence[Any]) -> str:
+    """Name categories for a message.
+
+    >>> in_category(["low"]), in_category([1, 4])
+    ('in the category low', 'in the categories 1, 4')
+    """
+    return f"in the {'category' if len(levels) == 1 else 'categories'} {listed(levels)}"
+
+
 INFINITE_SD = (
     15.0  # on a logit or log scale: odds or means that differ by a factor of millions between groups
 )
@@ -47,6 +72,14 @@ INFINITE_SD = (
 
 def warn_about_estimates(fit: FittedGeneralizedModel, stacklevel: int = 3) -> None:
     """Warn of what makes the estimates doubtful, the gravest first and alone."""
+    if absent := fit.family.absent(fit.solution.observations[0]):
+        warnings.warn(
+            f"{fit.formula!r}: the response has no row {in_category(absent)}, so the thresholds beside it "
+            "are infinite, or equal; all else is as without it.",
+            SeparationWarning,
+            stacklevel=stacklevel,
+        )
+        return
     if fit.separation is not None:
         warnings.warn(f"{fit.formula!r}: {fit.separation}.", SeparationWarning, stacklevel=stacklevel)
         return

@@ -35,7 +35,7 @@ from glmmlib.likelihood.patience import IN_PIRLS, patience
 from glmmlib.likelihood.quadrature import Quadrature
 from glmmlib.likelihood.solution import Convergence
 from glmmlib.linalg.resources import keep_memory, one_blas_thread
-from glmmlib.models.fit_warnings import warn_about_estimates
+from glmmlib.models.fit_warnings import warn_about_categories, warn_about_estimates
 from glmmlib.models.handed_out import handed_out
 from glmmlib.models.results import MixedModelFit
 from glmmlib.replicates.refits import Refits, refit_many
@@ -600,7 +600,9 @@ class GeneralizedMixedModelFit(MixedModelFit):
         >>> many.sd["herd.Intercept"].quantile([0.05, 0.95]).round(1).tolist()
         [0.2, 0.9]
         """
-        return refit_many(self, Y)
+        many = refit_many(self, Y)
+        warn_about_categories(self, np.asarray(Y, dtype=float))
+        return many
 
     def exp_table(self, level: float = 0.95) -> pd.DataFrame:
         """Return the fixed effects as ratios: odds ratios, rate ratios, mean ratios or hazard ratios.
