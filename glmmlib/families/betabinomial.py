@@ -31,6 +31,10 @@ from glmmlib.types import AuxiliaryValue, FloatArray, Numbers
 
 _FAR = 600.0  # of eta: beyond it the log-density goes on along its asymptotes
 _TINY = 1e-300
+_TERMS, _NODES = (
+    500,
+    40,
+)  # of a sum over trials: how many are added up, and at how many places the rest is asked
 
 
 @dataclass(frozen=True)
@@ -260,9 +264,24 @@ def _at_most(y: FloatArray, n: FloatArray, a: FloatArray, b: FloatArray) -> Floa
 
 
 def _mean_bend(n: FloatArray, a: FloatArray, b: FloatArray) -> FloatArray:
-    """The mean of ``Rising(y, a).second`` over y: the sum of P(y > j) a^2 / (a + j)^2."""
+    """The mean of ``Rising(y, a).second`` over y: the sum of P(y > j) a^2 / (a + j)^2.
+
+    Beyond the first terms y is as good as n times a beta variable, and the sum an integral.
+    """
     below, total = np.zeros(np.shape(a)), np.zeros(np.shape(a))
-    for j, mass in enumerate(_masses(int(np.max(n, initial=1.0)) - 1, n, a, b)):
+    most = int(np.max(n, initial=1.0))
+    for j, mass in enumerate(_masses(min(most, _TERMS) - 1, n, a, b)):
         below = below + mass
         total += np.where(j < n, np.maximum(1.0 - below, 0.0) * (a / (a + j)) ** 2, 0.0)
-    return total
+    return total if most <= _TERMS else total + _rest_of_bend(n, a, b)
+
+
+def _rest_of_bend(n: FloatArray, a: FloatArray, b: FloatArray) -> FloatArray:
+    """The terms from j = _TERMS on, integrated over 1 / (a + j)."""
+    far = np.maximum(n, _TERMS)
+    low, high = 1.0 / (a + far - 0.5), 1.0 / (a + _TERMS - 0.5)
+    total = np.zeros(np.shape(low))
+    for node, share in zip(*np.polynomial.legendre.leggauss(_NODES), strict=True):
+        j = 1.0 / (low + 0.5 * (1.0 + node) * (high - low)) - a
+        total += 0.5 * share * sp.betainc(b, a, np.clip(1.0 - (j + 0.5) / far, 0.0, 1.0))
+    return a**2 * (high - low) * total

@@ -156,7 +156,7 @@ def test_a_coefficient_that_splits_the_inner_categories_is_infinite():
 
 def test_a_refit_without_a_category_says_so(fit):
     y = np.where(bitterness()["rating"] == "3", 2.0, bitterness()["rating"].astype(float))
-    with pytest.warns(SingularFitWarning, match="'3' has no width"):
+    with pytest.warns(SeparationWarning, match="no row in the category 3"):
         fit.refit(y)
 
 
