@@ -1,5 +1,6 @@
 """Fixtures shared by the tests: the course's table of contents, the built site, a real browser."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -15,6 +16,12 @@ NO_BROWSER = "no Chromium or Chrome was found"
 
 def pytest_collection_modifyitems(items):
     mark_slow(items)
+
+
+def pytest_collection_finish():
+    """Thousands of tests stay until the end: the garbage collector need not look at them again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
