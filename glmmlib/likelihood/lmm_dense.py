@@ -1,12 +1,16 @@
-"""The criterion of a small linear model at many thetas at once, whatever its factors: one stack of Cholesky
-factorisations of the whole penalised least squares matrix.
+"""The criterion of a small linear model, whatever its factors, by Cholesky factorisations of the whole
+penalised least squares matrix, with the response as its last column: at many thetas at once, or at one with
+its gradient. For so few columns that is less work than what a sparse matrix needs to be told apart.
 """
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
+from scipy.linalg import lapack
 
-from glmmlib.likelihood.lmm import ProfiledDeviance
+from glmmlib.likelihood.lmm import CANCELLED, ProfiledDeviance
+from glmmlib.linalg.triangular import solve_triangular
 from glmmlib.types import FloatArray
 
 CHUNK_NUMBERS = 1_000_000
@@ -17,12 +21,64 @@ def n_dense_columns(problem: ProfiledDeviance) -> int:
     return sum(f.n_columns for f in problem.structure.factors) + problem.p + 1
 
 
-def scan(problem: ProfiledDeviance, theta: FloatArray) -> FloatArray:
-    """Return the criterion at every theta (S, k), as an array (S,); infinite where there is none."""
-    products = _all_products(problem)
-    step = max(1, CHUNK_NUMBERS // products.size)
-    parts = [_scan(problem, products, theta[s : s + step]) for s in range(0, len(theta), step)]
-    return np.concatenate(parts)
+class DenseCriterion:
+    """The profiled deviance (or REML criterion) of a small model.
+
+    Parameters
+    ----------
+    problem : ProfiledDeviance
+    """
+
+    def __init__(self, problem: ProfiledDeviance) -> None:
+        self.problem, self.products = problem, _all_products(problem)
+
+    def scan(self, theta: FloatArray) -> FloatArray:
+        """Return the criterion at every theta (S, k), as an array (S,); infinite where there is none."""
+        step = max(1, CHUNK_NUMBERS // self.products.size)
+        parts = (theta[s : s + step] for s in range(0, len(theta), step))
+        return np.concatenate([_scan(self.problem, self.products, part) for part in parts])
+
+    def objective(self, theta: FloatArray) -> tuple[float, Any]:
+        """Return the value at theta and a function that gives the gradient, as the problem itself does.
+
+        With T the block diagonal matrix of all Lambdas and ones, the matrix is ``A = T'PT + I`` (without the
+        ones of X and y), and its last squared pivot r2.
+        """
+        problem, k = self.problem, len(self.products)
+        m = k - problem.p - 1
+        T = np.eye(k)
+        for place, L in zip(self._places, problem.Lambdas(theta), strict=True):
+            T[place] = L[:, :, None]
+        PT = self.products @ T
+        A = T.T @ PT
+        A[range(m), range(m)] += 1.0
+        C, failed = lapack.dpotrf(A, lower=1, clean=1)
+        pivots = C.diagonal()
+        r2 = pivots[-1] ** 2
+        if failed or not CANCELLED * problem.yy < r2 < np.inf:
+            return problem.objective(theta)
+        n = k - 1 if problem.reml else m
+        value = 2.0 * np.log(pivots[:n]).sum() + problem.df * (1.0 + np.log(2.0 * np.pi * r2 / problem.df))
+
+        def gradient() -> FloatArray:
+            residual = solve_triangular(C, np.eye(k)[-1], lower=True, trans=True)  # r2's derivatives' root
+            slope = problem.df * np.outer(residual, residual)
+            inverse = lapack.dpotri(C[:n, :n], lower=1)[0]
+            slope[:n, :n] += inverse + np.tril(inverse, -1).T
+            in_T = 2.0 * PT @ slope
+            return problem.covariance.pullback(theta, [in_T[place].sum(axis=2) for place in self._places])
+
+        return float(value + problem.constant), gradient
+
+    @cached_property
+    def _places(self) -> list[Any]:
+        """Where in T the entries of each Lambda stand: rows (q, 1, J) and columns (1, q, J)."""
+        places, start = [], 0
+        for factor in self.problem.structure.factors:
+            at = start + np.arange(factor.n_columns).reshape(factor.q, factor.n_levels)
+            places.append((at[:, None], at[None]))
+            start += factor.n_columns
+        return places
 
 
 def _all_products(problem: ProfiledDeviance):

@@ -9,14 +9,15 @@ stationary point.
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from glmmlib.errors import ModelError
-from glmmlib.likelihood import lmm_dense
 from glmmlib.likelihood.candidates import in_own_valleys, spread_out
 from glmmlib.likelihood.lmm import ProfiledDeviance
 from glmmlib.likelihood.lmm_batch import LinearBatch, suits
+from glmmlib.likelihood.lmm_dense import DenseCriterion, n_dense_columns
 from glmmlib.likelihood.lmm_iterative import IterativeDeviance, solve_gradient
 from glmmlib.likelihood.lmm_levels import newton
 from glmmlib.likelihood.lmm_newton import minimise_all
@@ -29,6 +30,7 @@ EXACT_GROUPS = 1e-6  # below this share of the response's SD the residual one is
 ALMOST_EXACT = 1e-3  # the same for random effects as many as rows
 FEW_ROWS, FEW_EFFECTS = 20_000, 4_000  # up to here a model with one factor is small
 FEW_COLUMNS = 120  # of the whole matrix, up to where a model with several factors is
+DENSE_COLUMNS = 70  # of it, up to where a dense factorisation takes less time than a sparse one
 MANY_CROSSED = 300  # columns of crossed factors, from where on a factorisation costs more than iterations
 MANY_EFFECTS = 20_000  # of one factor: from here on a model is large, whatever else
 SETTLED = 1e-7  # g' H^-1 g of the criterion where Newton's method over slices has ended
@@ -131,10 +133,10 @@ def _inverse(hessian: FloatArray) -> FloatArray:
 
 def _by_quasi_newton(problem: ProfiledDeviance) -> Optimum:
     most = max(f.n_columns for f in problem.structure.factors)
-    if len(problem.structure.factors) > 1 and lmm_dense.n_dense_columns(problem) <= FEW_COLUMNS:
-        return _from_several(problem, _low_places(problem, lmm_dense.scan))
+    if len(problem.structure.factors) > 1 and n_dense_columns(problem) <= FEW_COLUMNS:
+        return _densely(problem)
     if not problem.keeps_rows and most <= FEW_EFFECTS:
-        return _from_several(problem, _low_places(problem, _one_by_one))
+        return _from_several(problem, _low_places(problem, lambda thetas: _one_by_one(problem, thetas)))
     is_large = problem.structure.m > MANY_CROSSED or most > MANY_EFFECTS
     tolerance = 1e-7 if is_large else 1e-10
     if is_large and problem.n_theta > 1 and suits(problem.structure, problem.covariance):
@@ -176,6 +178,14 @@ def _starts(problem: ProfiledDeviance) -> Iterator[tuple[FloatArray, FloatArray]
     yield from first_thetas(problem)
 
 
+def _densely(problem: ProfiledDeviance) -> Optimum:
+    """Look at all sizes by dense matrices, and if they are small descend by them, too."""
+    dense = DenseCriterion(problem)
+    starts = _low_places(problem, dense.scan)
+    is_quick = n_dense_columns(problem) <= DENSE_COLUMNS
+    return _from_several(problem, starts, objective=dense.objective if is_quick else None)
+
+
 def _one_by_one(problem: ProfiledDeviance, thetas: FloatArray) -> FloatArray:
     return np.array([problem.objective(theta)[0] for theta in thetas])
 
@@ -183,24 +193,30 @@ def _one_by_one(problem: ProfiledDeviance, thetas: FloatArray) -> FloatArray:
 def _low_places(problem: ProfiledDeviance, scan: Callable[..., FloatArray]) -> list[FloatArray]:
     information = [np.einsum("aaj->aj", A) for A in problem.cross.A]
     candidates = spread_out(problem.covariance, information)
-    values = scan(problem, candidates.theta)
+    values = scan(candidates.theta)
     order, is_low = candidates.lowest(values[None], MOST_LOOKED_AT)
     chosen = order[0][is_low[0]]
     alone = np.zeros(len(chosen), dtype=int)
-    _, theta = in_own_valleys(
-        alone, candidates.theta[chosen], values[chosen], lambda _, way: scan(problem, way)
-    )
+    _, theta = in_own_valleys(alone, candidates.theta[chosen], values[chosen], lambda _, way: scan(way))
     return list(theta[:MOST_STARTS])
 
 
-def _from_several(problem: ProfiledDeviance, starts: Sequence[FloatArray], n_evaluations: int = 0) -> Optimum:
-    """Return the lowest of the optima that the method of moments and some other places lead to."""
+def _from_several(
+    problem: ProfiledDeviance,
+    starts: Sequence[FloatArray],
+    n_evaluations: int = 0,
+    objective: Callable[..., Any] | None = None,
+) -> Optimum:
+    """Return the lowest of the optima that the method of moments and some other places lead to.
+
+    The criterion may have a way of its own to be computed on the way down.
+    """
     optima = []
     with suppress(np.linalg.LinAlgError):  # where there is no value
-        optima += [_descend(problem, *start, 1e-10) for start in first_thetas(problem)]
+        optima += [_descend(problem, *start, 1e-10, objective) for start in first_thetas(problem)]
     for theta in starts:
         with suppress(np.linalg.LinAlgError):
-            optima.append(_descend(problem, theta, curvature_guess(problem, theta), 1e-10))
+            optima.append(_descend(problem, theta, curvature_guess(problem, theta), 1e-10, objective))
     if not optima:
         raise ModelError(NO_START)
     return _away_from_zero(problem, _lowest(optima, n_evaluations))
@@ -211,8 +227,25 @@ def _lowest(optima, n_evaluations=0):
     return replace(lowest, n_evaluations=n_evaluations + sum(o.n_evaluations for o in optima))
 
 
-def _descend(problem: ProfiledDeviance, theta: FloatArray, H: FloatArray, tolerance: float) -> Optimum:
-    return minimise(problem.objective, theta, H, tolerance=tolerance)
+def _descend(
+    problem: ProfiledDeviance,
+    theta: FloatArray,
+    H: FloatArray,
+    tolerance: float,
+    objective: Callable[..., Any] | None = None,
+) -> Optimum:
+    optimum = minimise(objective or problem.objective, theta, H, tolerance=tolerance)
+    return optimum if objective is None else _judged(problem, optimum)
+
+
+def _judged(problem: ProfiledDeviance, optimum: Optimum) -> Optimum:
+    """Return an optimum that was found by another way to the criterion, with the problem's own numbers."""
+    value, get_gradient = problem.objective(optimum.x)
+    if get_gradient is None:
+        raise np.linalg.LinAlgError("the search ended where the criterion has no value")
+    gradient = get_gradient()
+    decrement = float(gradient @ optimum.inverse_hessian @ gradient)
+    return replace(optimum, value=value, gradient=gradient, decrement=decrement)
 
 
 def _away_from_zero(problem: ProfiledDeviance, optimum: Optimum, is_large: bool = False) -> Optimum:
