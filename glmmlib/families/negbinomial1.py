@@ -138,7 +138,9 @@ class NegativeBinomial1(Family):
         self, y: FloatArray, mu: FloatArray, weights: FloatArray | None = None
     ) -> FloatArray | None:
         extra = np.mean((y - mu) ** 2 / np.maximum(mu, 0.1), axis=-1) - 1.0
-        return np.clip(0.5 * extra, 0.05, 20.0)
+        return np.maximum(
+            0.5 * extra, 0.05
+        )  # too large a start is left in small steps, too small in vast ones
 
     def cdf(
         self,
@@ -216,7 +218,9 @@ class _Parts:
     @cached_property
     def log_ratio(self):
         """log((y + a) / a) - log(1 + phi)."""
-        return np.log1p((self.y - self.mu) / (self.a * (1.0 + self.phi)))
+        whole = self.a + self.mu
+        excess = (self.y - self.mu) / whole
+        return np.where(excess > -0.5, np.log1p(np.maximum(excess, -0.5)), np.log(self.up.z / whole))
 
     @property
     def kernel(self):
