@@ -15,12 +15,16 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from glmmlib.linalg.resources import check_memory
 from glmmlib.types import FloatArray, IntArray
 
 CHUNK_ROWS = 1 << 16  # rows at a time when a pass over the data builds temporary arrays
 MANY_ROWS = 1 << 20  # temporary arrays of so many rows are still small beside data that need them
+CHUNK_NUMBERS = 1_000_000  # of a matrix whose rows are laid out for BLAS
+CHUNK_PRODUCTS = 2_000_000  # of its product, where it is not laid out
+FILLED = 0.25  # of a matrix: from here on its product with a dense one is for BLAS
 CHUNK_PAIRS = 50_000  # pairs at a time in the sums below: fits a processor's cache
 
 
@@ -153,7 +157,8 @@ class DenseCells:
 
     A sparse ``J x m`` matrix pattern that serves two products.  Levels with equally many
     columns are handled together, so that the sums run over rectangular arrays; where more than one entry
-    in twenty is filled, ordinary dense products of BLAS are faster and are used instead.
+    in twenty is filled, ordinary dense products of BLAS are faster and are used instead; of the two products
+    that with a dense matrix is a sparse one up to one entry in four.
     """
 
     def __init__(self, n_levels: int, m: int, parts: Any) -> None:
@@ -174,6 +179,7 @@ class DenseCells:
         self.start = np.concatenate([[0], np.cumsum(count)])
         self.is_full = bool((count == m).all()) and np.array_equal(self.column[:m], np.arange(m))
         self.is_dense = self.is_full or n_levels * m * m < 300.0 * (count.astype(float) ** 2).sum()
+        self.is_filled = level.size > FILLED * n_levels * m
         self.rectangles = [] if self.is_dense else self._rectangles(count)
 
     def _rectangles(self, count):
@@ -192,13 +198,24 @@ class DenseCells:
     def _dense_rows(self, values):
         """Yield chunks of the matrix as dense rows ``(q * levels, m)`` with their slice of positions."""
         q = values.shape[0]
-        step = max(1, 2_000_000 // (q * self.m))
-        for first in range(0, self.n_levels, step):
-            last = min(first + step, self.n_levels)
-            here = slice(self.start[first], self.start[last])
+        for here, first, last in self._chunks(CHUNK_NUMBERS // q):
             W = np.zeros((q, last - first, self.m))
             W[:, self.level[here] - first, self.column[here]] = values[:, here]
             yield here, first, W
+
+    def _sparse_rows(self, values):
+        """Yield the same with q sparse matrices (levels, m) in each chunk."""
+        for here, first, last in self._chunks(CHUNK_PRODUCTS):
+            start = self.start[first : last + 1] - self.start[first]
+            shape = (last - first, self.m)
+            yield here, first, [csr_array((v, self.column[here], start), shape) for v in values[:, here]]
+
+    def _chunks(self, numbers):
+        """Yield slices of positions with their first level and the last, of so many numbers of the matrix."""
+        step = max(1, numbers // self.m)
+        for first in range(0, self.n_levels, step):
+            last = min(first + step, self.n_levels)
+            yield slice(self.start[first], self.start[last]), first, last
 
     def sort(self, values: FloatArray) -> FloatArray:
         """Reorder values ``(q, P)`` from the order of ``parts`` to the order used here."""
@@ -237,8 +254,10 @@ class DenseCells:
             return (self._full_rows(values) @ S).reshape(values.shape)
         out = np.empty_like(values)
         if self.is_dense:
-            for here, first, W in self._dense_rows(values):
-                out[:, here] = (W @ S)[:, self.level[here] - first, self.column[here]]
+            products = self._dense_rows if self.is_filled else self._sparse_rows
+            for here, first, W in products(values):
+                for rows, o in zip(W, out[:, here], strict=True):
+                    o[:] = (rows @ S)[self.level[here] - first, self.column[here]]
             return out
         flat = np.ascontiguousarray(S).ravel()
         for positions in self.rectangles:
