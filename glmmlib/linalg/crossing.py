@@ -79,7 +79,7 @@ class Factor:
         """
         codes = self.codes[first : first + values.size]
         if self.starts is None:
-            return np.bincount(codes, values, minlength=self.n_levels)
+            return np.asarray(np.bincount(codes, values, minlength=self.n_levels), dtype=float)
         low, high = codes[0], codes[-1] + 1
         sums = np.add.reduceat(values, np.maximum(self.starts[low:high] - first, 0))  # of neighbours
         if sums.size == self.n_levels:
