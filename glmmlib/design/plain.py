@@ -1,10 +1,11 @@
-"""Parts of a formula whose terms are 1 and columns of numbers: their matrices need no formula engine."""
+"""Parts of a formula whose terms are 1, numbers and factors: their matrices need no formula engine."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,13 +13,41 @@ import pandas as pd
 from glmmlib.design.variables import Variable
 from glmmlib.formula.algebra import Factor, Term
 
-Plain = dict[str, str | None]
+FEW_LEVELS = 50  # of a factor
+
+
+@dataclass(frozen=True)
+class PlainColumn:
+    """A column of the ``term``-th term: ones, a column of numbers by its name, or the indicator of a level.
+
+    Attributes
+    ----------
+    term : int
+    name : str or None
+        None for ones.
+    level : int or None
+        The number of a level, for a factor.
+    """
+
+    term: int
+    name: str | None = None
+    level: int | None = None
+
+    def values(self, columns: Mapping[str, pd.Series], n: int) -> np.ndarray:
+        """Return the column of n rows, from their clean columns."""
+        if self.name is None:
+            return np.broadcast_to(np.float64(1.0), n)
+        column = columns[self.name]
+        return column.to_numpy() if self.level is None else column.cat.codes.to_numpy() == self.level
+
+
+Plain = dict[str, PlainColumn]
 
 
 @dataclass(frozen=True, eq=False)
 class PlainMatrix:
-    """A model matrix whose columns are those of the data, not copied; it is read like a data frame, which
-    would take longer to make than a small fit to draw its sums.
+    """A model matrix whose columns are those of the data, numbers not copied; it is read like a data frame,
+    which would take longer to make than a small fit to draw its sums.
     """
 
     columns: tuple[str, ...]
@@ -55,26 +84,47 @@ _PLAIN = re.compile(r"(?!Intercept$|[\d.]+$)[\w. ]+")
 
 
 def plain_columns(terms: Sequence[Term], variables: Mapping[str, Variable]) -> Plain | None:
-    """Return for each column of a part the variable that it is, None for the intercept.
+    """Return the columns of a part by their names.
 
+    A factor has treatment contrasts, or, where nothing before it holds the mean, a column for each level.
     Returns None for a part that holds anything else, or nothing at all.
     """
     found: Plain = {}
-    for term in terms:
+    holds_mean = any(not term.factors for term in terms)
+    n = 0
+    for i, term in enumerate(terms):
         if not term.factors:
-            found["Intercept"] = None
-            continue
-        factor = term.factors[0]
-        variable = variables.get(factor.text)
-        is_number = variable is not None and variable.kind in ("number", "whole")
-        if len(term.factors) > 1 or factor.expression is not None or not is_number:
+            new = {"Intercept": PlainColumn(i)}
+        elif len(term.factors) == 1 and term.factors[0].expression is None:
+            factor = term.factors[0]
+            variable, label = variables.get(factor.text), shown_as(factor)
+            if variable is None:
+                return None
+            if variable.kind in ("number", "whole"):
+                new = {label: PlainColumn(i, factor.text)}
+            elif _is_plain_factor(variable):
+                first, mark = (1, "T.") if holds_mean else (0, "")
+                levels = list(enumerate(_levels(variable)))[first:]
+                new = {f"{label}[{mark}{level}]": PlainColumn(i, factor.text, k) for k, level in levels}
+                holds_mean = True
+            else:
+                return None
+        else:
             return None
-        found[shown_as(factor)] = factor.text
-    return found if len(found) == len(terms) > 0 else None
+        found |= new
+        n += len(new)
+    return found if len(found) == n > 0 else None
+
+
+def _is_plain_factor(variable: Variable) -> bool:
+    levels = _levels(variable) if variable.kind == "factor" else []
+    return 2 <= len(levels) <= FEW_LEVELS and all(isinstance(level, str) for level in levels)
+
+
+def _levels(variable: Variable) -> Sequence[Any]:
+    return [] if variable.levels is None else list(variable.levels)
 
 
 def plain_matrix(plain: Plain, columns: Mapping[str, pd.Series], n: int) -> PlainMatrix:
     """Return the model matrix of a plain part, for n rows."""
-    one = np.broadcast_to(np.float64(1.0), n)
-    values = tuple(one if name is None else columns[name].to_numpy() for name in plain.values())
-    return PlainMatrix(tuple(plain), values)
+    return PlainMatrix(tuple(plain), tuple(column.values(columns, n) for column in plain.values()))

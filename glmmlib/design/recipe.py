@@ -97,7 +97,7 @@ class Recipe:
     specs : dict of str to ModelSpec
         formulaic's memory of each part that is not plain.
     plain : dict of str to dict
-        The columns of the parts that need no formulaic: 1, and columns of numbers.
+        The columns of the parts that need no formulaic: 1, columns of numbers, and factors.
     """
 
     parts: Parts
@@ -138,7 +138,9 @@ class Recipe:
     def term_slices(self, key: str) -> list[slice]:
         """Return the columns of each term of a part."""
         if key in self.plain:
-            return [slice(i, i + 1) for i in range(len(self.plain[key]))]
+            counts = np.bincount([column.term for column in self.plain[key].values()])
+            ends = np.cumsum(counts).tolist()
+            return [slice(end - count, end) for end, count in zip(ends, counts.tolist(), strict=True)]
         slices, start = [], 0
         for encoded in self.specs[key].structure:
             slices.append(slice(start, start + len(encoded.columns)))
@@ -163,7 +165,8 @@ class Recipe:
     def is_categorical(self, key: str) -> dict[Factor, bool]:
         """Tell for each factor of a part whether it is coded by contrasts."""
         if key in self.plain:
-            return {factor: False for term in self.parts[key] for factor in term.factors}
+            factors = [factor for term in self.parts[key] for factor in term.factors]
+            return {factor: self.variables[factor.text].kind == "factor" for factor in factors}
         spec = self.specs[key]
         theirs = {str(factor) for factor in spec.factor_contrasts}
         writer = _Writer(self.variables, self.aliases, self.shown)
