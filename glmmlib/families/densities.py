@@ -181,6 +181,9 @@ def _binomial_logit(y: FloatArray, lost: FloatArray, eta: FloatArray, order: int
 
 def binomial_fisher(eta: FloatArray, link: str) -> FloatArray:
     """Expected information of one trial, (dF/deta)^2 / (F (1 - F)), as a product of two safe ratios."""
+    if link == "logit":
+        _, p, q = _logistic(eta)
+        return p * q
     success, failure = _sides(eta, link, 1)
     return -success[1] * failure[1]
 
