@@ -67,7 +67,8 @@ def _with_curvature(problem, beta, theta, tau, factorisation):
     Lambdas = problem.covariance.factors(theta)
     for L, block, factor in zip(Lambdas, inverse.block, problem.structure.factors, strict=True):
         r = np.clip(1.0 - np.einsum("aaj->a", block) / factor.n_levels, 0.1, 1.0)
-        scale = np.outer(np.diag(L) / r, np.diag(L) / r) / factor.n_levels
+        size = np.abs(np.diag(L)) / r  # the sign of a column is arbitrary
+        scale = np.outer(size, size) / factor.n_levels
         guess.append(np.where(np.eye(len(L)) > 0, scale / 4.0, scale / 2.0))
     spread = problem.covariance.inverse_curvature(theta, guess)
     H = np.diag(problem.join(np.zeros(problem.p), spread, np.zeros_like(tau)))

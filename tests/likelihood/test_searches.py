@@ -8,7 +8,7 @@ import pytest
 
 import glmmlib as gl
 from glmmlib.errors import ModelError
-from glmmlib.likelihood import glmm_minimise, lmm_minimise
+from glmmlib.likelihood import glmm_minimise, glmm_start, lmm_minimise
 from glmmlib.likelihood.optimise import minimise
 
 
@@ -135,3 +135,18 @@ def test_a_dispersion_that_runs_off_in_some_rows_has_infinite_errors(family):
         assert np.isfinite(np.diag(fit.cov_params())).all()
         found += bool(fit.singular_terms)
     assert found
+
+
+def test_the_sign_of_a_column_is_no_matter_to_where_a_search_begins():
+    rng = np.random.default_rng(28)
+    g = np.repeat(np.arange(8), 8)
+    d = pd.DataFrame({"g": g, "x": rng.normal(size=64), "z": rng.normal(size=64)})
+    d["k"] = rng.poisson(np.exp(0.5 + 0.4 * d.x + 0.6 * rng.normal(size=8)[g]))
+    problem = gl.glmer("k ~ x + (x + z | g)", d, family="poisson").solution.problem
+    theta = np.array([0.3, 0.1, -0.1, 0.2, 0.05, 0.1])
+    x, H = glmm_start.parameters_at(problem, theta)
+    assert (np.diag(H)[problem.p :] < 1.0).all()
+    for signs in ([1, 1, 1, -1, -1, 1], [-1, -1, -1, 1, 1, -1]):
+        other, other_H = glmm_start.parameters_at(problem, theta * signs)
+        np.testing.assert_allclose(other[: problem.p], x[: problem.p], rtol=1e-6)
+        np.testing.assert_allclose(other_H, H, rtol=1e-6, atol=1e-12)
