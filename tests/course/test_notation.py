@@ -76,7 +76,8 @@ def test_intra_class_correlation_is_written_icc_and_rho_is_a_correlation_of_effe
 def test_letters_with_two_jobs_are_these_few():
     section = NOTATION.split("## Letters with two jobs")[1].split("\n## ")[0]
     letters = re.findall(r"^(\$.*)\n: ", section, flags=re.M)
-    assert letters == [r"$\sigma_a$ and $\sigma_0$", "$w$", "$v$", r"$\pi$", "$p$", "$F$", "$B$", "$t$"]
+    named = [r"$\sigma_a$ and $\sigma_0$", "$w$", "$v$", r"$\pi$", "$p$", "$F$", "$B$", "$t$"]
+    assert letters == [*named, "$b$ and $u$", "$L$", "$N$", "$d$"]
 
 
 MEANING = {
