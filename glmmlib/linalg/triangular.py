@@ -25,9 +25,9 @@ def solve_triangular(a: FloatArray, b: FloatArray, lower: bool = False, trans: b
     """
     if not b.size:
         return np.zeros(b.shape)
-    if a.flags.f_contiguous:
+    if a.strides[0] < a.strides[1]:  # LAPACK's order, or a corner of a matrix that is in it
         x, failed = dtrtrs(a, b, lower=lower, trans=trans)
-    else:  # the transpose is LAPACK's order: no copy
+    else:  # its transpose is
         x, failed = dtrtrs(a.T, b, lower=not lower, trans=not trans)
     if failed:
         raise np.linalg.LinAlgError(f"a triangular matrix is singular: diagonal entry {failed} is zero")

@@ -7,7 +7,7 @@ import scipy.linalg
 from glmmlib.linalg.triangular import solve_triangular
 
 
-@pytest.mark.parametrize("order", ["C", "F", "strided"])
+@pytest.mark.parametrize("order", ["C", "F", "strided", "corner"])
 @pytest.mark.parametrize("lower", [False, True])
 @pytest.mark.parametrize("trans", [False, True])
 @pytest.mark.parametrize("k", [None, 0, 1, 3])
@@ -18,6 +18,9 @@ def test_as_scipy(order, lower, trans, k):
     kept = b.copy()
     if order == "strided":
         given, right = np.repeat(np.repeat(a, 2, axis=0), 2, axis=1)[::2, ::2], np.repeat(b, 2, axis=0)[::2]
+    elif order == "corner":
+        given, right = np.zeros((6, 6), order="F")[:4, :4], b
+        given[:] = a
     else:
         given, right = np.array(a, order=order), np.array(b, order=order)
     found = solve_triangular(given, right, lower=lower, trans=trans)
