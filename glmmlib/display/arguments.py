@@ -116,6 +116,12 @@ def check_labels(name: str, value: Any) -> None:
             raise ModelError(f"{name} is a name or a list of names; {_shown(one)} is none")
 
 
+def check_table(name: str, value: Any) -> None:
+    """Refuse what is no DataFrame."""
+    if not hasattr(value, "pivot") or not hasattr(value, "columns"):
+        raise ModelError(f"{name} is a DataFrame, not {_shown(value)}")
+
+
 def check_function(name: str, value: Any) -> None:
     """Refuse what cannot be called."""
     if not callable(value):
@@ -180,7 +186,10 @@ KINDS: dict[str, Callable[[str, Any], None]] = {
     "statistic": check_function,
     "formula": check_formula,
     "n_refits": check_count,
+    "bins": check_count,
     "max_distance": check_positive,
+    "table": check_table,
+    **dict.fromkeys(("slope", "intercept"), check_number),
     **dict.fromkeys(
         (
             "cond_sd",

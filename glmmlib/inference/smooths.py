@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
-from glmmlib.display.arguments import checked_level
+from glmmlib.display.arguments import checked, checked_level
 from glmmlib.display.words import listed, meant
 from glmmlib.errors import DataError, ModelError
 from glmmlib.fitted import FittedModel
@@ -24,6 +24,7 @@ from glmmlib.types import ArrayLike
 GRID = 200  # points over the range of the data
 
 
+@checked
 def smooths(fit: FittedModel) -> pd.DataFrame:
     """Return how much each smooth curve ``s(x)`` of a fit bends.
 
@@ -62,6 +63,7 @@ def smooths(fit: FittedModel) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
+@checked
 def smooth_curve(
     fit: FittedModel, name: str | None = None, at: ArrayLike | None = None, level: float = 0.95
 ) -> pd.DataFrame:

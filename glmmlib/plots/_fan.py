@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from glmmlib.display.arguments import checked
 from glmmlib.palette import DATA, GROUPS, TRUTH
 from glmmlib.plots._axes import Axes, axes
 from glmmlib.theory.deviations import deviations
@@ -12,6 +13,7 @@ from glmmlib.theory.deviations import deviations
 GREEN = GROUPS[5]
 
 
+@checked
 def fan(
     slope: float,
     sd: tuple[float, float],

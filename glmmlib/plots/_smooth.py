@@ -1,5 +1,6 @@
 """A smooth curve of a fit, with its pointwise intervals."""
 
+from glmmlib.display.arguments import checked
 from glmmlib.fitted import FittedModel
 from glmmlib.inference.smooths import smooth_curve
 from glmmlib.palette import DATA, MODEL
@@ -9,6 +10,7 @@ from glmmlib.types import ArrayLike
 BAND, DOTS = 0.2, 0.5
 
 
+@checked
 def smooth(
     fit: FittedModel,
     name: str | None = None,
