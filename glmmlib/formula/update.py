@@ -43,7 +43,8 @@ def changed_formula(old: MixedFormula, text: str) -> str:
         raise FormulaError(
             "nothing stands on the right of '~': write a dot for what was there", text, len(text)
         )
-    fixed, random, offsets = [], [], []
+    fixed, offsets = [], []
+    random: list[str] = []
     for summand in summands(right, text):
         piece = summand.spelt(text)
         if piece == "." and not summand.is_minus:

@@ -215,7 +215,7 @@ def _fields(state: State) -> list[FloatArray]:
     return [getattr(state, f.name) for f in fields(state)]
 
 
-def _take(state: State, keep: BoolArray) -> State:
+def _take(state: State, keep: BoolArray | IntArray) -> State:
     return State(*(array[keep] for array in _fields(state)))
 
 
