@@ -127,7 +127,8 @@ def _short(text: str) -> str:
 def _unparsed(tree: ast.expr, originals: dict[str, str]) -> str:
     text = ast.unparse(tree)
     for other, original in originals.items():
-        text = re.sub(rf"\b{other}\b", lambda _, name=original: in_expression(name), text)
+        spelt = in_expression(original).replace("\\", r"\\")
+        text = re.sub(rf"\b{other}\b", spelt, text)
     return text
 
 
