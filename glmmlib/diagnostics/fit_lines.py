@@ -69,6 +69,10 @@ def _singularity(fit):
             "all variances are positive and no correlation is plus or minus one",
         )
     sentences = "; ".join(fit.singular_terms)
+    if fit.singular_terms == (fit.no_residual,):
+        return Line(
+            "singularity", LOOK, smallest, shown, f"{sentences}: are the rows measured without error?"
+        )
     return Line("singularity", LOOK, smallest, shown, f"{sentences}: {structure.boundary_advice}")
 
 

@@ -18,6 +18,8 @@ from glmmlib.linalg.pls import Factorisation
 from glmmlib.linalg.triangular import solve_triangular
 from glmmlib.types import FloatArray, IntArray
 
+AT_FLOOR = 100.0  # times the least residual sum of squares: so near, -2 log L no longer depends on it
+
 
 class LinearSolution(Solution):
     """The likelihood (or REML criterion) of a linear mixed model.
@@ -73,6 +75,11 @@ class LinearSolution(Solution):
         return self.problem.at(self.standard_Lambdas)
 
     @property
+    def is_without_residual(self) -> bool:
+        """Does a process in time or space leave no residual variation beside it?"""
+        return self.problem.least_share > 0.0 and self.point.r2 < AT_FLOOR * self.problem.least_r2
+
+    @property
     def sigma(self) -> float:
         """The residual SD."""
         assert self.estimates.auxiliary is not None, "a linear model has a residual SD"
@@ -97,9 +104,9 @@ class LinearSolution(Solution):
         problem, factorisation, sigma2 = self.problem, self.point.factorisation, self.sigma**2
         value = factorisation.log_det_Z + problem.constant + problem.df * np.log(2.0 * np.pi * sigma2)
         if problem.reml:
-            return float(value + factorisation.log_det_X + self.point.r2 / sigma2)
+            return float(value + factorisation.log_det_X + self.point.penalised / sigma2)
         more = self._root_of_information.T @ self._shift
-        return float(value + (self.point.r2 + more @ more) / sigma2)
+        return float(value + (self.point.penalised + more @ more) / sigma2)
 
     @cached_property
     def beta_cov(self) -> FloatArray:

@@ -43,16 +43,19 @@ EXACT_MEAN = 1e-13  # residual SD over that of the response: below this the fixe
 CANCELLED = (
     1e-8  # a residual sum of squares below this share of the response's is summed over the rows instead
 )
-# A process in time or space may fit best without any residual variation beside it: theta then runs to
-# infinity, and what is left of the sum of squares loses its digits.
-WITHOUT_NUGGET = 1e-9
+# A process in time or space may fit best without any residual variation beside it. Theta would run to
+# infinity, so the residual sum of squares has a floor, this share of the response's: -2 log L errs by 1e-6.
+WITHOUT_NUGGET = 1e-8
+NEAR_FLOOR = 1e-4  # of the response's sum of squares: on the way to the floor more digits are needed
 MOST_DENSE = 3_000  # columns of crossed factors: beyond, each of some ten factorisations takes seconds
 NEARLY_SINGULAR = 1e-3  # smallest singular value of a Lambda: below this sums over levels lose their digits
 
 
 @dataclass(frozen=True, eq=False)
 class Point:
-    """The model at one value of theta (all in standardised coordinates)."""
+    """The model at one value of theta (all in standardised coordinates); ``share`` is what the penalised
+    residual sum of squares is of ``r2``, which may have met its floor.
+    """
 
     Lambda: Sequence[FloatArray]
     value: float
@@ -60,6 +63,12 @@ class Point:
     u: list
     beta: np.ndarray
     r2: float
+    share: float = 1.0
+
+    @property
+    def penalised(self) -> float:
+        """The penalised residual sum of squares itself."""
+        return self.share * self.r2
 
 
 class ProfiledDeviance:
@@ -99,7 +108,9 @@ class ProfiledDeviance:
         self.covariance = CovarianceParameters(groups[k].covariance for k in self.structure.order)
         self.n_theta = self.covariance.size
         self._last: dict[bytes, Point] | None = None
-        self.least_share = 0.0 if self.covariance.is_linear else WITHOUT_NUGGET
+        self.least_share, self.cancelled = (
+            (0.0, CANCELLED) if self.covariance.is_linear else (WITHOUT_NUGGET, NEAR_FLOOR)
+        )
         self._sum_products(y, X, weights, offset)
         self._choose(reml)
 
@@ -217,7 +228,7 @@ class ProfiledDeviance:
 
     @property
     def least_r2(self) -> Any:
-        """The residual sum of squares from which on there is a value."""
+        """The floor of the residual sum of squares; zero for random effects without a process."""
         return self.least_share * self.yy
 
     # -- theta and Lambda ------------------------------------------------------------------------------
@@ -252,14 +263,18 @@ class ProfiledDeviance:
         rhs = [L.T @ Zy for L, Zy in zip(Lambdas, self.Zy, strict=True)]
         u, beta, explained = factorisation.solve(rhs, self.Xy)
         r2 = self.yy - explained
-        if r2 < CANCELLED * self.yy:
+        if r2 < self.cancelled * self.yy:
             r2 = self._penalised_square(Lambdas, u, beta)
-        if not r2 > self.least_r2:
+        if not (r2 > 0.0 or self.least_share):
             raise np.linalg.LinAlgError("the residual sum of squares is zero, or a difference without digits")
-        value = factorisation.log_det_Z + self.df * (1.0 + np.log(2.0 * np.pi * r2 / self.df)) + self.constant
+        found, r2 = r2, max(r2, self.least_r2)
+        share = found / r2
+        value = (
+            factorisation.log_det_Z + self.df * (share + np.log(2.0 * np.pi * r2 / self.df)) + self.constant
+        )
         if self.reml:
             value += factorisation.log_det_X
-        return Point(Lambdas, float(value), factorisation, u, beta, float(r2))
+        return Point(Lambdas, float(value), factorisation, u, beta, float(r2), float(share))
 
     def _fixed_residual(self, beta: FloatArray):
         """Return ``y - X beta - offset`` for beta beyond least squares."""

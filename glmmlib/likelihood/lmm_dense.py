@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy.linalg import lapack
 
-from glmmlib.likelihood.lmm import CANCELLED, ProfiledDeviance
+from glmmlib.likelihood.lmm import ProfiledDeviance
 from glmmlib.linalg.triangular import solve_triangular
 from glmmlib.types import FloatArray
 
@@ -55,7 +55,7 @@ class DenseCriterion:
         C, failed = lapack.dpotrf(A, lower=1, clean=1)
         pivots = C.diagonal()
         r2 = pivots[-1] ** 2
-        if failed or not CANCELLED * problem.yy < r2 < np.inf:
+        if failed or not problem.cancelled * problem.yy < r2 < np.inf:
             return problem.objective(theta)
         n = k - 1 if problem.reml else m
         value = 2.0 * np.log(pivots[:n]).sum() + problem.df * (1.0 + np.log(2.0 * np.pi * r2 / problem.df))
@@ -119,9 +119,10 @@ def _scan(problem: ProfiledDeviance, products: Any, theta: FloatArray):
     M[:, np.arange(m), np.arange(m)] += 1.0
     pivots = np.einsum("skk->sk", _cholesky(M))
     with np.errstate(invalid="ignore", divide="ignore"):
-        r2 = pivots[:, -1] ** 2
+        r2 = np.maximum(pivots[:, -1] ** 2, problem.least_r2)
+        share = pivots[:, -1] ** 2 / r2
         value = 2.0 * np.log(pivots[:, : -1 if problem.reml else m]).sum(axis=1)
-        value += problem.df * (1.0 + np.log(2.0 * np.pi * r2 / problem.df)) + problem.constant
+        value += problem.df * (share + np.log(2.0 * np.pi * r2 / problem.df)) + problem.constant
     return np.where(np.isfinite(value), value, np.inf)
 
 

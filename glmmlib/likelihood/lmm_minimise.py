@@ -36,6 +36,11 @@ MANY_EFFECTS = 20_000  # of one factor: from here on a model is large, whatever 
 SETTLED = 1e-7  # g' H^-1 g of the criterion where Newton's method over slices has ended
 CLOSE = 1e-4  # g' H^-1 g at which iterations end and factorisations begin
 MOST_STARTS, MOST_LOOKED_AT = 5, 20
+MOST_STEPS, FEW_ITERATIONS = (
+    10,
+    60,
+)  # with a process that may leave no residual: of Newton's method, before it
+ENTIRE = 0.99  # of the residual sum of squares at its floor: a process without residual variation beside it
 LOOSE = 1e-9  # of the criterion: two ways to compute it agree better, where neither has lost its digits
 NO_RESIDUAL = (
     "the random effects reproduce the response: without residual variation the likelihood has "
@@ -72,12 +77,25 @@ def minimise_deviance(problem: ProfiledDeviance) -> Optimum:
     if is_small and problem.keeps_rows and suits(problem.structure, problem.covariance):
         optimum = _by_newton(problem)
     else:
-        optimum = _checked(problem, _by_quasi_newton(problem))
+        optimum = _by_quasi_newton(problem)
+        if problem.least_share and not optimum.converged:
+            optimum = _without_nugget(problem, optimum)
+        optimum = _checked(problem, optimum)
     return _snap(problem, optimum)
 
 
 def _checked(problem, optimum):
-    _check_residual(problem, problem.at(problem.Lambdas(optimum.x)).r2)
+    """Refuse an optimum without residual variation, unless a process in time or space takes its place.
+
+    The criterion with its residual variance held at the floor falls with that floor, by ``df (1 - share)``
+    in its logarithm: not at all where the process reproduces the response as it does any other, and without
+    end where it does so because the response is constant in groups, say.
+    """
+    point = problem.at(problem.Lambdas(optimum.x))
+    if problem.least_share and point.share < ENTIRE:
+        raise ModelError(NO_RESIDUAL)
+    if not problem.least_share:
+        _check_residual(problem, point.r2)
     return optimum
 
 
@@ -91,6 +109,29 @@ def least_residual(problem: ProfiledDeviance) -> float:
         sum(factor.n_columns for factor in problem.structure.factors) >= problem.n or problem.is_saturated
     )
     return (ALMOST_EXACT if is_full else EXACT_GROUPS) ** 2
+
+
+def _without_nugget(problem: ProfiledDeviance, optimum: Optimum) -> Optimum:
+    """Go on by Newton's method where a process leaves no residual variation: there theta is large in one
+    direction, and the curvature jumps where the residual variance meets its floor.
+    """
+    x, value = optimum.x, optimum.value
+    for _ in range(MOST_STEPS):
+        hessian = gradient_hessian(problem.gradient, x, 1e-4 * np.maximum(np.abs(x), 0.1))
+        if not np.isfinite(hessian).all():
+            break
+        inverse, gradient = _inverse(hessian), problem.gradient(x)
+        decrement = float(gradient @ inverse @ gradient)
+        if abs(decrement) < SETTLED:
+            message, path = "converged", ((x, value),)
+            n_evaluations = optimum.n_evaluations
+            return Optimum(x, value, gradient, abs(decrement), n_evaluations, True, message, inverse, path)
+        places = [x - share * inverse @ gradient for share in (1.0, 0.25, 0.05)]
+        new = min(places, key=lambda place: problem.objective(place)[0])
+        if not problem.objective(new)[0] < value:
+            break
+        x, value = new, problem.objective(new)[0]
+    return optimum
 
 
 def _check_residual(problem, r2):
@@ -234,7 +275,9 @@ def _descend(
     tolerance: float,
     objective: Callable[..., Any] | None = None,
 ) -> Optimum:
-    optimum = minimise(objective or problem.objective, theta, H, tolerance=tolerance)
+    most = FEW_ITERATIONS if problem.least_share else 500
+    objective_or_own = objective or problem.objective
+    optimum = minimise(objective_or_own, theta, H, tolerance=tolerance, max_iterations=most)
     return optimum if objective is None else _judged(problem, optimum)
 
 

@@ -99,8 +99,9 @@ class ReducedDesign:
         ty = self.U @ E
         E = E - self.U.T @ ty
         rest = np.einsum("nr,nr->r", E, E)
-        beta = solve_triangular(problem.R, beta).T if self.p else beta.T
-        return ReducedResponses(beta, cy, ty.T, rest, yy, yy <= problem.least_square(total, beta))
+        coefficients: FloatArray = (solve_triangular(problem.R, beta) if self.p else beta).T
+        is_exact = yy <= problem.least_square(total, coefficients)
+        return ReducedResponses(coefficients, cy, ty.T, rest, yy, is_exact)
 
     def _all_apart(self, E: FloatArray) -> tuple[FloatArray, FloatArray]:
         n, R = E.shape

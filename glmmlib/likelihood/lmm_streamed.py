@@ -63,7 +63,7 @@ class StreamedDeviance(WithoutRows, ProfiledDeviance):
         self.covariance = CovarianceParameters(iter([group.covariance]))
         self.n_theta = self.covariance.size
         self._last = None
-        self.least_share = 0.0
+        self.least_share, self.cancelled = 0.0, CANCELLED
         self._read(sums, fixed, group.factor.to_standard)
         self._choose(reml)
 

@@ -275,7 +275,7 @@ class Factorisation:
                 dense[m:] -= np.einsum("axj,aj->x", self.TX[f], tf[:, 0])
         if len(dense):
             td = solve_triangular(self.L, dense, lower=True)
-            quadratic += td @ td
+            quadratic += float(td @ td)
             dense = solve_triangular(self.L, td, lower=True, trans=True)
         return self._back_substitute(t, dense), dense[m:], quadratic
 
@@ -284,7 +284,7 @@ class Factorisation:
         quadratic form in the matrix itself.
         """
         t = [rng.standard_normal((len(C), 1, C.shape[2])) for C in self.C]
-        dense = rng.standard_normal(len(self.L))
+        dense: FloatArray = rng.standard_normal(len(self.L))
         quadratic = sum(float(np.vdot(x, x)) for x in (*t, dense))
         if len(dense):
             dense = solve_triangular(self.L, dense, lower=True, trans=True)

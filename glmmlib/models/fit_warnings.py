@@ -34,10 +34,14 @@ def warn_about(fit: FittedModel, stacklevel: int = 3) -> None:
             stacklevel=stacklevel,
         )
     if fit.singular_terms:
+        advice = (
+            ": the process alone describes the rows, and a second measurement in a place would repeat it"
+            if fit.singular_terms == (fit.no_residual,)
+            else ", but the data do not support this much variation; consider a simpler random-effects term"
+        )
         warnings.warn(
             f"Singular fit: {'; '.join(fit.singular_terms)}.  The estimates are valid maximum likelihood "
-            "answers, but"
-            " the data do not support this much variation; consider a simpler random-effects term.",
+            f"answers{advice}.",
             SingularFitWarning,
             stacklevel=stacklevel,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -318,6 +319,17 @@ class LinearMixedModelFit(MixedModelFit):
             sds = found.sd.to_dict()
         groups = [group_covariance(g, estimates.theta, self.scale) for g in self.groups]
         return VarCorr(groups, sds, found)
+
+    @property
+    def no_residual(self) -> str:
+        if not getattr(self.solution, "is_without_residual", False):
+            return ""
+        return "the residual variance is estimated as zero beside a process that takes its place"
+
+    @cached_property
+    def singular_terms(self) -> tuple[str, ...]:
+        """One sentence for each random-effects term, and for the residuals, on the boundary."""
+        return (*super().singular_terms, *filter(None, [self.no_residual]))
 
     @property
     def model_text(self) -> str:

@@ -373,6 +373,11 @@ class MixedModelFit(AuxiliaryParameters, ABC):
     # -- fit ---------------------------------------------------------------------------------------------
 
     @property
+    def no_residual(self) -> str:
+        """In words, where nothing is left for the residuals; "" elsewhere."""
+        return ""
+
+    @property
     def statistic(self) -> str:
         return self.solution.statistic
 

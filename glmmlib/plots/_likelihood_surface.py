@@ -175,8 +175,10 @@ class _OneTheta(_Surface):
         df, columns = self.fit.solution.problem.df, []
         for theta in x:
             point = self.point(np.array([theta]))
-            profiled_out = df * (1.0 + np.log(2.0 * np.pi * point.r2 / df))
-            columns.append(point.value - profiled_out + df * np.log(2.0 * np.pi * y**2) + point.r2 / y**2)
+            profiled_out = df * (point.share + np.log(2.0 * np.pi * point.r2 / df))
+            columns.append(
+                point.value - profiled_out + df * np.log(2.0 * np.pi * y**2) + point.penalised / y**2
+            )
         return np.array(columns).T
 
     def axes(self, x: FloatArray, y: FloatArray, path: FloatArray) -> tuple[FloatArray, FloatArray]:

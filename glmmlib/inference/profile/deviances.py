@@ -62,23 +62,25 @@ class LinearDeviance:
         """Return the deviance and a function giving its derivatives in factors, rest and the held
         coefficient.
         """
-        problem, shrink = self.problem, np.exp(-rest[0])
+        problem, least = self.problem, np.sqrt(self.problem.least_r2 / self.problem.n)
+        is_least = self.sigma * np.exp(rest[0]) < least  # a process without a nugget: see lmm.WITHOUT_NUGGET
+        shrink = self.sigma / least if is_least else np.exp(-rest[0])
         s2 = (self.sigma / shrink) ** 2
-        point, multiplier = problem.at([shrink * L for L in factors]), 0.0
+        point, multiplier, c = problem.at([shrink * L for L in factors]), 0.0, 0.0
         if self.holds_coefficient:
             zero = [np.zeros_like(u) for u in point.u]
             du, dbeta, c = point.factorisation.solve(zero, self.a)
             multiplier = (value - self.origin - self.a @ point.beta) / c
             u = [x + multiplier * d for x, d in zip(point.u, du, strict=True)]
-            point = replace(point, u=u, beta=point.beta + multiplier * dbeta, r2=point.r2 + multiplier**2 * c)
-        n, r2 = problem.n, point.r2
+            point = replace(point, u=u, beta=point.beta + multiplier * dbeta)
+        n, r2 = problem.n, point.penalised + multiplier**2 * c
         deviance = point.factorisation.log_det_Z + problem.constant + n * np.log(2.0 * np.pi * s2) + r2 / s2
 
         def derivatives() -> tuple[list[FloatArray], FloatArray, float]:
             # with n s2 for r2 the gradient is that at this sigma, not at the sigma that would be best
             G = problem.gradient_matrices(replace(point, r2=n * s2))
             inner = sum(np.vdot(g, L) for g, L in zip(G, point.Lambda, strict=True))
-            rest_gradient = np.array([2.0 * n - 2.0 * r2 / s2 - inner])
+            rest_gradient = np.array([0.0 if is_least else 2.0 * n - 2.0 * r2 / s2 - inner])
             return [shrink * g for g in G], rest_gradient, 2.0 * multiplier / s2
 
         return deviance, derivatives
