@@ -72,6 +72,8 @@ class MixedModelFit(AuxiliaryParameters, ABC):
         Is some variance zero, or some correlation plus or minus one?
     singular_terms : tuple of str
         One sentence for each random-effects term of which that is true.
+    no_residual : str
+        The sentence of a residual variance of zero, else empty.
     separation : Separation or None
         The coefficients without a finite estimate, if there are any; a linear model has none.
     convergence : Convergence
