@@ -19,7 +19,7 @@ from glmmlib.families.support import Support
 from glmmlib.families.weighting import over, times, weighted
 from glmmlib.types import AuxiliaryValue, FloatArray, Numbers
 
-_ALL_GAMMA = 1e-12  # a k / (k + mu) below which the Poisson's scatter is nothing beside that of its mean
+_ALL_GAMMA = 1e-12  # a phi / (phi + mu) below which the Poisson's scatter is nothing beside that of its mean
 
 
 class _Counts(Family):
@@ -132,15 +132,16 @@ class Poisson(_Counts):
 
 @dataclass(frozen=True)
 class NegativeBinomial(_Counts):
-    """Overdispersed counts, NB2: Var(y) = mu + mu^2 / k with k = `dispersion`.
+    """Overdispersed counts, NB2: Var(y) = mu + mu^2 / phi with phi = `dispersion`.
 
-    log p = log Gamma(y + k) - log Gamma(k) - log y! + y log(mu / (mu + k)) + k log(k / (mu + k)): a Poisson
-    whose mean is multiplied by a gamma variable of mean 1 and variance 1 / k.
+    log p = log Gamma(y + phi) - log Gamma(phi) - log y! + y log(mu / (mu + phi)) + phi log(phi / (mu + phi)):
+    a Poisson whose mean is multiplied by a gamma variable of mean 1 and variance 1 / phi.
 
     Examples
     --------
     >>> y, eta = np.array(2.0), np.log(3.0)
-    >>> [round(float(NegativeBinomial().logpdf(y, eta, dispersion=k)), 4) for k in (1.0, 100.0, 1e10)]
+    >>> nb = NegativeBinomial()
+    >>> [round(float(nb.logpdf(y, eta, dispersion=phi)), 4) for phi in (1.0, 100.0, 1e10)]
     [-1.9617, -1.501, -1.4959]
     """
 
@@ -150,15 +151,15 @@ class NegativeBinomial(_Counts):
     links = (Log(),)
     auxiliary = (
         Auxiliary(
-            symbol="k",
-            sentence="The dispersion was k = {}, where the variance given the random effects is "
-            "mean + mean²/k.",
-            boundary="the dispersion k runs to infinity: the counts scatter as a Poisson model has it "
+            symbol="phi",
+            sentence="The dispersion was phi = {}, where the variance given the random effects is "
+            "mean + mean²/phi.",
+            boundary="the dispersion phi runs to infinity: the counts scatter as a Poisson model has it "
             "(family='poisson')",
         ),
     )
-    law = "mean + mean²/k"
-    limits = {"poisson": "the dispersion k is infinite (a Poisson distribution)"}
+    law = "mean + mean²/phi"
+    limits = {"poisson": "the dispersion phi is infinite (a Poisson distribution)"}
 
     def derivatives(
         self,
@@ -173,12 +174,12 @@ class NegativeBinomial(_Counts):
     def constant(
         self, y: FloatArray, weights: FloatArray | None = None, dispersion: AuxiliaryValue = None
     ) -> Numbers:
-        # log Gamma(y + k) - log Gamma(k) - y log k by Stirling, for the difference of two gammaln loses all
-        # digits
-        def log_ratio(y, k=dispersion):
-            u = y / k
-            smooth = k * (log1pmx(u) + u * np.log1p(u)) - 0.5 * np.log1p(u)
-            return smooth + stirling_remainder(y + k) - stirling_remainder(k) - sp.gammaln(y + 1)
+        # log Gamma(y + phi) - log Gamma(phi) - y log phi by Stirling, for a difference of two gammaln
+        # loses all digits
+        def log_ratio(y, phi=dispersion):
+            u = y / phi
+            smooth = phi * (log1pmx(u) + u * np.log1p(u)) - 0.5 * np.log1p(u)
+            return smooth + stirling_remainder(y + phi) - stirling_remainder(phi) - sp.gammaln(y + 1)
 
         return times(per_count(log_ratio, y) if np.ndim(dispersion) == 0 else log_ratio(y), weights)
 
@@ -250,11 +251,11 @@ class NegativeBinomial(_Counts):
         rng: Any = None,
     ) -> FloatArray:
         mu = self.link.inverse(eta)
-        k = np.broadcast_to(dispersion, mu.shape)
-        return poisson_draws(mu * (rng.standard_gamma(k) / k), rng)
+        phi = np.broadcast_to(dispersion, mu.shape)
+        return poisson_draws(mu * (rng.standard_gamma(phi) / phi), rng)
 
 
-def _shares(mu, k):
-    """k / (k + mu) and mu / (k + mu), also for a mean of zero or infinity."""
+def _shares(mu, phi):
+    """phi / (phi + mu) and mu / (phi + mu), also for a mean of zero or infinity."""
     with np.errstate(divide="ignore", over="ignore"):
-        return 1.0 / (1.0 + mu / k), 1.0 / (1.0 + k / np.asarray(mu, float))
+        return 1.0 / (1.0 + mu / phi), 1.0 / (1.0 + phi / np.asarray(mu, float))

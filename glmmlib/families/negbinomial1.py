@@ -67,7 +67,7 @@ class NegativeBinomial1(Family):
     ratios = {Log: "rate ratio"}
     law = "(1 + phi) mean"
     limits = {"poisson": "the dispersion phi is zero (a Poisson distribution)"}
-    remedy_for_spread = "family='negbinomial', whose variance is mean + mean²/k"
+    remedy_for_spread = "family='negbinomial', whose variance is mean + mean²/phi"
 
     def all_alike(self, sign: int) -> str:
         return "every count is zero"

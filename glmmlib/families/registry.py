@@ -8,7 +8,7 @@ family             links (the first is the default)  variance of one response   
 =================  ================================  ===========================  ==========================
 ``"binomial"``     logit, probit, cloglog            mu (1 - mu) / n              w = n, the trials
 ``"poisson"``      log, sqrt, identity               mu                           w times the log-density
-``"negbinomial"``  log                               mu + mu^2 / k                w times the log-density
+``"negbinomial"``  log                               mu + mu^2 / phi              w times the log-density
 ``"negbinomial1"`` log                               (1 + phi) mu                 w times the log-density
 ``"gamma"``        log, inverse                      phi mu^2                     phi / w in the place of phi
 ``"beta"``         logit                             mu (1 - mu) / (1 + phi)      w times the log-density
@@ -18,13 +18,13 @@ family             links (the first is the default)  variance of one response   
                                                      scores
 =================  ================================  ===========================  ==========================
 
-``dispersion`` is k for the negative binomial (R's theta, Hilbe's 1 / alpha; large k is nearly Poisson), and
-phi for the one whose variance is proportional to the mean (glmmTMB's nbinom1; small phi is nearly Poisson),
-for the gamma (its shape is 1 / phi), the beta and the beta-binomial (a large phi is little scatter). For the
+``dispersion`` is phi: of the negative binomial (R's theta, Hilbe's 1 / alpha; large phi is nearly Poisson),
+of the one whose variance is proportional to the mean (glmmTMB's nbinom1; small phi is nearly Poisson), of the
+gamma (its shape is 1 / phi), the beta and the beta-binomial (a large phi is little scatter). For the
 binomial and the beta-binomial family the response `y` is the number of successes, `weights` the number of
 trials, and mu the probability; ``weights=None`` stands for ones and, for 0/1 data, is the fast path. Of
-``"truncated_poisson"`` and ``"truncated_negbinomial"``, counts that are never zero, mu and k are those of the
-counts before truncation.
+``"truncated_poisson"`` and ``"truncated_negbinomial"``, counts that are never zero, mu and phi are those
+of the counts before truncation.
 For ``"ordinal"`` mu is the probability of a category above the first.
 Counts can have structural zeros too (`zero_inflated`); truncated ones then are a hurdle model.
 

@@ -29,9 +29,9 @@ class ResidualVariance:
             Mean at which to take it; binomial: probability. Nakagawa et al. put in exp(beta_0 + total random
             variance / 2) for a log link, the mean over groups, and not exp(beta_0).
         dispersion : float, optional
-            k or phi, where the family has one.
+            phi, where the family has one.
         method : str, optional
-            With cv^2 = Var(y) / mu^2, that is 1/mu (Poisson), 1/mu + 1/k (negative binomial), phi (gamma):
+            With cv^2 = Var(y) / mu^2, that is 1/mu (Poisson), 1/mu + 1/phi (negative binomial), phi (gamma):
 
             ``"theoretical"`` (binomial, the default there)
                 Variance of the latent variable: logit pi^2/3, probit 1, cloglog pi^2/6; free of mu.

@@ -96,10 +96,9 @@ def glmer(
     functions : dict of str to callable, optional
         As for :func:`lmer`.
     dispersion : str, optional
-        A formula without a response, such as ``"~ x"``, for the logarithm of the family's dispersion (k of
-        the negative binomial, phi of the others), as glmmTMB's ``dispformula``:
-        ``log(dispersion_i) = d_i' gamma``. One dispersion for all rows by default, which ``"~ 1"`` says too.
-        No random effects, no offset.
+        A formula without a response, such as ``"~ x"``, for the logarithm of the family's dispersion
+        phi, as glmmTMB's ``dispformula``: ``log(phi_i) = d_i' gamma``. One dispersion for
+        all rows by default, which ``"~ 1"`` says too. No random effects, no offset.
     known : dict of str to DataFrame, optional
         As for :func:`lmer`.
     zi : str, optional
@@ -380,7 +379,7 @@ class GeneralizedMixedModelFit(MixedModelFit):
     family : Family
         Distribution and link.
     dispersion : float, Series (nobs,) or None
-        Negative binomial: k of Var = mu + mu^2 / k (R's theta), NB1: phi of Var = (1 + phi) mu.
+        Negative binomial: phi of Var = mu + mu^2 / phi (R's theta), NB1: phi of Var = (1 + phi) mu.
         Gamma: phi of Var = phi mu^2.  Beta: phi of Var = mu (1 - mu) / (1 + phi). One for
         each row where it has a formula.
     zi : float, Series (nobs,) or None

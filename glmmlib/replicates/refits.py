@@ -48,7 +48,7 @@ class Refits:
     deviance : (R,) array
     is_singular : (R,) array of bool
     dispersion : (R,) array, or None
-        k of the negative binomial, phi of the gamma distribution.
+        phi of the negative binomial, the gamma and the beta distribution.
     tvalues, df : DataFrame (R, p)
         Estimates divided by their standard errors, and Satterthwaite degrees of freedom.
     sd, corr : DataFrame
@@ -85,7 +85,7 @@ class Refits:
 
     @property
     def dispersion(self) -> FloatArray | None:
-        """k of the negative binomial, phi of the gamma and the beta distribution; None for others, and where
+        """phi of the negative binomial, the gamma and the beta distribution; None for others, and where
         it has a formula (see ``auxiliary_estimates``).
         """
         if self._is_linear or np.ndim(self.auxiliary) == 1:

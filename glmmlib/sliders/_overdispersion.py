@@ -15,19 +15,20 @@ HEADROOM = 1.3  # of the axis, over the highest probability
 HALF_UP = 1e-9  # a tie is rounded up, in Python as in the browser
 
 
-def overdispersion(mean: Numbers, k: Numbers, count: Numbers = 0) -> tuple[Numbers, FloatArray, FloatArray]:
+def overdispersion(mean: Numbers, phi: Numbers, count: Numbers = 0) -> tuple[Numbers, FloatArray, FloatArray]:
     r"""Variance of a negative binomial count, and how probable one count is beside a Poisson count of equal
     mean.
 
     .. math::
 
-        \operatorname{Var}(y) = \mu + \mu^2 / k, \qquad P(0) = \Bigl(\frac{k}{k + \mu}\Bigr)^{k}, \qquad
-        \frac{P(y)}{P(y - 1)} = \frac{k + y - 1}{y} \cdot \frac{\mu}{k + \mu}.
+        \operatorname{Var}(y) = \mu + \mu^2 / \phi, \qquad
+        P(0) = \Bigl(\frac{\phi}{\phi + \mu}\Bigr)^{\phi}, \qquad
+        \frac{P(y)}{P(y - 1)} = \frac{\phi + y - 1}{y} \cdot \frac{\mu}{\phi + \mu}.
 
     Parameters
     ----------
-    mean, k : float
-        :math:`\mu` and the dispersion, both above 0; the larger k, the nearer to Poisson.
+    mean, phi : float
+        :math:`\mu` and the dispersion, both above 0; the larger phi, the nearer to Poisson.
     count : int or array_like of int
         y, one or several counts.
 
@@ -39,21 +40,21 @@ def overdispersion(mean: Numbers, k: Numbers, count: Numbers = 0) -> tuple[Numbe
 
     Examples
     --------
-    >>> variance, negbinomial, poisson = overdispersion(mean=3, k=5.3)
+    >>> variance, negbinomial, poisson = overdispersion(mean=3, phi=5.3)
     >>> round(variance, 2), round(float(negbinomial), 4), round(float(poisson), 4)
     (4.7, 0.0928, 0.0498)
     """
     top = int(np.max(count))
     y = np.arange(1, top + 1)
-    steps = np.log((k + y - 1) / y) - np.log1p(k / mean)
-    log_nb = np.concatenate([[-k * np.log1p(mean / k)], steps]).cumsum()
+    steps = np.log((phi + y - 1) / y) - np.log1p(phi / mean)
+    log_nb = np.concatenate([[-phi * np.log1p(mean / phi)], steps]).cumsum()
     log_poisson = np.concatenate([[-mean], np.log(mean / y)]).cumsum()
-    return mean + mean**2 / k, np.exp(log_nb)[count], np.exp(log_poisson)[count]
+    return mean + mean**2 / phi, np.exp(log_nb)[count], np.exp(log_poisson)[count]
 
 
-def lines(mean: float, k: float) -> list[str]:
+def lines(mean: float, phi: float) -> list[str]:
     """The two lines of words that the chart writes for these positions of the sliders."""
-    variance, negbinomial, poisson = overdispersion(mean, k)
+    variance, negbinomial, poisson = overdispersion(mean, phi)
     zeros = [f"{100 * float(p) + HALF_UP:.1f}" for p in (negbinomial, poisson)]
     return [
         f"variance {variance / mean + HALF_UP:.1f} times the mean",
@@ -61,26 +62,26 @@ def lines(mean: float, k: float) -> list[str]:
     ]
 
 
-def shown(mean: float, k: float) -> str:
+def shown(mean: float, phi: float) -> str:
     """The second of the two lines."""
-    return lines(mean, k)[1]
+    return lines(mean, phi)[1]
 
 
 DESCRIPTION = (
     "Blue bars: how probable each count from 0 to {largest} is when counts are negative binomial; the bar "
     "of no bird is orange. "
-    "Black dots: Poisson counts with the same mean. With a mean of {mean:g} and k = {k:g} the variance is "
+    "Black dots: Poisson counts with the same mean. With a mean of {mean:g} and φ = {phi:g} the variance is "
     "{ratio:.1f} times the mean and "
-    "{zeros[0]:.1f} % of the surveys find no bird, against {zeros[1]:.1f} % under Poisson. With k = 0.5 the "
+    "{zeros[0]:.1f} % of the surveys find no bird, against {zeros[1]:.1f} % under Poisson. With φ = 0.5 the "
     "variance is {small[0]:.1f} times the "
-    "mean and {small[1]:.1f} % find none. With k = 30 bars and dots nearly meet. With a larger mean the "
-    "same k gives a larger "
+    "mean and {small[1]:.1f} % find none. With φ = 30 bars and dots nearly meet. With a larger mean the "
+    "same φ gives a larger "
     "ratio of variance to mean, and fewer zeros."
 )
 
 
 @started
-def chart(mean: float = 3.0, k: float = 5.3) -> Slider:
+def chart(mean: float = 3.0, phi: float = 5.3) -> Slider:
     """Counts that scatter more than Poisson counts: the negative binomial, its variance and its share of
     zeros.
 
@@ -91,7 +92,7 @@ def chart(mean: float = 3.0, k: float = 5.3) -> Slider:
     ----------
     mean
         Between 0.5 and 15.
-    k
+    phi
         Between 0.2 and 30.
 
     Returns
@@ -108,12 +109,15 @@ def chart(mean: float = 3.0, k: float = 5.3) -> Slider:
     alt = altair()
     controls = [
         slider("mean", "Mean count ", mean, 0.5, 15, 0.1),
-        slider("k", "Dispersion k ", k, 0.2, 30, 0.1),
+        slider("phi", "Dispersion φ ", phi, 0.2, 30, 0.1),
     ]
     x = alt.X("y:Q", title="Birds in a survey", scale=alt.Scale(domain=[-0.6, LARGEST + 0.6], nice=False))
     height = alt.Y("p:Q", title="Probability")
-    zero = {"nb": "k * log(k / (k + mean))", "poisson": "-mean"}
-    step = {"nb": "log((k + datum.y - 1) / datum.y * mean / (k + mean))", "poisson": "log(mean / datum.y)"}
+    zero = {"nb": "phi * log(phi / (phi + mean))", "poisson": "-mean"}
+    step = {
+        "nb": "log((phi + datum.y - 1) / datum.y * mean / (phi + mean))",
+        "poisson": "log(mean / datum.y)",
+    }
 
     def probabilities(name: str) -> Any:
         """P(y) = P(0) times the ratios of neighbours, multiplied up as a running sum of logarithms."""
@@ -143,16 +147,16 @@ def chart(mean: float = 3.0, k: float = 5.3) -> Slider:
         return here.mark_text(**style).encode(x, y=alt.value(4 + 20 * row), text="words:N")
 
     percent = "format(100 * {p} + " + repr(HALF_UP) + ", '.1f')"
-    none = percent.format(p="pow(k / (k + mean), k)"), percent.format(p="exp(-mean)")
+    none = percent.format(p="pow(phi / (phi + mean), phi)"), percent.format(p="exp(-mean)")
     named = [
-        words(0, f"'variance ' + format(1 + mean / k + {HALF_UP!r}, '.1f') + ' times the mean'", MODEL),
+        words(0, f"'variance ' + format(1 + mean / phi + {HALF_UP!r}, '.1f') + ' times the mean'", MODEL),
         words(1, f"'no bird: ' + {none[0]} + ' % (Poisson ' + {none[1]} + ' %)'", TRUTH),
     ]
-    at_start, small = overdispersion(mean, k), overdispersion(mean, 0.5)
+    at_start, small = overdispersion(mean, phi), overdispersion(mean, 0.5)
     description = DESCRIPTION.format(
         largest=LARGEST,
         mean=mean,
-        k=k,
+        phi=phi,
         ratio=at_start[0] / mean,
         zeros=[100 * float(p) for p in at_start[1:]],
         small=(small[0] / mean, 100 * float(small[1])),

@@ -286,7 +286,7 @@ def test_poisson_counts_have_an_infinite_k():
     )  # scatter less than Poisson counts
     data["y"] += data["g"] % 5
     fit = warned(
-        SingularFitWarning, "y ~ x + (1 | g)", data, "negbinomial", "the dispersion k runs to infinity"
+        SingularFitWarning, "y ~ x + (1 | g)", data, "negbinomial", "the dispersion phi runs to infinity"
     )
     poisson = quiet("y ~ x + (1 | g)", data, ("poisson", "log"))
     assert fit.llf == pytest.approx(poisson.llf, abs=1e-4)

@@ -86,7 +86,7 @@ def test_means_draws_and_intervals_start_at_one(fit, traps):
 
 def test_the_poisson_is_a_limit_of_the_negative_binomial(fit):
     test = " ".join(str(gl.anova(fit.update(family="truncated_poisson"), fit)).split())
-    assert "the dispersion k is infinite (a Poisson distribution); null distribution: 0.5 chi2(0)" in test
+    assert "the dispersion phi is infinite (a Poisson distribution); null distribution: 0.5 chi2(0)" in test
     with pytest.raises(ModelError, match="different families"):
         gl.anova(fit.update(family="poisson"), fit)
 

@@ -140,7 +140,7 @@ def test_rate_ratios_and_dispersion():
     fit = gl.glmer("TICKS ~ HEIGHT + (1 | LOCATION)", ticks, family="negbinomial", n_agq=15)
     report = gl.report(fit)
     assert "The rate ratio of one unit more of HEIGHT was" in sentences(report)
-    assert f"The dispersion was k = {fit.dispersion:.3g}, where the variance" in sentences(report)
+    assert f"The dispersion was phi = {fit.dispersion:.3g}, where the variance" in sentences(report)
     assert cells(report, "Random effects")["Residual dispersion"] == (f"{fit.dispersion:.3g}",)
 
 

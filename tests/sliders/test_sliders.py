@@ -367,11 +367,11 @@ def test_moving_zero_writes_both_lines_and_its_dots_have_the_sd_that_it_writes()
         assert sd == pytest.approx(moving.moving_zero(zero - 15, (0.226, 0.0613), 0.542, 0.323)[0], abs=1e-3)
 
 
-@pytest.mark.parametrize(("mean", "k"), [(3.0, 5.3), (13.0, 0.4), (0.5, 30.0)])
-def test_overdispersion_is_scipys_negative_binomial_and_poisson(mean, k):
+@pytest.mark.parametrize(("mean", "phi"), [(3.0, 5.3), (13.0, 0.4), (0.5, 30.0)])
+def test_overdispersion_is_scipys_negative_binomial_and_poisson(mean, phi):
     y = np.arange(60)
-    variance, negbinomial, poisson = scatter.overdispersion(mean, k, y)
-    theirs = scipy.stats.nbinom(k, k / (k + mean))
+    variance, negbinomial, poisson = scatter.overdispersion(mean, phi, y)
+    theirs = scipy.stats.nbinom(phi, phi / (phi + mean))
     np.testing.assert_allclose(negbinomial, theirs.pmf(y), rtol=1e-9)
     np.testing.assert_allclose(poisson, scipy.stats.poisson(mean).pmf(y), rtol=1e-9)
     assert variance == pytest.approx(theirs.var(), rel=1e-12)
@@ -398,7 +398,7 @@ def test_overdispersion_is_glmmlibs_negative_binomial():
 
 
 def test_overdispersion_draws_the_bars_of_the_python_function():
-    drawing = svg(scatter.chart(), mean=4, k=2)
+    drawing = svg(scatter.chart(), mean=4, phi=2)
     bars = re.findall(r'roledescription="bar" d="M[-\d.]+,[-\d.]+h[\d.]+v([\d.]+)h', drawing)
     heights = np.array(bars, dtype=float)
     assert len(heights) == 26
@@ -408,7 +408,7 @@ def test_overdispersion_draws_the_bars_of_the_python_function():
 
 @pytest.mark.parametrize("positions", [(3.0, 5.3), (15.0, 1.0), (5.0, 5.0), (0.5, 30.0)])
 def test_overdispersion_writes_both_lines(positions):
-    drawing = svg(scatter.chart(), **dict(zip(("mean", "k"), positions, strict=True)))
+    drawing = svg(scatter.chart(), **dict(zip(("mean", "phi"), positions, strict=True)))
     for line in scatter.lines(*positions):
         assert f">{line}<" in drawing, line
 
