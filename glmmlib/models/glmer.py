@@ -463,10 +463,9 @@ class GeneralizedMixedModelFit(MixedModelFit):
 
     # -- again -----------------------------------------------------------------------------------------
 
-    def _call(self) -> tuple[Callable[..., Any], dict[str, Any]]:
-        arguments = {"n_agq": self.n_agq, "known": self.design.known, "exact": self.solution.problem.exact}
-        arguments |= self.family.as_arguments()
-        return glmer, arguments | self.auxiliary_formulas
+    def _arguments(self) -> dict[str, Any]:
+        asked = {"n_agq": self.n_agq, "known": self.design.known, "exact": self.solution.problem.exact}
+        return asked | self.family.as_arguments() | self.auxiliary_formulas
 
     def _question(self) -> dict[str, Any]:
         family = self.family

@@ -205,17 +205,17 @@ def lmer(
     check_covariances(groups, one if design.weights is None else 1.0 / design.weights)
     keep_memory()
     with one_blas_thread():
-        fit = _fit(design, groups, theta_names, reml, exact)
+        fit = LinearMixedModelFit(design, theta_names, _solved(design, groups, reml, exact))
     warn_about(fit, stacklevel=4)
     return fit
 
 
-def _fit(design, groups, theta_names, reml, exact):
+def _solved(
+    design: Design, groups: tuple[Group, ...], reml: bool, exact: bool | None
+) -> LinearSolution:
     if has_residual_side(design):
-        solution = _residual_solution(*residual_problem(design, groups, reml))
-    else:
-        solution = _solution(_problem(design, groups, reml, exact))
-    return LinearMixedModelFit(design, theta_names, solution)
+        return _residual_solution(*residual_problem(design, groups, reml))
+    return _solution(_problem(design, groups, reml, exact))
 
 
 def _fit_batches(
@@ -439,11 +439,9 @@ class LinearMixedModelFit(MixedModelFit):
         w = 1.0 if self.design.weights is None else np.sqrt(self.design.weights)
         return self._series(self.resid.to_numpy() * w, "resid_deviance")
 
-    def _call(self) -> tuple[Callable[..., Any], dict[str, Any]]:
-        return lmer, self._asked | {
-            "known": self.design.known,
-            "sigma": self.auxiliary_formulas.get("sigma"),
-        }
+    def _arguments(self) -> dict[str, Any]:
+        sigma = self.auxiliary_formulas.get("sigma")
+        return self._asked | {"known": self.design.known, "sigma": sigma}
 
     def _question(self) -> dict[str, Any]:
         return self._asked | {"auxiliary": self.auxiliary_formulas}
@@ -547,7 +545,8 @@ class LinearMixedModelFit(MixedModelFit):
         """
         groups, theta_names = arrange(design.random, design.weights)
         with one_blas_thread():
-            return _fit(design, groups, theta_names, self.reml, self._exact)
+            solution = _solved(design, groups, self.reml, self._exact)
+        return LinearMixedModelFit(design, theta_names, solution)
 
     @checked
     def with_criterion(self, reml: bool) -> LinearMixedModelFit:

@@ -172,8 +172,11 @@ class MixedModelFit(AuxiliaryParameters, ABC):
     @abstractmethod
     def resid_deviance(self) -> pd.Series: ...
 
+    _maker: ClassVar[Callable[..., Any]]  # lmer or glmer
+
     @abstractmethod
-    def _call(self) -> tuple[Callable[..., Any], dict[str, Any]]: ...
+    def _arguments(self) -> dict[str, Any]:
+        """What its maker was asked beside formula and rows, as the maker takes it."""
 
     @abstractmethod
     def _question(self) -> dict[str, Any]:

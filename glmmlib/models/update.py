@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, ClassVar, ParamSpec, Protocol, TypeVar
 
 import pandas as pd
 
@@ -12,18 +12,33 @@ from glmmlib.errors import DataError, ModelError
 from glmmlib.fitted import FittedModel
 from glmmlib.formula.update import changed_formula
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 
 class Remade(FittedModel, Protocol):
     """A fit that knows the call that made it."""
 
-    def _call(self) -> tuple[Callable[..., Any], dict[str, Any]]: ...
+    _maker: ClassVar[Callable[..., Any]]
+
+    def _arguments(self) -> dict[str, Any]: ...
+
+
+def makes(kind: type[Remade]) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """Tell a class of fits which function makes them, so that the function may stand above the class."""
+
+    def told(function: Callable[P, T]) -> Callable[P, T]:
+        kind._maker = staticmethod(function)
+        return function
+
+    return told
 
 
 def update(fit: Remade, formula: str | None = None, data: pd.DataFrame | None = None, **changes: Any) -> Any:
     """Fit a changed model; see :meth:`glmmlib.models.results.MixedModelFit.update`."""
-    fitter, arguments = fit._call()
+    fitter = fit._maker
     _check_options(fitter, changes)
-    arguments |= {"functions": fit.design.recipe.functions}
+    arguments = fit._arguments() | {"functions": fit.design.recipe.functions}
     text = fit.formula if formula is None else changed_formula(fit.design.formula, formula)
     if data is None:
         if fit.is_refit:
