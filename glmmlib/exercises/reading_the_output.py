@@ -9,7 +9,7 @@ import pandas as pd
 
 import glmmlib as gl
 from glmmlib.exercises._check import exercise, look, numbers
-from glmmlib.models.lmer import LinearMixedModelFit
+from glmmlib.models.linear_fit import LinearMixedModelFit
 
 
 def _soil() -> pd.DataFrame:

@@ -10,8 +10,8 @@ from typing import Any
 from glmmlib._version import __version__
 from glmmlib.display.arguments import check_file
 from glmmlib.errors import DataError, ModelError
-from glmmlib.models.glmer import GeneralizedMixedModelFit
-from glmmlib.models.lmer import LinearMixedModelFit
+from glmmlib.models.generalized_fit import GeneralizedMixedModelFit
+from glmmlib.models.linear_fit import LinearMixedModelFit
 from glmmlib.models.results import MixedModelFit
 from glmmlib.models.saved import restored
 from glmmlib.storage.archive import opened

@@ -17,7 +17,7 @@ from glmmlib.variance.between import Place, sampled, variances
 @checked
 def exp_table(fit: FittedModel, level: float = 0.95) -> pd.DataFrame:
     """Return the fixed effects of a generalised model as ratios; see
-    :meth:`glmmlib.models.glmer.GeneralizedMixedModelFit.exp_table`."""
+    :meth:`glmmlib.models.generalized_fit.GeneralizedMixedModelFit.exp_table`."""
     ratio = fit.family.ratio
     if ratio is None:
         raise ModelError(

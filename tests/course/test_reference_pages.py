@@ -12,8 +12,8 @@ import glmmlib as gl
 from book.contents import ROOT, pages
 from book.reference import CLASSES
 from glmmlib import sliders
-from glmmlib.models.glmer import GeneralizedMixedModelFit
-from glmmlib.models.lmer import LinearMixedModelFit
+from glmmlib.models.generalized_fit import GeneralizedMixedModelFit
+from glmmlib.models.linear_fit import LinearMixedModelFit
 
 FITS = (LinearMixedModelFit, GeneralizedMixedModelFit)
 
