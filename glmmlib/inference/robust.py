@@ -170,8 +170,9 @@ def robust(
     -----
     Of a linear model the tests are t tests with Satterthwaite's degrees of freedom, which say how many
     clusters really tell about a coefficient: far fewer than there are where a covariate differs in few of
-    them. The same is
-    ``vcovCR`` and ``coef_test`` of the R package clubSandwich. Of a generalised model they are z tests, which
+    them. The same are ``vcovCR``, ``coef_test`` and ``Wald_test`` of the R package clubSandwich, but for
+    nlme's ``gls`` by maximum likelihood, whose ``vcov`` holds :math:`n / (n - p)`: its CR0 is larger by the
+    square of that. Of a generalised model they are z tests, which
     need many clusters: with fewer than some 40 they reject too often. What the clusters cannot mend is a mean
     that is wrong: the estimates are then those of the nearest such model.
 
