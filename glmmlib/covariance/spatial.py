@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 from scipy.linalg import solve_triangular
-from scipy.spatial.distance import pdist, squareform
 
 from glmmlib.covariance.correlation import CorrelationStructure
 from glmmlib.covariance.factors import SINGULAR
@@ -42,8 +41,7 @@ class Spatial(CorrelationStructure):
 
     def __init__(self, places: Any, hom: bool = True) -> None:
         super().__init__(len(places), hom)
-        distances = pdist(places)
-        self.distances = squareform(distances)
+        distances, self.distances = apart(places)
         self.shortest, self.longest = distances.min(), distances.max()
         nearest = np.where(self.distances > 0, self.distances, np.inf).min(axis=1)
         typical = np.median(distances)
@@ -151,6 +149,14 @@ class Matern(Spatial):
         return (1.0 + d + d**2 / 3.0) * E, d**2 * (1.0 + d) / 3.0 * E
 
 
+def apart(places: Any) -> tuple[FloatArray, FloatArray]:
+    """Distances of all pairs of places, one by one and as a square table."""
+    from scipy.spatial.distance import pdist, squareform
+
+    distances = pdist(places)
+    return distances, squareform(distances)
+
+
 def check_places(word: str, columns: Sequence[str], places: Any) -> None:
     """Refuse too few or too many places, and places that all but coincide."""
     if len(places) < 3:
@@ -160,11 +166,9 @@ def check_places(word: str, columns: Sequence[str], places: Any) -> None:
             f"{word}() works with dense matrices of all places, and {len(places):,} are too many (at most "
             f"{LARGEST:,}): round the coordinates, so that near places become one"
         )
-    distances = pdist(places)
+    distances, table = apart(places)
     if distances.min() < 1e-8 * distances.max():
-        i, j = np.unravel_index(
-            squareform(distances + 0.0).argsort(axis=None)[len(places)], (len(places),) * 2
-        )
+        i, j = np.unravel_index(table.argsort(axis=None)[len(places)], (len(places),) * 2)
         raise DataError(
             f"two places of {word}() all but coincide ({columns[i]} and {columns[j]}): round the "
             "coordinates, so that they become one"

@@ -24,7 +24,6 @@ import pandas as pd
 from formulaic import ModelSpec, ModelSpecs, SimpleFormula
 from formulaic.parser.types import Factor as FormulaicFactor
 from formulaic.parser.types import Term as FormulaicTerm
-from joblib import wrap_non_picklable_objects
 
 from glmmlib.design.columns import require
 from glmmlib.design.functions import KEPT, MEANINGS, NUMBER, check_called
@@ -110,6 +109,8 @@ class Recipe:
 
     def __getstate__(self) -> dict:
         """Return what pickle keeps: functions by value, for those of a script have no name to be found by."""
+        from joblib import wrap_non_picklable_objects
+
         by_value = {n: wrap_non_picklable_objects(f, keep_wrapper=False) for n, f in self.functions.items()}
         return self.__dict__ | {"functions": by_value}
 

@@ -26,6 +26,7 @@ SLOW = (
     "pyarrow",
     "scipy.interpolate",
     "scipy.optimize",
+    "scipy.spatial",
     "scipy.stats",
     "tqdm",
 )
