@@ -9,7 +9,7 @@
 suppressPackageStartupMessages({library(lme4); library(nlme); library(MASS); library(mlmRev); library(jsonlite)})
 here <- dirname(sub("--file=", "", grep("--file=", commandArgs(), value = TRUE)))
 out <- file.path(here, "data")
-levels_of <- list()
+levels_of <- fromJSON(file.path(out, "levels.json"), simplifyVector = FALSE)   # sets that other scripts wrote keep theirs
 
 keep <- function(name, d) {
   d <- as.data.frame(d)
@@ -117,6 +117,11 @@ set.seed(20250107)                                    # shares between 0 and 1, 
 n <- 600; g <- group(n, 30); x <- round(rnorm(n), 4); u <- draw(30, c(.8, .4), .5)
 mu <- plogis(-.3 + .5 * x + u[g, 1] + u[g, 2] * x); phi <- 8
 keep("sim_shares_slope", data.frame(y = signif(rbeta(n, mu * phi, (1 - mu) * phi), 7), x, g = factor(g)))
+
+set.seed(20250108)                                    # five categories in order, crossed raters and texts, a slope
+n <- 700; g <- group(n, 50); h <- group(n, 20); x <- round(rnorm(n), 4); z <- round(rnorm(50), 4)[g]; u <- draw(50, c(1, .6), .3)
+latent <- .8 * x - .5 * z + u[g, 1] + u[g, 2] * x + draw(20, .7)[h, ] + rlogis(n)
+keep("sim_ratings", data.frame(y = factor(findInterval(latent, c(-2.2, -.7, .4, 2.6)) + 1), x, z, g = factor(g), h = factor(h)))
 
 # Drawn elsewhere: counts with structural zeros, from truncated distributions and in trials; traps of beetles, some flooded.
 keep("sim_zeros", transform(read.csv(file.path(out, "sim_zeros.csv")), g = factor(g)))
