@@ -151,6 +151,35 @@ def test_kenward_roger_leaves_a_balanced_covariance_alone_and_known_weights_coun
     np.testing.assert_allclose(both[0], both[1], rtol=1e-5)
 
 
+@pytest.mark.parametrize("ddf", ["satterthwaite", "kenward-roger"])
+@pytest.mark.parametrize("random", ["(1 | g)", "(x | g)", "(1 | g) + (1 | h)"])
+def test_weights_are_those_of_rows_multiplied_by_their_roots(ddf, random):
+    """V = Z D Z' + sigma^2 W^-1 from both sides by W^(1/2); pbkrtest takes the identity for W."""
+    rng = np.random.default_rng([5, len(random)])
+    d = pd.DataFrame({"g": np.repeat(np.arange(14), 9), "h": np.tile(np.arange(9), 14)})
+    d["x"], d["w"] = rng.normal(1, 1, 126), rng.choice([0.25, 1.0, 4.0], 126)
+    scatter = rng.normal(size=126) / np.sqrt(d.w)
+    d["y"] = d.x + rng.normal(size=14)[d.g] * (1 + d.x) + rng.normal(size=9)[d.h] + scatter
+    root = np.sqrt(d.w)
+    d["s"], d["sx"], d["sy"] = root, root * d.x, root * d.y
+    by_weights = gl.lmer(f"y ~ x + {random}", d, weights="w")
+    multiplied = random.replace("(1 |", "(0 + s |").replace("(x |", "(0 + s + sx |")
+    by_rows = gl.lmer(f"sy ~ 0 + s + sx + {multiplied}", d)
+    tests = [gl.coef_tests(fit, ddf)[["estimate", "se", "df"]].to_numpy() for fit in (by_weights, by_rows)]
+    np.testing.assert_allclose(*tests, rtol=1e-6)
+
+
+@pytest.mark.parametrize("ddf", ["satterthwaite", "kenward-roger"])
+def test_degrees_of_freedom_do_not_depend_on_the_origin_of_x(ddf):
+    """lmerTest's, by numerical differences, are 15.7 for x about 0 and 82.7 about 100 in such a table."""
+    rng = np.random.default_rng(6)
+    d = pd.DataFrame({"g": rng.integers(0, 20, 180), "z": rng.normal(0, 0.1, 180)})
+    steep = rng.normal(0, 4, 20)[d.g]
+    d["y"] = 10 * d.z + rng.normal(size=20)[d.g] + steep * d.z + rng.normal(size=180)
+    dfs = [gl.coef_tests(gl.lmer("y ~ x + (x | g)", d.assign(x=d.z + o)), ddf)["df"]["x"] for o in (0, 100)]
+    assert dfs[1] == pytest.approx(dfs[0], rel=1e-4)
+
+
 def test_degrees_of_freedom_do_not_depend_on_the_units_of_x(sleep):
     table = gl.load("sleepstudy")
     table["x"] = table["Days"] * 1e6
