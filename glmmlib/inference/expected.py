@@ -14,10 +14,9 @@ from glmmlib.display.words import counted
 from glmmlib.errors import DataError, ModelError
 from glmmlib.fitted import FittedModel
 from glmmlib.inference.bends import Bends
+from glmmlib.likelihood.delta import STEP
 from glmmlib.likelihood.solution import Estimates
 from glmmlib.types import FloatArray
-
-STEP = 1e-3  # of a standard error: differences are exact to its square
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,23 +115,6 @@ def rows_of(
             "leave these rows out of the average, by newdata="
         )
     return Rows(fit, scale, new, bends.columns(new.random, len(new.index)))
-
-
-def gradients(fit: FittedModel, function: Callable[[Estimates], FloatArray]) -> FloatArray:
-    """Return the derivatives (r, k) of a function of the estimates in ``fit.solution.free``."""
-    solution = fit.solution
-    free, sd = solution.free, np.sqrt(np.maximum(np.diag(solution.free_cov), 0.0))
-    columns = []
-    steps = STEP * np.minimum(sd, np.maximum(1.0, np.abs(free)))  # an error may be huge, as that of a range
-    for i, h in enumerate(steps):
-        if h == 0.0:
-            columns.append(np.zeros_like(function(fit.solution.estimates)))
-            continue
-        step = np.zeros(len(free))
-        step[i] = h
-        up, down = (function(solution.estimates_at(free + s)) for s in (step, -step))
-        columns.append((up - down) / (2.0 * h))
-    return np.stack(columns, axis=-1)
 
 
 def bend_gradients(function: Callable[[FloatArray], FloatArray], bends: Bends) -> FloatArray:

@@ -10,7 +10,6 @@ on its own scale; the standard error is by the delta method, from the joint cova
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -19,11 +18,11 @@ from scipy.special import ndtri
 from glmmlib.design.arrays import Design
 from glmmlib.design.matrices import stack
 from glmmlib.design.newdata import new_matrices
-from glmmlib.families.links import Link, Log, Logit
-from glmmlib.families.support import Support
+from glmmlib.families.interval_scale import IntervalScale
 from glmmlib.fitted import FittedModel
 from glmmlib.inference.bends import Bends
-from glmmlib.inference.expected import bend_gradients, gradients
+from glmmlib.inference.expected import bend_gradients
+from glmmlib.likelihood.delta import gradients
 from glmmlib.likelihood.solution import Estimates
 from glmmlib.types import FloatArray
 
@@ -57,7 +56,7 @@ def joint_means(
     offset, level : float
     """
     family, solution = fit.family, fit.solution
-    scale = _Scale.of(family.support)
+    scale = IntervalScale.of(family.support)
     told = ~np.isnan(L).any(axis=1) & (solution.is_estimable(np.nan_to_num(L)) != 0)
     kept = {name: columns[told] for name, columns in auxiliary.items()}
 
@@ -67,7 +66,7 @@ def joint_means(
         return scale.place(family.mean(eta, own))
 
     best = solution.estimates
-    G = gradients(fit, lambda at: scaled_means(at, bends.at(at.beta)))
+    G = gradients(solution, lambda at: scaled_means(at, bends.at(at.beta)))
     B = bend_gradients(lambda heights: scaled_means(best, heights), bends)
     variance = np.einsum("rk,kl,rl->r", G, solution.free_cov, G)
     se = np.sqrt(variance + np.einsum("rk,kl,rl->r", B, bends.cov, B))
@@ -80,26 +79,3 @@ def joint_means(
         "upper": scale.back(middle + half),
     }
     return pd.DataFrame(columns, np.flatnonzero(told)).reindex(range(len(L)))
-
-
-@dataclass(frozen=True)
-class _Scale:
-    """The line on which a mean has a symmetric interval: its log, or the logit of its place in a range."""
-
-    link: Link
-    low: float = 0.0
-    width: float = 1.0
-
-    @classmethod
-    def of(cls, support: Support) -> _Scale:
-        two_ends = np.isfinite(support.upper)
-        return cls(Logit(), support.lower, support.upper - support.lower) if two_ends else cls(Log())
-
-    def place(self, mean: FloatArray) -> FloatArray:
-        return self.link.link((mean - self.low) / self.width)
-
-    def back(self, at: FloatArray) -> FloatArray:
-        return self.low + self.width * self.link.inverse(at)
-
-    def slope(self, at: FloatArray) -> FloatArray:
-        return self.width * self.link.derivative(at)

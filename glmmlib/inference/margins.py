@@ -33,7 +33,8 @@ from glmmlib.inference.averages import difference, rows_to_average, shares_of_ro
 from glmmlib.inference.bends import NEGLIGIBLE, Bends, curve_keys
 from glmmlib.inference.changes import Change, changes, nudges
 from glmmlib.inference.contrasts import check_ddf, covariance, degrees_of_freedom
-from glmmlib.inference.expected import Scale, bend_gradients, gradients, rows_of
+from glmmlib.inference.expected import Scale, bend_gradients, rows_of
+from glmmlib.likelihood.delta import gradients
 from glmmlib.likelihood.solution import Estimates
 from glmmlib.types import ArrayLike, FloatArray
 
@@ -301,7 +302,7 @@ def _compared(
 
     best = fit.solution.estimates
     estimate = compared(best, bends.heights)
-    G = gradients(fit, lambda at: compared(at, bends.at(at.beta)))
+    G = gradients(fit.solution, lambda at: compared(at, bends.at(at.beta)))
     D = bend_gradients(lambda heights: compared(best, heights), bends)
     C = covariance(fit, ddf) if ddf == "kenward-roger" else fit.solution.free_cov
     of_bends = D @ bends.cov @ D.T

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from glmmlib.fitted import FittedGeneralizedModel
-from glmmlib.inference.expected import gradients
+from glmmlib.likelihood.delta import gradients
 from glmmlib.likelihood.solution import Estimates
 from glmmlib.types import FloatArray
 
@@ -29,7 +29,7 @@ def thresholds(fit: FittedGeneralizedModel) -> pd.DataFrame | None:
     def values(estimates: Estimates) -> FloatArray:
         return np.array(list(at(estimates).values()))
 
-    G = gradients(fit, values)
+    G = gradients(fit.solution, values)
     found = at(fit.solution.estimates)
     se = np.sqrt(np.maximum(np.einsum("rk,kl,rl->r", G, fit.solution.free_cov, G), 0.0))
     held = np.array([level not in family.absent(fit.solution.observations[0]) for level in family.levels])
