@@ -10,7 +10,7 @@ import numpy as np
 from glmmlib.errors import ModelError
 from glmmlib.families.base import Family
 from glmmlib.fitted import FittedModel
-from glmmlib.prediction.predict import Rows
+from glmmlib.prediction.rows import Rows
 from glmmlib.types import FloatArray
 
 

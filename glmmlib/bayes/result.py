@@ -22,7 +22,7 @@ from glmmlib.display.tables import Table, aligned, fixed, html_with_notes
 from glmmlib.display.words import counted, wrapped
 from glmmlib.errors import ModelError
 from glmmlib.fitted import FittedModel
-from glmmlib.prediction.predict import (
+from glmmlib.prediction.rows import (
     chosen_effects,
     refuse_split_groups,
     rows_to_predict,

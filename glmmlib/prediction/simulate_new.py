@@ -13,7 +13,7 @@ from glmmlib.display.words import counted
 from glmmlib.errors import DataError, ModelError
 from glmmlib.fitted import FittedModel
 from glmmlib.prediction.given import series_of
-from glmmlib.prediction.predict import weights_of_rows
+from glmmlib.prediction.rows import weights_of_rows
 from glmmlib.prediction.simulate import checked_count, draw_responses, require_generator, simulate_fit
 from glmmlib.types import FloatArray
 
