@@ -107,6 +107,8 @@ class Family(MeanRange, ResponseMean, ResidualVariance, Categories, ABC):
         Does the model lack a parameter without the constant column?
     errors_of_mean_need_auxiliary : bool
         Has an interval for the mean of a response to hold the errors of the auxiliary parameters?
+    beside_the_mean : str
+        What these are in words, in the list of what an interval holds.
     has_structural_zeros : bool
         Can a response be zero because it could not be anything else?
     no_shares : str

@@ -17,6 +17,7 @@ class ResponseMean:
     link: Link
     mean_needs_auxiliary: ClassVar[bool] = False
     errors_of_mean_need_auxiliary: ClassVar[bool] = False
+    beside_the_mean: ClassVar[str] = ""
     is_mean_of_link: ClassVar[bool] = True
     has_structural_zeros: ClassVar[bool] = False
 

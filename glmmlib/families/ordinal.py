@@ -64,6 +64,7 @@ class Ordinal(Family):
     is_mean_of_link = False
     needs_intercept = True
     errors_of_mean_need_auxiliary = True
+    beside_the_mean = "thresholds"
     example_levels = (1, 2, 3, 4)
     ratios = {Logit: "odds ratio"}
     law = "that of the scores of the categories, whose probabilities are differences of cumulative logits"

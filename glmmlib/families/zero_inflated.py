@@ -61,6 +61,7 @@ class ZeroInflated(Family):
     mean_needs_auxiliary = True
     has_structural_zeros = True
     errors_of_mean_need_auxiliary = True
+    beside_the_mean = "structural zeros"
     no_shares = (
         "with zero inflation responses vary within groups for two reasons, the counts and the structural "
         "zeros, and no one residual variance holds both: look at fit.varcorr, or "

@@ -37,6 +37,11 @@ class Effects:
     def known(self) -> BoolArray:
         return self.codes >= 0
 
+    @property
+    def take_part(self) -> bool:
+        """Is there a row in which effects of a known level take part?"""
+        return bool(self.used.any() and self.known.any())
+
     def part(self, modes: FloatArray) -> FloatArray:
         """Return ``z'b`` (n,) for modes (q, J); zero where the level is unknown."""
         total = np.zeros(len(self.codes))
@@ -97,6 +102,18 @@ def linear_variance(fit: FittedModel, X: FloatArray, effects: Sequence[Effects])
     return np.where(solution.is_estimable(X), fit.scale**2 * total, np.inf)
 
 
+def mode_variance(fit: FittedModel, effects: Sequence[Effects]) -> FloatArray:
+    """Return the variance (n,) of ``z'b`` for each row, given all parameters of a generalised model."""
+    if not any(e.take_part for e in effects):
+        return np.zeros(len(effects[0].codes))
+    solution, coordinates = fit.solution, fit.solution.coordinates
+    effects = coordinates.ordered(effects)
+    maps = [T.T * e.used for T, e in zip(coordinates.maps(solution.standard_Lambdas), effects, strict=True)]
+    a = [np.where(e.known, T @ e.Z, 0.0) for T, e in zip(maps, effects, strict=True)]
+    inverse = _Inverse(solution.mode.factorisation, effects)
+    return inverse.form(np.zeros((0, len(effects[0].codes))), a, [e.codes for e in effects], None)
+
+
 def mode_error_variances(fit: FittedModel, k: int) -> FloatArray:
     """Return the variances (q, J) of the errors of the conditional modes of one group, given theta.
 
@@ -120,7 +137,7 @@ class _Inverse:
 
     def __init__(self, factorisation, effects):
         self.structure = factorisation.structure
-        self.taken = [f for f, e in enumerate(effects) if e.used.any() and e.known.any()]
+        self.taken = [f for f, e in enumerate(effects) if e.take_part]
         if not self.taken:  # the lower corner of the inverse is that of the Cholesky factor
             m = self.structure.m
             corner = factorisation.L[m:, m:]

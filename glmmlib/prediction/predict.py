@@ -13,10 +13,13 @@ from glmmlib.display.arguments import checked_level
 from glmmlib.display.words import counted
 from glmmlib.errors import ModelError, RangeWarning
 from glmmlib.families.base import Family
+from glmmlib.families.interval_scale import IntervalScale
+from glmmlib.families.support import Support
 from glmmlib.fitted import FittedModel
 from glmmlib.prediction.error_variance import linear_variance
+from glmmlib.prediction.joint_confidence import joint_confidence
 from glmmlib.prediction.new_observation import response_ends
-from glmmlib.prediction.probabilities import check_categories, probabilities
+from glmmlib.prediction.probabilities import check_categories, table_of_categories
 from glmmlib.prediction.rows import (
     Rows,
     chosen_effects,
@@ -26,7 +29,7 @@ from glmmlib.prediction.rows import (
     rows_to_predict,
     weights_of_rows,
 )
-from glmmlib.types import ArrayLike, FloatArray
+from glmmlib.types import ArrayLike, AuxiliaryValue, FloatArray
 
 OF_AUXILIARY = ("zero", "probabilities")
 KINDS = ("response", "link", "conditional", *OF_AUXILIARY)
@@ -84,8 +87,9 @@ def predict(
     Series or DataFrame
         With the index of `newdata`; probabilities have a column for each category. A row with a missing value
         is NaN, and so is, with a warning, a mean that the data do not tell, or whose linear predictor lies
-        outside the range of the link. With an interval the columns are ``estimate``, ``lower`` and ``upper``,
-        and ``.attrs["holds"]`` lists the uncertainties that they hold.
+        outside the range of the link. With an interval the columns are ``estimate``, ``lower`` and ``upper``
+        (of probabilities below each category), and ``.attrs["holds"]`` lists the uncertainties that they
+        hold.
 
     Raises
     ------
@@ -95,8 +99,10 @@ def predict(
     Notes
     -----
     The intervals use normal quantiles and take theta (the relative variances) and the dispersion as known, so
-    with few groups they are too narrow; a bootstrap holds that as well. A prediction interval takes the
-    probability of a structural zero as known too; a confidence interval for such a mean is refused. Given
+    with few groups they are too narrow; a bootstrap holds that as well. A prediction interval takes
+    thresholds and the probability of a structural zero as known too. Confidence intervals for probabilities
+    of categories, mean scores, structural zeros and means with these hold the errors of all parameters, by
+    the delta method on the logit or log scale, each by itself. Given
     theta the joint covariance of the errors of beta and b is exact in a linear model (Henderson 1975,
     *Biometrics* 31, 423-447).
 
@@ -129,14 +135,12 @@ def predict(
     needs_own = has_noise or kind in OF_AUXILIARY or (kind != "link" and family.mean_needs_auxiliary)
     needs_open = is_marginal or is_prediction
     rows = rows_to_predict(fit, newdata, used, needs_open, allow_new_levels, offset, needs_own)
-    if kind == "zero":
-        return _table(rows, prediction=fit.family.structural_zeros(rows.auxiliary))["prediction"]
+    has_joint_errors = kind != "link" and family.mean_needs_auxiliary and family.errors_of_mean_need_auxiliary
+    if kind in OF_AUXILIARY or (interval == "confidence" and has_joint_errors):
+        return _with_auxiliary(fit, rows, kind, is_marginal, interval, level)
     own = weights_of_rows(fit, newdata, weights, rows.complete) if is_prediction else None
     eta = linear_predictor(fit, rows)
     unknown = open_variance(fit, rows)
-    if kind == "probabilities":
-        return probabilities(fit.family, rows, eta, unknown if is_marginal else None)
-
     known = rows.auxiliary
     if kind == "conditional":
         known = fit.family.counted_auxiliary(known) if needs_own else None
@@ -176,25 +180,51 @@ def _check_options(kind: str, interval: str | None, level: float) -> None:
 
 
 def _check_zeros(family, kind, interval):
-    """Refuse what a model without structural zeros has not, and intervals that would be too narrow."""
+    """Refuse what a model without structural zeros has not."""
     if kind == "zero" and not family.has_structural_zeros:
         raise ModelError("kind='zero' is the probability of a structural zero; the model has none: see zi=")
-    if kind == "zero" and interval is not None:
-        raise ModelError(
-            "kind='zero' has no interval here: gl.coef_tests(fit, predictor='zi') has standard errors on the "
-            "logit scale, and fit.bootstrap simulates"
-        )
+    if kind == "zero" and interval == "prediction":
+        raise ModelError("a prediction interval is one for responses: ask for interval='confidence'")
     if kind == "conditional" and interval == "prediction":
         raise ModelError("a prediction interval is one for responses: ask for kind='response' or 'link'")
-    if kind == "response" and interval == "confidence" and family.has_structural_zeros:
-        raise ModelError(
-            "a confidence interval for the mean response would have to hold the uncertainty of the "
-            "structural zeros too, which is not worked out: ask for kind='conditional', the mean of the "
-            "counts themselves, or simulate with fit.bootstrap(statistic=...)"
-        )
 
 
 # --- numbers --------------------------------------------------------------------------------------
+
+
+def _with_auxiliary(
+    fit: FittedModel, rows: Rows, kind: str, is_marginal: bool, interval: str | None, level: float
+) -> pd.DataFrame | pd.Series:
+    """Return what rests on auxiliary parameters, with errors that hold theirs."""
+    family, eta = fit.family, np.where(rows.complete, linear_predictor(fit, rows), 0.0)
+    eta = _with_means(family, eta) if kind == "response" else eta
+
+    def quantity(eta: FloatArray, unknown: FloatArray, own: AuxiliaryValue) -> FloatArray:
+        if kind == "zero":
+            return np.broadcast_to(family.structural_zeros(own), eta.shape)
+        if kind == "probabilities" and not is_marginal:
+            return family.probabilities(eta, own)
+        if kind == "probabilities":
+            return family.average_probabilities(eta, unknown, own)
+        eta = family.within(eta)
+        return family.average(eta, unknown, own) if is_marginal else family.mean(eta, own)
+
+    def table(**columns: FloatArray) -> pd.DataFrame:
+        if kind == "probabilities":
+            return table_of_categories(family, rows, **columns)
+        return _table(rows, **{name: np.where(np.isnan(eta), np.nan, v) for name, v in columns.items()})
+
+    if interval is None:
+        found = table(prediction=quantity(eta, open_variance(fit, rows), rows.auxiliary))
+        return found if kind == "probabilities" else found["prediction"]
+    support = Support(0.0, 1.0) if kind in OF_AUXILIARY else family.support
+    three = joint_confidence(fit, rows, quantity, IntervalScale.of(support), level)
+    found = table(**dict(zip(("estimate", "lower", "upper"), three, strict=True)))
+    moves = kind != "zero" and (is_marginal or any(effects.take_part for effects in rows.effects))
+    spread = ("variances of the random effects",) if moves else ()
+    shared = () if kind == "zero" else _holds(fit, rows, False, False)
+    found.attrs["holds"] = (*shared, family.beside_the_mean, *spread)
+    return found
 
 
 def _with_means(family: Family, eta: FloatArray) -> FloatArray:

@@ -21,14 +21,15 @@ from glmmlib.fitted import FittedModel
 from glmmlib.formula.parser import random_only
 from glmmlib.formula.terms import RandomTerm
 from glmmlib.prediction.error_variance import Effects
-from glmmlib.types import ArrayLike, BoolArray, FloatArray
+from glmmlib.types import ArrayLike, AuxiliaryValue, BoolArray, FloatArray
 
 
 @dataclass(frozen=True, eq=False)
 class Rows:
     """The arrays of the rows to predict; ``complete`` (n,) is False where a value is missing.
 
-    ``auxiliary`` is what the family has beside the mean, as it takes it, where it was asked for.
+    ``auxiliary`` is what the family has beside the mean, as it takes it, where it was asked for; ``new`` are
+    the rows that a model has not seen, None for its own.
     """
 
     index: pd.Index
@@ -37,6 +38,11 @@ class Rows:
     effects: list
     complete: np.ndarray
     auxiliary: object
+    new: NewDesign | None = None
+
+    def auxiliary_of(self, fit: FittedModel) -> AuxiliaryValue:
+        """Return what the family has beside the mean, by another fit of the same model."""
+        return fit.auxiliary if self.new is None else fit.auxiliary_in(self.new)
 
 
 def chosen_effects(fit: FittedModel, re_form: str | None) -> list[BoolArray]:
@@ -142,7 +148,7 @@ def rows_to_predict(
     )
     effects = [_new_effects(g, mask, new, taken) for g, mask in zip(fit.groups, used, strict=True)]
     auxiliary = fit.auxiliary_in(new) if needs_own else None
-    return Rows(new.index, new.X, new.offset, effects, new.complete, auxiliary)
+    return Rows(new.index, new.X, new.offset, effects, new.complete, auxiliary, new)
 
 
 def _new_effects(group: Group, mask: BoolArray, new: NewDesign, taken: Sequence[int]) -> Effects:
@@ -181,8 +187,9 @@ def weights_of_rows(
 
 def linear_predictor(fit: FittedModel, rows: Rows) -> FloatArray:
     eta = rows.X @ fit.solution.estimates.beta
-    for effects, modes in zip(rows.effects, fit.solution.modes, strict=True):
-        eta = eta + effects.part(modes)
+    if any(effects.take_part for effects in rows.effects):
+        for effects, modes in zip(rows.effects, fit.solution.modes, strict=True):
+            eta = eta + effects.part(modes)
     return eta if rows.offset is None else eta + rows.offset
 
 

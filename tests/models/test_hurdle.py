@@ -59,8 +59,8 @@ def test_means_are_those_of_zeros_and_counts(fit, traps):
     np.testing.assert_allclose(means["mean"], fit.predict(new, kind="conditional", re_form="~0"))
     whole = gl.means(fit, "shade", at={"shade": [-1, 1]}).table
     np.testing.assert_allclose(whole["mean"], fit.predict(new, re_form="~0"))
-    with pytest.raises(ModelError, match="ask for kind='conditional'"):
-        fit.predict(interval="confidence")
+    band = fit.predict(new, re_form="~0", interval="confidence")
+    np.testing.assert_allclose(band[["lower", "upper"]], whole[["lower", "upper"]], rtol=1e-8)
     assert 0.8 < fit.resid_pearson.var() < 1.2
 
 

@@ -203,8 +203,7 @@ def test_what_it_cannot_be_fitted_to(match, asked):
 
 def test_what_a_fit_refuses(fit):
     for match, ask in {
-        "errors of the thresholds": lambda: fit.predict(interval="confidence"),
-        "no interval": lambda: fit.predict(kind="probabilities", interval="prediction"),
+        "is one for responses": lambda: fit.predict(kind="probabilities", interval="prediction"),
         "a category|holds z": lambda: fit.refit(["z"] * 72),
         "are 1, 2, 3, 4, 5, but it holds 0": lambda: fit.refit(np.tile([0, 1], 36)),
         "ordinal": lambda: gl.posterior(fit, rng=1),

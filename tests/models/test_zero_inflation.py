@@ -200,10 +200,8 @@ def test_what_a_fit_refuses(fit, one, traps):
     for function in (gl.icc, gl.r2):
         with pytest.raises(ModelError, match="no one residual variance"):
             function(fit)
-    with pytest.raises(ModelError, match="kind='conditional'"):
-        fit.predict(interval="confidence")
-    with pytest.raises(ModelError, match="no interval"):
-        fit.predict(kind="zero", interval="confidence")
+    with pytest.raises(ModelError, match="one for responses"):
+        fit.predict(kind="zero", interval="prediction")
     with pytest.raises(ModelError, match="the model has none"):
         one.update(zi=None).predict(kind="zero")
     with pytest.raises(ModelError, match="one for responses"):
