@@ -3,6 +3,7 @@
 # make check   style, types, imports and the quick tests of the library: a minute, without the book
 # make coverage  which branches of the library its tests do not take
 # make lowest  the tests of the library on the lowest versions that pyproject.toml allows (Python 3.11)
+# make adapters  fits of ours in the functions of marginaleffects, which has an environment of its own
 # make long    the property tests on many more examples, drawn anew
 # make bench   the table of benchmarks/README.md: glmmlib and its peers, measured in one run
 # make valid   the built pages before the Nu HTML checker (needs Java)
@@ -45,7 +46,7 @@ export OMP_NUM_THREADS := 1
 # nbval takes seconds to load, and is for notebooks alone.
 PYTEST := $(BIN)/python -m pytest -p no:nbval
 
-.PHONY: book notebooks built beside check style types quick coverage lowest test long bench lab store valid site pdf lite clean
+.PHONY: book notebooks built beside check style types quick coverage lowest adapters test long bench lab store valid site pdf lite clean
 
 book: $(READY)
 	rm -rf _build
@@ -56,6 +57,7 @@ test: style
 	$(BIN)/python -m book.store --check chapters/*.ipynb
 	$(MAKE) --jobs 2 built beside
 	$(PYTEST) -n 2 --dist worksteal --doctest-modules tests glmmlib book $(BESIDE:%=--ignore %)
+	$(MAKE) adapters
 
 # The notebooks run one after the other, and the book is built from them; that leaves a core to tests that need no
 # book and take as long together.
@@ -99,6 +101,19 @@ $(LOWEST):
 	$(BASE) -m venv $@
 	$@/bin/python -m pip --quiet --disable-pip-version-check install --editable '.[test]' -c tests/lowest.txt \
 	    || { rm -rf $@; exit 1; }
+
+# An environment of its own too: marginaleffects 0.6 compares factors by what polars 2 no longer has.
+ADAPTERS := $(VENV)/adapters-$(VERSION)-$(shell cat requirements.txt tests/adapters.txt pyproject.toml | cksum | cut -d' ' -f1)
+
+adapters: $(ADAPTERS)
+	$(ADAPTERS)/bin/python -m pytest -q --doctest-modules tests/adapters glmmlib/adapters
+
+$(ADAPTERS): $(READY)
+	rm -rf $(VENV)/adapters-*
+	$(BASE) -m venv $@
+	grep -v '^polars' requirements.txt > $@/pins.txt
+	$@/bin/python -m pip --quiet --disable-pip-version-check install --editable '.[marginaleffects]' pytest hypothesis \
+	    -c $@/pins.txt -c tests/adapters.txt || { rm -rf $@; exit 1; }
 
 # Every notebook runs again and is compared with what is stored. `make test` builds the book from these runs.
 RUNS := $(VENV)/runs

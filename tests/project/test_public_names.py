@@ -26,7 +26,9 @@ def test_public_names_are_sorted_once_each_and_no_module_hides_behind_one(packag
 
 def test_every_module_is_found_where_it_is_imported_from():
     """``import glmmlib.comparison.compare`` gives the module, not the function of that name."""
-    modules = {m.name: import_module(m.name) for m in pkgutil.walk_packages(gl.__path__, "glmmlib.")}
+    names = [m.name for m in pkgutil.walk_packages(gl.__path__, "glmmlib.")]
+    here = [name for name in names if not name.startswith("glmmlib.adapters.")]  # they need other packages
+    modules = {name: import_module(name) for name in here}
     assert "glmmlib.comparison.compare" in modules
     assert not [name for name, module in modules.items() if found(name) is not module]
 

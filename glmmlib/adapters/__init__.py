@@ -1,0 +1,1 @@
+"""Fits as other packages want them; each file needs the package that it is named after."""
