@@ -226,7 +226,8 @@ def refuse_residual_side(design: Any, what: str) -> None:
         given = f"residual={design.residual.term.text!r}" if design.residual is not None else "sigma="
         raise ModelError(
             f"{what} is not there for a linear model with a residual side of its own ({given}): its variance "
-            "parameters have intervals by conf_int(method='bootstrap'), and models are compared by gl.anova"
+            "parameters have intervals by conf_int(parm=...) or method='bootstrap', and models are compared "
+            "by gl.anova"
         )
 
 

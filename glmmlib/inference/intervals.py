@@ -13,6 +13,7 @@ from glmmlib.inference.bootstrap import bootstrap_intervals
 from glmmlib.inference.choice import chosen
 from glmmlib.inference.contrasts import auxiliary_tests, coef_tests, half_widths
 from glmmlib.inference.profile.profile import profile_intervals
+from glmmlib.inference.residual_intervals import residual_intervals
 
 NO_FIXED_EFFECT = (
     "{name} is not a fixed effect{hint}; Wald intervals are for fixed effects only, because the estimates of "
@@ -24,14 +25,16 @@ def wald_intervals(
     fit: FittedModel, level: float, parm: str | Sequence[str] | None, ddf: str | None = None
 ) -> pd.DataFrame:
     """Return ``estimate -+ quantile * se``, the quantile of the t (or normal) distribution that the tests
-    use.
+    use; what is asked for by name of a residual side has its interval on a scale of its own.
     """
-    auxiliary = auxiliary_tests(fit)
-    names = chosen(parm, [*fit.params.index, *auxiliary.index], NO_FIXED_EFFECT)
+    auxiliary, residual = auxiliary_tests(fit), residual_intervals(fit, level)
+    default = [*fit.params.index, *auxiliary.index]
+    names = default if parm is None else chosen(parm, [*default, *residual.index], NO_FIXED_EFFECT)
     tests = coef_tests(fit, ddf)
-    tests = (pd.concat([tests, auxiliary]) if len(auxiliary) else tests).loc[names]
+    tests = pd.concat([tests, auxiliary]) if len(auxiliary) else tests
     half = half_widths(tests, level)
-    return pd.DataFrame({"lower": tests["estimate"] - half, "upper": tests["estimate"] + half})
+    found = pd.DataFrame({"lower": tests["estimate"] - half, "upper": tests["estimate"] + half})
+    return (pd.concat([found, residual]) if len(residual) else found).loc[names]
 
 
 #: Each method is called with (fit, level, parm, **options) and returns a table with lower and upper.

@@ -101,6 +101,23 @@ class ResidualParameters(AuxiliaryPredictors):
         values = self.side.structure.values(par, 1.0 if has_formula else float(np.exp(coefficients[0])))
         return values[1:] if self.side.structure.hom or has_formula else values
 
+    @property
+    def natural_names(self) -> list[str]:
+        """What :meth:`natural` returns: sigma, where it is one number, and the quantities."""
+        return [*(["sigma"] if self.is_even else []), *self.quantities]
+
+    @property
+    def ranges(self) -> list[tuple[float, float]]:
+        """The ends of the range of each of them."""
+        every = [(q.lower, q.upper) for q in self.side.structure.quantities(self.columns, self.label)]
+        leave = len(every) - len(self.quantities)
+        return [*([(0.0, np.inf)] if self.is_even else []), *every[leave:]]
+
+    def natural(self, estimate: AuxiliaryValue) -> FloatArray:
+        """Return their values."""
+        sigma = np.exp(self._split(estimate)[0][:1]) if self.is_even else []
+        return np.append(sigma, self.shown(estimate) if self.quantities else [])
+
     def named(self, estimate: AuxiliaryValue) -> dict[str, Any]:
         """Return by name the residual SD, or its coefficients, and the quantities of the structure."""
         coefficients, _ = self._split(estimate)

@@ -299,7 +299,9 @@ class MixedModelFit(AuxiliaryParameters, ABC):
             Between 0 and 1.
         method : {"wald", "profile", "bootstrap"}
             ``"wald"``: estimate -+ quantile * standard error, for fixed effects; the quantile is that of the
-            distribution which ``pvalues`` uses. Option: ``ddf``, as in :func:`glmmlib.coef_tests`.
+            distribution which ``pvalues`` uses. Option: ``ddf``, as in :func:`glmmlib.coef_tests`. Asked for
+            by name in `parm`, SDs and correlations of a residual side too, such as ``"rho ar1(visit)"``: on
+            the scale of the logarithm, or of Fisher's z, with normal quantiles, as ``intervals`` of R's nlme.
 
             ``"profile"``: profile likelihood, for SDs and correlations of random effects, sigma and fixed
             effects; see

@@ -13,11 +13,14 @@ g <- glsControl(tolerance = 1e-10, msTol = 1e-12, msMaxIter = 1000, maxIter = 10
 l <- lmeControl(tolerance = 1e-9, msTol = 1e-11, msMaxIter = 1000, maxIter = 500, niterEM = 50, msMaxEval = 5000)
 keep <- function(name, make) for (how in c("ML", "REML")) {
   m <- make(how); b <- if (inherits(m, "gls")) coef(m) else fixef(m); s <- m$modelStruct
+  ends <- tryCatch(intervals(m, which = "var-cov"), error = function(e) NULL)      # none where its Hessian fails
+  two <- function(x) if (!is.null(x)) list(lower = array1(x[, "lower"]), upper = array1(x[, "upper"]))
   natural <- function(x) if (!is.null(x)) array1(coef(x, unconstrained = FALSE, allCoef = TRUE))
   found[[paste0(name, "_", tolower(how))]] <<- list(engine = class(m)[1], deviance = -2 * as.numeric(logLik(m)), npar = attr(logLik(m), "df"),
     estimate = array1(b), se = if (how == "REML" || inherits(m, "lme")) array1(sqrt(diag(vcov(m)))), sigma = m$sigma,
     cor = if (!is.null(s$corStruct)) array1(coef(s$corStruct, unconstrained = FALSE)), ratio = natural(s$varStruct),
-    normalised = array1(head(residuals(m, type = "normalized"), 8)))
+    normalised = array1(head(residuals(m, type = "normalized"), 8)),
+    intervals = if (!is.null(ends)) list(cor = two(ends$corStruct), sigma = array1(ends$sigma[c("lower", "upper")])))
 }
 t <- read_data("trial"); t$n <- as.integer(t$visit); f <- chg ~ base + arm * visit
 o <- read_data("Orthodont"); o$n <- as.integer(factor(o$age)); fo <- distance ~ Sex * age
