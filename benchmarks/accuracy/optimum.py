@@ -3,7 +3,7 @@
     python benchmarks/accuracy/optimum.py                    3,000 linear and 1,500 generalised models (about an hour)
     python benchmarks/accuracy/optimum.py --linear 200 --generalised 60 --rows out.csv
 
-Prints a table by kind of design; ``--rows`` keeps one line a model, ``--verdicts`` the judge's words, which depend on the
+Prints a table by kind of design (kept in ``optimum.md``); ``--rows`` keeps one line a model, ``--verdicts`` the judge's words, which depend on the
 seed alone: a second run then needs the time of the fits only.  A fit is *above* if its deviance exceeds the
 judge's lowest by more than 1e-4; it is so *silently* if no warning says that the optimiser or the data failed (a
 SingularFitWarning says the contrary: that the answer is valid).
@@ -126,7 +126,8 @@ def table(lines):
 
 def markdown(counts):
     head = "| " + " | ".join([counts.index.name, *counts.columns]) + " |"
-    rows = ["| " + " | ".join(map(str, row)) + " |" for row in counts.astype(object).itertuples()]
+    cells = [[str(cell).replace("|", r"\|") for cell in row] for row in counts.astype(object).itertuples()]
+    rows = ["| " + " | ".join(row) + " |" for row in cells]
     return "\n".join([head, "|---" * (len(counts.columns) + 1) + "|", *rows])
 
 
