@@ -53,8 +53,10 @@ class Draws:
 
     @property
     def auxiliary(self) -> FloatArray | None:
-        """Sigma, or the dispersion (R,), where there is one."""
-        return self.frame.iloc[:, -1].to_numpy() if self.frame.attrs["has_auxiliary"] else None
+        """Sigma or the dispersion (R,), or the widths of categories (R, m), where there are some."""
+        m = int(self.frame.attrs["n_auxiliary"])
+        values = self.frame.iloc[:, len(self.frame.columns) - m :].to_numpy()
+        return None if m == 0 else values[:, 0] if m == 1 else values
 
 
 def run(fit: FittedModel, priors: Priors, n: int | None, rng: np.random.Generator) -> Draws:
@@ -83,11 +85,11 @@ def named(
     columns = dict(zip(fit.design.coef_names, beta.T, strict=True))
     values = values_of(fit.groups, theta, 1.0)
     columns |= dict(zip([place.name for place in places_of(fit.groups)], values.T, strict=True))
-    if auxiliary is not None:
-        (part,) = fit.solution.predictors.parts
-        columns[part.auxiliary.name] = auxiliary
+    parts = [] if auxiliary is None else fit.solution.predictors.parts
+    values = np.zeros((0, 0)) if auxiliary is None else auxiliary.reshape(len(auxiliary), -1)
+    columns |= {part.auxiliary.name: value for part, value in zip(parts, values.T, strict=True)}
     frame = pd.DataFrame(columns)
-    frame.attrs = {"n_fixef": beta.shape[1], "has_auxiliary": auxiliary is not None}
+    frame.attrs = {"n_fixef": beta.shape[1], "n_auxiliary": len(parts)}
     return frame
 
 

@@ -57,7 +57,7 @@ class JointGradient(Marginal):
             G = np.linalg.inv(self.groups[k].factor.to_standard).T @ in_Lambda[place]
             gradient += np.einsum("rab,ab->r", up.roots[k] - down.roots[k], G)
         if up.auxiliary is not None and down.auxiliary is not None:
-            gradient += np.log(up.auxiliary / down.auxiliary) * in_tau[0]
+            gradient += np.log(up.auxiliary / down.auxiliary).reshape(len(z), -1) @ in_tau
         return -0.5 * value, -0.5 * gradient / (2.0 * STEP)
 
     def engine_point(self, z: FloatArray) -> tuple[FloatArray, list[FloatArray], Any]:
@@ -66,7 +66,8 @@ class JointGradient(Marginal):
         assert par.beta is not None
         roots = standardised(self.groups, [root[0] for root in par.roots])
         Lambdas = [roots[k] for k in self.problem.structure.order]
-        dispersion = None if par.auxiliary is None else float(par.auxiliary[0])
+        logs = [] if par.auxiliary is None else np.log(np.atleast_1d(par.auxiliary[0]))
+        dispersion = self.problem.predictors.values(np.asarray(logs, dtype=float))
         return self.problem.R @ par.beta[0], Lambdas, dispersion
 
 

@@ -40,6 +40,7 @@ def posterior(
     corr: str | Mapping[str, str] | None = None,
     sigma: str | None = None,
     dispersion: str | None = None,
+    widths: str | None = None,
     draws: int | None = None,
     rng: np.random.Generator | int | None = None,
 ) -> Posterior:
@@ -63,6 +64,9 @@ def posterior(
         Prior of the residual SD of a linear model, as for `sd`.
     dispersion : str, optional
         Prior of the dispersion of a family that has one, as for `sd`.
+    widths : str, optional
+        Prior of the widths of the categories between the first threshold of an ordinal model and the last, as
+        for `sd`. The first threshold is minus the intercept.
     draws : int, optional
         How many; by default 4,000, and 1,000 where points are computed one by one, which takes longer: with
         several grouping factors, and for families whose log-density is not concave.
@@ -78,16 +82,15 @@ def posterior(
     Raises
     ------
     ModelError
-        For a prior that cannot be read or is improper, for models with a residual side, structural zeros,
-        ordered categories, a dispersion formula, curves or structured covariances, and where khat stays above
-        0.7.
+        For a prior that cannot be read or is improper, for models with a residual side, structural zeros, a
+        dispersion formula, curves or structured covariances, and where khat stays above 0.7.
 
     Notes
     -----
     By default coefficients have normal(0, 2.5 s / sd x) (columns of zeros and ones 2.5 s), the intercept at
     the means normal(m, 2.5 s), SDs and sigma half-t(3, 2.5 s), slopes per SD of x, correlations LKJ(1), a
-    dispersion exponential(1) (the beta family's, a precision, gamma(2, 0.1)), where s = sd(y) and m = mean(y)
-    with an identity link, 1 and 0 on any other.
+    dispersion exponential(1) (the beta family's, a precision, gamma(2, 0.1)), widths of ordered categories
+    gamma(2, 1), where s = sd(y) and m = mean(y) with an identity link, 1 and 0 on any other.
     Without an intercept root mean squares stand in for SDs.
 
     A posterior is no test: its interval of an SD never holds zero. Neither AIC nor Bayes factors follow from
@@ -119,7 +122,7 @@ def posterior(
         isinstance(draws, bool) or not isinstance(draws, int | np.integer) or draws < FEWEST
     ):
         raise ModelError(f"draws is a whole number from {FEWEST} on, not {draws!r}")
-    priors = priors_of(fit, fixef, sd, corr, sigma=sigma, dispersion=dispersion)
+    priors = priors_of(fit, fixef, sd, corr, sigma=sigma, dispersion=dispersion, widths=widths)
     seed = int(generator.integers(2**63))
     return Posterior(fit, priors, run(fit, priors, draws, generator), seed)
 
@@ -131,12 +134,9 @@ def _refuse_what_is_not_there(fit: FittedModel) -> None:
     family, predictors = fit.family, fit.solution.predictors
     if family.has_structural_zeros:
         raise ModelError("gl.posterior is not there yet for a model with structural zeros (zi=)")
-    if family.levels:
-        raise ModelError("gl.posterior is not there yet for an ordinal model: thresholds have no priors")
-    if not predictors.is_single:
+    if not predictors.is_constant:
         raise ModelError(
-            "gl.posterior is not there yet for a model whose dispersion has a formula of its own, or that "
-            "has several parameters beside the mean"
+            "gl.posterior is not there yet for a model whose dispersion has a formula of its own"
         )
     if family.limited_range and not family.is_linear:
         raise ModelError(

@@ -76,7 +76,8 @@ def _means(family: Family, eta: FloatArray, unknown: FloatArray | None, auxiliar
     eta = family.within(eta)
     if unknown is None:
         return family.mean(eta, by_draw)
-    spread = None if by_draw is None else np.broadcast_to(by_draw, eta.shape).ravel()
+    own = () if by_draw is None else by_draw.shape[2:]  # several parameters along the last axis
+    spread = None if by_draw is None else np.broadcast_to(by_draw, (*eta.shape, *own)).reshape(-1, *own)
     return family.average(eta.ravel(), unknown.ravel(), spread).reshape(eta.shape)
 
 

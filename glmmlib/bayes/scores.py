@@ -32,8 +32,8 @@ class Parameters:
         The user's coefficients; None where they are integrated out.
     roots : list of (R, q, q) arrays
         A root of the covariance of each grouping factor of the formula, on the user's columns.
-    auxiliary : (R,) array or None
-        Sigma, or the dispersion.
+    auxiliary : (R,) or (R, m) array, or None
+        Sigma, the dispersion, or the widths of ordered categories.
     spread : (R, p) array or None
         Prior SDs of the coefficients at the means, where they are integrated out.
     """
@@ -91,9 +91,10 @@ class NormalScores:
             rows = np.ix_(range(len(Z)), block.columns, block.columns)
             roots[block.group][rows] = block.root(Z[:, start : start + block.size])
             start += block.size
-        for prior in self.priors.auxiliary.values():
-            auxiliary = prior.from_normal(Z[:, start])
-            start += 1
+        values = [p.from_normal(Z[:, start + k]) for k, p in enumerate(self.priors.auxiliary.values())]
+        if values:
+            auxiliary = values[0] if len(values) == 1 else np.stack(values, axis=1)
+            start += len(values)
         if self.is_linear:
             spread = np.tile([prior.scale for prior in self.fixef], (len(Z), 1))
             for place, mixing in enumerate(filter(None, (prior.mixing for prior in self.fixef))):

@@ -42,7 +42,7 @@ class Priors:
     corr : tuple of Lkj
         For each grouping factor.
     auxiliary : dict of str to Prior
-        Of sigma, or of the dispersion.
+        Of sigma, of the dispersion, or of each width of a category.
     centres : tuple
         For each grouping factor the means (q,) at which its SDs and correlations are meant.
     groups : tuple of Group
@@ -190,14 +190,17 @@ def _sds(group: Group, given: Any, scale: float, wide: float) -> tuple[Prior, ..
 def _auxiliary(fit: FittedModel, given: Mapping[str, str | None], scale: float) -> dict[str, Prior]:
     """Return the prior of what the family has beside its mean."""
     parts = {part.auxiliary.name: part.auxiliary for part in fit.solution.predictors.parts}
+    has_widths = bool(fit.family.levels) and bool(parts)
     for name, text in given.items():
-        if text is not None and name not in parts:
+        if text is not None and not (has_widths if name == "widths" else name in parts):
             raise ModelError(f"the {fit.family.name} family has no {name}, so there is no prior of it")
     found: dict[str, Prior] = {}
     for name, auxiliary in parts.items():
-        text = given.get(name)
+        text = given.get("widths" if has_widths else name)
         if text is not None:
             found[name] = parse_prior(text, name, positive=True)
+        elif has_widths:  # on the scale of a logistic variable, whose SD is 1.8
+            found[name] = Gamma(2.0, 1.0)
         elif fit.is_linear:
             found[name] = HalfT(HEAVY, WIDE * scale)
         else:  # where a large value is the exact fit, it is a precision, and has no size of its own

@@ -27,6 +27,7 @@ TABLE["o"] = RNG.normal(size=48)
 TABLE["y"] = 3 + 0.5 * TABLE["x"] + RNG.normal(size=48) + TABLE["o"]
 TABLE["k"] = RNG.poisson(2.0, 48)
 TABLE["b"] = RNG.integers(0, 2, 48)
+TABLE["r"] = 1 + TABLE["k"].clip(0, 3)
 
 
 @cache
@@ -125,6 +126,7 @@ GENERALISED = {
     "binomial": ("b ~ x + (1 | g)", "binomial", 7),
     "slopes": ("b ~ x + (x | g)", "binomial", 9),
     "negbinomial": ("k ~ x + (1 | g)", "negbinomial", 7),
+    "ordinal": ("r ~ x + (1 | g)", "ordinal", 7),
 }
 
 
@@ -150,7 +152,11 @@ def test_the_origin_of_a_predictor_is_no_matter():
 
 @pytest.mark.parametrize(
     ("formula", "family"),
-    [("b ~ x + (x | g)", "binomial"), ("k ~ x + (1 | g) + (1 | h)", "negbinomial")],
+    [
+        ("b ~ x + (x | g)", "binomial"),
+        ("k ~ x + (1 | g) + (1 | h)", "negbinomial"),
+        ("r ~ x + (1 | g) + (1 | h)", "ordinal"),
+    ],
 )
 def test_the_gradient_is_that_of_laplace_s_approximation(formula, family):
     marginal, Z = marginal_of(CrossedGeneralisedMarginal, fitted(formula, family))

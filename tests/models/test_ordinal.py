@@ -206,7 +206,6 @@ def test_what_a_fit_refuses(fit):
         "is one for responses": lambda: fit.predict(kind="probabilities", interval="prediction"),
         "a category|holds z": lambda: fit.refit(["z"] * 72),
         "are 1, 2, 3, 4, 5, but it holds 0": lambda: fit.refit(np.tile([0, 1], 36)),
-        "ordinal": lambda: gl.posterior(fit, rng=1),
         "compares probabilities": lambda: gl.comparisons(fit, {"temp": "pairwise"}, change="odds ratio"),
     }.items():
         with pytest.raises((DataError, ModelError), match=match):
