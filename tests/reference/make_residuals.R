@@ -51,6 +51,10 @@ ddf <- function(formula, data) {
   s <- coef(summary(m)); k <- coef(summary(m, ddf = "Kenward-Roger"))
   list(deviance = REMLcrit(m), satterthwaite = array1(s[, "df"]), kenward_roger = array1(k[, "df"]), kenward_roger_se = array1(k[, 2]))
 }
-if (requireNamespace("lmerTest") && requireNamespace("pbkrtest")) found$trial_us_ddf <- ddf(chg ~ base + arm * visit + (0 + visit | id), t)
+if (requireNamespace("lmerTest") && requireNamespace("pbkrtest")) {
+  found$trial_us_ddf <- ddf(chg ~ base + arm * visit + (0 + visit | id), t)
+  found$trial_cs_ddf <- ddf(chg ~ base + arm * visit + (1 | id), t)             # a positive correlation is an intercept's
+  found$ortho_us_ddf <- ddf(distance ~ Sex * age + (0 + factor(age) | Subject), o)
+}
 write_result(found, "extras", "residuals.json")
 for (k in names(found)) cat(sprintf("%-24s %.6f\n", k, found[[k]]$deviance))
