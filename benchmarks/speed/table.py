@@ -35,8 +35,11 @@ def cell(result: Result, ours: Result) -> str:
     """The median time and, for the others, its ratio to glmmlib's; or why there is none."""
     if result.median is None:
         return result.note
-    ratio = f" ({result.median / ours.median:.2g} x)" if ours.median and result is not ours else ""
-    return seconds(result.median) + ratio
+    if not ours.median or result is ours:
+        return seconds(result.median)
+    ratio = result.median / ours.median
+    shown = f"{ratio:.2g}" if ratio < 99.5 else f"{ratio:.0f}"
+    return f"{seconds(result.median)} ({shown} x)"
 
 
 def machine() -> str:
