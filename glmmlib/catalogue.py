@@ -18,6 +18,7 @@ from typing import Any
 
 import pandas as pd
 
+from glmmlib.display.arguments import check_label
 from glmmlib.display.versions import PANDAS
 from glmmlib.errors import DataError
 
@@ -202,6 +203,7 @@ def _levels(values: pd.Series, rule: list[str] | str) -> list[str]:
 
 def _entry(name: str) -> dict:
     """The codebook's entry for one data set, or an error with the nearest name."""
+    check_label("name", name)
     book = _codebook()
     if name in book:
         return book[name]

@@ -29,6 +29,7 @@ PARTS = {
     "data": "Odd columns, containers and names",
     "formulas": "Odd formulas",
     "arguments": "Odd arguments of every public function",
+    "strange": "Strange values in every argument of every function and method",
 }
 PAGE = """# Odd models, data, formulas and arguments
 

@@ -4,9 +4,11 @@ The values are those of ``fuzz_values``. Every call is made with arguments that 
 """
 
 import inspect
+import tempfile
 import warnings
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import matplotlib
 import numpy as np
@@ -19,6 +21,9 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 import glmmlib as gl
+
+FOLDER = tempfile.TemporaryDirectory()  # what calls write goes with the program
+FILE = str(Path(FOLDER.name) / "fit.glmm")
 
 
 def example(seed=1):
@@ -80,13 +85,14 @@ def fit_calls(fits):
     for k, fit in enumerate(fits.any):
         tag = f"[{k}]"
         G = "group"
+        place = {"at": {"x": 0.0}} if k == 0 else {}
         yield Call("coef_tests" + tag, gl.coef_tests, {"fit": fit}, "fit ddf")
         yield Call("wald_test" + tag, gl.wald_test, {"fit": fit, "contrast": "x"}, "fit contrast:contrast ddf")
         yield Call("anova" + tag, lambda fit, **o: gl.anova(fit, **o), {"fit": fit}, "fit type:ss_type ddf refit bootstrap:count rng")
         yield Call("means" + tag, gl.means, {"fit": fit, "by": "x", "at": {"x": [0.0, 1.0]}}, "fit by:column at kind level ddf")
         yield Call("profile" + tag, gl.profile, {"fit": fit, "parm": "x"}, "fit parm level")
-        yield Call("icc" + tag, gl.icc, {"fit": fit, "at": {"x": 0.0}}, "fit at kind group scale")
-        yield Call("icc_conf_int" + tag, gl.icc_conf_int, {"fit": fit, "at": {"x": 0.0}, "n": 25, "rng": rng(1)}, "fit kind group scale level n rng")
+        yield Call("icc" + tag, gl.icc, {"fit": fit} | place, "fit at kind group scale")
+        yield Call("icc_conf_int" + tag, gl.icc_conf_int, {"fit": fit, "n": 400, "rng": rng(1)} | place, "fit kind group scale level n rng")
         yield Call("r2" + tag, gl.r2, {"fit": fit}, "fit scale")
         yield Call("between_variance" + tag, gl.between_variance, {"fit": fit}, "fit at group")
         yield Call("correlation" + tag, gl.correlation, {"fit": fit, "x1": 0.0, "x2": 1.0}, "fit x1:place x2:place group")
@@ -103,7 +109,7 @@ def fit_calls(fits):
         yield Call("robust" + tag, gl.robust, {"fit": fit}, "fit cluster:column kind level nonsense")
         yield Call("semivariogram" + tag, gl.semivariogram, {"residuals": fit, "coords": "t"}, "residuals:fit coords:column n_bins:count max_distance:positive within:column")
         yield Call("cross_validate" + tag, gl.cross_validate, {"fit": fit, G: "g", "n_folds": 2, "rng": rng(1)}, "fit group n_folds:folds rng nonsense")
-        yield Call("save" + tag, fit.save, {"path": "fit.glmm"}, "path:file")
+        yield Call("save" + tag, fit.save, {"path": FILE}, "path:file")
         yield Call("report" + tag, gl.report, {"fit": fit}, "fit level method ddf nonsense")
         yield Call("tidy" + tag, gl.tidy, {"fit": fit}, "fit conf_int:bool effects:choice level method nonsense")
         yield Call("glance" + tag, gl.glance, {"fit": fit}, "fit")
@@ -134,7 +140,7 @@ def plot_calls(tag, fit):
     yield Call("plots.profile" + tag, p.profile, {"fit": fit, "parm": "x"}, "fit parm levels:levels ax")
     yield Call("plots.shrinkage_arrows" + tag, p.shrinkage_arrows, {"fit": fit, "group": "g"}, "fit group effect:column ax")
     yield Call("plots.variance_function" + tag, p.variance_function, {"fit": fit, "x": "x"}, "fit x group ax")
-    yield Call("plots.simple_effect" + tag, p.simple_effect, {"fit": fit, "effect": "x", "product": "x", "x": "x"}, "fit effect:column product:column x level ax")
+    yield Call("plots.simple_effect" + tag, p.simple_effect, {"fit": fit, "effect": "x", "product": "x", "x": [0.0, 1.0]}, "fit effect:column product:column x:iccs level ax")
 
 
 def other_calls(fits):
@@ -153,12 +159,13 @@ def other_calls(fits):
     yield Call("exact_rlrt", gl.exact_rlrt, {"fit": gl.lmer("y ~ x + (1 | g)", d), "n": 50, "rng": rng(1)}, "fit n rng")
     yield Call("design_effect", gl.design_effect, {"icc": 0.1, "n": 5}, "icc:icc n:positive")
     for name in ("load", "codebook", "load_truth"):
-        yield Call(name, getattr(gl, name), {}, "name:dataset")
+        yield Call(name, getattr(gl, name), {"name": "exam"}, "name:dataset")
     curve = gl.lmer("y ~ s(x, k=5) + (1 | g)", d)
     yield Call("smooths", gl.smooths, {"fit": curve}, "fit")
     yield Call("smooth_curve", gl.smooth_curve, {"fit": curve, "at": [0.0, 1.0]}, "fit name:column at:iccs level")
     yield Call("plots.smooth", p.smooth, {"fit": curve, "at": [0.0, 1.0]}, "fit name:column at:iccs level ax")
-    yield Call("load_fit", gl.load_fit, {}, "path:file functions:prior")
+    fits.ml.save(FILE)
+    yield Call("load_fit", gl.load_fit, {"path": FILE}, "path:file functions:prior")
     yield Call("fit.objective", fits.slope.objective, {"theta": [1.0, 0.0, 1.0]}, "theta:theta")
     yield Call("fit.with_criterion", fits.slope.with_criterion, {"reml": False}, "reml:bool")
     yield Call("fit.exp_table", fits.binomial.exp_table, {}, "level")
@@ -166,23 +173,48 @@ def other_calls(fits):
     yield Call("refits.pvalues", fits.ml.refit_many(fits.ml.simulate(3, rng=rng(1))).pvalues, {}, "ddf")
     yield Call("profile.conf_int", gl.profile(fits.ml, "x").conf_int, {}, "level parm")
     yield Call("bootstrap.conf_int", fits.ml.bootstrap(400, rng=rng(1)).conf_int, {}, "level parm kind")
-    yield Call("icc.conf_int", gl.icc(fits.ml).conf_int, {"n": 25, "rng": rng(1)}, "level n rng")
-    yield Call("r2.conf_int", gl.r2(fits.ml).conf_int, {"n": 25, "rng": rng(1)}, "level n rng")
+    yield Call("icc.conf_int", gl.icc(fits.ml).conf_int, {"n": 400, "rng": rng(1)}, "level n rng")
+    yield Call("r2.conf_int", gl.r2(fits.ml).conf_int, {"n": 400, "rng": rng(1)}, "level n rng")
     simulated = gl.simulated_residuals(fits.ml, n=20, rng=rng(1))
     yield Call("residuals.autocorrelation", simulated.autocorrelation, {"order": "x", "n": 20, "rng": rng(1)}, "order:column within:column n rng")
     yield Call("check.plot", gl.check(fits.ml, n=99, rng=rng(1)).plot, {}, "ax")
     yield Call("plots.residual_panel", p.residual_panel, {"residuals": simulated}, "residuals:fit x ax")
-    yield Call("plots.residuals_by_group", p.residuals_by_group, {"residuals": simulated, "groups": d["g"]}, "residuals:fit groups:column ax")
+    yield Call("plots.residuals_by_group", p.residuals_by_group, {"residuals": fits.ml.resid, "groups": d["g"]}, "residuals:fit groups:column ax")
     xy = {"data": d, "x": "x", "y": "y"}
     yield Call("plots.binned_share", p.binned_share, xy | {"y": "b"}, "data x y bins:count ax")
     yield Call("plots.group_scatter", p.group_scatter, xy | {"group": "g"}, "data x y group highlight colours ax")
     yield Call("plots.own_lines", p.own_lines, xy | {"group": "g"}, "data x y group highlight colours ax")
     yield Call("plots.group_strips", p.group_strips, {"data": d, "y": "y", "group": "g"}, "data y group ax")
     yield Call("plots.fan", p.fan, {"slope": 1.0, "sd": (1.0, 0.5), "corr": 0.2}, "slope:number sd:range corr:icc intercept:number x:range groups:count highlight:count ax")
-    yield Call("plots.type_one_curve", p.type_one_curve, {"icc": [0.1, 0.3], "group_size": 10, "n_groups": 8}, "icc:iccs group_size:positive n_groups:positive ax")
+    yield Call("plots.type_one_curve", p.type_one_curve, {"icc": 0.3, "group_size": 10, "n_groups": 8}, "icc:icc group_size:positive n_groups:positive ax")
     table = gl.power(**study)
     yield Call("plots.power_map", p.power_map, {"table": table}, "table:data value:column wanted:level ax")
+    yield from result_calls(fits)
     yield from slider_calls()
+
+
+def result_calls(fits):
+    """Methods of what functions return, those that the calls above leave out."""
+    rng, d = np.random.default_rng, fits.data
+    yield Call("datasets", gl.datasets, {}, "")
+    draws = gl.posterior(fits.ml, draws=400, rng=rng(1))
+    yield Call("posterior.summary", draws.summary, {}, "level")
+    yield Call("posterior.ranef", draws.ranef, {}, "level")
+    yield Call("posterior.probability", draws.probability, {"claim": "x > 0"}, "claim:contrast")
+    yield Call("posterior.sensitivity", draws.sensitivity, {}, "factors:counts level")
+    yield Call("posterior.prior_predictive", draws.prior_predictive, {"n": 20, "rng": rng(1)}, "n rng")
+    yield Call("posterior.predict", draws.predict, {"newdata": d.head(), "rng": rng(1)}, "newdata:data re_form:choice kind allow_new_levels:bool interval:choice level offset weights rng")
+    yield Call("posterior.to_arviz", draws.to_arviz, {}, "")
+    clustered = gl.robust(fits.slope, cluster="g")
+    yield Call("robust.wald_test", clustered.wald_test, {"contrast": "x"}, "contrast:contrast")
+    folds = gl.cross_validate(fits.slope, n_folds=2, rng=rng(1))
+    yield Call("cross_validation.difference", folds.difference, {"other": gl.cross_validate(fits.crossed, group="g", n_folds=2, rng=rng(1))}, "other:fit")
+    yield Call("means.differences, within", gl.means(fits.factor, ["f", "x"], at={"x": [0.0, 1.0]}).differences, {"within": "x"}, "within:column adjust:choice")
+    yield Call("fit.simulate, new rows", fits.ml.simulate, {"n": 2, "rng": rng(1), "newdata": d.head()}, "n rng newdata:data weights offset conditional")
+    yield Call("fit.coef", fits.slope.coef, {}, "")
+    yield Call("fit.cov_params", fits.slope.cov_params, {}, "")
+    yield Call("semivariogram, numbers", gl.semivariogram, {"residuals": d["y"].to_numpy(), "coords": d["t"].to_numpy()}, "residuals:vector coords:vector within:vector")
+    yield Call("plots.residual_panel, covariate", gl.plots.residual_panel, {"residuals": gl.simulated_residuals(fits.ml, n=20, rng=rng(1)), "x": "x"}, "x")
 
 
 # fmt: on

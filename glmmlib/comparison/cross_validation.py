@@ -98,6 +98,8 @@ class CrossValidation:
         >>> slopes.difference(none).round(2).to_dict()
         {'difference': 0.2, 'se': 0.06}
         """
+        if not isinstance(other, CrossValidation):
+            raise ModelError(f"other is what gl.cross_validate returns, not a {type(other).__name__}")
         a, b = self.rows, other.rows
         if not (a.index.equals(b.index) and (a["fold"] == b["fold"]).all()):
             raise ModelError("the two were not made with the same rows and folds, so they cannot be compared")

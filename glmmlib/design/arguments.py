@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+from collections.abc import Hashable
 from decimal import Decimal
 from typing import Any
 
@@ -55,6 +56,38 @@ def numbers_in(value: Any, what: str, how_many: str) -> np.ndarray:
     if array.dtype.kind not in "biuf":
         raise error
     return array.astype(float)
+
+
+def finite_numbers(value: Any, what: str, n: int | None = None) -> np.ndarray:
+    """Return finite numbers (n,), of whatever number where that is not said; one alone is one of them.
+
+    Examples
+    --------
+    >>> finite_numbers([1, 2.5], "theta", 2)
+    array([1. , 2.5])
+    """
+    how_many = "one or several" if n is None else f"{n} of them"
+    found = np.atleast_1d(numbers_in(value, what, how_many))
+    if found.ndim != 1 or len(found) != (len(found) if n is None else n):
+        raise DataError(f"{what} must be numbers, {how_many}, not of shape {found.shape}")
+    if not np.isfinite(found).all():
+        raise DataError(f"{what} holds values that are missing or infinite")
+    return found
+
+
+def labels_in(value: Any, what: str, n: int) -> np.ndarray:
+    """Return labels (n,), one for each row, that were given and are no column.
+
+    Raises
+    ------
+    DataError
+    """
+    is_list = isinstance(value, list | tuple) or (hasattr(value, "__array__") and np.ndim(value) == 1)
+    if not is_list or len(value) != n or not all(isinstance(label, Hashable) for label in value):
+        raise DataError(f"{what} has one label for each of the {n} rows, or is a column")
+    labels = np.empty(n, dtype=object)
+    labels[:] = list(value)
+    return labels
 
 
 def _is_real(dtype: Any) -> bool:

@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import bdtrc, ndtri
 
-from glmmlib.display.arguments import checked
+from glmmlib.display.arguments import check_from_one, checked
 from glmmlib.display.tables import p_text
 from glmmlib.display.words import listed
 from glmmlib.errors import DataError, ModelError
@@ -109,6 +109,7 @@ class SimulatedResiduals:
     n: int
     fit: FittedModel = field(repr=False)
 
+    @checked
     def autocorrelation(
         self,
         order: str,
@@ -143,6 +144,8 @@ class SimulatedResiduals:
         ------
         DataError
             For a column that is not there, a missing time, or one that occurs twice in a group.
+        ModelError
+            For something else than names, or no permutation.
 
         Notes
         -----
@@ -157,6 +160,7 @@ class SimulatedResiduals:
         >>> found.autocorrelation("Days", rng=np.random.default_rng(2))
         0.3171 (expected -0.09781), p = 0.002; H0: successive residuals are unrelated
         """
+        check_from_one("n", n)
         rng = require_generator(rng)
         codes = self._series_codes(within)
         time = self._time(order, codes)

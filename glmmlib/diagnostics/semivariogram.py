@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from glmmlib.design.arguments import labels_in, numbers_in
 from glmmlib.design.columns import require
 from glmmlib.display.arguments import check_fit, checked
 from glmmlib.errors import DataError, ModelError
@@ -143,16 +144,11 @@ def _labels(within, data, n):
         if data is None:
             raise DataError("the name of a column is that of a fit's data: give the fit, or labels")
         within = data[require(within, data.columns)]
-    if np.ndim(within) != 1 or len(within) != n:
-        raise DataError(f"within has one label for each of the {n} residuals")
-    return pd.factorize(np.asarray(within))[0]
+    return pd.factorize(labels_in(within, "within", n))[0]
 
 
 def _numbers(name: str, values: Any) -> FloatArray:
-    try:
-        found = np.asarray(values, dtype=float)
-    except (TypeError, ValueError):
-        raise DataError(f"{name} holds something that is no number") from None
+    found = numbers_in(values, name, "and holds something that is none")
     if not np.isfinite(found).all():
         raise DataError(f"{name} holds values that are missing or infinite")
     return found

@@ -1,6 +1,7 @@
 """Arguments checked by kind: what was given, and what is taken instead.
 
-Public functions wear :func:`checked`. A parameter's name says its kind everywhere, so one table serves all.
+Public functions wear :func:`checked`. A parameter's name says its kind everywhere, so one table serves all;
+where the name says nothing, a plain type hint does.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import numpy as np
 
 from glmmlib.display.words import did_you_mean
 from glmmlib.errors import ModelError
+
+LARGEST = 2**63 - 1  # what arrays count to
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -33,7 +36,7 @@ def checked_level(level: Any, example: float = 0.95, name: str = "level") -> flo
     >>> checked_level(0.9)
     0.9
     """
-    if not isinstance(level, numbers.Real) or isinstance(level, bool) or not 0.0 < float(level) < 1.0:
+    if not is_finite(level) or not 0.0 < float(level) < 1.0:
         raise ModelError(f"{name} is a probability between 0 and 1, such as {example}, not {_shown(level)}")
     return float(level)
 
@@ -64,13 +67,35 @@ def check_count(name: str, value: Any) -> None:
         raise ModelError(f"{name} is a whole number, not {_shown(value)}")
 
 
+def check_whole(name: str, value: Any) -> None:
+    """Refuse what is no whole number, or one beyond 64 bits; the function itself knows its range."""
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool):
+        raise ModelError(f"{name} is a whole number, not {_shown(value)}")
+    if abs(value) > LARGEST:
+        raise ModelError(f"{name} is a whole number of at most 19 digits, and this one has more")
+
+
+def check_from_one(name: str, value: Any) -> None:
+    """Refuse what is no whole number from 1 on."""
+    check_whole(name, value)
+    if value < 1:
+        raise ModelError(f"{name} is a whole number from 1 on, not {_shown(value)}")
+
+
+def check_text(name: str, value: Any) -> None:
+    """Refuse what is no text."""
+    if not isinstance(value, str):
+        raise ModelError(f"{name} is a text, in quotes, not {_shown(value)}")
+
+
 def check_number(name: str, value: Any) -> None:
     """Refuse what is no finite number."""
-    if not _is_finite(value):
+    if not is_finite(value):
         raise ModelError(f"{name} is a number, not {_shown(value)}")
 
 
-def _is_finite(value):
+def is_finite(value: Any) -> bool:
+    """Tell whether a value is one finite number; True and False are none."""
     if not isinstance(value, numbers.Real) or isinstance(value, bool | np.bool_):
         return False
     try:
@@ -81,14 +106,15 @@ def _is_finite(value):
 
 def check_positive(name: str, value: Any) -> None:
     """Refuse what is no finite number above 0."""
-    if not _is_finite(value) or value <= 0:
+    if not is_finite(value) or value <= 0:
         raise ModelError(f"{name} is a number above 0, not {_shown(value)}")
 
 
 def check_file(name: str, value: Any) -> None:
     """Refuse what cannot be the name of a file."""
-    if not isinstance(value, str | os.PathLike) or not str(value) or os.path.isdir(value):
-        what = "a folder" if isinstance(value, str | os.PathLike) and str(value) else _shown(value)
+    is_name = isinstance(value, str | os.PathLike) and "\0" not in str(value)
+    if not is_name or not str(value) or os.path.isdir(value):
+        what = "a folder" if is_name and str(value) else _shown(value)
         raise ModelError(f"{name} is the name of a file, such as 'fit.glmm', not {what}")
 
 
@@ -109,7 +135,8 @@ def check_label(name: str, value: Any) -> None:
 def check_labels(name: str, value: Any) -> None:
     """Refuse what is neither a name nor a list of names."""
     names = [value] if isinstance(value, str) else value
-    if not isinstance(names, list | tuple | np.ndarray) and not hasattr(names, "to_numpy"):
+    is_list = isinstance(names, list | tuple) or (hasattr(names, "__array__") and np.ndim(names) == 1)
+    if not is_list:
         raise ModelError(f"{name} is a name or a list of names, not {_shown(value)}")
     for one in names:
         if not isinstance(one, str):
@@ -130,8 +157,16 @@ def check_function(name: str, value: Any) -> None:
 
 def check_choice(name: str, value: Any) -> None:
     """Refuse what cannot be looked up among choices; the function itself knows them."""
-    if not isinstance(value, Hashable):
+    if not isinstance(value, Hashable) or not _is_itself(value):
         raise ModelError(f"{name} is one of its choices, not {_shown(value)}")
+
+
+def _is_itself(value):
+    """Can a value be compared? A missing value of pandas cannot."""
+    try:
+        return isinstance(value == value, bool | np.bool_)
+    except (TypeError, ValueError):
+        return False
 
 
 def check_rng(name: str, value: Any) -> None:
@@ -150,6 +185,7 @@ def check_rng(name: str, value: Any) -> None:
 
 def check_columns(data: Any, **names: str) -> None:
     """Refuse the name of a column that the data do not have."""
+    check_table("data", data)
     for what, name in names.items():
         if name not in data:
             there = did_you_mean(name, [c for c in data if isinstance(c, str)])
@@ -186,7 +222,7 @@ KINDS: dict[str, Callable[[str, Any], None]] = {
     "statistic": check_function,
     "formula": check_formula,
     "n_refits": check_count,
-    "bins": check_count,
+    "bins": check_from_one,
     "max_distance": check_positive,
     "table": check_table,
     **dict.fromkeys(("slope", "intercept"), check_number),
@@ -199,7 +235,6 @@ KINDS: dict[str, Callable[[str, Any], None]] = {
             "reml",
             "allow_new_levels",
             "warn",
-            "path",
             "labels",
             "conf_int",
         ),
@@ -222,6 +257,15 @@ KINDS: dict[str, Callable[[str, Any], None]] = {
         ),
         check_choice,
     ),
+}
+
+#: The kind of a parameter whose name is not above by its type hint.
+HINTS: dict[str, Callable[[str, Any], None]] = {
+    "bool": check_flag,
+    "int": check_whole,
+    "float": check_number,
+    "str": check_text,
+    "str | Sequence[str]": check_labels,
 }
 
 #: What R's packages call an argument, and what it is called here.
@@ -295,11 +339,7 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
     glmmlib.errors.ModelError: fit is a fit, as gl.lmer and gl.glmer return it, not 'no fit'
     """
     signature = inspect.signature(function)
-    kinds = {
-        name: KINDS[name]
-        for name, parameter in signature.parameters.items()
-        if name in KINDS and (KINDS[name] is not check_label or parameter.annotation in TEXT)
-    }
+    kinds = {name: kind for name, p in signature.parameters.items() if (kind := _kind(p)) is not None}
     default = {name: parameter.default for name, parameter in signature.parameters.items()}
     takes_more = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
 
@@ -323,6 +363,15 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
         return function(*args, **kwargs)
 
     return wrapper
+
+
+def _kind(parameter):
+    hint = parameter.annotation
+    kind = KINDS.get(parameter.name)
+    if kind is not None and (kind is not check_label or hint in TEXT):
+        return kind
+    text = hint if isinstance(hint, str) else inspect.formatannotation(hint)
+    return HINTS.get(text.removesuffix(" | None").replace("collections.abc.", ""))
 
 
 def _shown(value: Any) -> str:

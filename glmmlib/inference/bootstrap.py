@@ -64,6 +64,7 @@ class Bootstrap:
         """Standard deviation of the replicates, (k,)."""
         return self.replicates.std().rename("se")
 
+    @checked
     def conf_int(
         self, level: float = 0.95, parm: str | Sequence[str] | None = None, kind: str = "percentile"
     ) -> pd.DataFrame:

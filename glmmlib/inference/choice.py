@@ -2,6 +2,9 @@
 
 from collections.abc import Collection, Iterable
 
+import numpy as np
+
+from glmmlib.display.arguments import check_choice
 from glmmlib.display.words import did_you_mean
 from glmmlib.errors import ModelError
 
@@ -26,8 +29,12 @@ def chosen(parm: str | Iterable[str] | None, names: Collection[str], refusal: st
     >>> chosen("Days", ["Intercept", "Days"], "no {name}{hint}")
     ['Days']
     """
-    wanted = names if parm is None else [parm] if isinstance(parm, str) else parm
+    wanted = list(names) if parm is None else [parm] if isinstance(parm, str) else parm
+    if not isinstance(wanted, list | tuple) and not (hasattr(wanted, "__array__") and np.ndim(wanted) == 1):
+        raise ModelError(f"parm is a name or a list of names, not a {type(wanted).__name__}")
     wanted = list(wanted)
+    for name in wanted:  # of a statistic they may be numbers
+        check_choice("parm", name)
     for name in wanted:
         if name not in names:
             raise ModelError(refusal.format(name=repr(name), hint=did_you_mean(name, names)))

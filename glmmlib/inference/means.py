@@ -68,6 +68,7 @@ class Means:
     _D: np.ndarray = field(repr=False)  # the same of the bends of curves
     _bends: Bends = field(repr=False)
 
+    @checked
     def differences(
         self, within: str | Sequence[str] | None = None, adjust: str | None = None
     ) -> Differences:

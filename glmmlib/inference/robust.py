@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from glmmlib.covariance.groups import refuse_curves
+from glmmlib.design.arguments import labels_in
 from glmmlib.design.grouping import Grouping
 from glmmlib.display.arguments import checked, checked_level
 from glmmlib.display.tables import Table, aligned, fixed, html_with_notes, p_text, text_with_notes
@@ -57,6 +58,7 @@ class RobustTests:
     _fit: FittedModel = field(repr=False)
     _sandwich: Sandwich | ScoreSandwich = field(repr=False)
 
+    @checked
     def wald_test(self, contrast: Any) -> WaldTest:
         """Test linear hypotheses about the fixed effects with the robust covariance.
 
@@ -262,11 +264,7 @@ def _given(fit, cluster, factors):
             raise DataError(f"cluster is a column of the data; there is no {cluster!r}{near}")
         name, labels = cluster, data[cluster]
     else:
-        name, labels = "given", pd.Series(cluster)
-        if np.ndim(cluster) != 1 or len(labels) != fit.nobs:
-            raise DataError(
-                f"cluster has one label for each of the {fit.nobs} rows of the fit, or is a column"
-            )
+        name, labels = "given", pd.Series(labels_in(cluster, "cluster", fit.nobs))
     if labels.isna().any():
         raise DataError(f"cluster is missing in {int(labels.isna().sum())} rows of the fit")
     if labels.nunique() == 1:

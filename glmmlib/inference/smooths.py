@@ -14,9 +14,10 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
+from glmmlib.design.arguments import finite_numbers
 from glmmlib.display.arguments import checked, checked_level
 from glmmlib.display.words import listed, meant
-from glmmlib.errors import DataError, ModelError
+from glmmlib.errors import ModelError
 from glmmlib.fitted import FittedModel
 from glmmlib.prediction.error_variance import Effects, linear_variance
 from glmmlib.types import ArrayLike
@@ -108,13 +109,7 @@ def smooth_curve(
     checked_level(level)
     k, g = _one(fit, name)
     curve = _effects(fit, g)
-    x = (
-        np.linspace(curve.distinct[0], curve.distinct[-1], GRID)
-        if at is None
-        else np.asarray(at, dtype=float).ravel()
-    )
-    if not np.isfinite(x).all():
-        raise DataError("`at` holds values that are missing or infinite")
+    x = np.linspace(curve.distinct[0], curve.distinct[-1], GRID) if at is None else finite_numbers(at, "at")
     X, centre = np.zeros((len(x), len(fit.params))), 0.0
     if curve.has_line:
         column = _line_column(fit, g)

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from glmmlib.covariance.groups import arrange
-from glmmlib.design.arguments import new_response
+from glmmlib.design.arguments import finite_numbers, new_response
 from glmmlib.design.arrays import Design
 from glmmlib.design.build import build_design, check_lmm_sizes
 from glmmlib.design.residual import has_residual_side, refuse_residual_side
@@ -161,6 +161,8 @@ class LinearMixedModelFit(MixedModelFit):
         ------
         ModelError
             For another number of entries.
+        DataError
+            For entries that are no finite numbers.
 
         Examples
         --------
@@ -172,10 +174,10 @@ class LinearMixedModelFit(MixedModelFit):
         True
         """
         refuse_residual_side(self.design, "the criterion as a function of theta alone")
-        theta = np.asarray(theta, dtype=float)
-        if theta.shape != (len(self.theta),):
+        theta = finite_numbers(theta, "theta")
+        if len(theta) != len(self.theta):
             raise ModelError(
-                f"theta has {len(self.theta)} entries ({', '.join(self.theta.index)}), not {theta.size}"
+                f"theta has {len(self.theta)} entries ({', '.join(self.theta.index)}), not {len(theta)}"
             )
         problem = self.solution.problem
         return problem.at(problem.Lambdas(problem.covariance.to_standardised(theta))).value

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from glmmlib._version import __version__
-from glmmlib.display.arguments import check_file
+from glmmlib.display.arguments import check_file, checked
 from glmmlib.errors import DataError, ModelError
 from glmmlib.models.generalized_fit import GeneralizedMixedModelFit
 from glmmlib.models.linear_fit import LinearMixedModelFit
@@ -21,6 +21,7 @@ KINDS: dict[str, type[MixedModelFit]] = {
 }
 
 
+@checked
 def load_fit(
     path: str | os.PathLike, functions: Mapping[str, Callable[..., Any]] | None = None
 ) -> MixedModelFit:

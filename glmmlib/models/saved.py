@@ -93,7 +93,9 @@ def restored(
     ModelError
         Without the functions that the formula calls.
     """
-    functions = functions or {}
+    functions = {} if functions is None else functions
+    if not isinstance(functions, Mapping):
+        raise ModelError(f"functions is a dict from names to functions, not a {type(functions).__name__}")
     if missing := [name for name in found["functions"] if name not in functions]:
         raise ModelError(
             f"the formula calls {listed(missing)}, and a file holds no functions: hand over those of the "

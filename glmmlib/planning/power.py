@@ -26,6 +26,7 @@ from glmmlib.replicates.parallel import in_parallel
 from glmmlib.types import FloatArray
 
 N_DESIGNS = 20  # draws of the covariates for each size of the study
+MOST = 1_000_000  # groups, or rows of one
 
 
 def within(rng: np.random.Generator, data: pd.DataFrame) -> pd.Series:
@@ -288,6 +289,8 @@ def _study(
             "gl.simulate(..., thresholds=[...]) and fit them with gl.glmer"
         )
     truth = {"fixef": dict(fixef), "sd": sd, "corr": corr, "sigma": sigma, "dispersion": dispersion, "zi": zi}
+    if covariates is not None and not isinstance(covariates, Mapping):
+        raise ModelError(f"covariates is a dict such as {{'x': 'within'}}, not {covariates!r}")
     drawn = {name: _covariate(name, kind) for name, kind in (covariates or {}).items()}
     return Study(right, names[0], truth, family, link, drawn, test, alpha, ddf, functions)
 
@@ -295,7 +298,7 @@ def _study(
 def _covariate(name: str, kind: str) -> Callable[..., Any]:
     if callable(kind):
         return kind
-    if kind not in KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         raise ModelError(
             f"covariates[{name!r}] is one of {', '.join(map(repr, KINDS))} or a function f(rng, data), not "
             f"{kind!r}"
@@ -304,7 +307,15 @@ def _covariate(name: str, kind: str) -> Callable[..., Any]:
 
 
 def _sizes(values, what, smallest):
-    sizes = [values] if np.ndim(values) == 0 else list(values)
-    if not sizes or not all(isinstance(v, int | np.integer) and v >= smallest for v in sizes):
-        raise ModelError(f"{what} is a whole number from {smallest} on, or several of them, not {values!r}")
+    sizes = (
+        list(values)
+        if isinstance(values, list | tuple | range | np.ndarray | pd.Series | pd.Index) and np.ndim(values)
+        else [values]
+    )
+    if not sizes or not all(
+        isinstance(v, int | np.integer) and not isinstance(v, bool) and smallest <= v <= MOST for v in sizes
+    ):
+        raise ModelError(
+            f"{what} is a whole number from {smallest} on (to {MOST:,}), or several of them, not {values!r}"
+        )
     return [int(v) for v in sizes]

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from glmmlib.display.arguments import check_axes
 from glmmlib.errors import ModelError
 from glmmlib.palette import group_colours
@@ -29,6 +31,22 @@ def axes(ax: Any = None) -> Any:
     return ax
 
 
+def several_axes(ax: Any, n: int, wanted: str) -> Any:
+    """Return n Axes as one row of them.
+
+    Raises
+    ------
+    ModelError
+        For something else, or another number than the sentence of what is wanted says.
+    """
+    row = list(ax.flat) if isinstance(ax, np.ndarray) else list(ax) if isinstance(ax, list | tuple) else [ax]
+    if len(row) != n:
+        raise ModelError(f"{wanted}, not {len(row)}")
+    for one in row:
+        check_axes("ax", one)
+    return np.array(row, dtype=object)
+
+
 def highlighted(levels: Any, colours: Any = None) -> dict[str, Any]:
     """Return a colour for each of the levels that are to stand out, the course's own if none are given.
 
@@ -38,7 +56,7 @@ def highlighted(levels: Any, colours: Any = None) -> dict[str, Any]:
         For something else than a list of levels, or than one colour for each.
     """
     for name, given in (("highlight", levels), ("colours", () if colours is None else colours)):
-        if isinstance(given, str | Mapping) or not hasattr(given, "__len__"):
+        if isinstance(given, str | Mapping) or not hasattr(given, "__len__") or np.ndim(given) != 1:
             raise ModelError(f"{name} is a list, one for each group that stands out, not {given!r}")
     names = [str(level) for level in levels]
     chosen = group_colours(len(names)) if colours is None or not len(colours) else list(colours)

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from glmmlib.design.arguments import numbers_in
 from glmmlib.display.arguments import check_columns, checked
 from glmmlib.errors import DataError
 from glmmlib.palette import DATA, POOLED
@@ -44,11 +45,11 @@ def binned_share(data: pd.DataFrame, x: str, y: str, bins: int = 10, ax: Axes | 
     from scipy.stats import rankdata
 
     ax = axes(ax)
-    covariate, response = data[x].to_numpy(float), data[y].to_numpy(float)
+    covariate, response = (numbers_in(data[name], repr(name), "one for each row") for name in (x, y))
     if not np.isin(response, (0.0, 1.0)).all():
         raise DataError(f"{y!r} holds values other than 0 and 1, and a share of ones needs no other")
-    if np.isnan(covariate).any():
-        raise DataError(f"{x!r} holds missing values; drop those rows first")
+    if not np.isfinite(covariate).all():
+        raise DataError(f"{x!r} holds missing values or infinite ones; drop those rows first")
     bin_of = np.floor((rankdata(covariate) - 0.5) / len(covariate) * bins)  # ties have one rank, so one bin
     used = np.unique(bin_of)
     centres, shares = (np.array([v[bin_of == b].mean() for b in used]) for v in (covariate, response))

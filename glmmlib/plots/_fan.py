@@ -5,7 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from glmmlib.display.arguments import checked
+from glmmlib.design.arguments import finite_numbers
+from glmmlib.display.arguments import check_from_one, checked
+from glmmlib.errors import ModelError
 from glmmlib.palette import DATA, GROUPS, TRUTH
 from glmmlib.plots._axes import Axes, axes
 from glmmlib.theory.deviations import deviations
@@ -51,7 +53,8 @@ def fan(
     Raises
     ------
     ModelError
-        If `corr` is not a correlation.
+        If `corr` is not a correlation, for SDs below zero, fewer than three lines, or more green ones
+        than there are.
 
     Examples
     --------
@@ -59,9 +62,12 @@ def fan(
     >>> len(ax.lines)
     25
     """
+    ends, sds = finite_numbers(x, "x", 2), finite_numbers(sd, "sd", 2)
+    check_from_one("groups", groups)
+    if not 0 <= highlight <= groups:
+        raise ModelError(f"highlight is how many of the {groups} lines are green, not {highlight}")
     ax = axes(ax)
-    ends = np.array(x, dtype=float)
-    a0, a1 = deviations(sd, corr, groups)
+    a0, a1 = deviations(sds, corr, groups)
     highest = a0 >= np.sort(a0)[-highlight] if highlight else np.zeros(groups, bool)
     for is_high, b0, b1 in zip(highest, a0, a1, strict=True):
         style: dict[str, Any] = (

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from glmmlib.design.arguments import numbers_in
 from glmmlib.display.arguments import check_columns, checked
 from glmmlib.palette import DATA, POOLED
 from glmmlib.plots._axes import Axes, axes
@@ -34,11 +35,12 @@ def group_strips(data: pd.DataFrame, y: str, group: str, ax: Axes | None = None)
     ['A', 'B', 'C', 'D', 'E', 'F']
     """
     check_columns(data, y=y, group=group)
+    values = numbers_in(data[y], repr(y), "one for each row")
     ax = axes(ax)
-    groups = data.groupby(group, observed=True)[y]
+    groups = pd.Series(values, data.index, name=y).groupby(data[group], observed=True)
     means = groups.mean().loc[groups.size().sort_values(kind="stable").index]
     position = dict(zip(means.index, range(len(means)), strict=True))
-    ax.scatter(data[group].map(position).astype(int), data[y], s=14, color=DATA, alpha=0.45, linewidths=0)
+    ax.scatter(data[group].map(position).astype(int), values, s=14, color=DATA, alpha=0.45, linewidths=0)
     ax.hlines(
         means, np.arange(len(means)) - 0.35, np.arange(len(means)) + 0.35, color=POOLED, lw=2.5, zorder=3
     )

@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from glmmlib.display.arguments import check_fit
+from glmmlib.display.arguments import check_fit, check_number
 from glmmlib.errors import ModelError
 from glmmlib.families.support import Support
 from glmmlib.fitted import FittedModel
 from glmmlib.palette import DATA, MODEL, TRUTH
-from glmmlib.plots._axes import Axes
+from glmmlib.plots._axes import Axes, several_axes
 from glmmlib.plots._group_lines import group_lines
 
 BARS = 0.999  # of the probability is shown
@@ -63,14 +63,13 @@ def ingredients(fit: FittedModel, x: str, level: str, at: float, ax: Any = None)
     [0.14, 0.86]
     """
     check_fit("fit", fit)
+    check_number("at", at)
     import matplotlib.pyplot as plt
 
     modes = _check(fit, level)
     if ax is None:
         _, ax = plt.subplots(2, 2, figsize=(6.4, 5.6), layout="constrained")
-    axes = np.ravel(ax)
-    if len(axes) != 4:
-        raise ModelError(f"the four ingredients need four axes, not {len(axes)}")
+    axes = several_axes(ax, 4, "the four ingredients need four axes")
     group_lines(fit, x, highlight=[level], colours=[TRUTH], ax=axes[1])
     mode = modes[modes.index.astype(str) == str(level)].iloc[0]
     eta = fit.params["Intercept"] + fit.params[x] * at + mode

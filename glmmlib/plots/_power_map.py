@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from glmmlib.display.arguments import checked
+from glmmlib.display.arguments import checked, checked_level
 from glmmlib.errors import ModelError
 from glmmlib.palette import POOLED
 from glmmlib.plots._axes import Axes, axes
@@ -54,6 +54,13 @@ def power_map(table: pd.DataFrame, value: str = "power", wanted: float = 0.8, ax
 
     if value not in _WORDS:
         raise ModelError(f"value is {', '.join(map(repr, _WORDS))}, not {value!r}")
+    lacking = [name for name in ("groups", "group_size", value) if name not in table]
+    if lacking or table[value].dtype.kind not in "iuf":
+        raise ModelError(
+            f"table is what gl.power returns; this one has no numbers {lacking[0] if lacking else value!r}"
+        )
+    if wanted is not None:
+        checked_level(wanted, 0.8, "wanted")
     ax = axes(ax)
     grid = table.pivot(index="group_size", columns="groups", values=value)
     numbers = grid.to_numpy()

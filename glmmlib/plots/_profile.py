@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtri
 
-from glmmlib.display.arguments import check_axes, checked_level
+from glmmlib.display.arguments import check_axes, check_labels, checked_level
 from glmmlib.errors import ModelError
 from glmmlib.fitted import FittedModel
 from glmmlib.inference.profile.profile import Profile
@@ -54,6 +54,8 @@ def profile(
     """
     import matplotlib.pyplot as plt
 
+    if parm is not None:
+        check_labels("parm", parm)
     levels = list(levels) if isinstance(levels, Sequence | np.ndarray) else [levels]
     if not len(levels) or (isinstance(parm, list | tuple) and not len(parm)):
         raise ModelError("a picture of a profile needs one level and one parameter, or more")

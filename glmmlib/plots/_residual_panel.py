@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betaincinv
 
+from glmmlib.display.arguments import check_label
 from glmmlib.display.words import listed
 from glmmlib.errors import DataError, ModelError
 from glmmlib.palette import DATA, MODEL, POOLED
-from glmmlib.plots._axes import Axes
+from glmmlib.plots._axes import Axes, several_axes
 from glmmlib.types import FloatArray
 from glmmlib.variance.between import covariates
 
@@ -19,7 +20,7 @@ QUARTILES = (0.25, 0.5, 0.75)
 MIN_IN_A_BIN = 25  # residuals between two points of a quartile line
 
 
-def residual_panel(residuals: Any, x: FloatArray | None = None, ax: Any = None) -> NDArray[Any]:
+def residual_panel(residuals: Any, x: str | None = None, ax: Any = None) -> NDArray[Any]:
     """Draw quantile residuals in three pictures: against the uniform distribution, the fitted values and a
     covariate.
 
@@ -54,6 +55,8 @@ def residual_panel(residuals: Any, x: FloatArray | None = None, ax: Any = None) 
     >>> [a.get_xlabel() for a in axes]
     ['expected', 'fitted (rank)', 'Days']
     """
+    if x is not None:
+        check_label("x", x)
     import matplotlib.pyplot as plt
 
     if not hasattr(residuals, "values") or not hasattr(residuals, "fitted"):
@@ -63,9 +66,7 @@ def residual_panel(residuals: Any, x: FloatArray | None = None, ax: Any = None) 
         )
     if ax is None:
         _, ax = plt.subplots(1, 3, figsize=(9.0, 3.0), layout="constrained")
-    axes = np.ravel(ax)
-    if len(axes) != 3:
-        raise ModelError(f"the residual panel needs three axes, not {len(axes)}")
+    axes = several_axes(ax, 3, "the residual panel needs three axes")
     u = residuals.values.to_numpy()
     ranks = residuals.fitted.rank(method="first").to_numpy()
     label, values = _covariate(residuals.fit, x)

@@ -1,17 +1,20 @@
 """Residuals, group by group: do whole groups lie on one side of zero?"""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 
-from glmmlib.covariance.groups import Group
+from glmmlib.design.arguments import finite_numbers
+from glmmlib.display.arguments import checked
 from glmmlib.errors import ModelError
 from glmmlib.palette import DATA, POOLED
 from glmmlib.plots._axes import Axes, axes
+from glmmlib.types import ArrayLike
 
 
-def residuals_by_group(residuals: Sequence[float], groups: Sequence[Group], ax: Axes | None = None) -> Axes:
+@checked
+def residuals_by_group(residuals: ArrayLike, groups: ArrayLike, ax: Axes | None = None) -> Axes:
     """Draw the residuals of each group on a row of its own, and a diamond at their mean.
 
     The groups are sorted by mean residual, the highest on top. Without dependence within groups the diamonds
@@ -36,12 +39,17 @@ def residuals_by_group(residuals: Sequence[float], groups: Sequence[Group], ax: 
     >>> [label.get_text() for label in ax.get_yticklabels()]
     ['a', 'b']
     """
-    ax = axes(ax)
-    values, names = _values(residuals), np.asarray(groups).astype(str)
-    if values.ndim != 1 or names.shape != values.shape:
+    values = finite_numbers(residuals, "residuals")
+    if not hasattr(groups, "__len__") or isinstance(groups, str | Mapping) or np.ndim(groups) != 1:
         raise ModelError(
-            f"residuals and groups are as long as each other, not of shape {values.shape} and {names.shape}"
+            f"groups has the group of each residual, and is a list, not a {type(groups).__name__}"
         )
+    if len(groups) != len(values):
+        raise ModelError(
+            f"residuals and groups are as long as each other, not {len(values)} and {len(groups)}"
+        )
+    names = np.array([str(group) for group in groups])
+    ax = axes(ax)
     table = pd.DataFrame({"residual": values, "group": names})
     means = table.groupby("group")["residual"].mean().sort_values()
     height = dict(zip(means.index, range(len(means)), strict=True))
@@ -50,12 +58,3 @@ def residuals_by_group(residuals: Sequence[float], groups: Sequence[Group], ax: 
     ax.axvline(0.0, color=POOLED, lw=1)
     ax.set(yticks=range(len(means)), yticklabels=means.index, xlabel="residual")
     return ax
-
-
-def _values(residuals):
-    try:
-        return np.asarray(residuals, dtype=float)
-    except (TypeError, ValueError):
-        raise ModelError(
-            f"residuals are numbers, one for each row, not a {type(residuals).__name__}"
-        ) from None

@@ -8,6 +8,7 @@ import pandas as pd
 
 from glmmlib.covariance.groups import Group, arrange, refuse_curves
 from glmmlib.design.build import build_design
+from glmmlib.display.arguments import checked, is_finite
 from glmmlib.display.words import listed
 from glmmlib.errors import GlmmlibError, ModelError
 from glmmlib.families.base import Family
@@ -18,6 +19,7 @@ from glmmlib.prediction.given import by_name, fixed_effects, from_thresholds, se
 from glmmlib.types import ArrayLike, AuxiliaryValue, FloatArray
 
 
+@checked
 def simulate(
     formula: str,
     data: Any,
@@ -114,7 +116,7 @@ def simulate(
         beta = fixed_effects(fixef, design.coef_names)
     groups = arrange(design.random)[0]
     refuse_curves(groups, "a response drawn from parameters alone")
-    roots = _covariance_roots(groups, sd or {}, corr or {})
+    roots = _covariance_roots(groups, {} if sd is None else sd, {} if corr is None else corr)
     eta = design.X @ beta if design.offset is None else design.X @ beta + design.offset
     eta = eta[:, None] + random_part(groups, roots, 1 if n is None else checked_count(n), rng, design.nobs)
     as_proportions = not hasattr(design.formula.response, "successes")
@@ -318,7 +320,7 @@ def _checked_family(family, link, **given):
         kind = "a positive number" if np.isinf(high) else f"a number between {low:g} and {high:g}"
         if value is None:
             raise ModelError(f"the {chosen.name} family needs {what}=, {kind}")
-        if not (np.isscalar(value) and np.isfinite(value) and low < value < high):
+        if not (is_finite(value) and low < value < high):
             raise ModelError(f"{what} is {kind}, not {value!r}")
     values = [given[name] for name in wanted]
     if len(values) > 1:

@@ -13,6 +13,7 @@ from scipy.special import ndtr, stdtr
 
 from glmmlib.covariance.groups import places_of, values_of
 from glmmlib.design.arguments import new_responses
+from glmmlib.display.arguments import checked
 from glmmlib.errors import DataError, GlmmlibError, ModelError
 from glmmlib.fitted import FittedModel
 from glmmlib.likelihood.glmm_batch import CHUNK_NUMBERS as GLMM_CHUNK_NUMBERS
@@ -131,6 +132,7 @@ class Refits:
         """Satterthwaite degrees of freedom (R, p) of each fixed effect; infinite where tests are normal."""
         return pd.DataFrame(np.asarray(self._df()), columns=self.params.columns)
 
+    @checked
     def pvalues(self, ddf: str | None = None) -> pd.DataFrame:
         """Return the two-sided p-values (R, p) of ``coefficient = 0``.
 

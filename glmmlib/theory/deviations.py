@@ -6,10 +6,12 @@ import numpy as np
 from scipy.special import ndtri
 
 from glmmlib.errors import ModelError
-from glmmlib.types import FloatArray
+from glmmlib.types import ArrayLike, FloatArray
+
+MOST = 100_000  # groups
 
 
-def deviations(sd: tuple[float, float], corr: float, groups: int) -> FloatArray:
+def deviations(sd: ArrayLike, corr: float, groups: int) -> FloatArray:
     r"""Intercept and slope deviations of groups whose means are 0 and whose covariance is exactly
     :math:`\Sigma`.
 
@@ -29,7 +31,7 @@ def deviations(sd: tuple[float, float], corr: float, groups: int) -> FloatArray:
     Raises
     ------
     ModelError
-        If `corr` is not a correlation.
+        If `corr` is not a correlation, an SD is negative, or for fewer groups than have a covariance.
 
     Examples
     --------
@@ -38,6 +40,10 @@ def deviations(sd: tuple[float, float], corr: float, groups: int) -> FloatArray:
     """
     if not -1 <= corr <= 1:
         raise ModelError(f"corr is a correlation, between -1 and 1, not {corr!r}")
+    if np.min(sd) < 0:
+        raise ModelError(f"sd holds {np.min(sd):g}: an SD is zero or positive")
+    if not 3 <= groups <= MOST:
+        raise ModelError(f"groups is a number of lines from 3 to {MOST:,}, not {groups}")
     quantiles = ndtri((np.arange(groups) + 0.5) / groups)
     z = np.stack([quantiles, quantiles[np.argsort(np.random.default_rng(24).random(groups))]])
     z = np.linalg.solve(np.linalg.cholesky(np.cov(z, ddof=0)), z)

@@ -164,7 +164,12 @@ class Place:
         given = _by_name(at, variables)
         if None in given and not _are_numbers(given[None]):
             raise ModelError(f"no covariate matters here, so at= says nothing: {at!r} is no number either")
-        arrays = dict(zip(given, np.broadcast_arrays(*map(np.asarray, given.values())), strict=True))
+        try:
+            arrays = dict(zip(given, np.broadcast_arrays(*map(np.asarray, given.values())), strict=True))
+        except ValueError:
+            raise DataError(
+                "at holds values of different lengths: give one of each covariate, or as many"
+            ) from None
         for name, values in arrays.items():
             if not values.size:
                 raise DataError(

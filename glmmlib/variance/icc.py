@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from glmmlib.design.arguments import numbers_in
 from glmmlib.display.arguments import checked
 from glmmlib.errors import ModelError
 from glmmlib.families.averages import normal_nodes
@@ -70,6 +71,7 @@ class ICC:
     besides: str = ""
     _again: Any = field(default=None, repr=False)
 
+    @checked
     def conf_int(
         self, level: float = 0.95, n: int = 999, rng: np.random.Generator | int | None = None
     ) -> pd.DataFrame:
@@ -316,8 +318,14 @@ def design_effect(icc: float, n: ArrayLike) -> Numbers:
             "a design effect needs the correlation of any two rows of a group, and this ICC is a share of "
             f"variance only: {icc.besides}"
         )
-    rho = icc.value if isinstance(icc, ICC) else np.asarray(icc, dtype=float)
-    size = np.asarray(n, dtype=float)
+    rho = icc.value if isinstance(icc, ICC) else numbers_in(icc, "icc", "one or several")
+    size = numbers_in(n, "n", "the rows of a group")
+    if np.shape(rho) and size.shape and np.shape(rho) != size.shape:
+        raise ModelError(
+            f"icc and n are as long as each other, not of shape {np.shape(rho)} and {size.shape}"
+        )
+    if not size.size or not np.isfinite(size).all():
+        raise ModelError(f"n is how many rows a group has, a finite number, not {n!r}")
     if not (size >= 1).all():
         raise ModelError(f"a group has at least one observation, not {size.min():g}")
     if not (np.abs(rho) <= 1).all():

@@ -41,6 +41,7 @@ class RSquared:
     scale: str
     _again: Any = field(default=None, repr=False)
 
+    @checked
     def conf_int(
         self, level: float = 0.95, n: int = 999, rng: np.random.Generator | int | None = None
     ) -> pd.DataFrame:

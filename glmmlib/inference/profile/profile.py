@@ -84,6 +84,7 @@ class Profile:
             tables or [pd.DataFrame(columns=["parameter", "value", "zeta", "deviance"])], ignore_index=True
         )
 
+    @checked
     def conf_int(self, level: float = 0.95, parm: str | Sequence[str] | None = None) -> pd.DataFrame:
         r"""Return the intervals of values whose deviance is at most the chi-square quantile above the
         minimum.
