@@ -158,16 +158,31 @@ def _grams(group):
 def _is_told_from_residual(group, gram, nobs):
     """Does no combination of the covariances Z K Z' give the identity?"""
     basis = group.covariance.identifying_directions()
+    products = _products(basis, gram)
+    with_identity = np.einsum("kab,jba->k", basis, gram)
+    scale = np.sqrt(np.maximum(np.diag(products), 1e-300))
+    solved = np.linalg.lstsq(products / np.outer(scale, scale), with_identity / scale, rcond=1e-12)[0]
+    return nobs - solved @ (with_identity / scale) > 1e-8 * nobs
+
+
+def _products(basis, gram):
+    """Return the sums over the levels of tr(B_k G_j B_l G_j): (K, K)."""
     K, q = len(basis), gram.shape[1]
+    diagonals = _diagonals(basis)
+    if diagonals is not None:
+        return diagonals @ np.square(gram).sum(axis=0) @ diagonals.T
     products = np.zeros((K, K))
     step = max(1, _NUMBERS // (K * q * q))
     for j in range(0, len(gram), step):  # some at a time: the array of all may be far too large
         BG = np.einsum("kab,jbc->kjac", basis, gram[j : j + step], optimize=True)
         products += BG.reshape(K, -1) @ BG.swapaxes(2, 3).reshape(K, -1).T
-    with_identity = np.einsum("kab,jba->k", basis, gram)
-    scale = np.sqrt(np.maximum(np.diag(products), 1e-300))
-    solved = np.linalg.lstsq(products / np.outer(scale, scale), with_identity / scale, rcond=1e-12)[0]
-    return nobs - solved @ (with_identity / scale) > 1e-8 * nobs
+    return products
+
+
+def _diagonals(basis):
+    """Return the diagonals (K, q) of directions that are nothing else; those of many independent effects."""
+    diagonals = np.einsum("kaa->ka", basis)
+    return diagonals if np.count_nonzero(diagonals) == np.count_nonzero(basis) else None
 
 
 def check_single_trials(groups: Sequence[Group], trials: FloatArray | None, name: str) -> None:
@@ -215,6 +230,10 @@ def _is_seen(group: Group, projectors: FloatArray) -> bool:
     if (np.trace(projectors, axis1=1, axis2=2) > group.q - 0.5).any():
         return True
     basis = group.covariance.identifying_directions()
+    diagonals = _diagonals(basis)
+    if diagonals is not None:
+        information = diagonals @ np.square(projectors).mean(axis=0) @ diagonals.T
+        return np.linalg.eigvalsh(information)[0] > _FLAT
     seen, step = np.zeros_like(basis), max(1, _NUMBERS // basis.size)
     for j in range(0, len(projectors), step):
         P = projectors[j : j + step, None]

@@ -22,6 +22,7 @@ from glmmlib.likelihood.saturation import is_saturated
 from glmmlib.types import FloatArray
 
 SHRINKS = (1.0, 0.3, 0.1, 0.01)  # of the first SDs, until there is a value
+LONG = 400  # evaluations of one search; where the deviance bends at each step, Newton's steps come on faster
 EVALUATIONS = 80  # of a search from another start: far up a slope each step may take many
 FLAT = 1e-2  # the least eigenvalue of a Hessian scaled to a diagonal of one that makes a bowl
 
@@ -118,14 +119,16 @@ def _other_starts(problem, optimum):
 
 def _local_minimum(problem: LaplaceDeviance, x: FloatArray, H: FloatArray) -> tuple[Optimum, FloatArray]:
     """Descend from one start: return the optimum and the Hessian there."""
-    optimum = minimise(problem.objective, x, H, tolerance=1e-3)
+    optimum = minimise(problem.objective, x, H, tolerance=1e-3, max_evaluations=LONG)
     for _ in range(12):
         optimum, hessian = _polish(problem, optimum)
         if (
             not optimum.converged
         ):  # a curved valley, as near a singular Lambda: Newton's steps leave it, short ones follow it
             problem.pirls_tolerance = POLISH_TOLERANCE
-            again = minimise(problem.objective, optimum.x, optimum.inverse_hessian, tolerance=1e-8)
+            again = minimise(
+                problem.objective, optimum.x, optimum.inverse_hessian, tolerance=1e-8, max_evaluations=LONG
+            )
             problem.pirls_tolerance = PIRLS_TOLERANCE
             if again.value >= optimum.value - 1e-9:
                 break
@@ -137,9 +140,8 @@ def _local_minimum(problem: LaplaceDeviance, x: FloatArray, H: FloatArray) -> tu
         direction = np.sqrt(np.diag(optimum.inverse_hessian)) * vectors[:, 0]
         trials = [optimum.x + s * size * direction for s in (1, -1) for size in (0.3, 1.5)]
         start = min(trials, key=lambda t: problem.objective(t)[0])
-        again = minimise(
-            problem.objective, start, np.abs(optimum.inverse_hessian) * np.eye(len(start)), tolerance=1e-3
-        )
+        away = np.abs(optimum.inverse_hessian) * np.eye(len(start))
+        again = minimise(problem.objective, start, away, tolerance=1e-3, max_evaluations=LONG)
         if again.value >= optimum.value - 1e-7:
             break
         optimum = again
@@ -173,7 +175,7 @@ def _first_parameters(problem, shrink):
     if not others:
         return x, H
     starts = [x, *(other for other in others if np.isfinite(problem.objective(other)[0]))]
-    optima = [minimise(problem.objective, start, H, tolerance=1e-3) for start in starts]
+    optima = [minimise(problem.objective, start, H, tolerance=1e-3, max_evaluations=LONG) for start in starts]
     lowest = min(optima, key=lambda found: found.value)
     return lowest.x, lowest.inverse_hessian
 

@@ -35,6 +35,7 @@ MANY_CROSSED = 300  # columns of crossed factors, from where on a factorisation 
 MANY_EFFECTS = 20_000  # of one factor: from here on a model is large, whatever else
 SETTLED = 1e-7  # g' H^-1 g of the criterion where Newton's method over slices has ended
 CLOSE = 1e-4  # g' H^-1 g at which iterations end and factorisations begin
+MANY_SIZES = 30  # from where on those near zero are not looked at one by one
 MOST_STARTS, MOST_LOOKED_AT = 5, 20
 MOST_STEPS, FEW_ITERATIONS = (
     10,
@@ -312,6 +313,8 @@ def _curvature_candidates(problem: ProfiledDeviance, theta: FloatArray) -> list[
     """
     if not problem.covariance.collapsed(theta).any():
         return []
+    if len(problem.covariance.sizes) == problem.n_theta > MANY_SIZES:
+        return _bent_down(problem, theta)
     hessian = gradient_hessian(problem.gradient, theta, np.full(problem.n_theta, 1e-3))
     if not np.isfinite(hessian).all():
         return []
@@ -321,12 +324,25 @@ def _curvature_candidates(problem: ProfiledDeviance, theta: FloatArray) -> list[
     return [theta + s * size * vectors[:, 0] for s in (1, -1) for size in (0.05, 0.3)]
 
 
+def _bent_down(problem: ProfiledDeviance, theta: FloatArray) -> list[FloatArray]:
+    """Return points at which all sizes near zero are larger, along which the criterion bends down.
+
+    Independent effects may change their signs one by one. So the criterion is even in each size, at zero its
+    Hessian is diagonal there, and one gradient tells all of it.
+    """
+    zero = problem.covariance.collapsed(theta)
+    beside = np.where(zero, 1e-3, theta)
+    bent = zero & (problem.gradient(beside) < -1e-3 * 1e-3)
+    return [np.where(bent, size, theta) for size in (0.05, 0.3)] if bent.any() else []
+
+
 def _distant_candidates(problem: ProfiledDeviance, theta: FloatArray) -> list[FloatArray]:
     """Return points at which parameters that are near zero are large, one by one and all together."""
     zero = list(np.flatnonzero(problem.covariance.collapsed(theta)))
     candidates = []
     for chosen in [[z] for z in zero] + ([zero] if len(zero) > 1 else []):
-        for size in (0.5, 1.0, 2.0, 4.0):
+        few = len(chosen) > 1 or problem.n_theta <= MANY_SIZES
+        for size in (0.5, 1.0, 2.0, 4.0) if few else (1.0,):
             raised = theta.copy()
             raised[chosen] = size
             candidates.append(raised)
