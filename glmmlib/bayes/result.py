@@ -16,11 +16,12 @@ from glmmlib.bayes.predictions import linear_predictors, observations, on_scale,
 from glmmlib.bayes.scores import NormalScores
 from glmmlib.bayes.specification import Priors
 from glmmlib.covariance.groups import places_of
+from glmmlib.design.arguments import finite_numbers
 from glmmlib.design.frames import as_frame
 from glmmlib.display.arguments import checked
 from glmmlib.display.tables import Table, aligned, fixed, html_with_notes
 from glmmlib.display.words import counted, wrapped
-from glmmlib.errors import ModelError
+from glmmlib.errors import DataError, ModelError
 from glmmlib.fitted import FittedModel
 from glmmlib.prediction.rows import (
     chosen_effects,
@@ -277,6 +278,7 @@ class Posterior:
 
     # -- priors ------------------------------------------------------------------------------------------
 
+    @checked
     def prior_predictive(self, n: int = 1000, rng: np.random.Generator | int | None = None) -> FloatArray:
         """Draw responses for the rows of the fit from the priors alone: what the model holds possible before
         it sees the data.
@@ -345,10 +347,10 @@ class Posterior:
         {0.1: 30.0, 1.0: 50.0}
         """
         try:
-            given = np.atleast_1d(np.asarray(factors, dtype=float))
-        except (TypeError, ValueError):
+            given = finite_numbers(factors, "factors")
+        except DataError:
             given = np.zeros(0)
-        if given.ndim != 1 or not len(given) or not (np.isfinite(given) & (given > 0)).all():
+        if not len(given) or not (given > 0).all():
             raise ModelError(f"factors are positive numbers, such as [0.2, 1, 2], not {factors!r}")
         n, tables = len(self._draws.frame), {}
         for factor in given.tolist():

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from glmmlib.design.columns import check_finite, require
+from glmmlib.display.arguments import is_list
 from glmmlib.errors import DataError
 from glmmlib.types import FloatArray
 
@@ -82,8 +83,7 @@ def labels_in(value: Any, what: str, n: int) -> np.ndarray:
     ------
     DataError
     """
-    is_list = isinstance(value, list | tuple) or (hasattr(value, "__array__") and np.ndim(value) == 1)
-    if not is_list or len(value) != n or not all(isinstance(label, Hashable) for label in value):
+    if not is_list(value) or len(value) != n or not all(isinstance(label, Hashable) for label in value):
         raise DataError(f"{what} has one label for each of the {n} rows, or is a column")
     labels = np.empty(n, dtype=object)
     labels[:] = list(value)

@@ -132,11 +132,15 @@ def check_label(name: str, value: Any) -> None:
         raise ModelError(f"{name} is a name, in quotes, not {_shown(value)}")
 
 
+def is_list(value: Any) -> bool:
+    """Tell whether a value is a list of things of any kind: no text, dict, set or table."""
+    return isinstance(value, list | tuple | range) or (hasattr(value, "__array__") and np.ndim(value) == 1)
+
+
 def check_labels(name: str, value: Any) -> None:
     """Refuse what is neither a name nor a list of names."""
     names = [value] if isinstance(value, str) else value
-    is_list = isinstance(names, list | tuple) or (hasattr(names, "__array__") and np.ndim(names) == 1)
-    if not is_list:
+    if not is_list(names):
         raise ModelError(f"{name} is a name or a list of names, not {_shown(value)}")
     for one in names:
         if not isinstance(one, str):
@@ -190,6 +194,8 @@ def check_columns(data: Any, **names: str) -> None:
         if name not in data:
             there = did_you_mean(name, [c for c in data if isinstance(c, str)])
             raise ModelError(f"{what} is a column of the data; there is no {name!r}{there}")
+        if np.ndim(data[name]) != 1:
+            raise ModelError(f"{what} is one column of the data, and several are called {name!r}")
 
 
 def check_formula(name: str, value: Any) -> None:

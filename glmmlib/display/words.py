@@ -52,9 +52,8 @@ def did_you_mean(name: object, names: Collection[str]) -> str:
     >>> did_you_mean("Dais", ["Days", "Subject"]), did_you_mean("x", ["Days", "Subject"])
     (" (did you mean 'Days'?)", ' (they are Days, Subject)')
     """
-    return (
-        hint(difflib.get_close_matches(str(name), list(names), n=1)) or f" (they are {listed(list(names))})"
-    )
+    known = [str(other) for other in names]
+    return hint(difflib.get_close_matches(str(name), known, n=1)) or f" (they are {listed(known)})"
 
 
 def meant(name: Any, names: Collection[Any]) -> Any:

@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from glmmlib.covariance.groups import places_of, values_of
-from glmmlib.display.arguments import checked, checked_level
+from glmmlib.display.arguments import check_whole, checked, checked_level
 from glmmlib.display.tables import Table, aligned
 from glmmlib.display.words import listed, wrapped
 from glmmlib.errors import GlmmlibError, ModelError
@@ -219,7 +219,8 @@ def bootstrap_of(
 
 def check_count(n: int) -> None:
     """Refuse a number of replicates that is none."""
-    if not isinstance(n, int | np.integer) or n < 2:
+    check_whole("n", n)
+    if n < 2:
         raise ModelError(f"n is the number of replicates, 2 or more, not {n!r}")
 
 
@@ -246,7 +247,7 @@ class _Statistic:
             if not len(value) or any(one is None for one in dict(value).values()):
                 raise TypeError
             return pd.Series(value).astype(float)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise ModelError(
                 f"the statistic returned {type(given).__name__} that holds no numbers: return a number, a "
                 "dict or a Series"

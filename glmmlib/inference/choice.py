@@ -2,9 +2,7 @@
 
 from collections.abc import Collection, Iterable
 
-import numpy as np
-
-from glmmlib.display.arguments import check_choice
+from glmmlib.display.arguments import check_choice, is_list
 from glmmlib.display.words import did_you_mean
 from glmmlib.errors import ModelError
 
@@ -30,7 +28,7 @@ def chosen(parm: str | Iterable[str] | None, names: Collection[str], refusal: st
     ['Days']
     """
     wanted = list(names) if parm is None else [parm] if isinstance(parm, str) else parm
-    if not isinstance(wanted, list | tuple) and not (hasattr(wanted, "__array__") and np.ndim(wanted) == 1):
+    if not is_list(wanted):
         raise ModelError(f"parm is a name or a list of names, not a {type(wanted).__name__}")
     wanted = list(wanted)
     for name in wanted:  # of a statistic they may be numbers

@@ -174,7 +174,7 @@ def contrast_matrix(fit: FittedModel, contrast: Any) -> tuple[FloatArray, FloatA
         return forms[:, :-1], 0.0 - forms[:, -1]
     try:
         L = np.atleast_2d(np.asarray(contrast, dtype=float))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ModelError(f"a contrast is a text, a dict or an array of numbers, not {contrast!r}") from error
     if L.ndim != 2 or L.shape[1] != len(names) or not len(L) or not np.isfinite(L).all():
         raise ModelError(

@@ -18,6 +18,7 @@ import numpy as np
 
 from glmmlib._version import __version__
 from glmmlib.design.arrays import Design, frozen
+from glmmlib.design.functions import checked_functions
 from glmmlib.display.arguments import check_file
 from glmmlib.display.words import listed
 from glmmlib.errors import ModelError
@@ -93,9 +94,7 @@ def restored(
     ModelError
         Without the functions that the formula calls.
     """
-    functions = {} if functions is None else functions
-    if not isinstance(functions, Mapping):
-        raise ModelError(f"functions is a dict from names to functions, not a {type(functions).__name__}")
+    functions = checked_functions(functions)
     if missing := [name for name in found["functions"] if name not in functions]:
         raise ModelError(
             f"the formula calls {listed(missing)}, and a file holds no functions: hand over those of the "

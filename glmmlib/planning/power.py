@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from glmmlib.display.arguments import checked
+from glmmlib.display.arguments import checked, is_list
 from glmmlib.display.words import did_you_mean, listed
 from glmmlib.errors import GlmmlibWarning, ModelError
 from glmmlib.families.links import Link
@@ -307,11 +307,7 @@ def _covariate(name: str, kind: str) -> Callable[..., Any]:
 
 
 def _sizes(values, what, smallest):
-    sizes = (
-        list(values)
-        if isinstance(values, list | tuple | range | np.ndarray | pd.Series | pd.Index) and np.ndim(values)
-        else [values]
-    )
+    sizes = list(values) if is_list(values) else [values]
     if not sizes or not all(
         isinstance(v, int | np.integer) and not isinstance(v, bool) and smallest <= v <= MOST for v in sizes
     ):

@@ -1,11 +1,10 @@
 """Where a picture is drawn."""
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from glmmlib.display.arguments import check_axes
+from glmmlib.display.arguments import check_axes, is_list
 from glmmlib.errors import ModelError
 from glmmlib.palette import group_colours
 
@@ -56,7 +55,7 @@ def highlighted(levels: Any, colours: Any = None) -> dict[str, Any]:
         For something else than a list of levels, or than one colour for each.
     """
     for name, given in (("highlight", levels), ("colours", () if colours is None else colours)):
-        if isinstance(given, str | Mapping) or not hasattr(given, "__len__") or np.ndim(given) != 1:
+        if not is_list(given):
             raise ModelError(f"{name} is a list, one for each group that stands out, not {given!r}")
     names = [str(level) for level in levels]
     chosen = group_colours(len(names)) if colours is None or not len(colours) else list(colours)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from glmmlib.design.arguments import finite_numbers
 from glmmlib.design.residual import refuse_residual_side
 from glmmlib.display.arguments import checked
 from glmmlib.errors import ModelError
@@ -116,7 +117,7 @@ def _check(fit, start):
             "correlations out with ||, or"
             " see gl.plots.profile(fit)"
         )
-    if start is not None and np.shape(start) != (len(fit.theta),):
+    if start is not None and len(finite_numbers(start, "start")) != len(fit.theta):
         raise ModelError(f"start is a list of {len(fit.theta)}, one value for each of {names}")
 
 
@@ -128,7 +129,7 @@ def _along(name, values):
         array = np.asarray(values)
         is_good = array.dtype.kind in "iuf" and array.ndim == 1 and len(array) > 1
         is_good = is_good and bool(np.isfinite(array).all() and (np.diff(array) > 0).all())
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         is_good = False
     if not is_good:
         shown = " ".join(repr(values).split())

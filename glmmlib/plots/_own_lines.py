@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from glmmlib.design.arguments import numbers_in
 from glmmlib.display.arguments import check_columns, checked
 from glmmlib.errors import DataError
 from glmmlib.palette import DATA
@@ -56,6 +57,8 @@ def own_lines(
     18
     """
     check_columns(data, x=x, y=y, group=group)
+    numbers = {name: numbers_in(data[name], repr(name), "one for each row") for name in (x, y)}
+    data = data.assign(**numbers)
     ax = axes(ax)
     colour = highlighted(highlight, colours)
     levels = data[group].astype(str)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtri
 
-from glmmlib.display.arguments import check_axes, check_labels, checked_level
+from glmmlib.display.arguments import check_axes, check_labels, checked_level, is_list
 from glmmlib.errors import ModelError
 from glmmlib.fitted import FittedModel
 from glmmlib.inference.profile.profile import Profile
@@ -56,8 +56,8 @@ def profile(
 
     if parm is not None:
         check_labels("parm", parm)
-    levels = list(levels) if isinstance(levels, Sequence | np.ndarray) else [levels]
-    if not len(levels) or (isinstance(parm, list | tuple) and not len(parm)):
+    levels = list(levels) if is_list(levels) else [levels]
+    if not len(levels) or (parm is not None and not len(parm)):
         raise ModelError("a picture of a profile needs one level and one parameter, or more")
     for level in levels:
         checked_level(level, name="levels")
@@ -70,7 +70,7 @@ def profile(
         )
     if ax is None:
         ax = plt.gca() if len(names) == 1 else _grid(len(names))
-    axes = np.atleast_1d(ax).ravel()
+    axes = list(ax.flat) if isinstance(ax, np.ndarray) else list(ax) if isinstance(ax, list | tuple) else [ax]
     for one in axes:
         check_axes("ax", one)
     if len(axes) != len(names):
@@ -78,7 +78,7 @@ def profile(
     for one, name in zip(axes, names, strict=True):
         _draw(one, drawn.curves[name], levels)
         one.set_ylabel("ζ")
-    return axes[0] if len(names) == 1 else axes
+    return axes[0] if len(names) == 1 else np.array(axes, dtype=object)
 
 
 def _grid(n: int) -> FloatArray:

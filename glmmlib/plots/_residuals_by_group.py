@@ -1,12 +1,10 @@
 """Residuals, group by group: do whole groups lie on one side of zero?"""
 
-from collections.abc import Mapping
-
 import numpy as np
 import pandas as pd
 
 from glmmlib.design.arguments import finite_numbers
-from glmmlib.display.arguments import checked
+from glmmlib.display.arguments import checked, is_list
 from glmmlib.errors import ModelError
 from glmmlib.palette import DATA, POOLED
 from glmmlib.plots._axes import Axes, axes
@@ -40,7 +38,7 @@ def residuals_by_group(residuals: ArrayLike, groups: ArrayLike, ax: Axes | None 
     ['a', 'b']
     """
     values = finite_numbers(residuals, "residuals")
-    if not hasattr(groups, "__len__") or isinstance(groups, str | Mapping) or np.ndim(groups) != 1:
+    if not is_list(groups):
         raise ModelError(
             f"groups has the group of each residual, and is a list, not a {type(groups).__name__}"
         )

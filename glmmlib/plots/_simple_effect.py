@@ -64,7 +64,7 @@ def simple_effect(
     ax = axes(ax)
     try:
         x = np.asarray(x, dtype=float)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         x = np.zeros(0)
     if x.ndim != 1 or not len(x) or not np.isfinite(x).all():
         raise ModelError("x is a list of numbers, values of the other variable, such as np.linspace(0, 9)")

@@ -35,7 +35,7 @@ def by_name(values: Any, names: Sequence[str], what: str, kind: str) -> FloatArr
         values = [values[name] for name in names]
     try:
         array = np.asarray(values, dtype=float)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ModelError(f"{what} must be numbers, one for each {kind}, not {values!r}") from None
     if array.ndim == 0 and len(names) == 1:
         array = array[None]
@@ -65,7 +65,7 @@ def from_thresholds(
     wanted = f"the {family.name} family needs thresholds=, K - 1 rising numbers for K categories"
     try:
         cuts = np.atleast_1d(np.asarray(thresholds, dtype=float))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ModelError(f"{wanted}, not {thresholds!r}") from None
     if cuts.ndim != 1 or not np.isfinite(cuts).all() or (np.diff(cuts) <= 0).any() or not cuts.size:
         raise ModelError(f"{wanted}, not {thresholds!r}")

@@ -211,7 +211,7 @@ def require_generator(rng: Any) -> np.random.Generator:
         if rng is None or isinstance(rng, bool | str):
             raise TypeError
         return np.random.default_rng(rng)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ModelError(
             "random draws need a numpy Generator or a seed, so that they can be repeated: pass "
             f"rng=np.random.default_rng(1) or rng=1, not {rng!r}"
@@ -277,7 +277,7 @@ def _correlation(group: Group, corr: float) -> FloatArray:
     what, q = f"corr[{group.name!r}]", group.q
     try:
         matrix = np.asarray(corr, dtype=float)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ModelError(f"{what} is a number or a matrix, not {corr!r}") from None
     if matrix.ndim == 0 and q == 2:
         matrix = np.array([[1.0, matrix], [matrix, 1.0]])

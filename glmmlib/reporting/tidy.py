@@ -90,6 +90,8 @@ def tidy(
     """
     level = checked_level(level)
     wanted = (effects,) if isinstance(effects, str) else tuple(effects)
+    if not wanted:
+        raise ModelError(f"effects names none; there are {', '.join(map(repr, EFFECTS))}")
     if unknown := [name for name in wanted if name not in EFFECTS]:
         raise ModelError(f"there are no effects {unknown[0]!r}; there are {', '.join(map(repr, EFFECTS))}")
     make = {"fixed": _fixed, "ran_pars": _parameters, "ran_vals": _modes}

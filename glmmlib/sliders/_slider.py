@@ -13,9 +13,7 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import Any, ParamSpec
 
-import numpy as np
-
-from glmmlib.display.arguments import check_number
+from glmmlib.display.arguments import check_number, is_list
 from glmmlib.errors import ModelError
 from glmmlib.palette import POOLED
 
@@ -101,7 +99,7 @@ def started(chart: Callable[P, Slider]) -> Callable[P, Slider]:
         for name, value in signature.bind(*args, **kwargs).arguments.items():
             if not str(signature.parameters[name].annotation).startswith("tuple"):
                 check_number(name, value)
-            elif not isinstance(value, list | tuple | np.ndarray) or len(value) != 2:
+            elif not is_list(value) or len(value) != 2:
                 raise ModelError(f"{name} is a pair of numbers, such as (1.0, 0.5)")
             else:
                 for one in value:

@@ -128,7 +128,10 @@ def correlation(
 
 
 def _are_numbers(values: Any) -> bool:
-    array = np.asarray(values)
+    try:
+        array = np.asarray(values)
+    except ValueError:  # lists of different lengths
+        return False
     return array.dtype.kind in "iuf" and bool(np.isfinite(array).all())
 
 
