@@ -9,12 +9,13 @@ stationary point.
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from glmmlib.errors import ModelError
-from glmmlib.likelihood.candidates import in_own_valleys, spread_out
+from glmmlib.likelihood.candidates import ON_THE_WAY, in_own_valleys, spread_out
 from glmmlib.likelihood.lmm import ProfiledDeviance
 from glmmlib.likelihood.lmm_batch import LinearBatch, suits
 from glmmlib.likelihood.lmm_dense import DenseCriterion, n_dense_columns
@@ -37,10 +38,8 @@ SETTLED = 1e-7  # g' H^-1 g of the criterion where Newton's method over slices h
 CLOSE = 1e-4  # g' H^-1 g at which iterations end and factorisations begin
 MANY_SIZES = 30  # from where on those near zero are not looked at one by one
 MOST_STARTS, MOST_LOOKED_AT = 5, 20
-MOST_STEPS, FEW_ITERATIONS = (
-    10,
-    60,
-)  # with a process that may leave no residual: of Newton's method, before it
+# With a process that may leave no residual: steps of Newton's method, of each start before it, of all starts
+MOST_STEPS, FEW_ITERATIONS, FIRST_ITERATIONS = 10, 60, 15
 ENTIRE = 0.99  # of the residual sum of squares at its floor: a process without residual variation beside it
 LOOSE = 1e-9  # of the criterion: two ways to compute it agree better, where neither has lost its digits
 NO_RESIDUAL = (
@@ -185,7 +184,10 @@ def _by_quasi_newton(problem: ProfiledDeviance) -> Optimum:
         optimum = _by_slices(problem)
         if optimum is not None:
             return _away_from_zero(problem, optimum, is_large)
-    optimum = _lowest([_descend(problem, *start, tolerance) for start in _starts(problem)])
+    if problem.least_share:
+        optimum = _lowest(_in_own_valleys(problem))
+    else:
+        optimum = _lowest([_descend(problem, *start, tolerance) for start in _starts(problem)])
     return _away_from_zero(problem, optimum, is_large)
 
 
@@ -204,6 +206,24 @@ def _by_slices(problem: ProfiledDeviance) -> Optimum | None:
         return None
     path = ((theta, value),)
     return Optimum(theta, value, gradient, decrement, n_evaluations, True, "converged", inverse, path)
+
+
+def _in_own_valleys(problem: ProfiledDeviance) -> Iterator[Optimum]:
+    """Yield the optima of a process in time or space to which its starts lead, each once.
+
+    Where no residual variation is left the valley is long and bent, and several starts follow it. So all go
+    down a few steps, and those go on from which the straight way to the lowest one rises.
+    """
+    search = partial(minimise, problem.objective, tolerance=1e-10)
+    optima = [search(*start, max_iterations=FIRST_ITERATIONS) for start in _starts(problem)]
+    lowest = min(optima, key=lambda optimum: optimum.value)
+    for optimum in optima:
+        way = [optimum.x + share * (lowest.x - optimum.x) for share in ON_THE_WAY]
+        if optimum is not lowest and _one_by_one(problem, way).max() <= optimum.value:
+            continue
+        more = FEW_ITERATIONS - FIRST_ITERATIONS
+        is_there = optimum.converged
+        yield optimum if is_there else search(optimum.x, optimum.inverse_hessian, max_iterations=more)
 
 
 def _starts(problem: ProfiledDeviance) -> Iterator[tuple[FloatArray, FloatArray]]:
@@ -228,7 +248,7 @@ def _densely(problem: ProfiledDeviance) -> Optimum:
     return _from_several(problem, starts, objective=dense.objective if is_quick else None)
 
 
-def _one_by_one(problem: ProfiledDeviance, thetas: FloatArray) -> FloatArray:
+def _one_by_one(problem: ProfiledDeviance, thetas: Sequence[FloatArray]) -> FloatArray:
     return np.array([problem.objective(theta)[0] for theta in thetas])
 
 
@@ -265,6 +285,7 @@ def _from_several(
 
 
 def _lowest(optima, n_evaluations=0):
+    optima = list(optima)
     lowest = min(optima, key=lambda optimum: optimum.value)
     return replace(lowest, n_evaluations=n_evaluations + sum(o.n_evaluations for o in optima))
 
