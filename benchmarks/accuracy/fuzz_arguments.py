@@ -140,7 +140,7 @@ def plot_calls(tag, fit):
     yield Call("plots.profile" + tag, p.profile, {"fit": fit, "parm": "x"}, "fit parm levels:levels ax")
     yield Call("plots.shrinkage_arrows" + tag, p.shrinkage_arrows, {"fit": fit, "group": "g"}, "fit group effect:column ax")
     yield Call("plots.variance_function" + tag, p.variance_function, {"fit": fit, "x": "x"}, "fit x group ax")
-    yield Call("plots.simple_effect" + tag, p.simple_effect, {"fit": fit, "effect": "x", "product": "x", "x": [0.0, 1.0]}, "fit effect:column product:column x:iccs level ax")
+    yield Call("plots.simple_effect" + tag, p.simple_effect, {"fit": fit, "effect": "x", "product": "x", "x": [0.0, 1.0]}, "fit effect:column product:column x:values level ax")
 
 
 def other_calls(fits):
@@ -150,9 +150,9 @@ def other_calls(fits):
     yield Call("lmer", gl.lmer, {"formula": "y ~ x + (1 | g)", "data": d}, common + "reml:bool")
     for family, y in (("binomial", "b"), ("poisson", "k"), ("gamma", "p"), ("negbinomial", "k")):
         yield Call(f"glmer, {family}", gl.glmer, {"formula": f"{y} ~ x + (1 | g)", "data": d, "family": family}, common + "family link n_agq:count")
-    yield Call("simulate", gl.simulate, {"formula": "y ~ x + (1 | g)", "data": d, "fixef": {"Intercept": 0.0, "x": 1.0}, "sd": {"g": 1.0}, "sigma": 1.0, "rng": rng(1)}, "formula data fixef:fixef sd:sd corr:sd sigma:positive family link dispersion:positive weights offset n rng")
+    yield Call("simulate", gl.simulate, {"formula": "y ~ x + (1 | g)", "data": d, "fixef": {"Intercept": 0.0, "x": 1.0}, "sd": {"g": 1.0}, "sigma": 1.0, "rng": rng(1)}, "formula:drawn_formula data fixef:fixef sd:sd corr:corrs sigma:positive family:any_family link dispersion:positive weights offset n rng")
     study = {"formula": "y ~ x + (1 | g)", "groups": [6], "group_sizes": [4], "fixef": {"Intercept": 0.0, "x": 1.0}, "test": "x", "sd": {"g": 1.0}, "sigma": 1.0, "covariates": {"x": "within"}, "n": 20, "rng": rng(1)}
-    yield Call("power", gl.power, study, "formula groups:counts group_sizes:counts fixef:fixef test:column sd:sd corr:sd sigma:positive family link covariates:sd n alpha:level ddf rng")
+    yield Call("power", gl.power, study, "formula:drawn_formula groups:counts group_sizes:counts fixef:fixef test:column sd:sd corr:corrs sigma:positive family:any_family link covariates:sd n alpha:level ddf rng")
     two = lambda m0, m1, **o: gl.anova(m0, m1, **o)  # noqa: E731
     yield Call("anova, two fits", two, {"m0": fits.smaller, "m1": fits.ml}, "m0:fit m1:fit refit type:ss_type ddf bootstrap:count rng")
     yield Call("bootstrap_test", gl.bootstrap_test, {"m0": fits.smaller, "m1": fits.ml, "n": 20, "rng": rng(1)}, "m0:fit m1:fit n rng refit")
@@ -162,8 +162,8 @@ def other_calls(fits):
         yield Call(name, getattr(gl, name), {"name": "exam"}, "name:dataset")
     curve = gl.lmer("y ~ s(x, k=5) + (1 | g)", d)
     yield Call("smooths", gl.smooths, {"fit": curve}, "fit")
-    yield Call("smooth_curve", gl.smooth_curve, {"fit": curve, "at": [0.0, 1.0]}, "fit name:column at:iccs level")
-    yield Call("plots.smooth", p.smooth, {"fit": curve, "at": [0.0, 1.0]}, "fit name:column at:iccs level ax")
+    yield Call("smooth_curve", gl.smooth_curve, {"fit": curve, "at": [0.0, 1.0]}, "fit name:column at:values level")
+    yield Call("plots.smooth", p.smooth, {"fit": curve, "at": [0.0, 1.0]}, "fit name:column at:values level ax")
     fits.ml.save(FILE)
     yield Call("load_fit", gl.load_fit, {"path": FILE}, "path:file functions:prior")
     yield Call("fit.objective", fits.slope.objective, {"theta": [1.0, 0.0, 1.0]}, "theta:theta")
@@ -185,7 +185,7 @@ def other_calls(fits):
     yield Call("plots.group_scatter", p.group_scatter, xy | {"group": "g"}, "data x y group highlight colours ax")
     yield Call("plots.own_lines", p.own_lines, xy | {"group": "g"}, "data x y group highlight colours ax")
     yield Call("plots.group_strips", p.group_strips, {"data": d, "y": "y", "group": "g"}, "data y group ax")
-    yield Call("plots.fan", p.fan, {"slope": 1.0, "sd": (1.0, 0.5), "corr": 0.2}, "slope:number sd:range corr:icc intercept:number x:range groups:count highlight:count ax")
+    yield Call("plots.fan", p.fan, {"slope": 1.0, "sd": (1.0, 0.5), "corr": 0.2}, "slope:number sd:pair corr:corr intercept:number x:range groups:count highlight:refits ax")
     yield Call("plots.type_one_curve", p.type_one_curve, {"icc": 0.3, "group_size": 10, "n_groups": 8}, "icc:icc group_size:positive n_groups:positive ax")
     table = gl.power(**study)
     yield Call("plots.power_map", p.power_map, {"table": table}, "table:data value:column wanted:level ax")
@@ -201,7 +201,7 @@ def result_calls(fits):
     yield Call("posterior.summary", draws.summary, {}, "level")
     yield Call("posterior.ranef", draws.ranef, {}, "level")
     yield Call("posterior.probability", draws.probability, {"claim": "x > 0"}, "claim:contrast")
-    yield Call("posterior.sensitivity", draws.sensitivity, {}, "factors:counts level")
+    yield Call("posterior.sensitivity", draws.sensitivity, {}, "factors:factors level")
     yield Call("posterior.prior_predictive", draws.prior_predictive, {"n": 20, "rng": rng(1)}, "n rng")
     yield Call("posterior.predict", draws.predict, {"newdata": d.head(), "rng": rng(1)}, "newdata:data re_form:choice kind allow_new_levels:bool interval:choice level offset weights rng")
     yield Call("posterior.to_arviz", draws.to_arviz, {}, "")
@@ -213,7 +213,7 @@ def result_calls(fits):
     yield Call("fit.simulate, new rows", fits.ml.simulate, {"n": 2, "rng": rng(1), "newdata": d.head()}, "n rng newdata:data weights offset conditional")
     yield Call("fit.coef", fits.slope.coef, {}, "")
     yield Call("fit.cov_params", fits.slope.cov_params, {}, "")
-    yield Call("semivariogram, numbers", gl.semivariogram, {"residuals": d["y"].to_numpy(), "coords": d["t"].to_numpy()}, "residuals:vector coords:vector within:vector")
+    yield Call("semivariogram, numbers", gl.semivariogram, {"residuals": d["y"].to_numpy(), "coords": d["t"].to_numpy()}, "residuals:vector coords:vector within:labels")
     yield Call("plots.residual_panel, covariate", gl.plots.residual_panel, {"residuals": gl.simulated_residuals(fits.ml, n=20, rng=rng(1)), "x": "x"}, "x")
 
 
@@ -229,7 +229,10 @@ def slider_calls():
             f"sliders.{name}",
             function,
             {},
-            " ".join(f"{p}:number" for p in inspect.signature(function).parameters),
+            " ".join(
+                f"{p}:{'pair' if p == 'sd' and name == 'moving_zero' else 'number'}"
+                for p in inspect.signature(function).parameters
+            ),
         )
 
 

@@ -184,7 +184,12 @@ class SimulatedResiduals:
         if within is None:
             groups = sorted(self.fit.groups, key=lambda g: g.is_curve)  # a curve is all rows
             return groups[0].factor.codes
-        return pd.factorize(self._column(within))[0]
+        column = self._column(within)
+        if column.isna().any():
+            raise DataError(
+                f"{within!r} is missing in {int(column.isna().sum())} rows, so their series is not known"
+            )
+        return pd.factorize(column)[0]
 
     def _time(self, order: str, codes: IntArray) -> IntArray:
         column = self._column(order)

@@ -144,7 +144,12 @@ def _labels(within, data, n):
         if data is None:
             raise DataError("the name of a column is that of a fit's data: give the fit, or labels")
         within = data[require(within, data.columns)]
-    return pd.factorize(labels_in(within, "within", n))[0]
+    labels = labels_in(within, "within", n)
+    if pd.isna(labels).any():
+        raise DataError(
+            f"within is missing in {int(pd.isna(labels).sum())} rows, so their series is not known"
+        )
+    return pd.factorize(labels)[0]
 
 
 def _numbers(name: str, values: Any) -> FloatArray:

@@ -265,6 +265,9 @@ KINDS: dict[str, Callable[[str, Any], None]] = {
     ),
 }
 
+#: Of these the functions that take them say more than a type hint could.
+OWN_SENTENCES = frozenset({"exact", "dispersion", "zi", "residual", "sigma", "n_agq"})
+
 #: The kind of a parameter whose name is not above by its type hint.
 HINTS: dict[str, Callable[[str, Any], None]] = {
     "bool": check_flag,
@@ -376,6 +379,8 @@ def _kind(parameter):
     kind = KINDS.get(parameter.name)
     if kind is not None and (kind is not check_label or hint in TEXT):
         return kind
+    if parameter.name in OWN_SENTENCES:
+        return None
     text = hint if isinstance(hint, str) else inspect.formatannotation(hint)
     return HINTS.get(text.removesuffix(" | None").replace("collections.abc.", ""))
 

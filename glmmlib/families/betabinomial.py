@@ -26,15 +26,18 @@ from glmmlib.families.densities import Derivatives, DispersionDerivatives
 from glmmlib.families.links import Link, Logit
 from glmmlib.families.rising import Rising
 from glmmlib.families.saturated import likeliest_predictor
+from glmmlib.families.special import log1pmx, stirling_remainder
 from glmmlib.families.trials import InTrials
 from glmmlib.types import AuxiliaryValue, FloatArray, Numbers
 
 _FAR = 600.0  # of eta: beyond it the log-density goes on along its asymptotes
 _TINY = 1e-300
-_TERMS, _NODES = (
-    500,
-    40,
-)  # of a sum over trials: how many are added up, and at how many places the rest is asked
+# Of a sum over trials: how many terms are added up, and at how many places the rest is asked
+_TERMS, _NODES = 500, 40
+_REACH, _NEVER = (
+    11.0,
+    1e-24,
+)  # of an integral: standard deviations, and probabilities that are as good as none
 
 
 @dataclass(frozen=True)
@@ -255,12 +258,50 @@ def _masses(last: int, n: FloatArray, a: FloatArray, b: FloatArray) -> Iterator[
 
 
 def _at_most(y: FloatArray, n: FloatArray, a: FloatArray, b: FloatArray) -> FloatArray:
-    """P(Y <= y), added up from the lower end, so that a small one keeps its digits."""
-    total = np.zeros(np.broadcast_shapes(np.shape(y), np.shape(n), np.shape(a), np.shape(b)))
-    inside = np.where(y < n, y, -1.0)
-    for j, mass in enumerate(_masses(int(np.max(inside, initial=0.0)), n, a, b)):
+    """P(Y <= y): few terms are added up from their end, so that a small sum keeps its digits; many are an
+    integral.
+    """
+    y, n, a, b = np.broadcast_arrays(y, n, a, b)
+    is_below, is_above = y < _TERMS, n - y <= _TERMS
+    total = _added(np.where(is_below, y, -1.0), n, a, b)
+    rest = ~is_below & is_above & (y < n)
+    if rest.any():
+        total = np.where(rest, 1.0 - _added(np.where(rest, n - y - 1.0, -1.0), n, b, a), total)
+    many = ~is_below & ~is_above
+    if many.any():
+        total = total.copy()
+        total[many] = _averaged(y[many], n[many], a[many], b[many])
+    return np.where(y >= n, 1.0, np.clip(total, 0.0, 1.0))
+
+
+def _added(last: FloatArray, n: FloatArray, a: FloatArray, b: FloatArray) -> FloatArray:
+    """The sum of P(Y = j) for j from 0 to the last of each, none where that is -1."""
+    total, inside = np.zeros(np.shape(last)), np.where(last < n, last, -1.0)
+    for j, mass in enumerate(_masses(int(np.max(inside, initial=-1.0)), n, a, b)):
         total = total + np.where(j <= inside, mass, 0.0)
-    return np.where(y >= n, 1.0, np.minimum(total, 1.0))
+    return total
+
+
+def _averaged(y: FloatArray, n: FloatArray, a: FloatArray, b: FloatArray) -> FloatArray:
+    """The mean of the binomial P(Y <= y | p) over a beta variable p: one below where p could give so few, and
+    an integral over the logit of p where it is between 0 and 1. Every part is positive.
+    """
+    share = (y + 0.5) / n
+    middle, reach = sp.logit(share), _REACH / np.sqrt(n * share * (1.0 - share))
+    low = np.maximum(middle - reach, sp.logit(sp.betaincinv(a, b, _NEVER)))
+    high = np.minimum(middle + reach, -sp.logit(sp.betaincinv(b, a, _NEVER)))
+    length, total = np.maximum(high - low, 0.0), np.zeros(np.shape(y))
+    phi = a + b
+    height = 0.5 * np.log(a * b / (2.0 * np.pi * phi)) + (
+        stirling_remainder(phi) - stirling_remainder(a) - stirling_remainder(b)
+    )
+    for node, weight in zip(*np.polynomial.legendre.leggauss(2 * _NODES), strict=True):
+        z = low + 0.5 * (1.0 + node) * length
+        away = sp.expit(z) - a / phi
+        fall = a * log1pmx(away * phi / a) + b * log1pmx(-away * phi / b)
+        total += 0.5 * weight * length * np.exp(height + fall) * sp.betainc(n - y, y + 1.0, sp.expit(-z))
+    below = sp.betainc(a, b, sp.expit(np.minimum(low, high)))
+    return below + total
 
 
 def _mean_bend(n: FloatArray, a: FloatArray, b: FloatArray) -> FloatArray:

@@ -357,6 +357,8 @@ def differences(
     if adjust not in ADJUSTMENTS:
         raise ModelError(f"adjust is None, 'holm' or 'tukey', not {adjust!r}")
     index = means.table.index
+    if within is not None and not len(within):
+        raise ModelError("within names no factor: leave it out, or name one of those in by")
     kept = [] if within is None else [within] if isinstance(within, str) else list(within)
     for name in kept:
         if name not in index.names:

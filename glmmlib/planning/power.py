@@ -188,7 +188,13 @@ def power(
     if not isinstance(n, int | np.integer) or n < N_DESIGNS:
         raise ModelError(f"n is the number of simulated responses, {N_DESIGNS} or more, not {n!r}")
     each = -(-n // N_DESIGNS)
-    seeds = rng.spawn(len(cells) * N_DESIGNS)
+    try:
+        seeds = rng.spawn(len(cells) * N_DESIGNS)
+    except TypeError:  # of an old RandomState
+        raise ModelError(
+            "each size of study has random draws of its own, which this generator cannot share out: pass "
+            "rng=np.random.default_rng(1) or rng=1"
+        ) from None
     tasks = [
         (study, J, m, each, seeds[N_DESIGNS * i + k])
         for i, (J, m) in enumerate(cells)

@@ -324,6 +324,8 @@ def design_effect(icc: float, n: ArrayLike) -> Numbers:
         raise ModelError(
             f"icc and n are as long as each other, not of shape {np.shape(rho)} and {size.shape}"
         )
+    if not np.size(rho):
+        raise ModelError("icc holds no number: give one or several")
     if not size.size or not np.isfinite(size).all():
         raise ModelError(f"n is how many rows a group has, a finite number, not {n!r}")
     if not (size >= 1).all():

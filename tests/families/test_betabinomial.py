@@ -46,6 +46,29 @@ def test_both_tails_keep_their_digits(n, phi):
     np.testing.assert_allclose(above, np.append(np.cumsum(mass[::-1])[::-1], 0.0), rtol=1e-9)
 
 
+@pytest.mark.parametrize("phi", [0.3, 7.0, 1e3, 1e6, 1e10])
+def test_many_trials_are_no_sum_of_as_many_terms(phi):
+    n, mu = 6000, 0.2
+    y = np.array([0.0, 400, 499, 500, 900, 1200, 1250, 3000, 5499, 5500, 5990, 5999, 6000])
+    rows = y, np.full(y.size, mu), np.full(y.size, float(n)), phi
+    j = np.arange(n + 1.0)
+    mass = np.exp(
+        BETABINOMIAL.logpdf(j, np.full(n + 1, BETABINOMIAL.link.link(mu)), np.full(n + 1, float(n)), phi)
+    )
+    np.testing.assert_allclose(BETABINOMIAL.cdf(*rows), np.cumsum(mass)[y.astype(int)], rtol=1e-8, atol=1e-14)
+    above = np.append(np.cumsum(mass[::-1])[::-1], 0.0)[y.astype(int) + 1]
+    np.testing.assert_allclose(BETABINOMIAL.sf(*rows), above, rtol=1e-8, atol=1e-14)
+
+
+@pytest.mark.parametrize("n", [1e7, 1e12])
+def test_a_share_of_very_many_trials_is_a_beta_variable(n):
+    share, mu = np.linspace(0.02, 0.9, 12), np.full(12, 0.3)
+    below = BETABINOMIAL.cdf(np.floor(n * share), mu, np.full(12, n), 6.0)
+    np.testing.assert_allclose(below, stats.beta(1.8, 4.2).cdf(share), atol=1e-6)
+    above = BETABINOMIAL.sf(np.floor(n * share), mu, np.full(12, n), 6.0)
+    np.testing.assert_allclose(below + above, 1.0, atol=1e-9)
+
+
 def test_a_large_phi_is_binomial():
     y, trials = np.arange(13.0), np.full(13, 12.0)
     mu, binomial = np.full(13, 0.3), family("binomial")

@@ -1,16 +1,59 @@
 """A few trials of benchmarks/accuracy/fuzz.py: each ends in an answer or in one sentence, in time."""
 
 import importlib
+import inspect
 import os
 import sys
+import warnings
 from itertools import islice
 from pathlib import Path
 
 import pytest
 
+import glmmlib as gl
+from glmmlib.errors import GlmmlibWarning
+
 PROGRAM = Path(__file__).parents[2] / "benchmarks" / "accuracy"
-EVERY = {"models": 1, "data": 101, "formulas": 197}  # so many trials apart
-MOST = {"models": 14, "data": 20, "formulas": 45}
+EVERY = {"models": 1, "data": 101, "formulas": 197, "arguments": 401}  # so many trials apart
+MOST = {"models": 14, "data": 20, "formulas": 45, "arguments": 40}
+
+
+# Of fits, asked by the package itself
+INNER = set(
+    [
+        "at",
+        "with_design",
+        "with_solution",
+        "one_auxiliary",
+        "auxiliary_in",
+        "auxiliary_cov_params",
+        "estimates",
+    ]
+)
+INNER |= {"modelled_auxiliary", "named_auxiliary"}
+
+
+def test_every_public_function_and_method_is_called(monkeypatch):
+    monkeypatch.syspath_prepend(str(PROGRAM))
+    program = importlib.import_module("fuzz_arguments")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", GlmmlibWarning)
+        fits = program.Fits()
+        calls = [*program.fit_calls(fits), *program.other_calls(fits)]
+    called = {call.function.__qualname__ for call in calls}
+    called |= {call.name.partition("[")[0].split(".")[-1] for call in calls}
+    public = {f"{name}" for name in gl.__all__ if callable(getattr(gl, name))}
+    public |= set(gl.plots.__all__) | set(gl.sliders.__all__)
+    assert public - called == set()
+    owners = {type(call.function.__self__) for call in calls if hasattr(call.function, "__self__")}
+    methods = {
+        method.__qualname__
+        for owner in owners
+        for name, method in inspect.getmembers(owner, inspect.isfunction)
+        if not name.startswith("_") and name not in INNER
+    }
+    assert len(owners) >= 13
+    assert methods - called == set()
 
 
 @pytest.mark.parametrize("part", EVERY)
