@@ -72,7 +72,7 @@ class Poisson(_Counts):
     def constant(
         self, y: FloatArray, weights: FloatArray | None = None, dispersion: AuxiliaryValue = None
     ) -> Numbers:
-        return times(-per_count(lambda y: sp.gammaln(y + 1), y), weights)
+        return times(per_count(densities.poisson_constant, y), weights)
 
     def fisher(
         self, eta: FloatArray, weights: FloatArray | None = None, dispersion: AuxiliaryValue = None

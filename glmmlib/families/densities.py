@@ -17,13 +17,13 @@ a warning, so that a step that leads there is seen to be bad and is shortened.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import special as sp
 
-from glmmlib.families.special import digamma_remainder, log1pmx, per_count
+from glmmlib.families.special import digamma_remainder, log1pmx, per_count, stirling_remainder
 from glmmlib.types import FloatArray
 
 
@@ -202,21 +202,51 @@ def _derivatives(terms: Sequence[FloatArray]) -> Derivatives:
     return Derivatives(*(term if k < 2 else -term for k, term in enumerate(terms)))
 
 
-# --- Poisson: y log mu - mu ---------------------------------------------------------------------------------
+# --- Poisson: y log mu - mu, of large counts less its largest value y log y - y -----------------------------
+
+MANY = 1e6  # from which counts on: their sum would have no digits left for what the mean changes
+
+
+def poisson_constant(y: FloatArray) -> FloatArray:
+    """What the kernels of the Poisson leave out: -log y!, of large counts with the largest value added."""
+    y = np.asarray(y, float)
+    many = np.maximum(y, MANY)
+    at_largest = -0.5 * np.log(2.0 * np.pi * many) - stirling_remainder(many)
+    return np.where(y < MANY, -sp.gammaln(np.minimum(y, MANY) + 1.0), at_largest)
+
+
+def _of_many(kernel: FloatArray, y: FloatArray, less: Callable[[FloatArray], FloatArray]) -> FloatArray:
+    """Put what `less` gives of large counts in the place of a kernel."""
+    y = np.asarray(y, float)
+    if not np.max(y, initial=0.0) >= MANY:
+        return kernel
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.where(y < MANY, kernel, less(np.maximum(y, MANY)))
 
 
 def poisson_log(y: FloatArray, eta: FloatArray, order: int) -> Derivatives:
     """mu = exp(eta): l = y eta - mu, score y - mu, weight = dweight = mu."""
     with np.errstate(over="ignore"):
         mu = np.exp(eta)
-    kernel = y * eta - mu
+    kernel = _of_many(y * eta - mu, y, lambda y: y * _log_less_rise(eta - np.log(y)))
     return Derivatives(kernel, *(y - mu, mu, mu)[:order]) if order else Derivatives(kernel)
+
+
+def _log_less_rise(t):
+    """t - (exp(t) - 1), minus infinity at both ends."""
+    return t - np.expm1(t)
+
+
+def _log_of_square(s):
+    """log((1 + s)^2) - ((1 + s)^2 - 1)."""
+    return 2.0 * log1pmx(s) - s * s
 
 
 def poisson_sqrt(y: FloatArray, eta: FloatArray, order: int) -> Derivatives:
     """mu = eta^2: l = 2 y log eta - eta^2."""
     eta = _positive(eta)
-    kernel = _minus_inf_for_nan(2 * y * np.log(eta) - eta * eta)
+    plain = 2 * y * np.log(eta) - eta * eta
+    kernel = _minus_inf_for_nan(_of_many(plain, y, lambda y: y * _log_of_square(eta / np.sqrt(y) - 1.0)))
     if order == 0:
         return Derivatives(kernel)
     ratio = 2 * y / eta
@@ -227,7 +257,8 @@ def poisson_sqrt(y: FloatArray, eta: FloatArray, order: int) -> Derivatives:
 def poisson_identity(y: FloatArray, eta: FloatArray, order: int) -> Derivatives:
     """mu = eta: l = y log eta - eta."""
     eta = _positive(eta)
-    kernel = _minus_inf_for_nan(y * np.log(eta) - eta)
+    plain = y * np.log(eta) - eta
+    kernel = _minus_inf_for_nan(_of_many(plain, y, lambda y: y * log1pmx(eta / y - 1.0)))
     if order == 0:
         return Derivatives(kernel)
     ratio = y / eta
