@@ -152,7 +152,10 @@ class CorrelationStructure(CovarianceStructure):
         found = np.empty(par.shape)
         sizes = self.relative_sds(par)
         found[..., : self.n_sizes] = np.asarray(scale)[..., None] * sizes
-        found[..., -1] = np.where((sizes > 0).all(axis=-1), self.value(par[..., -1]), np.nan)
+        tells = (sizes > 0).sum(axis=-1) >= (
+            1 if self.hom else 2
+        )  # without two effects there is no correlation
+        found[..., -1] = np.where(tells, self.value(par[..., -1]), np.nan)
         return found
 
     # -- the search --------------------------------------------------------------------------------------

@@ -69,6 +69,15 @@ def meant(name: Any, names: Collection[Any]) -> Any:
     return same[0] if len(same) == 1 else name
 
 
+def identified(kind: str, value: float, shown: str) -> str:
+    """Return the kind of a parameter and its value; without one, that too few effects have an SD.
+
+    >>> identified("rho", 0.5, "0.5"), identified("rho", float("nan"), "nan")
+    ('rho 0.5', 'rho not identified')
+    """
+    return f"{kind} not identified" if value != value else f"{kind} {shown}"
+
+
 def sentence(text: str) -> str:
     """Return the text with a capital letter, unless it starts with the name of a parameter.
 

@@ -12,6 +12,8 @@ from glmmlib.types import BoolArray, FloatArray
 # successes = proportion * trials is rounded only this close to a whole number
 _WHOLE = 1e-6
 
+LARGEST_COUNT = 1e12  # y eps log(y), the rounding of a score, is then a hundredth of what one effect adds
+
 
 def check_binomial(
     y: FloatArray,
@@ -90,6 +92,13 @@ def check_counts(y: FloatArray, name: str = "response", labels: Sequence[Any] | 
         labels,
         f"Counts are whole numbers, but {name!r} holds",
         "model the counts themselves and put exposure into offset = log(exposure), or use family='gamma'",
+    )
+    _refuse(
+        y > LARGEST_COUNT,
+        y,
+        labels,
+        f"Counts above {LARGEST_COUNT:g} have no digits left for random effects, but {name!r} holds",
+        "fit their logarithms by gl.lmer",
     )
     return y
 

@@ -25,6 +25,7 @@ from glmmlib.likelihood.lmm_newton import minimise_all
 from glmmlib.likelihood.lmm_reduced import ReducedDesign
 from glmmlib.likelihood.lmm_start import curvature_guess, first_theta, first_thetas, moments
 from glmmlib.likelihood.optimise import Optimum, gradient_hessian, minimise
+from glmmlib.likelihood.saturation import is_reproduced
 from glmmlib.types import FloatArray
 
 EXACT_GROUPS = 1e-6  # below this share of the response's SD the residual one is none
@@ -73,6 +74,10 @@ def minimise_deviance(problem: ProfiledDeviance) -> Optimum:
         )
     if problem.is_saturated and not problem.reml:
         raise ModelError(NO_RESIDUAL)
+    if problem.least_share and problem.keeps_rows:
+        y = problem.y if problem.offset is None else problem.y - problem.offset
+        if is_reproduced(problem.structure, problem.X, np.asarray(y, dtype=float)):
+            raise ModelError(NO_RESIDUAL)
     is_small = problem.n <= FEW_ROWS and problem.structure.factors[0].n_columns <= FEW_EFFECTS
     if is_small and problem.keeps_rows and suits(problem.structure, problem.covariance):
         optimum = _by_newton(problem)

@@ -1,4 +1,6 @@
-"""Whether fixed and random effects together reproduce any response, so that the likelihood has no maximum."""
+"""Whether fixed and random effects together reproduce any response, or this one, so that the likelihood has no
+maximum.
+"""
 
 import numpy as np
 
@@ -6,6 +8,7 @@ from glmmlib.linalg.crossing import Factor, Structure
 from glmmlib.types import FloatArray
 
 MOST_NUMBERS = 1_000_000  # of a dense matrix: the ranks of larger ones are not looked at
+EXACT = 1e-9  # of the size of a response: less is rounding
 LOST = 1e-20  # of a column's sum of squares within a level: below this the columns before it hold all
 
 
@@ -31,6 +34,30 @@ def is_saturated(structure: Structure, X: FloatArray) -> bool:
     rank, rest = _apart(first, rest / np.maximum(np.linalg.norm(rest, axis=1, keepdims=True), 1e-300))
     random = rank + (np.linalg.matrix_rank(rest[:-p] if p else rest, 1e-10) if others else 0)
     return bool(random < n == rank + np.linalg.matrix_rank(rest, 1e-10))
+
+
+def is_reproduced(structure: Structure, X: FloatArray, y: FloatArray) -> bool:
+    """Do fixed effects and the effects of fewer levels than rows reproduce this response?
+
+    A process with a place for each row may leave no residual variation; beside groups in which the response is
+    constant the likelihood then has no maximum.
+
+    Parameters
+    ----------
+    structure : Structure
+    X : (n, p) array
+    y : (n,) array
+        Both in the order of the structure's rows.
+    """
+    n, p = X.shape
+    few = [factor for factor in structure.factors if factor.n_columns < n]
+    columns = sum(factor.n_columns for factor in few) + p
+    if not few or columns >= n or columns * n > MOST_NUMBERS:
+        return False
+    rows = np.concatenate([*(_dense(factor) for factor in few), X.T])
+    rows = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-300)
+    left = y - np.linalg.lstsq(rows.T, y, rcond=1e-10)[0] @ rows
+    return bool(left @ left <= EXACT**2 * (y @ y))
 
 
 def _dense(factor: Factor) -> FloatArray:

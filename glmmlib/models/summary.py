@@ -10,7 +10,7 @@ from html import escape
 import numpy as np
 
 from glmmlib.display.tables import Table, aligned, fixed, html_with_notes, p_text
-from glmmlib.display.words import wrapped
+from glmmlib.display.words import identified, wrapped
 from glmmlib.fitted import FittedModel
 from glmmlib.inference.contrasts import DDF_TITLE, check_ddf, coef_tests
 from glmmlib.inference.smooths import smooths
@@ -110,14 +110,14 @@ def _random_effects(fit: FittedModel) -> Table:
         for c in g.components:
             rows.append(("" if above else g.name, c.name))
             sds.append(c.sd)
-            shared = [f"{kind} {value:.3g}" for kind, value in c.shared.items()]
+            shared = [identified(kind, value, f"{value:.3g}") for kind, value in c.shared.items()]
             correlations.append(shared or [_correlation(c.correlations.get(name)) for name in above])
             above.append(c.name)
     above = []
     for c in fit.varcorr.residual_components:
         rows.append(("" if above else "Residual", c.name))
         sds.append(c.sd)
-        shared = [f"{kind} {value:.3g}" for kind, value in c.shared.items()]
+        shared = [identified(kind, value, f"{value:.3g}") for kind, value in c.shared.items()]
         correlations.append(shared or [_correlation(c.correlations.get(name)) for name in above])
         above.append(c.name)
     width = max(map(len, correlations))

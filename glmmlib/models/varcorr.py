@@ -50,13 +50,14 @@ class GroupCovariance:
     sd : Series
         Standard deviations, in the units of the response per unit of the column.
     corr, cov : DataFrame
-        Correlations (NaN where an SD is zero) and covariances, (q, q).
+        Correlations (NaN where an SD is zero: not identified) and covariances, (q, q).
     free : (q, q) array of bool
         Which covariances the formula lets differ from zero.
     components : tuple of Component
         Its parameters, an SD each with what belongs to it.
     shared : dict of str to float
-        Parameters that the effects of a term share, such as ``"rho ar1(week)"``.
+        Parameters that the effects of a term share, such as ``"rho ar1(week)"``; NaN where no two have
+        an SD, so that it is not identified.
     """
 
     name: str
@@ -146,11 +147,20 @@ class VarCorr(Mapping):
             rows.append(row | {f"corr {name}": r for name, r in c.correlations.items()} | c.shared)
         return pd.DataFrame(rows)
 
+    def _shown(self) -> pd.DataFrame:
+        table = self.to_frame()
+        components = [*(c for g in self.values() for c in g.components), *self.residual_components]
+        for row, c in enumerate(components):
+            for kind in (kind for kind, value in c.shared.items() if np.isnan(value)):
+                table[kind] = table[kind].astype(object)
+                table.loc[row, kind] = "not identified"
+        return table
+
     def __repr__(self) -> str:
-        return self.to_frame().to_string(index=False, na_rep="", float_format=lambda x: f"{x:.4g}")
+        return self._shown().to_string(index=False, na_rep="", float_format=lambda x: f"{x:.4g}")
 
     def _repr_html_(self) -> str:
-        return self.to_frame().to_html(index=False, na_rep="", float_format=lambda x: f"{x:.4g}", border=0)
+        return self._shown().to_html(index=False, na_rep="", float_format=lambda x: f"{x:.4g}", border=0)
 
 
 def group_covariance(group: Group, theta: FloatArray, sigma: float) -> GroupCovariance:

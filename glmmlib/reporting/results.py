@@ -12,7 +12,7 @@ from scipy.special import ndtri
 
 from glmmlib.comparison.anova import anova
 from glmmlib.display.tables import Table, fixed, p_text
-from glmmlib.display.words import counted, joined
+from glmmlib.display.words import counted, identified, joined
 from glmmlib.errors import ModelError
 from glmmlib.fitted import FittedModel
 from glmmlib.inference.contrasts import check_ddf, coef_tests
@@ -306,7 +306,7 @@ def _variation(fit: FittedModel) -> Iterator[Any]:
             tie = "; their correlations are in the table"
         for c in g.components:
             for kind, value in c.shared.items():
-                tie += f", with {kind} {_significant(value)} in {code(c.label)}"
+                tie += f", with {identified(kind, value, _significant(value))} in {code(c.label)}"
         where = "Over all rows" if name == "1" else f"Between the levels of {code(name)}"
         yield f"{where} the SD was {joined(sds)}{tie}."
     if fit.is_linear and fit.varcorr.residual_covariance is not None:
@@ -330,7 +330,7 @@ def _residual_variation(fit):
     if pairs:
         low, high = min(pairs), max(pairs)
         yield f"Residuals of one block had correlations of {low:.2f} to {high:.2f}."
-    shared = [f"{kind} {value:.2f}" for c in components for kind, value in c.shared.items()]
+    shared = [identified(kind, v, f"{v:.2f}") for c in components for kind, v in c.shared.items()]
     if shared:
         yield f"Residuals of one block had {joined(shared)}."
 
