@@ -38,7 +38,8 @@ MANY_EFFECTS = 20_000  # of one factor: from here on a model is large, whatever 
 SETTLED = 1e-7  # g' H^-1 g of the criterion where Newton's method over slices has ended
 CLOSE = 1e-4  # g' H^-1 g at which iterations end and factorisations begin
 MANY_SIZES = 30  # from where on those near zero are not looked at one by one
-MOST_STARTS, MOST_LOOKED_AT = 5, 20
+LADDER = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 100.0, 1000.0)
+MOST_STARTS, MOST_LOOKED_AT, MOST_LOWS = 5, 20, 2
 # With a process that may leave no residual: steps of Newton's method, of each start before it, of all starts
 MOST_STEPS, FEW_ITERATIONS, FIRST_ITERATIONS = 10, 60, 15
 ENTIRE = 0.99  # of the residual sum of squares at its floor: a process without residual variation beside it
@@ -221,6 +222,9 @@ def _in_own_valleys(problem: ProfiledDeviance) -> Iterator[Optimum]:
     """
     search = partial(minimise, problem.objective, tolerance=1e-10)
     optima = [search(*start, max_iterations=FIRST_ITERATIONS) for start in _starts(problem)]
+    for theta in _lows_of_ladders(problem):
+        with suppress(np.linalg.LinAlgError):
+            optima.append(search(theta, curvature_guess(problem, theta), max_iterations=FIRST_ITERATIONS))
     lowest = min(optima, key=lambda optimum: optimum.value)
     for optimum in optima:
         way = [optimum.x + share * (lowest.x - optimum.x) for share in ON_THE_WAY]
@@ -229,6 +233,26 @@ def _in_own_valleys(problem: ProfiledDeviance) -> Iterator[Optimum]:
         more = FEW_ITERATIONS - FIRST_ITERATIONS
         is_there = optimum.converged
         yield optimum if is_there else search(optimum.x, optimum.inverse_hessian, max_iterations=more)
+
+
+def _lows_of_ladders(problem: ProfiledDeviance) -> list[FloatArray]:
+    """Return where the criterion is low as the sizes of all processes change together, for each of the first
+    values of their other parameters: the lowest few.
+
+    White noise has shallow minima at sizes of a few hundredths, others where no residual variation is left.
+    """
+    sizes = np.concatenate(
+        [b.index[b.structure.sizes] for _, b in problem.covariance.places if not b.structure.is_linear]
+    )
+    found = []
+    for first in problem.covariance.starts(moments(problem)):
+        ladder = np.tile(first, (len(LADDER), 1))
+        ladder[:, sizes] *= np.array(LADDER)[:, None]
+        values = _one_by_one(problem, ladder)
+        beside = np.pad(values, 1, constant_values=np.inf)
+        is_low = np.isfinite(values) & (values <= np.minimum(beside[:-2], beside[2:]))
+        found += [(values[k], ladder[k]) for k in np.flatnonzero(is_low)]
+    return [theta for _, theta in sorted(found, key=lambda pair: pair[0])[:MOST_LOWS]]
 
 
 def _starts(problem: ProfiledDeviance) -> Iterator[tuple[FloatArray, FloatArray]]:

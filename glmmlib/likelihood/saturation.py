@@ -1,6 +1,4 @@
-"""Whether fixed and random effects together reproduce any response, or this one, so that the likelihood has no
-maximum.
-"""
+"""Whether fixed and random effects together reproduce any response, or this one: then there is no maximum."""
 
 import numpy as np
 
@@ -39,8 +37,8 @@ def is_saturated(structure: Structure, X: FloatArray) -> bool:
 def is_reproduced(structure: Structure, X: FloatArray, y: FloatArray) -> bool:
     """Do fixed effects and the effects of fewer levels than rows reproduce this response?
 
-    A process with a place for each row may leave no residual variation; beside groups in which the response is
-    constant the likelihood then has no maximum.
+    A process with a place for each row may leave no residual variation; beside groups in which the response
+    is constant the likelihood then has no maximum.
 
     Parameters
     ----------
