@@ -78,7 +78,7 @@ def pieces(part, folder, seconds):
     file = Path(folder).resolve() / f"{part}.jsonl"
     kept = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
     first = kept[-1]["number"] + 1 if kept else 0
-    if first != END + 1:
+    if not kept or kept[-1]["number"] != END:
         with open(file, "a") as lines:
             for number, outcome in outcomes(part, first=first, seconds=seconds):
                 kept.append({"number": number} | (vars(outcome) if outcome else {"part": part}))

@@ -327,7 +327,7 @@ def design_effect(icc: float, n: ArrayLike) -> Numbers:
     if not np.size(rho):
         raise ModelError("icc holds no number: give one or several")
     if not size.size or not np.isfinite(size).all():
-        raise ModelError(f"n is how many rows a group has, a finite number, not {n!r}")
+        raise ModelError(f"a group has at least one observation, a finite number of them, not {n!r}")
     if not (size >= 1).all():
         raise ModelError(f"a group has at least one observation, not {size.min():g}")
     if not (np.abs(rho) <= 1).all():

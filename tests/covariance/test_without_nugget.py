@@ -92,3 +92,37 @@ def test_a_response_that_has_no_likelihood_is_still_refused(series, term):
     with warnings.catch_warnings(), pytest.raises(ModelError, match="no maximum|no value"):
         warnings.simplefilter("ignore")
         gl.lmer(f"w ~ 1 + {term}", d.assign(w=1.0 * d["g"]), reml=False)
+
+
+@pytest.mark.parametrize("term", ["exp(a + b | 1)", "mat(a + b | 1)", "ar1(0 + t | h)"])
+def test_a_response_that_groups_reproduce_is_refused_beside_a_process_in_its_own_words(term):
+    rng = np.random.default_rng(1)
+    data = pd.DataFrame(
+        {"g": np.repeat(np.arange(12), 5), "h": np.tile(np.arange(4), 15), "x": rng.normal(size=60)}
+    )
+    data["a"], data["b"], data["t"] = rng.uniform(size=60), rng.uniform(size=60), np.repeat(np.arange(15), 4)
+    data["y"] = rng.normal(size=12)[data["g"]] + 2.0 * data["x"]
+    with pytest.raises(ModelError, match="constant within groups"):
+        gl.lmer(f"y ~ x + (1 | g) + {term}", data)
+
+
+def test_white_noise_on_places_ends_as_low_as_any_start_leads():
+    rng = np.random.default_rng(0)  # from the moments alone it ended 3.2 above
+    data = pd.DataFrame({"a": rng.uniform(0, 10, 50), "b": rng.uniform(0, 10, 50), "x": rng.normal(size=50)})
+    data["y"] = rng.normal(size=50)
+    fit = gl.lmer("y ~ x + exp(a + b | 1)", data)
+    values = [fit.objective([size, phi]) for size in (0.05, 0.5, 5.0, 1e3) for phi in np.linspace(-3, 3, 13)]
+    assert fit.deviance <= min(values)
+
+
+def test_a_correlation_that_no_two_effects_tell_is_not_identified():
+    rng = np.random.default_rng(85)
+    data = pd.DataFrame(
+        {"g": np.repeat(np.arange(12), 8), "x": rng.normal(size=96), "f": np.tile(list("ab"), 48)}
+    )
+    noise, effects = rng.normal(size=96), rng.normal(size=12)
+    data["y"] = data["x"] + noise + np.where(data["f"] == "a", 0.5 * effects[data["g"]], 0.0)
+    fit = gl.lmer("y ~ x + cs(0 + f | g)", data)
+    assert np.isnan(fit.varcorr["g"].shared["rho cs(f)"])
+    for text in (fit.varcorr, fit.summary(), gl.report(fit)):
+        assert "not identified" in str(text) and "nan" not in str(text).lower()
