@@ -71,7 +71,7 @@ def check_whole(name: str, value: Any) -> None:
     """Refuse what is no whole number, or one beyond 64 bits; the function itself knows its range."""
     if not isinstance(value, numbers.Integral) or isinstance(value, bool):
         raise ModelError(f"{name} is a whole number, not {_shown(value)}")
-    if abs(value) > LARGEST:
+    if abs(int(value)) > LARGEST:
         raise ModelError(f"{name} is a whole number of at most 19 digits, and this one has more")
 
 

@@ -277,7 +277,7 @@ def _densely(problem: ProfiledDeviance) -> Optimum:
     return _from_several(problem, starts, objective=dense.objective if is_quick else None)
 
 
-def _one_by_one(problem: ProfiledDeviance, thetas: Sequence[FloatArray]) -> FloatArray:
+def _one_by_one(problem: ProfiledDeviance, thetas: FloatArray | Sequence[FloatArray]) -> FloatArray:
     return np.array([problem.objective(theta)[0] for theta in thetas])
 
 

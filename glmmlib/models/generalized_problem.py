@@ -21,6 +21,8 @@ from glmmlib.likelihood.solution import Convergence
 from glmmlib.linalg.resources import keep_memory, one_blas_thread
 from glmmlib.types import FloatArray
 
+MOST_ON_AN_AXIS = 200  # points of quadrature
+
 
 def laplace_problem(
     family: Family,
@@ -88,6 +90,10 @@ def quadrature_rule(n_agq: int, groups: tuple[Group, ...]) -> Quadrature | None:
     """Return the quadrature rule, or None for Laplace; refuse what quadrature cannot do."""
     if not isinstance(n_agq, int | np.integer) or isinstance(n_agq, bool) or n_agq < 1:
         raise ModelError(f"n_agq is the number of quadrature points, a whole number from 1 on, not {n_agq!r}")
+    if n_agq > MOST_ON_AN_AXIS:
+        raise ModelError(
+            f"n_agq is at most {MOST_ON_AN_AXIS} points: beyond, their weights vanish, and 25 are many"
+        )
     if n_agq == 1:
         return None
     refused = [

@@ -56,13 +56,13 @@ def profile(
 
     if parm is not None:
         check_labels("parm", parm)
-    levels = list(levels) if is_list(levels) else [levels]
-    if not len(levels) or (parm is not None and not len(parm)):
+    asked: list[Any] = list(levels) if is_list(levels) else [levels]
+    if not asked or (parm is not None and not len(parm)):
         raise ModelError("a picture of a profile needs one level and one parameter, or more")
-    for level in levels:
+    for level in asked:
         checked_level(level, name="levels")
     drawn = fit if isinstance(fit, Profile) else make_profile(fit, parm)
-    names = list(drawn.conf_int(min(levels), parm).index)
+    names = list(drawn.conf_int(min(asked), parm).index)
     missing = [name for name in names if name not in drawn.curves]
     if missing:
         raise ModelError(
@@ -76,7 +76,7 @@ def profile(
     if len(axes) != len(names):
         raise ModelError(f"there are {len(axes)} axes for {len(names)} parameters ({', '.join(names)})")
     for one, name in zip(axes, names, strict=True):
-        _draw(one, drawn.curves[name], levels)
+        _draw(one, drawn.curves[name], asked)
         one.set_ylabel("ζ")
     return axes[0] if len(names) == 1 else np.array(axes, dtype=object)
 

@@ -1,5 +1,7 @@
 """Residuals, group by group: do whole groups lie on one side of zero?"""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -12,7 +14,7 @@ from glmmlib.types import ArrayLike
 
 
 @checked
-def residuals_by_group(residuals: ArrayLike, groups: ArrayLike, ax: Axes | None = None) -> Axes:
+def residuals_by_group(residuals: ArrayLike, groups: Any, ax: Axes | None = None) -> Axes:
     """Draw the residuals of each group on a row of its own, and a diamond at their mean.
 
     The groups are sorted by mean residual, the highest on top. Without dependence within groups the diamonds

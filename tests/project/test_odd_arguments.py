@@ -345,6 +345,10 @@ ODD = {
         ),
         np.random.RandomState(1),
     ],
+    "points of quadrature": [
+        (lambda f, v: gl.glmer("k ~ x + (1 | g)", f["data"], "poisson", n_agq=v)),
+        *(10**400, 10**6, 201, 0, 2.5, True, "9", None, [9]),
+    ],
     "levels of a profile": [(lambda f, v: gl.plots.profile(f["small"], levels=v)), [], (), np.zeros(0)],
     "parameters of a profile": [(lambda f, v: gl.plots.profile(f["small"], parm=v)), [], ()],
     "values of a simple effect": [
