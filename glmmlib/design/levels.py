@@ -6,6 +6,7 @@ of one kind keeps them (the levels of numbers are numbers); one that mixes kinds
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
@@ -60,7 +61,7 @@ def factor_of(column: pd.Series, what: str) -> pd.Series:
 def check_cells(column: pd.Series, what: str) -> None:
     """Refuse cells that hold more than one value."""
     for value in column.array:
-        if isinstance(value, list | tuple | dict | set | np.ndarray | pd.Series):
+        if isinstance(value, tuple | np.ndarray) or not isinstance(value, Hashable):
             raise DataError(f"{what} holds a {type(value).__name__} in a cell: give one value for each row")
 
 
