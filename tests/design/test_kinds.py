@@ -139,6 +139,10 @@ def test_whole_numbers_of_the_fit_may_be_fractions_later(data):
         ([[1, 2]] * 144, "holds a list in a cell"),
         ([{"a": 1}] * 144, "holds a dict in a cell"),
         ([np.arange(2)] * 144, "holds a ndarray in a cell"),
+        ([pd.DataFrame({"a": [1]})] * 144, "holds a DataFrame in a cell"),
+        ([pd.Series([1])] * 144, "holds a Series in a cell"),
+        ([bytearray(b"a")] * 144, "holds a bytearray in a cell"),
+        ([{1, 2}] * 144, "holds a set in a cell"),
         ([1j] * 144, "complex"),
         ([b"a"] * 144, "bytes"),
         (np.r_[np.inf, np.zeros(143)], "infinite"),
@@ -343,7 +347,10 @@ def test_numbers_beyond_floats_are_told(value):
         gl.lmer("y ~ x + (1 | g)", d)
 
 
-@pytest.mark.parametrize("cell", [["a"], ("a", "b"), {"a": 1}, np.array(["a"])])
+TABLE = pd.DataFrame({"a": ["a"]})
+
+
+@pytest.mark.parametrize("cell", [["a"], ("a", "b"), {"a": 1}, {"a"}, np.array(["a"]), TABLE, TABLE["a"]])
 @pytest.mark.parametrize("allow", [True, False])
 def test_a_new_group_is_one_value(cell, allow):
     d = pd.DataFrame({"y": np.random.default_rng(1).normal(size=8), "g": list("aabbccdd")})
